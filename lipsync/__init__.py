@@ -1,0 +1,1 @@
+"""Drop in a video and a voice, and the lips say the voice."""

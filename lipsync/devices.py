@@ -1,0 +1,82 @@
+"""Which device the networks run on, in which number format, and giving memory back."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+from lipsync.errors import OptionError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        OptionError: that device is not in this machine.
+    """
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if present[kind]))
+    if not present.get(name, False):
+        raise OptionError("This machine has no such device", given=name, hint="Use 'auto' or 'cpu'.")
+    return torch.device(name)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX or Arm BF16).
+
+    oneDNN also runs bf16 on plain AVX-512 by converting, which is slower than fp32; asking for
+    the instruction itself avoids that.
+    """
+    return _cpu_flag("_is_avx512_bf16_supported") or _cpu_flag("_is_amx_tile_supported")
+
+
+def _cpu_flag(name: str) -> bool:
+    probe = getattr(torch.cpu, name, None)  # private in torch, absent in some versions
+    return bool(probe()) if callable(probe) else False
+
+
+def choose_dtype(name: str, device: torch.device, supported: tuple[str, ...]) -> torch.dtype:
+    """The number format called `name`, or for "auto" the fastest that is safe on `device`.
+
+    Args:
+        name: one of `options.NUMBER_FORMATS`.
+        supported: the formats the network declares in its spec, "fp32" always among them.
+
+    Raises:
+        OptionError: the network does not support the format that was asked for.
+    """
+    if name != "auto":
+        if name not in supported:
+            raise OptionError(
+                "This model does not run in that number format",
+                given=name,
+                hint=f"It knows: {', '.join(supported)}.",
+            )
+        return _DTYPES[name]
+    if device.type == "cuda" and "fp16" in supported:
+        return torch.float16
+    if device.type == "cpu" and "bf16" in supported and cpu_has_bf16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that the device, or the machine, ran out of memory."""
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+        return True
+    # The CPU allocator and MPS raise a plain RuntimeError; only its text tells.
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def free_memory(device: torch.device) -> None:
+    """Return cached blocks to the device, after a failed batch or when a job ends."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

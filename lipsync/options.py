@@ -1,0 +1,242 @@
+"""Every setting of a run, each written once.
+
+A field carries its default, range, unit and help. The checks here, the flags of the command
+line, the controls of the page and the table in the README all come from these lines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from lipsync.data_types import TimeRange
+from lipsync.errors import OptionError
+
+LENGTH_MODES = {
+    "pingpong": "as long as the voice; the picture plays forward and backward",
+    "loop": "as long as the voice; the picture starts again",
+    "hold": "as long as the voice; the last picture stays",
+    "stretch": "as long as the voice; the picture runs slower or faster",
+    "picture": "as long as the picture; silence after the voice",
+    "shorter": "as long as the shorter of the two",
+}
+FACE_CHOICES = ("largest", "central", "index", "point")
+SMOOTHINGS = ("symmetric", "official", "none")
+MASKS = ("mouth", "box")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+NUMBER_FORMATS = ("auto", "fp32", "bf16", "fp16")
+ENCODERS = ("software", "hardware")
+ROTATIONS = (0, 90, 180, 270)
+
+
+def option(
+    default: Any,
+    help: str,  # noqa: A002 - the word argparse and gradio use too
+    *,
+    min: float | None = None,  # noqa: A002
+    max: float | None = None,  # noqa: A002
+    unit: str = "",
+    choices: tuple[Any, ...] = (),
+) -> Any:
+    """Declare one setting: its default, what it does, its range, unit and allowed values."""
+    metadata = {"help": help, "min": min, "max": max, "unit": unit, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+class OptionGroup:
+    """Base of the groups: checks every field against its declaration."""
+
+    def __post_init__(self) -> None:
+        for declared in dataclasses.fields(self):  # type: ignore[arg-type]
+            if "help" in declared.metadata:
+                _check(declared, getattr(self, declared.name))
+
+
+def _check(declared: dataclasses.Field[Any], value: Any) -> None:
+    low, high = declared.metadata["min"], declared.metadata["max"]
+    choices, unit = declared.metadata["choices"], declared.metadata["unit"]
+    if choices and value not in choices:
+        known = ", ".join(map(str, choices))
+        raise OptionError(
+            f"'{declared.name}' has no such value", given=repr(value), hint=f"Use one of: {known}."
+        )
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    if (low is not None and value < low) or (high is not None and value > high) or value != value:
+        raise OptionError(
+            f"'{declared.name}' is out of range",
+            given=value,
+            hint=f"It goes from {low} to {high}{' ' + unit if unit else ''}.",
+        )
+
+
+Box: TypeAlias = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class MediaOptions(OptionGroup):
+    """What is read, how the lengths are brought together, and how the result is written."""
+
+    video_ranges: tuple[TimeRange, ...] = option(
+        (), "parts of the picture to use, joined in this order, for example 2.5-10,1:02-1:15; empty uses all"
+    )
+    voice_ranges: tuple[TimeRange, ...] = option(
+        (), "parts of the voice to use, joined in this order; empty uses all"
+    )
+    length_mode: str = option(
+        "pingpong", "what to do when voice and picture differ in length", choices=tuple(LENGTH_MODES)
+    )
+    fps: float = option(
+        0.0, "frame rate of the result; 0 keeps the picture's own", min=0, max=240, unit="frames/s"
+    )
+    static: bool = option(False, "use only the first frame of the picture, as if it were a photo")
+    resize_factor: int = option(1, "divide width and height by this before anything else", min=1, max=16)
+    rotate: int = option(0, "turn the picture clockwise", choices=ROTATIONS, unit="degrees")
+    crop: Box | None = option(
+        None, "keep only this part: top, bottom, left, right; -1 means to the edge", unit="pixels"
+    )
+    quality: int = option(
+        17,
+        "x264 constant rate factor: lower is better and larger; 17 can hardly be told from the source",
+        min=0,
+        max=51,
+    )
+    encoder: str = option(
+        "software", "H.264 encoder; 'hardware' is used where ffmpeg has a working one", choices=ENCODERS
+    )
+
+
+@dataclass(frozen=True)
+class FaceOptions(OptionGroup):
+    """How faces are found, which one is used, and how much around it."""
+
+    detector: str = option("centerface", "face detector", choices=("centerface", "s3fd"))
+    detector_weights: Path | None = option(None, "checkpoint of the detector, where it is not in weights/")
+    detect_size: int = option(
+        640,
+        "longer side of the reduced picture that faces are looked for in",
+        min=128,
+        max=4096,
+        unit="pixels",
+    )
+    detect_every: int = option(
+        5,
+        "look for faces in every n-th frame and follow them in between; 1 looks in all",
+        min=1,
+        max=100,
+        unit="frames",
+    )
+    min_score: float = option(0.5, "a face below this confidence passes through", min=0.05, max=0.99)
+    which_face: str = option("largest", "which face speaks when there are several", choices=FACE_CHOICES)
+    face_index: int = option(0, "with which_face=index: counted from the left, the first is 0", min=0, max=99)
+    face_x: float = option(0.5, "with which_face=point: across the picture, 0 left to 1 right", min=0, max=1)
+    face_y: float = option(0.5, "with which_face=point: down the picture, 0 top to 1 bottom", min=0, max=1)
+    face_time: float = option(
+        0.0, "with which_face=point: when the face is at that point", min=0, max=360_000, unit="s"
+    )
+    smoothing: str = option(
+        "symmetric", "steadies the box over time; 'official' is Wav2Lip's own", choices=SMOOTHINGS
+    )
+    smoothing_frames: int = option(5, "frames that smoothing averages over", min=1, max=51, unit="frames")
+    pad_top: float = option(
+        0.0, "grow the face box at the top; negative shrinks it", min=-50, max=100, unit="% of the box"
+    )
+    pad_bottom: float = option(
+        5.0,
+        "grow the face box at the bottom, so that it holds the chin",
+        min=-50,
+        max=100,
+        unit="% of the box",
+    )
+    pad_left: float = option(0.0, "grow the face box on the left", min=-50, max=100, unit="% of the box")
+    pad_right: float = option(0.0, "grow the face box on the right", min=-50, max=100, unit="% of the box")
+    pads_px: Box = option(
+        (0, 0, 0, 0),
+        "the same in pixels: top, bottom, left, right, added to the above; Wav2Lip's own default is 0 10 0 0",
+        unit="pixels",
+    )
+    box: Box | None = option(
+        None,
+        "fixed face box for every frame instead of looking for faces: top, bottom, left, right",
+        unit="pixels",
+    )
+
+
+@dataclass(frozen=True)
+class GeneratorOptions(OptionGroup):
+    """Which network draws the mouth, and how it is run."""
+
+    variant: str = option("auto", "the model; 'auto' takes the best one that is on this machine")
+    weights: Path | None = option(None, "checkpoint file to use instead of the one in weights/")
+    batch_size: int = option(0, "frames drawn at a time; 0 chooses by device", min=0, max=1024, unit="frames")
+    device: str = option("auto", "where the networks run", choices=DEVICES)
+    number_format: str = option(
+        "auto",
+        "precision of the generator: fp16 on CUDA, bf16 on CPUs that have it, else fp32",
+        choices=NUMBER_FORMATS,
+    )
+    voice_lead: int = option(
+        0,
+        "frames by which the voice window starts earlier: 0 as Wav2Lip's inference, 1 as its training",
+        min=-10,
+        max=10,
+        unit="frames",
+    )
+
+
+@dataclass(frozen=True)
+class BlendOptions(OptionGroup):
+    """How the generated mouth is put back into the frame."""
+
+    mask: str = option(
+        "mouth",
+        "'mouth' shows mouth and chin with a soft edge; 'box' pastes the whole box, as Wav2Lip does",
+        choices=MASKS,
+    )
+    mask_size: float = option(1.0, "size of the mouth mask", min=0.5, max=2.0)
+    feather: float = option(12.0, "width of the soft edge", min=0, max=50, unit="% of the box")
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """All settings of one run. Field names are unique across the groups."""
+
+    media: MediaOptions = field(default_factory=MediaOptions)
+    faces: FaceOptions = field(default_factory=FaceOptions)
+    generator: GeneratorOptions = field(default_factory=GeneratorOptions)
+    blend: BlendOptions = field(default_factory=BlendOptions)
+
+    @classmethod
+    def from_flat(cls, **values: Any) -> SyncOptions:
+        """Build from field names regardless of their group: `from_flat(pad_top=5, mask="box")`."""
+        known = {declared.name for _, declared in declared_options()}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise OptionError(
+                "There are no such settings",
+                given=", ".join(unknown),
+                hint=f"Known: {', '.join(sorted(known))}.",
+            )
+        groups: dict[str, dict[str, Any]] = {}
+        for group, declared in declared_options():
+            if declared.name in values:
+                groups.setdefault(group, {})[declared.name] = values[declared.name]
+        return cls(**{group: _GROUPS[group](**chosen) for group, chosen in groups.items()})
+
+
+_GROUPS: dict[str, Any] = {
+    "media": MediaOptions,
+    "faces": FaceOptions,
+    "generator": GeneratorOptions,
+    "blend": BlendOptions,
+}
+
+
+def declared_options() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """All settings as (group name, field), in the order they are written above."""
+    for name, group in _GROUPS.items():
+        for declared in dataclasses.fields(group):
+            yield name, declared
