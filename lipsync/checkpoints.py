@@ -1,0 +1,242 @@
+"""Reading weights files: every format that people have, checked, and never run.
+
+Pickles are read with `weights_only=True`; of a TorchScript archive only the tensors are read,
+never its code.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import torch
+from torch import nn
+
+from lipsync.errors import WeightsError
+
+StateDict: TypeAlias = dict[str, torch.Tensor]
+
+# What readers raise on bytes that make no sense, besides their own errors.
+_BROKEN = (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+_PUT_AGAIN = "Download the file again, or choose another one."
+
+
+def load_state_dict(path: Path) -> StateDict:
+    """The named tensors in a weights file, on the CPU, whatever format the file is in.
+
+    Takes PyTorch's pickle formats (zip and legacy) plain or under "state_dict", safetensors, and
+    TorchScript archives; told apart by content, not by name. "module." is removed anywhere in a
+    key, as Wav2Lip's own loader does.
+
+    Raises:
+        WeightsError: the file is missing, empty, damaged, something else than weights, or wants
+            to run code.
+    """
+    path = Path(path)
+    try:
+        loaded = _reader(path, _head(path))(path)
+    except OSError as error:
+        what = f"A weights file cannot be read ({error.strerror})"
+        raise WeightsError(what, given=path, hint="Check its permissions.") from error
+    wrapped = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
+    state = wrapped if isinstance(wrapped, Mapping) else loaded
+    if not isinstance(state, Mapping) or not state:
+        raise WeightsError("A file holds no weights", given=f"{path}, a {type(state).__name__}")
+    if odd := [key for key, value in state.items() if not isinstance(value, torch.Tensor)]:
+        raise WeightsError("A file holds other things than weights", given=f"{path}: {odd[0]!r}")
+    return {str(key).replace("module.", ""): value for key, value in state.items()}
+
+
+def _head(path: Path) -> bytes:
+    if not path.exists():
+        raise WeightsError("A weights file is missing", given=path, hint="Check the path.")
+    if path.is_dir():
+        raise WeightsError("A folder was given as weights", given=path, hint="Name the file in it.")
+    with path.open("rb") as file:
+        return file.read(1024)
+
+
+def _reader(path: Path, head: bytes) -> Callable[[Path], Any]:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        raise WeightsError("A weights file is empty", given=path, hint=_PUT_AGAIN)
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise WeightsError(
+            "A web page was saved instead of the weights",
+            given=path,
+            hint="On GitHub and Hugging Face use the link of the download button ('resolve' or 'raw', "
+            "not 'blob').",
+        )
+    if text.startswith(b"version https://git-lfs"):
+        raise WeightsError(
+            "The file is only a git-lfs pointer to the weights",
+            given=path,
+            hint="Run 'git lfs pull' in that repository, or download the file itself.",
+        )
+    if head.startswith(b"PK\x03\x04"):
+        return _read_zip
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return _read_safetensors
+    return _read_pickle
+
+
+def _damaged(path: Path) -> WeightsError:
+    return WeightsError(
+        "A weights file is cut off, damaged, or no weights file at all",
+        given=f"{path} ({path.stat().st_size:,} bytes)",
+        hint=_PUT_AGAIN,
+    )
+
+
+def _wants_code(path: Path, found: str) -> WeightsError:
+    return WeightsError(
+        "A weights file wants to run code when it is opened, and was refused",
+        given=f"{path} ({found})",
+        hint="Use a file from a source that you trust, or its safetensors form.",
+    )
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise _damaged(path) from error
+
+
+def _read_zip(path: Path) -> Any:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if any(name.endswith("/constants.pkl") for name in names):
+                return _read_torchscript(path, archive)
+    except zipfile.BadZipFile as error:
+        raise _damaged(path) from error
+    # Mapped, only the tensors that are copied are read: the optimiser's two thirds stay on disk.
+    return _read_pickle(path, mmap=True)
+
+
+def _read_pickle(path: Path, mmap: bool = False) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        if any(sign in str(error) for sign in ("GLOBAL", "call reduce", "instantiate")):
+            raise _wants_code(path, _unsupported(str(error))) from error
+        raise _damaged(path) from error
+    except _BROKEN as error:
+        raise _damaged(path) from error
+
+
+def _unsupported(text: str) -> str:
+    """`os.system` out of torch's "Unsupported global: GLOBAL os.system was not an allowed …"."""
+    words = text.partition("GLOBAL ")[2].split()
+    return words[0] if words else "a call that is not allowed"
+
+
+def _read_torchscript(path: Path, archive: zipfile.ZipFile) -> Any:
+    pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+    folder = pickled.removesuffix("data.pkl")
+    try:
+        with archive.open(pickled) as file:
+            module = _TensorsOnly(file, lambda key: archive.read(f"{folder}data/{key}")).load()
+    except (pickle.UnpicklingError, *_BROKEN) as error:
+        raise _damaged(path) from error
+    state: StateDict = {}
+    _collect(module, "", state)
+    return state
+
+
+class _Part:
+    """Stands for every class of the archive: keeps attributes, runs nothing."""
+
+    def __setstate__(self, state: object) -> None:
+        self.attributes = state if isinstance(state, dict) else {}
+
+
+class _TensorsOnly(pickle.Unpickler):
+    """Reads the tensors of a TorchScript archive.
+
+    `torch.jit.load` would run the archive's own `__setstate__`, and is on its way out of torch.
+    Here the few names below are all that a pickle can reach.
+    """
+
+    def __init__(self, file: IO[bytes], storage: Callable[[str], bytes]) -> None:
+        super().__init__(file)
+        self._storage = storage
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("__torch__"):
+            return _Part
+        if module == "torch" and name.endswith("Storage"):
+            return name.removesuffix("Storage").lower()
+        known = {
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+            ("collections", "OrderedDict"): OrderedDict,
+            ("torch.jit._pickle", "restore_type_tag"): lambda value, _: value,
+        }
+        if module == "torch.jit._pickle" and name.startswith("build_"):
+            return list
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return known[module, name]
+
+    def persistent_load(self, identity: Any) -> torch.Tensor:
+        _, kind, key, _, _ = identity
+        return torch.frombuffer(bytearray(self._storage(key)), dtype=getattr(torch, kind))
+
+
+def _rebuild_tensor(storage: torch.Tensor, offset: int, size: Any, stride: Any, *_: object) -> torch.Tensor:
+    return storage.as_strided(tuple(size), tuple(stride), offset)
+
+
+def _collect(part: object, prefix: str, state: StateDict) -> None:
+    for name, value in getattr(part, "attributes", {}).items():
+        if isinstance(value, torch.Tensor):
+            state[prefix + name] = value
+        elif isinstance(value, _Part):
+            _collect(value, f"{prefix}{name}.", state)
+
+
+_FINGERPRINTS = {
+    "face_decoder_blocks.0.0.conv_block.0.weight": "the Wav2Lip generator",
+    "face_encoder.0.conv_block.0.weight": "the sync expert (lipsync_expert.pth)",
+    "binary_pred.0.weight": "the visual quality discriminator",
+    "netcnnlip.0.weight": "SyncNet (syncnet_v2.model)",
+    "conv3_3_norm_mbox_conf.weight": "the S3FD face detector",
+    "stylegan_decoder.constant_input.weight": "GFPGAN",
+}
+
+
+def load_into(network: nn.Module, state: StateDict, *, what: str, path: Path | str = "") -> None:
+    """Copy `state` into `network`; every name and shape must fit.
+
+    Args:
+        what: the network that is expected, in words ("the Wav2Lip generator").
+        path: the file that `state` came from, for the message.
+
+    Raises:
+        WeightsError: the state is of another network; says which, where it is a known one.
+    """
+    own = network.state_dict()
+    # A counter that only training reads; files that went through other formats lack it.
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in state if key not in own]
+    reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if not (missing or unexpected or reshaped):
+        network.load_state_dict(state, strict=False)
+        return
+    counts = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
+    told = ", ".join(f"{len(keys)} {how} (such as {keys[0]})" for how, keys in counts.items() if keys)
+    looks = next((name for key, name in _FINGERPRINTS.items() if key in state), "")
+    guess = f"It looks like {looks}. " if looks and looks != what else ""
+    raise WeightsError(
+        f"The weights are not those of {what}",
+        given=f"{path} has tensors {told}" if path else f"tensors {told}",
+        hint=f"{guess}Choose the file of {what}.",
+    )

@@ -1,0 +1,47 @@
+"""Stage 3: find the faces, follow the chosen one, cut it out.
+
+    reduced frames -> sightings -> tracks -> people -> the chosen one -> FaceTrack -> crops
+                      (finding)    (linking)           (choosing)        (finishing)
+
+`tracking.track_faces` runs the line; each step stands in the file named below it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lipsync.faces.crops import crop_face, pixel_box
+from lipsync.faces.detectors.base import FaceDetector
+from lipsync.faces.finishing import fixed_box_track
+from lipsync.faces.tracking import TrackedFaces, TrackSummary, reduced_size, track_faces
+from lipsync.registry import Registry
+
+__all__ = [
+    "DETECTORS",
+    "FaceDetector",
+    "TrackSummary",
+    "TrackedFaces",
+    "crop_face",
+    "fixed_box_track",
+    "pixel_box",
+    "reduced_size",
+    "track_faces",
+]
+
+
+# Each imports its own packages only when it is asked for.
+def _centerface(**arguments: Any) -> FaceDetector:
+    from lipsync.faces.detectors.centerface import CenterFace
+
+    return CenterFace(**arguments)
+
+
+def _s3fd(**arguments: Any) -> FaceDetector:
+    from lipsync.faces.detectors.s3fd.detector import S3FD
+
+    return S3FD(**arguments)
+
+
+DETECTORS: Registry[FaceDetector] = Registry("face detector")
+DETECTORS.add("centerface", _centerface)
+DETECTORS.add("s3fd", _s3fd)

