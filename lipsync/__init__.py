@@ -1,1 +1,76 @@
-"""Drop in a video and a voice, and the lips say the voice."""
+"""Drop in a video and a voice, and the lips say the voice.
+
+    source ─► VideoInfo + AudioClip ─► FaceTrack ─► (face crops, audio rows) ─► mouths
+              media/                   faces/       in chunks                   generators/
+                                                                                  │
+    SyncResult ◄─ one muxed file ◄──────────────────────── blended frames ◄───────┘
+                  media/                                   blending/
+
+    >>> import lipsync
+    >>> result = lipsync.sync("talk.mp4", "voice.wav", output="synced.mp4")  # doctest: +SKIP
+    >>> result.duration  # doctest: +SKIP
+    4.0
+
+The road itself is in `lipsync.pipeline`; every setting is in `lipsync.options`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lipsync.data_types import Preview, SyncResult, TimeRange
+    from lipsync.errors import Cancelled, LipsyncError
+    from lipsync.options import (
+        BlendOptions,
+        FaceOptions,
+        GeneratorOptions,
+        MediaOptions,
+        SyncOptions,
+    )
+    from lipsync.pipeline import preview, sync
+    from lipsync.progress import CancelToken, Progress
+
+# Imported when first used: `lipsync doctor` must run where torch or OpenCV cannot be imported.
+_HOME = {
+    "sync": "pipeline",
+    "preview": "pipeline",
+    "SyncResult": "data_types",
+    "Preview": "data_types",
+    "TimeRange": "data_types",
+    "SyncOptions": "options",
+    "MediaOptions": "options",
+    "FaceOptions": "options",
+    "GeneratorOptions": "options",
+    "BlendOptions": "options",
+    "Progress": "progress",
+    "CancelToken": "progress",
+    "LipsyncError": "errors",
+    "Cancelled": "errors",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "BlendOptions",
+    "CancelToken",
+    "Cancelled",
+    "FaceOptions",
+    "GeneratorOptions",
+    "LipsyncError",
+    "MediaOptions",
+    "Preview",
+    "Progress",
+    "SyncOptions",
+    "SyncResult",
+    "TimeRange",
+    "__version__",
+    "preview",
+    "sync",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lipsync' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"lipsync.{_HOME[name]}"), name)

@@ -21,6 +21,8 @@ Frame: TypeAlias = npt.NDArray[np.uint8]
 """One picture, (H, W, 3) RGB uint8."""
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+PixelBox: TypeAlias = tuple[int, int, int, int]
+"""x1, y1, x2, y2 in whole pixels of the frame, the right and lower edges excluded."""
 
 _CLOCK = r"(?:\d+:){0,2}\d+(?:\.\d*)?|\.\d+"
 _RANGE = re.compile(rf"\s*(?P<start>{_CLOCK})?\s*(?:-|–|—|to)\s*(?P<end>{_CLOCK})?\s*")
@@ -221,6 +223,28 @@ class Mask:
 
     def __repr__(self) -> str:
         return f"Mask(x={self.x}, y={self.y}, alpha {self.alpha.shape})"
+
+
+@dataclass(frozen=True, repr=False)
+class Preview:
+    """One frame of the result, and how it came about.
+
+    Attributes:
+        time: seconds from the start of the result.
+        source, result: the frame before and after, full size.
+        box: the face box that was used; None when there is no face and the frame passes through.
+        points: float32 (5, 2) face points; None without a box.
+        mask: where the generated picture shows; None without a box.
+        variant: the generator that was used.
+    """
+
+    time: float
+    source: Frame
+    result: Frame
+    box: PixelBox | None
+    points: FloatArray | None
+    mask: Mask | None
+    variant: str
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,8 @@ class FaceOptions(OptionGroup):
     )
     detect_every: int = option(
         5,
-        "look for faces in every n-th frame and follow them in between; 1 looks in all",
+        "look for faces in every n-th frame and follow them in between; 1 looks in all, else an absence "
+        "shorter than this can be missed",
         min=1,
         max=100,
         unit="frames",
@@ -240,3 +241,27 @@ def declared_options() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
     for name, group in _GROUPS.items():
         for declared in dataclasses.fields(group):
             yield name, declared
+
+
+def markdown_table() -> str:
+    """All settings as the Markdown table that the README shows; a test keeps the two equal."""
+    lines = ["| Setting | Default | Range | What it does |", "|---|---|---|---|"]
+    for _, declared in declared_options():
+        shown = (_shown_default(declared.default), _shown_range(declared), declared.metadata["help"])
+        lines.append(f"| `{declared.name}` | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def _shown_default(value: Any) -> str:
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+
+
+def _shown_range(declared: dataclasses.Field[Any]) -> str:
+    low, high, unit = declared.metadata["min"], declared.metadata["max"], declared.metadata["unit"]
+    if declared.metadata["choices"]:
+        return ", ".join(map(str, declared.metadata["choices"]))
+    return f"{low:g} to {high:g} {unit}".strip() if low is not None and high is not None else str(unit)

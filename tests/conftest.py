@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -35,3 +36,15 @@ def golden_folder() -> Path:
 def clip() -> Callable[[str], Path]:
     """`clip("grid_s1__bbaf2n.mp4")`: one real talking-face clip."""
     return lambda name: _need(SHARED / "data" / "clips" / name)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The official generator in its official file format, with random weights."""
+    from lipsync.generators.wav2lip.network import Wav2LipNetwork
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "wav2lip.pth"
+    state = {f"module.{key}": value for key, value in Wav2LipNetwork().state_dict().items()}
+    torch.save({"state_dict": state, "optimizer": {}, "global_step": 0, "global_epoch": 0}, path)
+    return path

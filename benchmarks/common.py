@@ -1,0 +1,145 @@
+"""What the benchmarks share: material, a measured run in a process of its own, and the report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from lipsync.generators.wav2lip.network import Wav2LipNetwork
+from lipsync.media import ffmpeg_path
+
+SAMPLES = Path(__file__).resolve().parents[1] / "lipsync" / "samples"
+RESULTS = Path(__file__).resolve().parent / "results"
+FPS = 25
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of a command: its output, seconds, and peak bytes of it and all its children."""
+
+    output: str
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def run_measured(arguments: Sequence[str]) -> Measured:
+    """Run `python -m lipsync …` by itself and watch the memory of the whole process tree.
+
+    Memory is the proportional share (PSS) where the system tells it, so that pages which two
+    processes share count once; else the resident size.
+    """
+    started = time.perf_counter()
+    process = psutil.Popen(
+        [sys.executable, "-m", "lipsync", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    peak, cpu = 0, 0.0
+    finished = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak, cpu
+        while not finished.wait(0.1):
+            tree_bytes, tree_cpu = _tree(process)
+            peak, cpu = max(peak, tree_bytes), max(cpu, tree_cpu)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    output, errors = process.communicate()
+    finished.set()
+    watcher.join()
+    if process.returncode:
+        raise SystemExit(f"the run failed:\n{errors}")
+    return Measured(output, time.perf_counter() - started, cpu, peak)
+
+
+def _tree(process: psutil.Process) -> tuple[int, float]:
+    """Bytes and CPU seconds of a process and its living children."""
+    total, cpu = 0, 0.0
+    try:
+        members = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0, 0.0
+    for member in members:
+        try:
+            memory = member.memory_full_info()
+            total += getattr(memory, "pss", memory.rss)
+            times = member.cpu_times()
+            cpu += times.user + times.system
+            if member is process:  # children that have ended are counted in their parent
+                cpu += times.children_user + times.children_system
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total, cpu
+
+
+def make_talking_head(folder: Path, width: int, height: int, seconds: float) -> tuple[Path, Path]:
+    """A video of the sample face, slowly moving, and the sample voice, repeated to that length."""
+    video, voice = folder / f"head_{width}x{height}_{seconds:g}s.mp4", folder / f"voice_{seconds:g}s.wav"
+    side = max(width, height)
+    motion = (
+        f"scale={side * 2}:{side * 2},"
+        f"zoompan=z='1.6+0.1*sin(on/40)':x='iw*(0.24+0.02*sin(on/25))':y='ih*(0.08+0.02*cos(on/31))'"
+        f":d=1:s={width}x{height}:fps={FPS}"
+    )
+    still = ["-loop", "1", "-framerate", str(FPS), "-i", str(SAMPLES / "face.jpg"), "-t", str(seconds)]
+    _ffmpeg(
+        [*still, "-vf", motion, "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", str(video)]
+    )
+    _ffmpeg(["-stream_loop", "-1", "-i", str(SAMPLES / "voice.mp3"), "-t", str(seconds), str(voice)])
+    return video, voice
+
+
+def _ffmpeg(arguments: Sequence[str]) -> None:
+    subprocess.run([ffmpeg_path(), "-y", "-v", "error", *arguments], check=True)
+
+
+def made_up_checkpoint(folder: Path) -> Path:
+    """A checkpoint in the official format with random weights: the same work as the real one."""
+    torch.manual_seed(0)
+    path = folder / "made_up.pth"
+    state = {f"module.{key}": value for key, value in Wav2LipNetwork().state_dict().items()}
+    torch.save({"state_dict": state, "optimizer": {}, "global_step": 0, "global_epoch": 0}, path)
+    return path
+
+
+def material_arguments(description: str | None, *, size: str, seconds: float) -> argparse.ArgumentParser:
+    """The arguments every benchmark of a whole run takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--size", default=size, help=f"width x height of the made clip (default {size})")
+    parser.add_argument("--seconds", type=float, default=seconds, help=f"its length (default {seconds:g})")
+    parser.add_argument("--weights", type=Path, help="Wav2Lip checkpoint (default: one with made-up weights)")
+    parser.add_argument("extra", nargs="*", help="more settings for `lipsync run`, after --")
+    return parser
+
+
+def report(name: str, table: Sequence[tuple[str, str]], values: dict[str, Any]) -> None:
+    """Print a table and write the figures, with the machine they come from, as JSON."""
+    width = max(len(label) for label, _ in table)
+    for label, value in table:
+        print(f"{label:<{width}}  {value}")
+    machine = {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine, **values}, indent=2))
+    print(f"written to {path}")

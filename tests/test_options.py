@@ -1,0 +1,68 @@
+"""Settings: declared once, checked where they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lipsync.errors import OptionError
+from lipsync.faces import DETECTORS
+from lipsync.options import SyncOptions, declared_options, markdown_table
+
+
+def test_every_setting_has_help_and_a_default_that_is_allowed() -> None:
+    SyncOptions()
+    for _, field in declared_options():
+        assert field.metadata["help"], field.name
+
+
+def test_names_are_unique_across_the_groups() -> None:
+    counts = Counter(field.name for _, field in declared_options())
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_detectors_on_offer_are_the_registered_ones() -> None:
+    offered = next(field for _, field in declared_options() if field.name == "detector")
+    assert set(offered.metadata["choices"]) == set(DETECTORS)
+
+
+def numbers() -> list[dataclasses.Field[Any]]:
+    return [field for _, field in declared_options() if field.metadata["min"] is not None]
+
+
+@pytest.mark.parametrize("field", numbers(), ids=lambda field: field.name)
+def test_numbers_outside_their_range_are_refused(field: dataclasses.Field[Any]) -> None:
+    for limit, beyond in (("min", -1), ("max", 1)):
+        kind = type(field.default)
+        edge = kind(field.metadata[limit])
+        SyncOptions.from_flat(**{field.name: edge})
+        with pytest.raises(OptionError, match=field.name):
+            SyncOptions.from_flat(**{field.name: edge + beyond})
+    with pytest.raises(OptionError, match="out of range"):
+        SyncOptions.from_flat(**{field.name: float("nan")})
+
+
+def test_an_unknown_value_names_the_known_ones() -> None:
+    with pytest.raises(OptionError, match="pingpong, loop"):
+        SyncOptions.from_flat(length_mode="backwards")
+
+
+def test_a_misspelt_setting_does_not_vanish() -> None:
+    with pytest.raises(OptionError, match="pad_topp"):
+        SyncOptions.from_flat(pad_topp=3)
+
+
+def test_flat_settings_land_in_their_groups() -> None:
+    options = SyncOptions.from_flat(pad_top=3, mask="box", quality=20)
+    assert (options.faces.pad_top, options.blend.mask, options.media.quality) == (3, "box", 20)
+    assert options.faces.pad_bottom == SyncOptions().faces.pad_bottom
+
+
+def test_the_table_in_the_readme_is_the_declarations() -> None:
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    hint = "put the output of `python -c 'import lipsync.options as o; print(o.markdown_table())'` there"
+    assert markdown_table() in readme, hint

@@ -1,0 +1,44 @@
+"""Progress reports, their estimate, and the cancel token."""
+
+from __future__ import annotations
+
+import pytest
+
+from lipsync.errors import Cancelled
+from lipsync.progress import CancelToken, Progress, StageProgress
+
+
+def test_a_stage_reports_its_start_and_its_end() -> None:
+    seen: list[Progress] = []
+    stage = StageProgress("Drawing", 50, seen.append)
+    for _ in range(50):
+        stage.advance()
+    assert (seen[0].done, seen[-1].done, seen[-1].fraction) == (0, 50, 1.0)
+    assert len(seen) < 20  # not one report a frame
+
+
+def test_the_time_left_is_estimated_from_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("lipsync.progress.time.monotonic", lambda: now[0])
+    seen: list[Progress] = []
+    stage = StageProgress("Drawing", 10, seen.append)
+    now[0] += 5  # a slow start must not spoil the estimate
+    stage.advance()
+    for _ in range(4):
+        now[0] += 2
+        stage.advance()
+    assert seen[-1].seconds_left == pytest.approx(5 * 2)
+
+
+def test_an_unknown_total_has_no_fraction() -> None:
+    assert Progress("Fetching", 10, 0).fraction == 0
+
+
+def test_a_cancelled_stage_stops_at_the_next_step() -> None:
+    token = CancelToken()
+    stage = StageProgress("Drawing", 10, cancel=token)
+    stage.advance()
+    token.cancel()
+    with pytest.raises(Cancelled, match="Drawing"):
+        stage.advance()
+    assert stage.done == 1
