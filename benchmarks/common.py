@@ -109,10 +109,19 @@ def _ffmpeg(arguments: Sequence[str]) -> None:
 
 
 def made_up_checkpoint(folder: Path) -> Path:
-    """A checkpoint in the official format with random weights: the same work as the real one."""
-    torch.manual_seed(0)
-    path = folder / "made_up.pth"
-    state = {f"module.{key}": value for key, value in Wav2LipNetwork().state_dict().items()}
+    """A checkpoint in the official format with random weights: the same work as the real one.
+
+    Convolutions are scaled so that activations keep their size through the network; with torch's
+    own start the picture would hardly depend on the voice.
+    """
+    random = torch.Generator().manual_seed(0)
+    state = {}
+    for key, value in Wav2LipNetwork().state_dict().items():
+        if value.ndim > 1:
+            fan_in = value[0].numel()
+            value = torch.randn(value.shape, generator=random) * (1.2 / fan_in) ** 0.5
+        state[f"module.{key}"] = value
+    path = folder / "wav2lip.pth"
     torch.save({"state_dict": state, "optimizer": {}, "global_step": 0, "global_epoch": 0}, path)
     return path
 

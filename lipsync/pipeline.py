@@ -82,17 +82,21 @@ def sync(
     warnings = list(picture.warnings) + _length_warnings(picture, speech, len(timeline), options)
 
     with ExitStack() as cleanup:
-        writer = FrameWriter(
-            target,
-            width=picture.width,
-            height=picture.height,
-            fps=picture.fps,
-            frames=len(timeline),
-            voice=speech,
-            source=picture.info,
-            quality=options.media.quality,
-            encoder=options.media.encoder,
-            cancel=cancel,
+        # Opened first: a place that cannot be written to shows now. Closed last, and only then,
+        # when all went well, the file appears under its name.
+        writer = cleanup.enter_context(
+            FrameWriter(
+                target,
+                width=picture.width,
+                height=picture.height,
+                fps=picture.fps,
+                frames=len(timeline),
+                voice=speech,
+                source=picture.info,
+                quality=options.media.quality,
+                encoder=options.media.encoder,
+                cancel=cancel,
+            )
         )
         # 2. Load the generator and listen to the voice, while
         variant, weights = _choose_weights(options.generator, progress, cancel)
@@ -114,14 +118,13 @@ def sync(
         )
         drawn = cleanup.enter_context(Ahead(_draw(chunks, generator, rows, clock), 1, cancel, "draw"))
         blended = cleanup.enter_context(Ahead(_blend(drawn, options.blend, clock), 4, cancel, "blend"))
-        with writer:
-            for frame in blended:
-                with clock("write"):
-                    writer.write(frame)
-                stage.advance()
-        warnings += writer.warnings
+        for frame in blended:
+            with clock("write"):
+                writer.write(frame)
+            stage.advance()
 
     # 5. The file is whole and in its place.
+    warnings += writer.warnings
     synced = int(track.present[timeline].sum())
     warnings += _pass_through_warnings(len(timeline) - synced, len(timeline))
     free_memory(choose_device(options.generator.device))

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -41,10 +40,6 @@ def clip() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The official generator in its official file format, with random weights."""
-    from lipsync.generators.wav2lip.network import Wav2LipNetwork
+    from benchmarks.common import made_up_checkpoint
 
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "wav2lip.pth"
-    state = {f"module.{key}": value for key, value in Wav2LipNetwork().state_dict().items()}
-    torch.save({"state_dict": state, "optimizer": {}, "global_step": 0, "global_epoch": 0}, path)
-    return path
+    return made_up_checkpoint(tmp_path_factory.mktemp("weights"))

@@ -1,0 +1,9 @@
+"""5 · Paste back: where the generated mouth shows in the frame, and putting it there."""
+
+from __future__ import annotations
+
+from lipsync.blending.compositing import blend, paste, paste_box
+from lipsync.blending.masks import box_mask, make_mask, mouth_mask
+from lipsync.blending.sheet import preview_sheet
+
+__all__ = ["blend", "box_mask", "make_mask", "mouth_mask", "paste", "paste_box", "preview_sheet"]

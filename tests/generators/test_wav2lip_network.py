@@ -1,0 +1,67 @@
+"""The network's shape and its forms; its numbers are in goldens/."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from lipsync.generators.wav2lip.network import Wav2LipNetwork, fold_batch_norm, prepare_for_inference
+
+
+@pytest.fixture(scope="module")
+def network() -> Wav2LipNetwork:
+    torch.manual_seed(3)
+    network = Wav2LipNetwork()
+    for module in network.modules():  # as after training; new ones would hide mistakes in folding
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean, 0, 0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.normal_(module.weight, 1, 0.1)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    mel = torch.randn((2, 2, 1, 80, 16), generator=generator)
+    return mel, torch.rand((2, 6, 2, 96, 96), generator=generator)
+
+
+def test_size(network: Wav2LipNetwork) -> None:
+    assert sum(parameter.numel() for parameter in network.parameters()) == 36_298_035
+    assert len(network.state_dict()) == 352
+
+
+def test_the_form_with_time_is_the_same_frame_by_frame(
+    network: Wav2LipNetwork, inputs: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    mel, face = inputs
+    with torch.inference_mode():
+        together = network(mel, face)
+        assert together.shape == (2, 3, 2, 96, 96)
+        for frame in range(2):
+            alone = network(mel[:, frame], face[:, :, frame])
+            torch.testing.assert_close(together[:, :, frame], alone, atol=1e-5, rtol=0)
+
+
+def test_folding_changes_nothing(network: Wav2LipNetwork, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    mel, face = inputs[0][:, 0], inputs[1][:, :, 0]
+    folded = copy.deepcopy(network)
+    fold_batch_norm(folded)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(mel, face), network(mel, face), atol=1e-5, rtol=0)
+
+
+def test_bf16_stays_close(network: Wav2LipNetwork, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    mel, face = inputs[0][:, 0], inputs[1][:, :, 0]
+    prepared = prepare_for_inference(copy.deepcopy(network), torch.device("cpu"), torch.bfloat16)
+    with torch.inference_mode():
+        exact = network(mel, face)
+        drawn = prepared(mel.bfloat16(), face.bfloat16())
+    assert drawn.dtype == torch.float32
+    difference = (drawn - exact).abs().numpy() * 255
+    assert difference.max() < 2 and np.mean(difference) < 0.2
