@@ -90,11 +90,12 @@ def _tree(process: psutil.Process) -> tuple[int, float]:
 def make_talking_head(folder: Path, width: int, height: int, seconds: float) -> tuple[Path, Path]:
     """A video of the sample face, slowly moving, and the sample voice, repeated to that length."""
     video, voice = folder / f"head_{width}x{height}_{seconds:g}s.mp4", folder / f"voice_{seconds:g}s.wav"
-    side = max(width, height)
+    # The part of the picture around the face, of the wanted shape; then a slowly wandering view of it.
+    shape = f"min(iw\\,ih*{width}/{height})':'min(ih\\,iw*{height}/{width})"
+    wide, high = round(width * 0.6) * 2, round(height * 0.6) * 2
     motion = (
-        f"scale={side * 2}:{side * 2},"
-        f"zoompan=z='1.6+0.1*sin(on/40)':x='iw*(0.24+0.02*sin(on/25))':y='ih*(0.08+0.02*cos(on/31))'"
-        f":d=1:s={width}x{height}:fps={FPS}"
+        f"crop='{shape}':'clip(iw*0.44-ow/2\\,0\\,iw-ow)':0,scale={wide}:{high},"
+        f"crop={width}:{height}:'(iw-ow)*(0.5+0.4*sin(n/25))':'(ih-oh)*(0.4+0.3*cos(n/31))',setsar=1"
     )
     still = ["-loop", "1", "-framerate", str(FPS), "-i", str(SAMPLES / "face.jpg"), "-t", str(seconds)]
     _ffmpeg(

@@ -27,8 +27,8 @@ EXIT_ERROR, EXIT_USAGE, EXIT_CANCELLED = 1, 2, 130  # 130 = 128 + SIGINT, as she
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    chosen = _parser().parse_args(arguments)
     try:
+        chosen = _parser().parse_args(arguments)
         status: int = chosen.command(chosen)
     except Cancelled:
         print("Cancelled; nothing was written.", file=sys.stderr)

@@ -123,6 +123,8 @@ def _open(path: Path, device: torch.device | None) -> Any:
 
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
+    # Waiting threads would burn the processor that decoding and drawing need at the same time.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.log_severity_level = 3  # this session's only; errors, not warnings
     providers = ["CPUExecutionProvider"]
     if device is not None and device.type == "cuda":

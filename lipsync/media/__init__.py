@@ -1,0 +1,31 @@
+"""Reading and writing of video, photos and sound; the only package that starts ffmpeg.
+
+    path -> open_picture -> Picture.read(numbers) -> frames
+    path -> open_voice   -> Voice.read()          -> AudioClip
+    plan_timeline(...)   -> which picture frame goes with which output frame
+    frames + Voice       -> FrameWriter           -> one file
+
+Frames are RGB uint8 (H, W, 3), sound is float32 mono, times are seconds.
+"""
+
+from lipsync.media.ffmpeg import ffmpeg_path, has_encoder
+from lipsync.media.picture import Picture, open_picture
+from lipsync.media.probe import probe_audio, probe_video
+from lipsync.media.stills import write_picture
+from lipsync.media.timeline import plan_timeline
+from lipsync.media.voice import Voice, open_voice
+from lipsync.media.writer import FrameWriter
+
+__all__ = [
+    "FrameWriter",
+    "Picture",
+    "Voice",
+    "ffmpeg_path",
+    "has_encoder",
+    "open_picture",
+    "open_voice",
+    "plan_timeline",
+    "probe_audio",
+    "probe_video",
+    "write_picture",
+]

@@ -1,0 +1,160 @@
+"""Pictures by number: any frame of a video or photo, in any order, in bounded memory.
+
+Frame k of a range is what is on screen k/fps after the range's start. ffmpeg finds it by
+timestamp, so that a variable rate, a seek or a lost frame cannot shift the count, and a frame is
+the same however it is reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lipsync.data_types import Frame, IntArray, VideoInfo
+from lipsync.media import colors, rates, stills
+from lipsync.media.decode import Decoder
+from lipsync.media.geometry import Geometry, Size
+from lipsync.media.order import backward_blocks, monotone_runs
+from lipsync.media.probe import PacketIndex, scan_video
+from lipsync.media.timeline import frames_for, resolve_ranges
+from lipsync.options import MediaOptions
+from lipsync.progress import CancelToken
+
+BLOCK_BYTES = 128 << 20
+"""Most that is held to play a stretch backward: 21 frames of 1080p."""
+
+
+def open_picture(path: Path | str, options: MediaOptions | None = None) -> Picture:
+    """Look into a video or photo and get it ready to be read as `options` say.
+
+    Raises:
+        MediaError: no such file, no media, or cut off; `NoVideoError` for sound only.
+        RangeError: a range goes past the end; the message has the file's length.
+        OptionError: the crop does not lie inside the picture.
+    """
+    info, index = scan_video(path)
+    return Picture(info, index, options or MediaOptions())
+
+
+class Picture:
+    """A picture source ready to be read; made by `open_picture`.
+
+    Attributes:
+        info: what is known of the file; its pixel aspect is the one after `options.rotate`.
+        width, height: pixels of the frames, after resizing, rotation and crop.
+        fps: frames per second: the option's, else the file's.
+        frame_count: frames of all ranges together, at `fps`; 1 for a photo or `static`.
+        warnings: things worth knowing, in words.
+    """
+
+    def __init__(self, info: VideoInfo, index: PacketIndex | None, options: MediaOptions) -> None:
+        self._geometry = Geometry.plan(info, options)
+        self.width, self.height = self._geometry.size
+        self.fps = rates.exact_rate(options.fps) if options.fps else info.fps
+        self.warnings = _warnings(info, options)
+        self._decoder = Decoder(info, index, self._geometry, self.fps) if index else None
+        self._static = options.static
+        aspect = info.sample_aspect_ratio
+        self.info = replace(info, sample_aspect_ratio=1 / aspect if self._geometry.swaps_sides else aspect)
+        ranges = resolve_ranges(() if info.is_still else options.video_ranges, info.duration, info.path)
+        counts = [frames_for(end - start, self.fps) for start, end in ranges]
+        self._starts = [Fraction(start) for start, _ in ranges]
+        self._offsets: IntArray = np.cumsum([0, *([1] if self.is_still else counts)])
+        self.frame_count = int(self._offsets[-1])
+
+    @property
+    def is_still(self) -> bool:
+        """One picture without a length of its own: a photo, or `static`."""
+        return self._decoder is None or self._static
+
+    def read(
+        self, indices: npt.ArrayLike, *, max_side: int | None = None, cancel: CancelToken | None = None
+    ) -> Generator[Frame, None, None]:
+        """The frames with these numbers, in this order; each belongs to the receiver.
+
+        Going forward, with repeats and skips, is one pass; going backward is done in blocks of at
+        most `BLOCK_BYTES`. Closing the iterator stops ffmpeg.
+
+        Args:
+            indices: int64 (n,) frame numbers in [0, frame_count), in any order.
+            max_side: reduce the frames so that the longer side is at most this many pixels.
+            cancel: looked at all the time, also while ffmpeg is silent.
+
+        Yields:
+            RGB uint8 (height, width, 3), one for every entry of `indices`.
+
+        Raises:
+            IndexError: there is no frame of such a number.
+            MediaError: decoding broke off; says at what second.
+            Cancelled: the token was thrown.
+        """
+        wanted = np.asarray(indices, np.int64).reshape(-1)
+        if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.frame_count:
+            raise IndexError(f"frame numbers go from 0 to {self.frame_count - 1}")
+        size, cancel = self._geometry.reduced(max_side), cancel or CancelToken()
+        if self._decoder is None:
+            return self._read_still(len(wanted), size, cancel)
+        return self._read(self._decoder, wanted, size, cancel)
+
+    def _read_still(self, count: int, size: Size, cancel: CancelToken) -> Generator[Frame, None, None]:
+        frame = self._geometry.apply(stills.read_still(self.info.path), size)
+        for _ in range(count):
+            cancel.check("reading")
+            yield frame.copy()
+
+    def _read(
+        self, decoder: Decoder, wanted: IntArray, size: Size, cancel: CancelToken
+    ) -> Generator[Frame, None, None]:
+        most = max(1, BLOCK_BYTES // (size[0] * size[1] * 3))
+        for run in monotone_runs(wanted, self._part(wanted)):
+            if run[0] <= run[-1]:
+                yield from self._forward(decoder, run, size, cancel)
+                continue
+            for block in backward_blocks(run, most):
+                yield from self._backward(decoder, block, size, cancel)
+
+    def _part(self, numbers: IntArray) -> IntArray:
+        """The range, counted from 0, that each frame number lies in."""
+        return np.searchsorted(self._offsets, numbers, side="right") - 1
+
+    def _forward(
+        self, decoder: Decoder, run: IntArray, size: Size, cancel: CancelToken
+    ) -> Generator[Frame, None, None]:
+        """A run that never goes back: every frame is decoded once, repeated or dropped as asked."""
+        part = int(self._part(run[:1])[0])
+        start = self._starts[part] + int(run[0] - self._offsets[part]) / self.fps
+        step = max(1, int(np.gcd.reduce(np.diff(run))))
+        places = (run - run[0]) // step  # of each wanted frame among the decoded ones
+        with closing(decoder.frames(start, step, int(places[-1]) + 1, size, cancel)) as frames:
+            at, frame = 0, next(frames)
+            for place, following in zip(places, [*places[1:], -1], strict=True):
+                while at < place:
+                    at, frame = at + 1, next(frames)
+                cancel.check("reading")
+                yield frame.copy() if following == place else frame
+
+    def _backward(
+        self, decoder: Decoder, block: IntArray, size: Size, cancel: CancelToken
+    ) -> Generator[Frame, None, None]:
+        """A run that never goes forward, short enough to be held."""
+        numbers = np.unique(block)
+        held = dict(zip(numbers.tolist(), self._forward(decoder, numbers, size, cancel), strict=True))
+        places = block.tolist()
+        for number, following in zip(places, [*places[1:], -1], strict=True):
+            cancel.check("reading")
+            yield held[number].copy() if following == number else held.pop(number)
+
+
+def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:
+    found = []
+    if info.is_still and options.video_ranges:
+        found.append("A photo has no length, so the video ranges were not used.")
+    if info.color_transfer in colors.HDR_TRANSFERS:
+        found.append("The picture is HDR; the result keeps its colours in 8 bits, where bands may show.")
+    return tuple(found)
