@@ -16,13 +16,14 @@ from lipsync.data_types import TimeRange
 from lipsync.errors import OptionError
 
 LENGTH_MODES = {
-    "pingpong": "as long as the voice; the picture plays forward and backward",
-    "loop": "as long as the voice; the picture starts again",
-    "hold": "as long as the voice; the last picture stays",
-    "stretch": "as long as the voice; the picture runs slower or faster",
-    "picture": "as long as the picture; silence after the voice",
-    "shorter": "as long as the shorter of the two",
+    "pingpong": "as the voice, picture back and forth",
+    "loop": "as the voice, picture repeats",
+    "hold": "as the voice, last picture stays",
+    "stretch": "as the voice, picture slower or faster",
+    "picture": "as the picture, then silence",
+    "shorter": "as the shorter of the two",
 }
+"""How long the result is, and how the picture gets there."""
 FACE_CHOICES = ("largest", "central", "index", "point")
 SMOOTHINGS = ("symmetric", "official", "none")
 MASKS = ("mouth", "box")
@@ -87,7 +88,9 @@ class MediaOptions(OptionGroup):
         (), "parts of the voice to use, joined in this order; empty uses all"
     )
     length_mode: str = option(
-        "pingpong", "what to do when voice and picture differ in length", choices=tuple(LENGTH_MODES)
+        "pingpong",
+        "how long the result is when voice and picture differ in length",
+        choices=tuple(LENGTH_MODES),
     )
     fps: float = option(
         0.0, "frame rate of the result; 0 keeps the picture's own", min=0, max=240, unit="frames/s"

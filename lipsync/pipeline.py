@@ -40,7 +40,7 @@ from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignor
 from lipsync.streaming import Ahead, Clock
 from lipsync.weights import require
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 48 * 2**20
 """Full-size frames travel in chunks of about this size; five or six chunks are under way at once."""
 
 PREVIEW_SECONDS = 0.5
@@ -108,6 +108,7 @@ def sync(
         needed = int(timeline.max()) + 1
         track = _find_face(picture, np.arange(needed), options, progress, cancel, clock)
         generator, rows, silent = loading.result()
+        free_memory(choose_device(options.generator.device))  # the detector's, and the checkpoint's
         if silent:
             warnings.append("The voice is silent, so the lips will hardly move.")
 
@@ -127,7 +128,6 @@ def sync(
     warnings += writer.warnings
     synced = int(track.present[timeline].sum())
     warnings += _pass_through_warnings(len(timeline) - synced, len(timeline))
-    free_memory(choose_device(options.generator.device))
     return SyncResult(
         path=target,
         frames=len(timeline),

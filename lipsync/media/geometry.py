@@ -60,7 +60,9 @@ class Geometry:
         """Append the filters that end in RGB frames of `size` to an ffmpeg-python stream."""
         crops = self.size != (self.resized[::-1] if self.swaps_sides else self.resized)
         first = self.resized if crops else (size[::-1] if self.swaps_sides else size)
-        stream = stream.filter("scale", *first, **colors.read_arguments(info)).filter("format", "rgb24")
+        stream = stream.filter("scale", *first, **colors.read_arguments(info))
+        # By way of planes the exact conversion takes half the time, for the same values.
+        stream = stream.filter("format", "gbrp").filter("format", "rgb24")
         if self.rotate == 180:
             stream = stream.filter("hflip").filter("vflip")
         elif self.rotate:

@@ -9,10 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 import lipsync
-from lipsync.errors import Cancelled, LipsyncError
+from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.progress import CancelToken, Progress
 
 _POLL_SECONDS = 0.2
@@ -30,12 +28,12 @@ def run_job(
     whoever iterates takes what it needs before it asks for more.
 
     Raises:
-        gr.Error: what went wrong, in words, for the page to show.
+        LipsyncError: what went wrong, in words.
     """
     if not video:
-        raise gr.Error("There is no video yet. Drop a video or a photo on the left.", duration=None)
+        raise InputError("There is no video yet", hint="Drop a video or a photo on the left.")
     if not voice:
-        raise gr.Error("There is no voice yet. Drop or record a sound on the left.", duration=None)
+        raise InputError("There is no voice yet", hint="Drop or record a sound on the left.")
     reports: queue.Queue[Progress] = queue.Queue()
     with (
         tempfile.TemporaryDirectory(prefix="lipsync-", ignore_cleanup_errors=True) as folder,
@@ -48,10 +46,6 @@ def run_job(
             while not job.done():
                 yield from _latest(reports)
             yield job.result()
-        except Cancelled as cancelled:
-            raise gr.Error("Cancelled; nothing was kept.", title="Stopped", duration=5) from cancelled
-        except LipsyncError as error:
-            raise gr.Error(str(error), title=error.what, duration=None) from error
         finally:
             cancel.cancel()  # the visitor may have gone; no-op for a finished job
 
@@ -75,6 +69,13 @@ def describe_progress(progress: Progress) -> str:
     if progress.seconds_left is not None:
         parts.append(f"about {progress.seconds_left:.0f} s left")
     return " · ".join(parts)
+
+
+def describe_error(error: LipsyncError) -> str:
+    """What happened, what was given and what to do next, as Markdown."""
+    if isinstance(error, Cancelled):
+        return "**Stopped.** Nothing was kept."
+    return f"**{error.what}**" + (f": {error.given}" if error.given else "") + f". {error.hint}"
 
 
 def describe_result(result: lipsync.SyncResult) -> str:

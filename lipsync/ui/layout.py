@@ -9,11 +9,12 @@ from typing import Any
 import gradio as gr
 
 from lipsync.data_types import SyncResult
+from lipsync.errors import Cancelled, LipsyncError
 from lipsync.generators import GENERATORS
 from lipsync.options import LENGTH_MODES
 from lipsync.progress import CancelToken
 from lipsync.ui.controls import control
-from lipsync.ui.handlers import describe_progress, describe_result, run_job
+from lipsync.ui.handlers import describe_error, describe_progress, describe_result, run_job
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 PADS = {"pad_top": "Top", "pad_bottom": "Bottom", "pad_left": "Left", "pad_right": "Right"}
@@ -35,24 +36,30 @@ def build_page() -> gr.Blocks:
     """Lay out the page and join the buttons to their handlers."""
     # Visitors' files are removed when they are a day old; looked at every hour.
     page: gr.Blocks
-    with gr.Blocks(title="lipsync", delete_cache=(3600, 86400)) as page:
+    with gr.Blocks(title="lipsync", delete_cache=(3600, 86400), fill_width=True) as page:
         gr.Markdown("# lipsync\nDrop in a video and a voice, and the lips say the voice.", elem_id="heading")
         token = gr.State(None)
         with gr.Row():
             with gr.Column():
                 with gr.Tabs() as tabs:
                     with gr.Tab("Video", id="video"):
-                        video = gr.Video(label="Video", sources=["upload", "webcam"], elem_id="video")
+                        video = gr.Video(
+                            label="Video", sources=["upload", "webcam"], height=300, elem_id="video"
+                        )
                     with gr.Tab("Photo", id="photo"):
                         photo = gr.Image(
-                            label="Photo", type="filepath", sources=["upload", "webcam"], elem_id="photo"
+                            label="Photo",
+                            type="filepath",
+                            sources=["upload", "webcam"],
+                            height=300,
+                            elem_id="photo",
                         )
                 voice = gr.Audio(
                     label="Voice", type="filepath", sources=["upload", "microphone"], elem_id="voice"
                 )
                 controls = _controls()
             with gr.Column():
-                result = gr.Video(label="Result", interactive=False, elem_id="result")
+                result = gr.Video(label="Result", interactive=False, height=420, elem_id="result")
                 with gr.Row():
                     run = gr.Button("Make the lips speak", variant="primary", scale=2, elem_id="run")
                     stop = gr.Button("Cancel", variant="stop", scale=1, interactive=False, elem_id="cancel")
@@ -66,7 +73,7 @@ def build_page() -> gr.Blocks:
         video.change(_prefer("video"), video, [tabs, photo], api_visibility="private")
         photo.change(_prefer("photo"), photo, [tabs, video], api_visibility="private")
         outputs = [result, status, run, stop, token]
-        started = run.click(
+        run.click(
             _run,
             [video, photo, voice, *controls],
             outputs,
@@ -74,15 +81,13 @@ def build_page() -> gr.Blocks:
             concurrency_id="networks",
             api_visibility="private",
         )
-        # A failed or cancelled run ends in an error, after which only `.then` still runs.
-        started.then(_idle, None, [run, stop], api_visibility="private")
         stop.click(_stop, token, status, queue=False, api_visibility="private")
     return page
 
 
 def _controls() -> list[gr.components.FormComponent]:
     variant = control("variant", label="Model", choices=("auto", *GENERATORS))
-    modes = [(f"{mode}: {text}", mode) for mode, text in LENGTH_MODES.items()]
+    modes = [(text, mode) for mode, text in LENGTH_MODES.items()]
     length = control("length_mode", label="Length", choices=modes)
     with gr.Accordion("Room around the face", open=False):
         pads = [control(name, label=label) for name, label in PADS.items()]
@@ -107,22 +112,24 @@ def _run(
 ) -> Iterator[tuple[Any, ...]]:
     cancel = CancelToken()
     busy = (gr.Button(interactive=False), gr.Button(interactive=True), cancel)
+    idle = (gr.Button(interactive=True), gr.Button(interactive=False), None)
     yield None, "Starting…", *busy
-    for news in run_job(video or photo, voice, dict(zip(SETTINGS, values, strict=True)), cancel):
-        if isinstance(news, SyncResult):
-            yield str(news.path), describe_result(news), gr.Button(interactive=True), _off(), None
-            continue
-        if news.total:
-            progress((news.done, news.total), desc=news.stage, unit="frames")
-        yield gr.skip(), describe_progress(news), *busy
-
-
-def _off() -> gr.Button:
-    return gr.Button(interactive=False)
-
-
-def _idle() -> tuple[gr.Button, gr.Button]:
-    return gr.Button(interactive=True), _off()
+    try:
+        for news in run_job(video or photo, voice, dict(zip(SETTINGS, values, strict=True)), cancel):
+            if isinstance(news, SyncResult):
+                yield str(news.path), describe_result(news), *idle
+                continue
+            if news.total:
+                progress((news.done, news.total), desc=news.stage, unit="frames")
+            yield gr.skip(), describe_progress(news), *busy
+    except LipsyncError as error:
+        # Told by a message, not raised: gradio would stamp "Error" over everything on the right.
+        if not isinstance(error, Cancelled):
+            gr.Warning(str(error), title="That did not work", duration=15)
+        yield None, describe_error(error), *idle
+    except Exception:
+        yield None, "**Something went wrong that should not have.** The terminal says more.", *idle
+        raise
 
 
 def _stop(token: CancelToken | None) -> str:

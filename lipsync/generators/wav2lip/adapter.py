@@ -11,19 +11,19 @@ import torch
 from torch import nn
 
 from lipsync.data_types import AudioClip, FloatArray
-from lipsync.devices import choose_device, choose_dtype, free_memory, is_out_of_memory
-from lipsync.errors import ToolError
+from lipsync.devices import choose_device, choose_dtype
 from lipsync.generators.base import GeneratorSpec
+from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.wav2lip.mel import MelWindows, mel_spectrogram
 from lipsync.generators.wav2lip.network import FACE_SIZE, Wav2LipNetwork, prepare_for_inference
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.weights import entry, load_into, load_state_dict, require
 
-_BATCH_SIZES = {"cpu": 16, "mps": 32, "cuda": 128}
 
-
-class Wav2Lip:
+class Wav2Lip(BatchedGenerator):
     """The official generator, and any other checkpoint in its format.
+
+    Crops are (B, 96, 96, 3), audio rows (B, 1, 80, 16).
 
     Args:
         weights: the checkpoint, in any format that `load_state_dict` reads, or the network
@@ -53,7 +53,7 @@ class Wav2Lip:
             self.network = weights
         else:
             self.network = self._load(weights)
-        self.batch_size = batch_size or _BATCH_SIZES.get(self.device.type, 16)
+        self.batch_size = batch_size or self.default_batch_size(self.device)
 
     def _load(self, path: Path) -> nn.Module:
         network = Wav2LipNetwork()
@@ -63,35 +63,6 @@ class Wav2Lip:
     def encode_audio(self, voice: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> MelWindows:
         """One mel window, (1, 80, 16) float32, per frame; see `MelWindows`."""
         return MelWindows(mel_spectrogram(voice), fps, frames, lead)
-
-    def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        """Draw a batch; (B, 96, 96, 3) uint8 RGB and (B, 1, 80, 16) -> (B, 3, 96, 96) RGB in [0, 1].
-
-        A batch that does not fit into memory is drawn in halves, and so are those after it.
-
-        Raises:
-            ToolError: not even one frame fits.
-        """
-        expected = (FACE_SIZE, FACE_SIZE, 3)
-        if crops.shape[1:] != expected or len(crops) != len(audio_rows):
-            raise ValueError(f"crops {crops.shape} and audio rows {audio_rows.shape} do not fit")
-        drawn = np.empty((len(crops), 3, FACE_SIZE, FACE_SIZE), np.float32)
-        done = 0
-        while done < len(crops):
-            stop = min(done + self.batch_size, len(crops))
-            try:
-                drawn[done:stop] = self._draw(crops[done:stop], audio_rows[done:stop])
-                done = stop
-                continue
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if stop - done == 1:
-                    raise _too_big(self.device) from error
-                self.batch_size = (stop - done) // 2
-            # Outside of the handler: the exception would hold on to the failed batch's tensors.
-            free_memory(self.device)
-        return drawn
 
     @torch.inference_mode()
     def _draw(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
@@ -115,14 +86,6 @@ def _spec(name: str) -> GeneratorSpec:
         number_formats=("fp32", "bf16", "fp16"),
         licence=entry(name).licence,
         paper="Prajwal et al., ACM MM 2020, arXiv 2008.10010",
-    )
-
-
-def _too_big(device: torch.device) -> ToolError:
-    return ToolError(
-        "There is not enough memory to draw even one frame",
-        given=f"device {device}",
-        hint="Close other programs, or choose another device (for example 'cpu').",
     )
 
 

@@ -1,0 +1,74 @@
+"""Drawing in batches that fit into memory, whatever the network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lipsync.data_types import FloatArray
+from lipsync.devices import free_memory, is_out_of_memory
+from lipsync.errors import ToolError
+from lipsync.generators.base import GeneratorSpec
+
+# On a CPU larger batches are no faster, and a cancel has to wait for the batch under way.
+_SIZES = {"cpu": 8, "mps": 32, "cuda": 128}
+
+
+class BatchedGenerator(ABC):
+    """Splits what it is asked to draw; a batch that does not fit is drawn in halves.
+
+    Attributes:
+        spec, device: of the network inside.
+        batch_size: frames drawn at a time; halved, for good, when memory runs out.
+    """
+
+    spec: GeneratorSpec
+    device: torch.device
+    batch_size: int
+
+    @staticmethod
+    def default_batch_size(device: torch.device) -> int:
+        """Frames at a time that suit `device`."""
+        return _SIZES.get(device.type, _SIZES["cpu"])
+
+    def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+        """Draw mouths; (B, H, W, 3) uint8 RGB and (B, ...) float32 -> (B, 3, H, W) RGB in [0, 1].
+
+        Raises:
+            ToolError: not even one frame fits into memory.
+        """
+        height, width = self.spec.crop_size
+        if crops.shape[1:] != (height, width, 3) or len(crops) != len(audio_rows):
+            raise ValueError(f"crops {crops.shape} and audio rows {audio_rows.shape} do not fit")
+        drawn = np.empty((len(crops), 3, height, width), np.float32)
+        done = 0
+        while done < len(crops):
+            stop = min(done + self.batch_size, len(crops))
+            try:
+                drawn[done:stop] = self._draw(crops[done:stop], audio_rows[done:stop])
+                done = stop
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if stop - done == 1:
+                    raise _too_big(self.device) from error
+                self.batch_size = (stop - done) // 2
+            # Outside of the handler: the exception would hold on to the failed batch's tensors.
+            free_memory(self.device)
+        return drawn
+
+    @abstractmethod
+    def _draw(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+        """Run the network once; arguments and result as for `generate`."""
+
+
+def _too_big(device: torch.device) -> ToolError:
+    return ToolError(
+        "There is not enough memory to draw even one frame",
+        given=f"device {device}",
+        hint="Close other programs, or choose another device (for example 'cpu').",
+    )
