@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 import lipsync
 from lipsync.data_types import Frame
@@ -259,3 +260,23 @@ def test_errors_come_before_any_work(head: Path, checkpoint: Path, tmp_path: Pat
             lipsync.sync(head, given, chosen, seen.append, output=output)
     assert seen == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_pixels_are_no_face_and_no_crash(voice: Path, checkpoint: Path, tmp_path: Path) -> None:
+    tiny = tmp_path / "tiny.png"
+    Image.new("RGB", (2, 2), "red").save(tiny)
+    with pytest.raises(NoFaceError):
+        lipsync.sync(tiny, voice, options(checkpoint), output=tmp_path / "out.mp4")
+    boxed = options(checkpoint, box=(0, 2, 0, 2), voice_ranges=lipsync.TimeRange.parse_list("0-0.1"))
+    result = lipsync.sync(tiny, voice, boxed, output=tmp_path / "out.mp4")
+    assert (result.width, result.height, result.frames_synced) == (2, 2, result.frames)
+
+
+def test_an_8k_photo_passes_through_the_whole_road(voice: Path, checkpoint: Path, tmp_path: Path) -> None:
+    large = tmp_path / "8k.png"
+    with Image.open(FACE) as face:
+        face.crop((0, 0, 512, 288)).resize((7680, 4320)).save(large, compress_level=1)
+    chosen = options(checkpoint, voice_ranges=lipsync.TimeRange.parse_list("0-0.12"))
+    result = lipsync.sync(large, voice, chosen, output=tmp_path / "out.mp4")
+    assert (result.width, result.height, result.frames_synced) == (7680, 4320, 3)
+    assert probe_video(result.path).frame_count == 3
