@@ -11,12 +11,16 @@ from lipsync.media import ffmpeg_path
 SAMPLES = Path(__file__).resolve().parents[1] / "lipsync" / "samples"
 FACE, VOICE = SAMPLES / "face.jpg", SAMPLES / "voice.mp3"
 FPS = 25
+PROMPT_SECONDS = 8
+"""How soon a cancel must be answered in a test. The promise is one second, which
+`benchmarks/cancel.py` measures; a machine under load gets more, and a job that went on would need
+longer still or fail otherwise."""
 
 
 def run_ffmpeg(arguments: Sequence[str]) -> None:
     """Run ffmpeg for a test; its words come with the failure."""
     done = subprocess.run(
-        [str(ffmpeg_path()), "-y", "-v", "error", *arguments], capture_output=True, text=True
+        [str(ffmpeg_path()), "-y", "-v", "error", *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 

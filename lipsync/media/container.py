@@ -20,6 +20,10 @@ DEMUXERS = (
     "rm,tta,vc1,voc,w64,wav,webp_anim,wtv,wv,y4m,yuv4mpegpipe"
 )
 
+# Titles in an odd encoding are no reason to refuse a file. From 19 on PyAV is lenient by itself and
+# knows no such argument.
+_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+
 BROADCAST_DEMUXERS = ("mpegts", "mpeg")  # the only ones whose clock may jump in the middle
 _JUMP_SECONDS = 10
 
@@ -57,7 +61,7 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with (
             path.open("rb") as file,
-            av.open(_Nameless(file), options=options, metadata_errors="replace") as container,
+            av.open(_Nameless(file), options=options, **_LENIENT) as container,
         ):
             yield container
     except (av.FFmpegError, EOFError) as error:
