@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from lipsync.media import ffmpeg_path
+from tests.make_media import run_ffmpeg
 
 SAMPLES = Path(__file__).resolve().parents[1] / "lipsync" / "samples"
 FACE, VOICE = SAMPLES / "face.jpg", SAMPLES / "voice.mp3"
@@ -15,14 +14,6 @@ PROMPT_SECONDS = 8
 """How soon a cancel must be answered in a test. The promise is one second, which
 `benchmarks/cancel.py` measures; a machine under load gets more, and a job that went on would need
 longer still or fail otherwise."""
-
-
-def run_ffmpeg(arguments: Sequence[str]) -> None:
-    """Run ffmpeg for a test; its words come with the failure."""
-    done = subprocess.run(
-        [str(ffmpeg_path()), "-y", "-v", "error", *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def make_head(path: Path, *, parts: Sequence[float], size: tuple[int, int] = (320, 240)) -> Path:
@@ -42,12 +33,12 @@ def make_head(path: Path, *, parts: Sequence[float], size: tuple[int, int] = (32
     joined = "".join(f"[p{number}]" for number in range(len(parts)))
     graph.append(f"{joined}concat=n={len(parts)}:v=1:a=0[out]")
     encoder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18"]
-    run_ffmpeg([*inputs, "-filter_complex", ";".join(graph), "-map", "[out]", *encoder, str(path)])
+    run_ffmpeg(*inputs, "-filter_complex", ";".join(graph), "-map", "[out]", *encoder, path)
     return path
 
 
 def make_voice(path: Path, *, seconds: float, volume: float = 1) -> Path:
     """The sample voice as 44.1 kHz stereo, cut to `seconds`."""
     shape = ["-af", f"volume={volume}", "-t", str(seconds), "-ar", "44100", "-ac", "2"]
-    run_ffmpeg(["-i", str(VOICE), *shape, str(path)])
+    run_ffmpeg("-i", VOICE, *shape, path)
     return path

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from lipsync.data_types import Frame
 
-
 AnyBox: TypeAlias = Sequence[float] | npt.NDArray[np.floating]
 """x1, y1, x2, y2 in pixels."""
 

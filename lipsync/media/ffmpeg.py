@@ -133,10 +133,14 @@ class FFmpeg:
     def __enter__(self) -> FFmpeg:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """End ffmpeg at once if it still runs."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
         self._listener.join()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe:

@@ -118,12 +118,16 @@ class FrameWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with self._running:  # killed at the latest here, which also frees the feeder
-                if kind is None:
-                    self._finish()
+            with self._running:
+                try:
+                    if kind is None:
+                        self._finish()
+                finally:
+                    # ffmpeg first, which frees the feeder; its pipe is closed when nobody writes to it.
+                    self._running.stop()
+                    self._drain()
+                    self._feeder.join()
         finally:
-            self._drain()
-            self._feeder.join()
             with contextlib.suppress(OSError):
                 self._partial.unlink(missing_ok=True)
 

@@ -37,6 +37,7 @@ from tests.make_media import (
     read_number,
     run_ffmpeg,
 )
+from tests.material import PROMPT_SECONDS
 
 PLAIN = VideoInfo(Path("no such file"), 160, 120, Fraction(25), 1.0, 25)
 
@@ -385,7 +386,6 @@ from pathlib import Path
 from lipsync.data_types import VideoInfo
 from lipsync.errors import LipsyncError
 from lipsync.media import FrameWriter
-from tests.material import PROMPT_SECONDS
 limit = int(sys.argv[2])
 if limit:
     import signal
