@@ -40,7 +40,7 @@ from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignor
 from lipsync.streaming import Ahead, Clock
 from lipsync.weights import require
 
-CHUNK_BYTES = 48 * 2**20
+CHUNK_BYTES = 32 * 2**20
 """Full-size frames travel in chunks of about this size; five or six chunks are under way at once."""
 
 PREVIEW_SECONDS = 0.5
@@ -118,7 +118,7 @@ def sync(
             Ahead(_read_chunks(picture, timeline, track, generator, cancel, clock), 1, cancel, "read")
         )
         drawn = cleanup.enter_context(Ahead(_draw(chunks, generator, rows, clock), 1, cancel, "draw"))
-        blended = cleanup.enter_context(Ahead(_blend(drawn, options.blend, clock), 4, cancel, "blend"))
+        blended = cleanup.enter_context(Ahead(_blend(drawn, options.blend, clock), 2, cancel, "blend"))
         for frame in blended:
             with clock("write"):
                 writer.write(frame)
@@ -348,8 +348,8 @@ def _cut_chunk(
     height, width = frames[0].shape[:2]
     present = track.present
     boxes = [pixel_box(track.boxes[n], width, height) if present[n] else None for n in shown]
-    size = generator.spec.crop_size
-    crops = [crop_face(frame, box, size) for frame, box in zip(frames, boxes, strict=True) if box]
+    size, averaged = generator.spec.crop_size, generator.spec.averaged_crops
+    crops = [crop_face(frame, box, size, averaged) for frame, box in zip(frames, boxes, strict=True) if box]
     return _Chunk(
         frames=frames,
         first=first,

@@ -110,6 +110,16 @@ _ENTRIES = (
         what="Wav2Lip generator as the official page offers it today (TorchScript)",
     ),
     WeightsEntry(
+        name="builtin",
+        filename="builtin.safetensors",
+        urls=(),  # in the repository itself
+        sha256="2f4e1254dd382a0ec44d18135b9d2738b9ccd60064d7451a17c84412356d0ba8",
+        bytes=6_047_928,
+        licence="research and demonstration; its sources are in weights/README.md",
+        source="the folder weights/ of this program",
+        what="the model that ships with the program: small, fast, no download",
+    ),
+    WeightsEntry(
         name="s3fd",
         filename="s3fd.pth",
         urls=(

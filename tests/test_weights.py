@@ -19,7 +19,7 @@ import pytest
 from lipsync import weights
 from lipsync.errors import Cancelled, DownloadError, OptionError
 from lipsync.progress import CancelToken, Progress
-from lipsync.weights import WeightsEntry, download
+from lipsync.weights import WeightsEntry, download, entry
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 PIECE = 1 << 16  # what is read at a time; of a cut connection, less than this is lost
@@ -252,7 +252,8 @@ def test_catalogue_entries_are_complete(known: WeightsEntry) -> None:
     assert weights.CATALOGUE[known.name] is known
     assert len(known.sha256) == 64 and int(known.sha256, 16)
     assert known.bytes > 1_000_000
-    assert all(url.startswith("https://") for url in (*known.urls, known.source))
+    assert all(url.startswith("https://") for url in known.urls)
+    assert known.source.startswith("https://") or known.name == "builtin"  # ours is in the repository
     assert known.licence and known.what
 
 
@@ -291,3 +292,10 @@ def test_require_downloads_what_is_absent(
 def test_unknown_name() -> None:
     with pytest.raises(OptionError, match="wav2lip_gan"):
         weights.find("wav2lop")
+
+
+def test_the_shipped_model_is_the_catalogued_one() -> None:
+    shipped = Path(__file__).resolve().parents[1] / "weights" / "builtin.safetensors"
+    data = shipped.read_bytes()
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (entry("builtin").bytes, entry("builtin").sha256)
+    assert len(data) <= 25_000_000

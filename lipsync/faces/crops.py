@@ -47,16 +47,17 @@ def _span(low: float, high: float, size: int) -> tuple[int, int]:
     return first, min(max(math.floor(high + 0.5), first + 1), size)
 
 
-def crop_face(frame: Frame, box: AnyBox, size: tuple[int, int]) -> Frame:
+def crop_face(frame: Frame, box: AnyBox, size: tuple[int, int], averaged: bool = False) -> Frame:
     """The part of `frame` inside `box`, at the size that a generator takes.
 
-    Interpolation is bilinear in both directions, without averaging when it shrinks: the weights
-    were trained on such crops, and the official program feeds them such crops.
+    Interpolation is bilinear in both directions, as in the official program, on whose crops its
+    weights were trained.
 
     Args:
         frame: (H, W, 3) RGB uint8.
         box: (4,) x1, y1, x2, y2; see `pixel_box`.
         size: height, width of the result in pixels.
+        averaged: average where the face is larger than that, for networks trained on such crops.
 
     Returns:
         (height, width, 3) RGB uint8; the aspect ratio of the box is not kept.
@@ -64,5 +65,7 @@ def crop_face(frame: Frame, box: AnyBox, size: tuple[int, int]) -> Frame:
     frame_height, frame_width = frame.shape[:2]
     x1, y1, x2, y2 = pixel_box(box, frame_width, frame_height)
     height, width = size
-    crop = cv2.resize(frame[y1:y2, x1:x2], (width, height), interpolation=cv2.INTER_LINEAR)
+    shrinks = x2 - x1 > width and y2 - y1 > height
+    how = cv2.INTER_AREA if averaged and shrinks else cv2.INTER_LINEAR
+    crop = cv2.resize(frame[y1:y2, x1:x2], (width, height), interpolation=how)
     return np.asarray(crop, dtype=np.uint8)

@@ -30,12 +30,19 @@ def _wav2lip(name: str, **arguments: Any) -> LipGenerator:
     return adapter.create(name, **arguments)
 
 
+def _builtin(**arguments: Any) -> LipGenerator:
+    from lipsync.generators.builtin import adapter
+
+    return adapter.create(**arguments)
+
+
 GENERATORS: Registry[LipGenerator] = Registry("generator")
 GENERATORS.add("wav2lip", partial(_wav2lip, "wav2lip"))
 GENERATORS.add("wav2lip_gan", partial(_wav2lip, "wav2lip_gan"))
+GENERATORS.add("builtin", _builtin)
 
-_BEST_FIRST = ("wav2lip_gan", "wav2lip")
-"""What "auto" looks for; the model that ships with the program comes last when there is one."""
+_BEST_FIRST = ("wav2lip_gan", "wav2lip", "builtin")
+"""What "auto" looks for; the model that ships with the program comes last and is always there."""
 
 
 def choose_variant(name: str = "auto") -> str:

@@ -23,6 +23,8 @@ class GeneratorSpec:
         number_formats: names out of `options.NUMBER_FORMATS` it runs in; "fp32" among them.
         licence: what its weights may be used for, in words.
         paper: where it is described.
+        averaged_crops: a larger face is to be shrunk by averaging (the crops of the training were),
+            not by picking pixels bilinearly, as the official program does.
     """
 
     name: str
@@ -31,6 +33,7 @@ class GeneratorSpec:
     number_formats: tuple[str, ...]
     licence: str
     paper: str
+    averaged_crops: bool = False
 
 
 class AudioRows(Protocol):

@@ -14,7 +14,7 @@ from lipsync.errors import ToolError
 from lipsync.generators.base import GeneratorSpec
 
 # On a CPU larger batches are no faster, and a cancel has to wait for the batch under way.
-_SIZES = {"cpu": 8, "mps": 32, "cuda": 128}
+_SIZES = {"cpu": 4, "mps": 32, "cuda": 128}
 
 
 class BatchedGenerator(ABC):

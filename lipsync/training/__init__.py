@@ -1,0 +1,30 @@
+"""Training: from a folder of videos to weights.
+
+    videos -> prepare -> a set on disk -> correct_lags -> train_builtin -> export_builtin -> weights file
+
+Every long step is resumable and takes a `stop`; figures come through `report`. What is trained is a
+`loop.Task`; `loop.train` trains any of them.
+"""
+
+from lipsync.training.builtin import BuiltinOptions, correct_lags, export_builtin, train_builtin
+from lipsync.training.dataset import TrainingSet, read_set
+from lipsync.training.loop import LoopOptions, Outcome, Task, train
+from lipsync.training.prepare import Prepared, PrepareOptions, Source, find_sources, prepare
+
+__all__ = [
+    "BuiltinOptions",
+    "LoopOptions",
+    "Outcome",
+    "PrepareOptions",
+    "Prepared",
+    "Source",
+    "Task",
+    "TrainingSet",
+    "correct_lags",
+    "export_builtin",
+    "find_sources",
+    "prepare",
+    "read_set",
+    "train",
+    "train_builtin",
+]

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipsync.data_types import AudioClip
+from lipsync.errors import WeightsError
+from lipsync.generators.base import LipGenerator
+from lipsync.generators.builtin import features, inside, outline
+from lipsync.generators.builtin.adapter import Builtin, gate, load
+from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, Painter, warp
+from lipsync.training.export import export
+
+SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
+
+
+def small_network() -> BuiltinNetwork:
+    torch.manual_seed(0)
+    network = BuiltinNetwork(NetworkConfig(voice_width=16, widths=(8, 8, 8, 8)))
+    torch.nn.init.normal_(network.components, std=0.02)
+    last = network.place.head[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.no_grad():  # an untrained net must still answer with a mouth that lies in the window
+        last.weight.mul_(0.02)
+        last.bias.copy_(torch.cat([ring().flatten(), ring().flatten(), torch.eye(2, 3).flatten() * 0.3]))
+    return network
+
+
+def ring() -> torch.Tensor:
+    """49 points of a mouth at its usual place, in sides of the crop."""
+    turn = torch.arange(20) / 20 * 2 * torch.pi
+    lips = torch.stack([-turn.cos(), turn.sin() * 0.5], dim=1)
+    chin = torch.stack([torch.linspace(-1, 1, 9), torch.full((9,), 1.2)], dim=1)
+    return torch.cat([lips, lips * 0.7, chin]) * 0.17 + torch.tensor([0.5, 0.72])
+
+
+def voice(seconds: float, level: float = 0.2) -> AudioClip:
+    """Noise in syllables, four a second."""
+    clock = np.arange(int(seconds * 16_000)) / 16_000
+    noise = np.random.default_rng(1).normal(size=len(clock))
+    return AudioClip((noise * level * np.sin(np.pi * 4 * clock) ** 2).astype(np.float32))
+
+
+def faces(count: int) -> np.ndarray:
+    rng = np.random.default_rng(2)
+    return rng.integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def generator() -> Builtin:
+    return Builtin(small_network(), device="cpu", number_format="fp32")
+
+
+def test_is_a_lip_generator_with_the_promised_forms(generator: Builtin) -> None:
+    assert isinstance(generator, LipGenerator)
+    rows = generator.encode_audio(voice(1.0), 25, 30)
+    assert rows.shape == (30, 10) and rows.dtype == np.float32
+    drawn = generator.generate(faces(3), rows[:3])
+    assert drawn.shape == (3, 3, 128, 128) and drawn.dtype == np.float32
+    assert drawn.min() >= 0 and drawn.max() <= 1
+
+
+def test_a_frame_does_not_depend_on_its_batch(generator: Builtin) -> None:
+    rows = generator.encode_audio(voice(1.0), 25, 5)
+    together = generator.generate(faces(5), rows)
+    alone = np.concatenate([generator.generate(faces(5)[i : i + 1], rows[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(together, alone, atol=2e-5)
+
+
+def test_only_mouth_and_chin_are_drawn(generator: Builtin) -> None:
+    crops = faces(2)
+    drawn = generator.generate(crops, np.ones((2, 10), np.float32))
+    source = crops.transpose(0, 3, 1, 2) / np.float32(255)
+    np.testing.assert_allclose(drawn[:, :, :48], source[:, :, :48], atol=1e-6)
+    assert np.abs(drawn - source)[:, :, 80:110, 40:90].mean() > 0.01
+
+
+def test_silence_rests_and_so_does_the_time_after_the_voice(generator: Builtin) -> None:
+    silent = generator.encode_audio(AudioClip(np.zeros(16_000, np.float32)), 25, 25)
+    hiss = np.random.default_rng(0).normal(0, 1e-4, 16_000).astype(np.float32)
+    assert np.all(silent == 0)
+    assert np.all(generator.encode_audio(AudioClip(hiss), 25, 25) == 0)
+    spoken = generator.encode_audio(voice(1.0), 25, 60)
+    assert np.abs(spoken[5:20]).max() > 0 and np.all(spoken[30:] == 0)
+    assert generator.encode_audio(AudioClip(np.zeros(0, np.float32)), 25, 4).shape == (4, 10)
+
+
+def test_rows_follow_the_clock_not_the_frame_rate(generator: Builtin) -> None:
+    sound = voice(2.0)
+    slow, fast = generator.encode_audio(sound, 25, 40), generator.encode_audio(sound, 50, 80)
+    np.testing.assert_allclose(slow, fast[::2], atol=1e-5)
+    later = generator.encode_audio(sound, 25, 40, lead=3)
+    np.testing.assert_allclose(later[3:], slow[:-3], atol=1e-5)
+
+
+def test_a_long_voice_heard_in_pieces_equals_one_heard_whole(generator: Builtin) -> None:
+    sound = voice(65.0)
+    mel = torch.from_numpy(features.log_mel(sound.samples))[None]
+    whole = generator.voice(mel)[0].numpy().T * generator.gain
+    np.testing.assert_allclose(generator._hear(sound.samples), whole, atol=1e-4)
+
+
+def test_the_level_of_a_recording_does_not_matter() -> None:
+    loud, quiet = features.log_mel(voice(1.0, 0.2).samples), features.log_mel(voice(1.0, 0.02).samples)
+    np.testing.assert_allclose(loud, quiet, atol=0.01)
+    assert np.all(features.log_mel(np.zeros(1600, np.float32)) == features.SILENCE)
+    assert gate(voice(1.0).samples).max() == pytest.approx(1.0)
+
+
+def test_a_few_words_in_a_long_silence_are_heard_as_alone() -> None:
+    spoken = voice(2.0).samples
+    long = np.concatenate([np.zeros(16_000 * 70, np.float32), spoken, np.zeros(16_000 * 20, np.float32)])
+    alone, among = features.log_mel(spoken), features.log_mel(long)[:, 7000:7201]
+    assert np.abs(alone - among)[:, 10:190].mean() < 0.25
+    assert gate(long)[3520:3580].min() > 0.9 and gate(long)[:3400].max() == 0
+
+
+def test_a_tone_is_heard_in_its_band() -> None:
+    tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000).astype(np.float32)
+    loudest = features.log_mel(tone)[:, 50].argmax()
+    assert 25 <= loudest <= 31  # 1000 Hz is 1000 mel of 104..2800 in 80 bands
+    assert features.loudness(tone)[50] == pytest.approx(-3, abs=0.2)
+
+
+def test_lines_and_insides_lie_where_the_points_are() -> None:
+    points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
+    lines, filled = outline.draw_lines(points, 80, 112), outline.draw_inside(points, 80, 112)
+    corner = points[0, outline.LEFT_CORNER].round().long()
+    assert lines[0, 0, corner[1], corner[0]] > 0.5 and lines[0, 0, 5, 5] < 1e-3
+    middle = points[0, outline.INNER].mean(0).round().long()
+    assert filled[0, 0, middle[1], middle[0]] == pytest.approx(1.0, abs=0.25)
+    closed = points.clone()
+    closed[:, outline.INNER, 1] = middle[1].float()
+    assert outline.draw_inside(closed, 80, 112).max() < 1e-3
+
+
+def test_the_first_flow_carries_the_reference_where_the_points_say() -> None:
+    points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
+    flow = outline.flow_between(points, points + torch.tensor([3.0, -2.0]), 80, 112)
+    x, y = points[0, 5].round().long().tolist()
+    assert flow[0, :, y, x].tolist() == pytest.approx([3.0, -2.0], abs=0.5)
+    assert flow[0, :, 2, 2].abs().max() < 0.1
+    picture = torch.rand(1, 3, 80, 112)
+    torch.testing.assert_close(warp(picture, torch.zeros(1, 2, 80, 112)), picture, atol=1e-4, rtol=0)
+    shifted = warp(picture, torch.ones(1, 2, 80, 112))
+    torch.testing.assert_close(shifted[..., :-1, :-1], picture[..., 1:, 1:], atol=1e-4, rtol=0)
+
+
+def test_the_painter_never_sees_the_hidden_mouth() -> None:
+    torch.manual_seed(0)
+    painter = Painter((8, 8, 8, 8)).eval()
+    points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
+    window, reference = torch.rand(1, 3, 80, 112), torch.rand(1, 3, 80, 112)
+    drawn, inner = painter(window, reference, points, points, points)
+    hidden = (inner["mask"] == 1).float()
+    other, _ = painter(window * (1 - hidden), reference, points, points, points)
+    torch.testing.assert_close(drawn, other, atol=1e-5, rtol=0)
+
+
+def test_export_and_load_are_the_same_network(tmp_path: Path) -> None:
+    path = tmp_path / "builtin.safetensors"
+    network = small_network().eval()
+    assert export(network, path) == path.stat().st_size < 25_000_000
+    again = load(path).eval()
+    assert again.config == network.config
+    crops, shapes = torch.rand(1, 3, 128, 128), torch.randn(1, 10)
+    torch.testing.assert_close(again(crops, shapes), network(crops, shapes), atol=0.02, rtol=0)
+
+
+def test_a_wrong_file_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "builtin.safetensors"
+    path.write_bytes(b"no weights")
+    with pytest.raises(WeightsError):
+        load(path)
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="the weights that ship are not here")
+def test_the_model_that_ships_moves_its_mouth_with_the_voice() -> None:
+    assert SHIPPED.stat().st_size <= 25_000_000
+    network = load(SHIPPED)
+    opening = network.components.view(-1, 49, 3)
+    opening_of = (opening[:, outline.LOWER_INNER] - opening[:, outline.UPPER_INNER]).numpy()[:, 1]
+    rows = Builtin(network, device="cpu").encode_audio(voice(3.0), 25, 100)
+    assert np.all(rows[90:] == 0)
+    assert (rows[10:70] @ opening_of).std() > 0.005  # of the distance between the eyes
+
+
+def test_an_opening_mouth_gets_dark_below_its_upper_teeth() -> None:
+    closed = ring()[None] * 128 - torch.tensor([8.0, 48.0])
+    closed[:, outline.INNER, 1] = closed[:, outline.INNER, 1].mean()
+    opened = ring()[None] * 128 - torch.tensor([8.0, 48.0])
+    grey, mask = torch.full((1, 3, 80, 112), 0.5), torch.ones(1, 1, 80, 112)
+    shade = torch.tensor([0.4, 0.6])
+
+    def finish(was: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        halves = outline.draw_halves(target, 80, 112)
+        return inside.finish_inside(grey, mask, halves, inside.gap_of(was), inside.gap_of(target), shade)
+
+    middle = opened[0, outline.INNER].mean(0).round().long()
+    upper, lower = (finish(closed, opened)[0, :, middle[1] + by, middle[0]].mean() for by in (-4, 4))
+    assert upper > 0.5 > lower + 0.2
+    torch.testing.assert_close(finish(closed, closed), grey)
+    kept = finish(opened, opened)[0, :, middle[1] + 4, middle[0]].mean()
+    assert lower < kept < 0.5  # what the source shows is kept more than what was never seen
+
+
+def test_the_tone_of_a_mouth_does_not_depend_on_the_light() -> None:
+    points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
+    halves = outline.draw_halves(points, 80, 112).clamp(0, 1)
+    picture = 0.8 * (1 - halves[:, :1] * 0.5 - halves[:, 1:] * 0.75).expand(-1, 3, -1, -1)
+    mask = outline.mouth_mask(points, 80, 112)
+    drawn = outline.draw_halves(points, 80, 112)
+    bright, dim = (inside.tone_of(picture * light, drawn, mask) for light in (1.0, 0.5))
+    torch.testing.assert_close(bright, dim, atol=1e-4, rtol=0)
+    assert bright[0, 0] > bright[0, 1] + 0.1

@@ -1,0 +1,66 @@
+"""A training set drawn by hand: faces of one colour whose dark mouth opens with the loudness of a hum."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from lipsync.training.dataset import Clip
+from lipsync.training.store import MARGIN, SIDE
+
+COMPONENTS = np.zeros((2, 49, 3), np.float32)
+COMPONENTS[0, 0:11, 1] = COMPONENTS[0, 20:31, 1] = 0.2 * np.sin(np.pi * np.arange(11) / 10)
+COMPONENTS[0, 40:, 1] = 0.2
+COMPONENTS[1, :20, 0] = 0.05
+COMPONENTS = COMPONENTS.reshape(2, -1)
+
+
+def resting_mouth() -> npt.NDArray[np.float32]:
+    """49 points in pixels of the crop."""
+    turn = np.arange(20) / 20 * 2 * np.pi
+    lips = np.stack([-np.cos(turn), 0.4 * np.sin(turn)], axis=1)
+    chin = np.stack([np.linspace(-1, 1, 9), np.full(9, 1.6)], axis=1)
+    inner = lips * [0.8, 0.02]
+    return (np.concatenate([lips, inner, chin]) * 18 + [64, 92]).astype(np.float32)
+
+
+def make_clip(person: str, split: str, seed: int, frames: int = 50) -> Clip:
+    rng = np.random.default_rng(seed)
+    clock = np.arange(frames) / 25
+    opening = (np.sin(2 * np.pi * (1 + seed % 3) * clock) ** 2).astype(np.float32)
+    shapes = np.stack([opening, np.zeros_like(opening)], axis=1)
+    resting = np.repeat(resting_mouth()[None], frames, axis=0)
+    turn = np.repeat(np.eye(2, 3, dtype=np.float32)[None] * 0.4, frames, axis=0)
+    moves = (shapes @ COMPONENTS).reshape(frames, 49, 3)
+    now = resting + moves @ turn[0].T * SIDE
+    side = SIDE + 2 * MARGIN
+    skin = rng.integers(120, 220, 3)
+    crops = np.empty((frames, side, side, 3), np.uint8)
+    for frame in range(frames):
+        crops[frame] = skin
+        cv2.fillPoly(crops[frame], [np.rint(now[frame, :20] + MARGIN).astype(np.int32)], (180, 60, 60))
+        cv2.fillPoly(crops[frame], [np.rint(now[frame, 20:40] + MARGIN).astype(np.int32)], (20, 10, 10))
+    ticks = np.arange(frames * 640) / 16_000
+    hum = np.sin(2 * np.pi * 200 * ticks) + np.sin(2 * np.pi * 900 * ticks)
+    sound = 0.2 * hum * np.interp(ticks, clock, opening)
+    return Clip(
+        name=f"{person}_{seed}",
+        person=person,
+        split=split,
+        shapes=shapes,
+        now=now.astype(np.float32),
+        resting=resting,
+        turn=turn,
+        gap=opening * 0.2,
+        share=1.0,
+        sound=sound.astype(np.float32),
+        lag=0.0,
+        usable=np.arange(frames),
+        crops=crops,
+    )
+
+
+def make_clips() -> list[Clip]:
+    clips = [make_clip(f"p{seed}", "train", seed) for seed in range(3)]
+    return [*clips, make_clip("q", "held", 4)]
