@@ -13,7 +13,7 @@ app: $(VENV)/.ready
 
 demo: $(VENV)/.ready
 	mkdir -p results
-	$(BIN)/python -m lipsync run lipsync/samples/face.jpg lipsync/samples/voice.mp3 -o results/demo.mp4
+	$(BIN)/python -m lipsync run lipsync/samples/face.jpg lipsync/samples/voice.mp3 --variant builtin -o results/demo.mp4
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest

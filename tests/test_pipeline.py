@@ -280,3 +280,17 @@ def test_an_8k_photo_passes_through_the_whole_road(voice: Path, checkpoint: Path
     result = lipsync.sync(large, voice, chosen, output=tmp_path / "out.mp4")
     assert (result.width, result.height, result.frames_synced) == (7680, 4320, 3)
     assert probe_video(result.path).frame_count == 3
+
+
+def test_the_built_in_model_speaks_at_once_and_rests_in_silence(voice: Path, tmp_path: Path) -> None:
+    """No checkpoint, no network: the mouth of the sample photo moves with the voice, not without."""
+    silence = make_voice(tmp_path / "silence.wav", seconds=1.6, volume=0)
+    chosen = SyncOptions.from_flat(variant="builtin", quality=0)
+    movement = []
+    for sound in (voice, silence):
+        result = lipsync.sync(FACE, sound, chosen, output=tmp_path / "out.mp4")
+        assert result.frames_synced == result.frames
+        mouth = np.stack([frame[140:160, 205:245].astype(float) for frame in frames_of(result.path)])
+        movement.append(mouth.std(axis=0).mean())
+    assert movement[0] > 5
+    assert movement[1] < movement[0] / 3
