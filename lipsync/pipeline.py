@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -106,8 +107,8 @@ def sync(
 
         # 3. the face is found and followed, in the reduced picture.
         needed = int(timeline.max()) + 1
-        track = _find_face(picture, np.arange(needed), options, progress, cancel, clock)
-        generator, rows, silent = loading.result()
+        track = _find_face(picture, np.arange(needed), options, loading, progress, cancel, clock)
+        generator, rows, silent = _wait_for(loading, cancel)
         free_memory(choose_device(options.generator.device))  # the detector's, and the checkpoint's
         if silent:
             warnings.append("The voice is silent, so the lips will hardly move.")
@@ -133,8 +134,8 @@ def sync(
         frames=len(timeline),
         frames_synced=synced,
         fps=picture.fps,
-        width=picture.width,
-        height=picture.height,
+        width=writer.encoded_size[0],
+        height=writer.encoded_size[1],
         variant=variant,
         timings={**clock.seconds, "total": time.perf_counter() - started},
         warnings=tuple(warnings),
@@ -183,14 +184,15 @@ def preview(
         start = float(around[0] / picture.fps)
         nearby = replace(options.faces, face_time=max(0.0, options.faces.face_time - start))
         try:
-            track = _find_face(picture, around, replace(options, faces=nearby), progress, cancel, clock)
+            nearby_options = replace(options, faces=nearby)
+            track = _find_face(picture, around, nearby_options, loading, progress, cancel, clock)
         except NoFaceError:  # none around here, which says nothing of the rest
             track = _no_track(len(around))
-        generator, rows, _ = loading.result()
+        generator, rows, _ = _wait_for(loading, cancel)
 
     # 4. The same steps as in a run, for a chunk of one frame.
     here = int(np.searchsorted(around, shown))
-    frame = next(iter(picture.read(np.array([shown]), cancel=cancel)))
+    [frame] = picture.read([shown], cancel=cancel)
     chunk = _cut_chunk([frame], number, [here], track, generator)
     result = next(_blend(_draw([chunk], generator, rows, clock), options.blend, clock))
     box, points = chunk.boxes[0], chunk.points[0]
@@ -241,6 +243,10 @@ def _choose_weights(
     return variant, options.weights or require(variant, progress=progress, cancel=cancel)
 
 
+Loaded: TypeAlias = tuple[LipGenerator, AudioRows, bool]
+"""The generator, what it hears in every frame of the result, and whether that is silence."""
+
+
 def _load_in_background(
     cleanup: ExitStack,
     variant: str,
@@ -251,10 +257,10 @@ def _load_in_background(
     frames: int,
     cancel: CancelToken,
     clock: Clock,
-) -> Future[tuple[LipGenerator, AudioRows, bool]]:
-    """Start loading the generator and preparing what it hears; returns a future of both."""
+) -> Future[Loaded]:
+    """Start loading the generator and preparing what it hears."""
 
-    def load() -> tuple[LipGenerator, AudioRows, bool]:
+    def load() -> Loaded:
         with clock("load"):
             generator = GENERATORS.create(
                 variant,
@@ -274,6 +280,22 @@ def _load_in_background(
     return pool.submit(load)
 
 
+def _wait_for(loading: Future[Loaded], cancel: CancelToken) -> Loaded:
+    """The result of the loading, or its error; a cancel does not wait for it."""
+    while not loading.done():
+        cancel.check("Loading")
+        wait([loading], timeout=CancelToken.POLL_SECONDS)
+    return loading.result()
+
+
+def _while_loading_is_well(frames: Iterable[Frame], loading: Future[Loaded]) -> Iterator[Frame]:
+    """`frames`, but a checkpoint that cannot be loaded ends the search for faces at once."""
+    for frame in frames:
+        if loading.done():
+            loading.result()
+        yield frame
+
+
 # --- 3. the face -------------------------------------------------------------------------------
 
 
@@ -281,6 +303,7 @@ def _find_face(
     picture: Picture,
     numbers: IntArray,
     options: SyncOptions,
+    loading: Future[Loaded],
     progress: ProgressCallback,
     cancel: CancelToken,
     clock: Clock,
@@ -296,7 +319,7 @@ def _find_face(
         reduced = picture.read(numbers, max_side=faces.detect_size, cancel=cancel)
         frames = cleanup.enter_context(Ahead(reduced, 8, cancel, "look"))
         return track_faces(
-            frames,
+            _while_loading_is_well(frames, loading),
             count=len(numbers),
             frame_size=size,
             fps=picture.fps,

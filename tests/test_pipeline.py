@@ -294,3 +294,26 @@ def test_the_built_in_model_speaks_at_once_and_rests_in_silence(voice: Path, tmp
         movement.append(mouth.std(axis=0).mean())
     assert movement[0] > 5
     assert movement[1] < movement[0] / 3
+
+
+def test_odd_sizes_are_reported_as_they_are_in_the_file(
+    voice: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / "odd.png"
+    with Image.open(FACE) as face:
+        face.resize((301, 303)).save(odd)
+    chosen = options(checkpoint, voice_ranges=lipsync.TimeRange.parse_list("0-0.1"))
+    result = lipsync.sync(odd, voice, chosen, output=tmp_path / "out.mp4")
+    made = probe_video(result.path)
+    assert (result.width, result.height) == (made.width, made.height) == (302, 304)
+
+
+def test_a_broken_checkpoint_is_told_before_all_faces_are_found(voice: Path, tmp_path: Path) -> None:
+    video = make_head(tmp_path / "long.mp4", parts=(40.0,))
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(b"not a network")
+    seen: list[Progress] = []
+    chosen = options(broken, length_mode="picture")
+    with pytest.raises(WeightsError):
+        lipsync.sync(video, voice, chosen, seen.append, output=tmp_path / "out.mp4")
+    assert seen[-1].done < seen[-1].total / 2

@@ -48,6 +48,7 @@ class FrameWriter:
         cancel: looked at all the time, also while ffmpeg is busy.
 
     Attributes:
+        encoded_size: width and height of the result in pixels, both even.
         warnings: things worth knowing, in words.
 
     Raises:
@@ -74,8 +75,8 @@ class FrameWriter:
         self.width, self.height, self.fps, self.frames = width, height, fps, frames
         self.written = 0
         self._voice, self._source, self._quality = voice, source, quality
-        self._even = (width + width % 2, height + height % 2)
-        self._encoder, warning = encoding.choose_encoder(encoder, *self._even)
+        self.encoded_size = (width + width % 2, height + height % 2)
+        self._encoder, warning = encoding.choose_encoder(encoder, *self.encoded_size)
         self.warnings = (warning,) if warning else ()
         self._cancel = cancel or CancelToken()
         self._partial = self.path.with_name(f".{secrets.token_hex(8)}.part{self.path.suffix}")
@@ -108,7 +109,7 @@ class FrameWriter:
             )
         if self.written == self.frames:
             raise ValueError(f"only {self.frames} frames were announced")
-        columns, rows = self._even[0] - self.width, self._even[1] - self.height
+        columns, rows = self.encoded_size[0] - self.width, self.encoded_size[1] - self.height
         if columns or rows:
             frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
         self._hand_over(frame.tobytes())
@@ -188,7 +189,7 @@ class FrameWriter:
                 self._feeder.join(CancelToken.POLL_SECONDS)
 
     def _graph(self) -> Any:
-        width, height = self._even
+        width, height = self.encoded_size
         picture = ffmpeg.input(
             "pipe:",
             f="rawvideo",
