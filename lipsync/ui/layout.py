@@ -22,7 +22,7 @@ SETTINGS = ("variant", "length_mode", *PADS)
 """The settings on the page, in the order in which the run button hands them over."""
 
 CSS = """
-.gradio-container { max-width: 1200px !important; margin: 0 auto; }
+.gradio-container { width: 100%; max-width: 1200px !important; margin: 0 auto !important; }
 #heading p { opacity: .8; margin-top: 0; }
 """
 
