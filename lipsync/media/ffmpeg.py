@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import queue
+import re
 import shutil
 import subprocess
 import threading
@@ -22,6 +23,10 @@ from lipsync.errors import DiskFullError, LipsyncError, MediaError, OutputError,
 from lipsync.progress import CancelToken
 
 HARDWARE_ENCODERS = ("h264_nvenc", "h264_videotoolbox", "h264_qsv", "h264_amf")
+OLDEST_MAJOR = 9
+"""The version that all of this is tested with. 5.1 and 7.0 were seen to lose the last frame of a
+variable-rate file and to delay the sound in Matroska by 20 ms; those between were not tried."""
+_LIBAVUTIL_AHEAD = 52  # ffmpeg 9 has libavutil 61, and both count on together
 _STDERR_BYTES = 16_384
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # Linux; fcntl names it only from Python 3.10 on and only there
@@ -29,22 +34,41 @@ _F_SETPIPE_SZ = 1031  # Linux; fcntl names it only from Python 3.10 on and only 
 
 @functools.cache
 def ffmpeg_path() -> Path:
-    """The ffmpeg program: the system's if there is one, else the one inside imageio-ffmpeg.
+    """The ffmpeg program: the system's if it is recent, else the one inside imageio-ffmpeg.
+
+    An older one of the system is used where the package has none for this kind of machine.
 
     Raises:
-        ToolError: there is neither.
+        ToolError: there is none at all.
     """
-    if found := shutil.which("ffmpeg"):
+    found = shutil.which("ffmpeg")
+    if found and _is_recent(found):
         return Path(found)
     try:
         import imageio_ffmpeg
 
         return Path(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
+        if found:
+            return Path(found)
         raise ToolError(
             "ffmpeg was not found",
             hint="Run `pip install imageio-ffmpeg`, or install ffmpeg with the system's package manager.",
         ) from error
+
+
+def _is_recent(program: str) -> bool:
+    """Whether this ffmpeg is of `OLDEST_MAJOR` or newer, and starts at all.
+
+    Told by libavutil, since the version's own text may be a date or a commit.
+    """
+    try:
+        command = [program, "-version"]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    library = re.search(r"libavutil\s+(\d+)\.", told)
+    return library is not None and int(library[1]) >= OLDEST_MAJOR + _LIBAVUTIL_AHEAD
 
 
 @functools.cache

@@ -1,0 +1,57 @@
+"""Which ffmpeg is used: the system's where it is recent, else the packaged one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from lipsync.errors import ToolError
+from lipsync.media import ffmpeg_path
+
+
+def system_with(folder: Path, version: str) -> str:
+    """A search path whose only ffmpeg says it is of this version."""
+    program = folder / "ffmpeg"
+    program.write_text(f"#!/bin/sh\nprintf '{version}'\n")
+    program.chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_taken"),
+    [
+        ("ffmpeg version 5.1.9-0+deb12u1\\nlibavutil      57. 28.100 / 57. 28.100\\n", False),
+        ("ffmpeg version n9.0.2\\nlibavutil      61.  1.102 / 61.  1.102\\n", True),
+        ("ffmpeg version N-118-gabc\\nlibavutil      62.  1.100 / 62.  1.100\\n", True),
+        ("something else\\n", False),
+    ],
+)
+def test_an_old_system_ffmpeg_gives_way(
+    version: str, is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", system_with(tmp_path, version))
+    ffmpeg_path.cache_clear()
+    try:
+        packaged = Path(imageio_ffmpeg.get_ffmpeg_exe())
+        assert ffmpeg_path() == (tmp_path / "ffmpeg" if is_taken else packaged)
+    finally:
+        ffmpeg_path.cache_clear()
+
+
+def test_an_old_one_is_better_than_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing_packaged() -> str:
+        raise RuntimeError("No ffmpeg exe could be found")
+
+    monkeypatch.setenv("PATH", system_with(tmp_path, "libavutil      57. 28.100\\n"))
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", nothing_packaged)
+    ffmpeg_path.cache_clear()
+    try:
+        assert ffmpeg_path() == tmp_path / "ffmpeg"
+        (tmp_path / "ffmpeg").unlink()
+        ffmpeg_path.cache_clear()
+        with pytest.raises(ToolError, match="imageio-ffmpeg"):
+            ffmpeg_path()
+    finally:
+        ffmpeg_path.cache_clear()
