@@ -22,7 +22,7 @@ from lipsync.errors import Cancelled, LipsyncError
 from lipsync.options import SyncOptions, declared_options
 from lipsync.progress import CancelToken, Progress
 
-EXIT_ERROR, EXIT_USAGE, EXIT_CANCELLED = 1, 2, 130  # 130 = 128 + SIGINT, as shells expect
+EXIT_ERROR, EXIT_CANCELLED = 1, 130  # 130 = 128 + SIGINT, as shells expect
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -177,7 +177,6 @@ def test_a_wrong_file_is_refused_in_words(tmp_path: Path) -> None:
         load(path)
 
 
-@pytest.mark.skipif(not SHIPPED.exists(), reason="the weights that ship are not here")
 def test_the_model_that_ships_moves_its_mouth_with_the_voice() -> None:
     assert SHIPPED.stat().st_size <= 25_000_000
     network = load(SHIPPED)
