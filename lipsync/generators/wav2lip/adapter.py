@@ -14,8 +14,8 @@ from lipsync.data_types import AudioClip, FloatArray
 from lipsync.devices import choose_device, choose_dtype
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
-from lipsync.generators.wav2lip.mel import MelWindows, mel_spectrogram
 from lipsync.generators.wav2lip.network import FACE_SIZE, Wav2LipNetwork, prepare_for_inference
+from lipsync.mel import MelWindows, mel_spectrogram
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.weights import entry, load_into, load_state_dict, require
 

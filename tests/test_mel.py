@@ -8,10 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from lipsync import mel as module
 from lipsync.data_types import AudioClip, FloatArray
 from lipsync.errors import MediaError
-from lipsync.generators.wav2lip import mel as module
-from lipsync.generators.wav2lip.mel import SILENCE, MelWindows, mel_spectrogram
+from lipsync.mel import SILENCE, MelWindows, mel_spectrogram
 
 
 def noise(samples: int, seed: int = 0) -> AudioClip:
