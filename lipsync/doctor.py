@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import importlib
 import platform
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 OLDEST_PYTHON = (3, 10)
-JAVASCRIPT_RUNTIMES = ("deno", "node", "bun", "qjs")
 
 
 @dataclass(frozen=True)
@@ -147,10 +144,13 @@ def _enhancer() -> list[Finding]:
 
 
 def _javascript() -> list[Finding]:
-    for runtime in JAVASCRIPT_RUNTIMES:
-        beside = Path(sys.executable).parent / runtime
-        path = shutil.which(runtime) or (str(beside) if beside.is_file() else None)
-        if path:
-            return [Finding("JavaScript runtime", "ok", path)]
-    advice = "YouTube links need one: `pip install deno`, or install Node 20 or newer."
-    return [Finding("JavaScript runtime", "note", "none", advice)]
+    from lipsync.sources import describe_runtimes
+
+    runtimes = describe_runtimes()
+    for runtime in runtimes:
+        if runtime.supported:
+            found = f"{runtime.name} {runtime.version} ({runtime.path})"
+            return [Finding("JavaScript runtime", "ok", found)]
+    found = ", ".join(f"{runtime.name} {runtime.version} is too old" for runtime in runtimes) or "none"
+    advice = "YouTube links need one: `pip install deno`, or install Node 22 or newer."
+    return [Finding("JavaScript runtime", "note", found, advice)]

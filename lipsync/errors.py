@@ -7,6 +7,8 @@
     │   ├── MediaError              a file that is missing, broken or lacks a stream
     │   │   ├── NoVideoError
     │   │   └── NoAudioError
+    │   ├── LinkError               a link whose media cannot be had
+    │   │   └── AddressError            it leads to an address that is not public
     │   └── NoFaceError             no face in any frame that was looked at
     ├── WeightsError            a checkpoint that is missing, damaged or of another network
     │   └── DownloadError           the weights could not be fetched
@@ -63,6 +65,14 @@ class NoVideoError(MediaError):
 
 class NoAudioError(MediaError):
     """The file given as the voice has no audio stream."""
+
+
+class LinkError(InputError):
+    """The media behind a link cannot be had: not allowed, not there, too large, or not understood."""
+
+
+class AddressError(LinkError):
+    """A link leads to an address that is not on the open internet, and was not opened."""
 
 
 class NoFaceError(InputError):

@@ -1,0 +1,167 @@
+"""What went wrong while a link was fetched, in our words: one line a reason, with the way out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lipsync.errors import DiskFullError, InputError, LinkError, LipsyncError, OutputError
+from lipsync.sources.address import forbidden
+
+_BY_HAND = "Download the video in your browser and give the file"
+_AGAIN = f"Try again. If it stays: {_BY_HAND[0].lower()}{_BY_HAND[1:]}."
+_COOKIES = f"{_BY_HAND}, or on the command line give the cookies of a browser that may see it (--cookies)."
+_LATER = "Try again later."
+
+WORDS: dict[str, tuple[str, str]] = {
+    "bot": ("The site takes this machine for a robot and asks for proof", _COOKIES),
+    "blocked": ("The site's protection against robots turned us away", f"{_BY_HAND}."),
+    "age": ("The video has an age limit, and the site wants a login", _COOKIES),
+    "private": ("The video is private", f"Ask its owner to share it. {_COOKIES}"),
+    "members": ("The video is only for paying members", _COOKIES),
+    "region": ("The video cannot be seen from the country of this machine", f"{_BY_HAND}."),
+    "upcoming": ("The video has not been shown yet", "Come back after it has been."),
+    "live": ("This is a live stream that is still running", "Give the recording when it has ended."),
+    "drm": ("The video is copy-protected (DRM)", "Such videos cannot be used; take another one."),
+    "removed": ("The video is not there (any more)", "Check the link in your browser."),
+    "login": ("The site shows the video only to people who are logged in", _COOKIES),
+    "javascript": (
+        "The site needs a JavaScript runtime, and this machine has none that is recent enough",
+        "Run `pip install deno`, or install Node 22 or newer, and try again.",
+    ),
+    "unsupported": ("No video was found on this page", "Give the page of one video, or a link to a file."),
+    "playlist": ("The link leads to several videos", "Give the link of one of them."),
+    "long": ("The video is too long", "Mark the part to use, or raise --max-minutes on the command line."),
+    "large": (
+        "The file is too large",
+        "Choose a lower quality or a shorter part, or raise --max-megabytes on the command line.",
+    ),
+    "outside": ("The marked part is past the end of the video", "Mark a part inside it."),
+    "silent": ("The video has no sound", "Give a link with a voice in it."),
+    "429": ("The site has had too many requests from here", "Wait an hour or so and try again."),
+    "403": ("The site refused the download (HTTP 403)", _AGAIN),
+    "404": ("There is nothing under this link (HTTP 404)", "Check the link in your browser."),
+    "5xx": ("The site has a problem of its own", _LATER),
+    "name": ("The name of the site cannot be found", "Check the link and the connection to the internet."),
+    "certificate": ("The site cannot prove that it is the one named", "Check the link and the clock here."),
+    "network": (
+        "The connection to the site failed",
+        "Check the connection to the internet and try again. Proxies are not used.",
+    ),
+    "stalled": ("The site stopped sending", _LATER),
+    "short": ("The site sent only a part of the file", _LATER),
+    "memory": ("The page is too large to be looked through", "Give a direct link to the video."),
+    "ended": (
+        "The downloader ended without saying why",
+        "Try again. In a script of your own, start the work under `if __name__ == \"__main__\":`.",
+    ),
+    "cookies": (
+        "The cookies file cannot be read",
+        "It must be in the Netscape format, beginning with '# Netscape HTTP Cookie File'.",
+    ),
+    "other": ("The site could not be read", "Check the link. `pip install -U yt-dlp` may help."),
+}  # fmt: skip
+
+_PATTERNS = tuple(
+    (re.compile(pattern, re.IGNORECASE), key)
+    for pattern, key in (
+        (r"not a bot|captcha", "bot"),
+        (r"no space left|errno 28\b|not enough space", "disk"),
+        (r"file too large|errno 27\b", "disk file"),
+        (r"unable to (open for writing|write data|create directory)", "disk other"),
+        (r"private video|video is private|this video is unlisted", "private"),
+        (r"members.only|join this channel|only .* subscribers", "members"),
+        (r"confirm your age|age.restricted|inappropriate for some users|age.verification", "age"),
+        (r"geo.?restrict|available (in|from) your (country|location|region)", "region"),
+        (r"will begin in|premieres in|premiere will begin|this live event has not started", "upcoming"),
+        (r"stream recording is not available|live .*not supported|is currently live|live event has ended",
+         "live"),
+        (r"\bDRM\b", "drm"),
+        (r"cloudflare|impersonat", "blocked"),
+        (r"content isn.t available, try again later|rate.?limit", "429"),
+        (r"registered users|log ?in\b|sign in|login required|--cookies", "login"),
+        (r"requested format is not available|no video formats", "other"),
+        (r"has been removed|removed by|been terminated|video unavailable|no longer available|"
+         r"(video|page) (does not|doesn.t) exist|is not available\b|isn.t available", "removed"),
+        (r"unsupported url", "unsupported"),
+        (r"cookies?.*(netscape|invalid)|netscape", "cookies"),
+        (r"HTTP Error 429", "429"),
+        (r"HTTP Error 40[13]", "403"),
+        (r"HTTP Error (404|410)", "404"),
+        (r"HTTP Error 5\d\d", "5xx"),
+        (r"certificate", "certificate"),
+        (r"failed to resolve|name or service not known|getaddrinfo|nodename nor servname|name resolution",
+         "name"),
+        (r"did not get any data blocks|bytes, expected|more expected|incomplete ?read|content too short",
+         "short"),
+        (r"timed? ?out|refused|unreachable|reset by peer|aborted|remote end closed|without response|"
+         r"unable to connect|EOF occurred|SSL", "network"),
+    )
+)  # fmt: skip
+_NO_JAVASCRIPT = re.compile(r"no supported javascript runtime", re.IGNORECASE)
+_MAY_LACK_JAVASCRIPT = ("other", "403", "unsupported")
+"""Reasons behind which it may be; the others hold with a runtime too, though the warning comes always."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the downloader's process gave up.
+
+    Attributes:
+        reason: a key of `WORDS` where it knew one, else "".
+        text: yt-dlp's own words.
+        warnings: what it warned of before.
+        refused: hosts whose addresses it was not allowed to open.
+    """
+
+    reason: str = ""
+    text: str = ""
+    warnings: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def explain_failure(failure: Failure, given: str) -> LipsyncError:
+    """Our error for a failure; `given` is the link."""
+    if failure.refused and not failure.reason:
+        return forbidden(failure.refused[-1])
+    reason = _reason(failure)
+    if reason.startswith("disk"):
+        return _disk_error(reason, failure.text)
+    what, hint = WORDS[reason]
+    told = _shortened(failure.text)
+    kind = LinkError if reason != "cookies" else InputError
+    return kind(what, given=f"{given} ({told})" if told else given, hint=hint)
+
+
+def _reason(failure: Failure) -> str:
+    text = re.sub(r"https?://\S+", "", failure.text)  # a word in an address says nothing
+    reason = failure.reason or next((key for pattern, key in _PATTERNS if pattern.search(text)), "other")
+    if reason in _MAY_LACK_JAVASCRIPT and lacks_javascript(failure.warnings):
+        return "javascript"
+    return reason
+
+
+def lacks_javascript(warnings: tuple[str, ...]) -> bool:
+    """Whether yt-dlp has said that it misses a JavaScript runtime."""
+    return any(_NO_JAVASCRIPT.search(text) for text in warnings)
+
+
+def _disk_error(reason: str, text: str) -> OutputError:
+    if reason == "disk":
+        return DiskFullError(
+            "The disk is full", given=_shortened(text), hint="Free some space and try again."
+        )
+    if reason == "disk file":
+        return OutputError(
+            "The file is too large for this disk", given=_shortened(text), hint=WORDS["large"][1]
+        )
+    return OutputError("The download cannot be written", given=_shortened(text))
+
+
+def _shortened(text: str) -> str:
+    """yt-dlp's words without the colours, the mark of the site, and its advice to programmers."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", text)
+    text = re.sub(r"^(ERROR:\s*)?(\[[\w:+-]+\]\s*)?", "", text)
+    text = re.split(r"[;.]?\s*(?:please report this issue|Use --cookies|See\s+https://github)", text)[0]
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else text[:197] + "..."
