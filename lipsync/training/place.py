@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from lipsync.data_types import FloatArray, Frame
 from lipsync.generators.builtin.network import NetworkConfig, PlaceNet
-from lipsync.generators.builtin.outline import opening
+from lipsync.generators.builtin.outline import draw_lines, opening
 from lipsync.options import OptionGroup, option
 from lipsync.training.augment import change_picture, draw_look, move_points, plain_look
 from lipsync.training.dataset import ByPerson, Clip
-from lipsync.training.loop import Batch
+from lipsync.training.loop import Batch, device_of, to_device
 from lipsync.training.shapes import MIRRORED
 from lipsync.training.store import SIDE
 
@@ -97,15 +97,30 @@ class PlaceTask:
         for person in sorted({clip.person for clip in self._held}):
             clips = [clip for clip in self._held if clip.person == person]
             rows = [self._make(clip, frame, None) for clip in clips for frame in clip.usable[::4]]
-            batch = _stack(rows)
+            batch = to_device(_stack(rows), device_of(network))
             now, resting, _ = network(batch["picture"])
             figures["now"].append(_pixels(now, batch["now"]))
             figures["resting"].append(_pixels(resting, batch["resting"]))
             figures["moves"].append(_pixels(now - resting, batch["now"] - batch["resting"]))
-            seen, true = opening(now).numpy(), opening(batch["now"]).numpy()
+            seen, true = opening(now).cpu().numpy(), opening(batch["now"]).cpu().numpy()
             figures["opening"].append(float(np.corrcoef(seen, true)[0, 1]))
             figures["score"].append(figures["now"][-1] + figures["resting"][-1] + 2 * figures["moves"][-1])
         return {name: float(np.mean(values)) for name, values in figures.items()}
+
+    def pictures(self, network: nn.Module) -> dict[str, Tensor]:
+        """One frame of each held-out person: as it is | with the mouth it has | with the one found."""
+        first = {clip.person: clip for clip in reversed(self._held)}
+        if not first:
+            return {}
+        rows = [self._make(first[person], int(first[person].usable[0]), None) for person in sorted(first)]
+        batch = to_device(_stack(rows), device_of(network))
+        corner = batch["now"].new_tensor([self._config.left, self._config.top])
+        height, width = batch["picture"].shape[-2:]
+        shown = [batch["picture"]]
+        for points in (batch["now"], network(batch["picture"])[0]):
+            lines = draw_lines(points * SIDE - corner, height, width).amax(1, keepdim=True).clamp(0, 1)
+            shown.append(torch.maximum(batch["picture"], lines))
+        return {"mouth as it is, as found": torch.cat(shown, dim=3)}
 
 
 def _pixels(a: Tensor, b: Tensor) -> float:
