@@ -51,6 +51,17 @@ def load_state_dict(path: Path) -> StateDict:
     return {str(key).replace("module.", ""): value for key, value in state.items()}
 
 
+def read_header(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing for files of other kinds."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return {}
+
+
 def _head(path: Path) -> bytes:
     if not path.exists():
         raise WeightsError("A weights file is missing", given=path, hint="Check the path.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -64,15 +64,22 @@ def draw_look(generator: Rng, reach: float = 1.0) -> Look:
     )
 
 
-def change_picture(picture: Frame, look: Look, generator: Rng, extra: FloatArray | None = None) -> Frame:
+def change_picture(
+    picture: Frame,
+    look: Look,
+    generator: Rng,
+    extra: FloatArray | None = None,
+    size: tuple[int, int] = (SIDE, SIDE),
+) -> Frame:
     """A stored crop (160, 160, 3) as a face crop (128, 128, 3) of that look.
 
     Args:
         extra: (2, 3) applied in pixels of the stored crop first, to lay one frame over another.
+        size: (height, width) of the result; nothing is scaled to it.
     """
     matrix = look.matrix if extra is None else _after(look.matrix, extra)
     out: npt.NDArray[Any] = cv2.warpAffine(
-        picture, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        picture, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     out = cv2.LUT(out, look.table)
     if abs(look.saturation - 1) > 0.02:
@@ -88,7 +95,21 @@ def change_picture(picture: Frame, look: Look, generator: Rng, extra: FloatArray
     return np.asarray(out, np.uint8)
 
 
-def _after(second: npt.NDArray[np.float64], first: FloatArray) -> npt.NDArray[np.float64]:
+def change_face(face: Frame, look: Look, generator: Rng) -> Frame:
+    """A face crop of any size (H, W, 3), without a margin, in that look; the size stays.
+
+    What a look shifts in from outside is the crop's edge, repeated.
+    """
+    height, width = face.shape[:2]
+    x, y = width / SIDE, height / SIDE
+    # Pixels' centres lie at whole numbers, and their edges half a pixel before.
+    onto = np.array([[1 / x, 0, (1 / x - 1) / 2 + MARGIN], [0, 1 / y, (1 / y - 1) / 2 + MARGIN]])
+    back = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
+    scaled = replace(look, matrix=_after(back, _after(look.matrix, onto)), blur=look.blur * y)
+    return change_picture(face, scaled, generator, size=(height, width))
+
+
+def _after(second: npt.NDArray[np.float64], first: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(second @ np.vstack([first, [0, 0, 1]]), np.float64)
 
 

@@ -10,9 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+import lipsync
 from lipsync.data_types import FloatArray
 from lipsync.errors import OptionError, ToolError, WeightsError
 from lipsync.generators.wav2lip.adapter import Wav2Lip
+from lipsync.generators.wav2lip.network import Wav2LipNetwork
+from lipsync.media import open_picture
+from lipsync.options import SyncOptions
+from tests.material import make_head, make_voice
 
 
 class Recorder(nn.Module):
@@ -116,7 +121,6 @@ def test_unknown_number_format(checkpoint: Path) -> None:
 
 def test_a_whole_torchscript_file_of_the_official_kind(checkpoint: Path, tmp_path: Path) -> None:
     """The network as the official page offers it today, with its code in the file."""
-    from lipsync.generators.wav2lip.network import Wav2LipNetwork
     from lipsync.weights import load_into, load_state_dict
 
     network = Wav2LipNetwork().eval()
@@ -129,3 +133,33 @@ def test_a_whole_torchscript_file_of_the_official_kind(checkpoint: Path, tmp_pat
         for path in (checkpoint, tmp_path / "w.pt")
     ]
     np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize("size", [(192, 288), (288, 192)])
+def test_a_face_that_is_not_square_keeps_its_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """A whole run with a generator that gives the reference back: the video must not change."""
+    weights = tmp_path / "large.pth"
+    state = {f"module.{name}": value for name, value in Wav2LipNetwork(size, 0.0625).state_dict().items()}
+    torch.save({"state_dict": state, "optimizer": {}, "global_step": 0, "global_epoch": 0}, weights)
+    seen: list[tuple[int, ...]] = []
+
+    def give_back(self: Wav2LipNetwork, mel: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(face.shape[1:]))
+        half = size[0] // 2
+        assert not face[:, :3, half:].any() and torch.equal(face[:, :3, :half], face[:, 3:, :half])
+        return face[:, 3:]
+
+    monkeypatch.setattr(Wav2LipNetwork, "forward", give_back)
+    head = make_head(tmp_path / "head.mp4", parts=[0.4])
+    voice = make_voice(tmp_path / "voice.wav", seconds=0.4)
+    chosen = SyncOptions.from_flat(
+        variant="wav2lip", weights=weights, device="cpu", number_format="fp32", mask="box"
+    )
+    result = lipsync.sync(head, voice, chosen, output=tmp_path / "out.mp4")
+    assert result.frames_synced == 10 and set(seen) == {(6, *size)}
+    given, made = (
+        np.stack(list(open_picture(path).read(np.arange(10)))) for path in (head, tmp_path / "out.mp4")
+    )
+    assert np.abs(given.astype(int) - made).mean() < 2

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from lipsync.generators.wav2lip.network import Wav2LipNetwork, fold_batch_norm, prepare_for_inference
+from lipsync.generators.wav2lip.network import (
+    Wav2LipNetwork,
+    fold_batch_norm,
+    network_for,
+    prepare_for_inference,
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +70,39 @@ def test_bf16_stays_close(network: Wav2LipNetwork, inputs: tuple[torch.Tensor, t
     assert drawn.dtype == torch.float32
     difference = (drawn - exact).abs().numpy() * 255
     assert difference.max() < 2 and np.mean(difference) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("size", "width"), [((32, 32), 0.125), ((192, 288), 0.125), ((288, 192), 0.0625), ((96, 96), 1.25)]
+)
+def test_other_sizes_and_widths_can_be_told_from_the_weights(size: tuple[int, int], width: float) -> None:
+    made = Wav2LipNetwork(size, width).eval()
+    network = network_for(made.state_dict())
+    assert (network.size, network.width) == (size, width)
+    network.load_state_dict(made.state_dict())
+    with torch.inference_mode():
+        drawn = network.eval()(torch.zeros(2, 1, 80, 16), torch.zeros(2, 6, *size))
+    assert drawn.shape == (2, 3, *size)
+
+
+def test_the_official_network_is_told_from_its_weights(network: Wav2LipNetwork) -> None:
+    state = network.state_dict()
+    assert (network_for(state).size, network_for(state).width) == ((96, 96), 1.0)
+    encoder_alone = {name: value for name, value in state.items() if "encoder" in name}
+    assert network_for(encoder_alone).width == network_for({}).width == 1.0  # loading will say what is wrong
+
+
+@pytest.mark.parametrize(
+    ("size", "width"), [((100, 96), 1.0), ((96, 0), 1.0), ((96, 96), 0.3), ((96, 96), 0.0)]
+)
+def test_networks_that_cannot_be(size: tuple[int, int], width: float) -> None:
+    with pytest.raises(ValueError, match="multiple"):
+        Wav2LipNetwork(size, width)
+
+
+def test_the_picture_stays_in_32_bits_while_training_in_16() -> None:
+    network = Wav2LipNetwork((32, 32), 0.125)
+    with torch.autocast("cpu", torch.bfloat16):
+        drawn = network(torch.zeros(2, 1, 80, 16), torch.rand(2, 6, 32, 32))
+    assert drawn.dtype == torch.float32 and network.output_block[0](torch.zeros(1, 10, 4, 4)).shape[1] == 4
+    assert drawn.unique().numel() > 3000  # 16 bits have not so many numbers between 0 and 1 that meet here

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from lipsync.checkpoints import read_header
 from lipsync.data_types import AudioClip, FloatArray
 from lipsync.devices import choose_device, choose_dtype
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
-from lipsync.generators.wav2lip.network import FACE_SIZE, Wav2LipNetwork, prepare_for_inference
+from lipsync.generators.wav2lip.network import (
+    OFFICIAL_SIZE,
+    Wav2LipNetwork,
+    network_for,
+    prepare_for_inference,
+)
 from lipsync.mel import MelWindows, mel_spectrogram
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.weights import entry, load_into, load_state_dict, require
 
+_FORMATS = ("fp32", "bf16", "fp16")
+
+FORMAT = "lipsync-wav2lip-1"
+"""What the header of our own safetensors files says under "format"."""
+
 
 class Wav2Lip(BatchedGenerator):
-    """The official generator, and any other checkpoint in its format.
+    """The official generator, and any other checkpoint in its format, for faces of any size.
 
-    Crops are (B, 96, 96, 3), audio rows (B, 1, 80, 16).
+    Crops are (B, H, W, 3), 96 x 96 in the official weights, audio rows (B, 1, 80, 16). A
+    checkpoint's tensors tell its size and width.
 
     Args:
         weights: the checkpoint, in any format that `load_state_dict` reads, or the network
             itself, ready to be called with (mel, face).
-        name: the catalogue's name of the weights; its licence is what the spec tells.
+        name: the catalogue's name of the weights; its licence is what the spec tells, unless the file
+            tells one itself.
         device, number_format: as in `GeneratorOptions`.
         batch_size: frames drawn at a time; 0 chooses by device.
 
@@ -46,19 +61,16 @@ class Wav2Lip(BatchedGenerator):
         number_format: str = "auto",
         batch_size: int = 0,
     ) -> None:
-        self.spec = _spec(name)
         self.device = choose_device(device) if isinstance(device, str) else device
-        self.dtype = choose_dtype(number_format, self.device, self.spec.number_formats)
+        self.dtype = choose_dtype(number_format, self.device, _FORMATS)
         if isinstance(weights, nn.Module):
-            self.network = weights
+            size = weights.size if isinstance(weights, Wav2LipNetwork) else OFFICIAL_SIZE
+            self.network, self.spec = weights, _spec(name, size)
         else:
-            self.network = self._load(weights)
+            network = load(weights)
+            self.spec = _spec(name, network.size, read_header(weights))
+            self.network = prepare_for_inference(network, self.device, self.dtype)
         self.batch_size = batch_size or self.default_batch_size(self.device)
-
-    def _load(self, path: Path) -> nn.Module:
-        network = Wav2LipNetwork()
-        load_into(network, load_state_dict(path), what="the Wav2Lip generator", path=path)
-        return prepare_for_inference(network, self.device, self.dtype)
 
     def encode_audio(self, voice: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> MelWindows:
         """One mel window, (1, 80, 16) float32, per frame; see `MelWindows`."""
@@ -71,21 +83,38 @@ class Wav2Lip(BatchedGenerator):
         # seen as (B, 3, H, W) they stay so.
         bgr = pictures.flip(-1).to(self.dtype).div_(255).permute(0, 3, 1, 2)
         hidden = bgr.clone()
-        hidden[:, :, FACE_SIZE // 2 :] = 0
+        hidden[:, :, hidden.shape[2] // 2 :] = 0
         sound = torch.from_numpy(np.ascontiguousarray(audio_rows)).to(self.device, self.dtype)
         mouths = self.network(sound, torch.cat((hidden, bgr), dim=1))
         rgb: FloatArray = mouths.flip(1).float().cpu().numpy()
         return rgb
 
 
-def _spec(name: str) -> GeneratorSpec:
+def load(path: Path) -> Wav2LipNetwork:
+    """The network of a checkpoint, of the size and width that its tensors have.
+
+    Raises:
+        WeightsError: the file is no Wav2Lip generator.
+    """
+    state = load_state_dict(path)
+    network = network_for(state)
+    load_into(network, state, what="the Wav2Lip generator", path=path)
+    return network
+
+
+def _spec(
+    name: str, size: tuple[int, int], header: Mapping[str, str] = MappingProxyType({})
+) -> GeneratorSpec:
+    ours = header.get("format") == FORMAT
     return GeneratorSpec(
         name=name,
-        crop_size=(FACE_SIZE, FACE_SIZE),
+        crop_size=size,
         fps=25,
-        number_formats=("fp32", "bf16", "fp16"),
-        licence=entry(name).licence,
+        number_formats=_FORMATS,
+        licence=header.get("licence", "") if ours else entry(name).licence,
         paper="Prajwal et al., ACM MM 2020, arXiv 2008.10010",
+        # The official crops, and those of its preprocess.py, are not averaged; ours are.
+        averaged_crops=ours or size != OFFICIAL_SIZE,
     )
 
 

@@ -2,72 +2,35 @@
 Generation In the Wild", ACM MM 2020, arXiv 2008.10010.
 
 Module names are those of the official checkpoints, which therefore load as they are:
-36 298 035 parameters.
+36 298 035 parameters. The same network can be made for faces of another size and with more or fewer
+channels; its tensors then tell which (`network_for`).
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias, cast
+from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-Step: TypeAlias = int | tuple[int, int]
+from lipsync.conv_block import ConvBlock, conv_blocks
 
 MEL_ROW = (80, 16)
 """Mel channels and columns of the sound of one frame; 16 columns are 0.2 s."""
-FACE_SIZE = 96
-"""Height and width of the face, in pixels."""
+OFFICIAL_SIZE = (96, 96)
+"""Height and width of the official network's face, in pixels."""
+SIZE_STEP = 32
+"""Heights and widths are multiples of it: the face is halved five times."""
+WIDTH_STEP = 1 / 16
+"""Widths are multiples of it, so that every layer gets a whole number of channels."""
 
 
-class ConvBlock(nn.Module):
-    """Convolution, batch norm, ReLU; `residual` adds the input before the ReLU.
-
-    With `upsample` the convolution is a transposed one, which also takes `output_padding`.
-    """
-
-    def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        kernel: int,
-        stride: Step = 1,
-        padding: int = 0,
-        *,
-        residual: bool = False,
-        upsample: bool = False,
-        output_padding: int = 0,
-    ) -> None:
-        super().__init__()
-        conv: nn.Module
-        if upsample:
-            conv = nn.ConvTranspose2d(c_in, c_out, kernel, stride, padding, output_padding)
-        else:
-            conv = nn.Conv2d(c_in, c_out, kernel, stride, padding)
-        self.conv_block = nn.Sequential(conv, nn.BatchNorm2d(c_out))
-        self.residual = residual
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, c_in, H, W) -> (B, c_out, H', W')."""
-        out = self.conv_block(x)
-        return torch.relu(out + x if self.residual else out)
-
-
-def _conv(
-    c_in: int, c_out: int, kernel: int = 3, stride: Step = 1, padding: int = 1, same: int = 0
-) -> list[nn.Module]:
-    """A changing block, followed by `same` residual ones of 3 x 3."""
-    blocks: list[nn.Module] = [ConvBlock(c_in, c_out, kernel, stride, padding)]
-    return blocks + [ConvBlock(c_out, c_out, 3, 1, 1, residual=True) for _ in range(same)]
-
-
-def _up(
-    c_in: int, c_out: int, stride: int = 2, padding: int = 1, output_padding: int = 1, same: int = 2
-) -> nn.Sequential:
-    """A transposed block that enlarges, followed by `same` residual ones."""
-    first = ConvBlock(c_in, c_out, 3, stride, padding, upsample=True, output_padding=output_padding)
-    return nn.Sequential(first, *(ConvBlock(c_out, c_out, 3, 1, 1, residual=True) for _ in range(same)))
+def _up(c_in: int, c_out: int) -> nn.Sequential:
+    """A transposed block that doubles the size, followed by two residual ones."""
+    first = ConvBlock(c_in, c_out, 3, 2, 1, upsample=True, output_padding=1)
+    return nn.Sequential(first, *(ConvBlock(c_out, c_out, 3, 1, 1, residual=True) for _ in range(2)))
 
 
 class Wav2LipNetwork(nn.Module):
@@ -75,52 +38,69 @@ class Wav2LipNetwork(nn.Module):
 
     The encoders and the decoder are U-shaped: each picture size of the way down is joined to the
     same size of the way up; the sound enters at the bottom, 1 x 1.
+
+    Args:
+        size: height and width of the face in pixels, multiples of 32. After five halvings one
+            convolution over all that is left makes it 1 x 1, and one on the way up undoes that.
+        width: share of the official network's channels, a multiple of 1/16.
+
+    Raises:
+        ValueError: there is no network of that size or width.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: tuple[int, int] = OFFICIAL_SIZE, width: float = 1.0) -> None:
         super().__init__()
-        self.face_encoder_blocks = nn.ModuleList(
+        check_form(size, width)
+        self.size, self.width = size, width
+        bottom = (size[0] // SIZE_STEP, size[1] // SIZE_STEP)
+        c16, c32, c64, c128, c256, c512 = (round(count * width) for count in (16, 32, 64, 128, 256, 512))
+        self.face_encoder_blocks = nn.ModuleList(  # sizes as for a face of 96 x 96
             [
-                nn.Sequential(*_conv(6, 16, 7, 1, 3)),  # 96 x 96
-                nn.Sequential(*_conv(16, 32, stride=2, same=2)),  # 48
-                nn.Sequential(*_conv(32, 64, stride=2, same=3)),  # 24
-                nn.Sequential(*_conv(64, 128, stride=2, same=2)),  # 12
-                nn.Sequential(*_conv(128, 256, stride=2, same=2)),  # 6
-                nn.Sequential(*_conv(256, 512, stride=2, same=1)),  # 3
-                nn.Sequential(*_conv(512, 512, padding=0), *_conv(512, 512, 1, padding=0)),  # 1
+                nn.Sequential(*conv_blocks(6, c16, 7, 1, 3)),  # 96 x 96
+                nn.Sequential(*conv_blocks(c16, c32, stride=2, same=2)),  # 48
+                nn.Sequential(*conv_blocks(c32, c64, stride=2, same=3)),  # 24
+                nn.Sequential(*conv_blocks(c64, c128, stride=2, same=2)),  # 12
+                nn.Sequential(*conv_blocks(c128, c256, stride=2, same=2)),  # 6
+                nn.Sequential(*conv_blocks(c256, c512, stride=2, same=1)),  # 3
+                nn.Sequential(
+                    *conv_blocks(c512, c512, bottom, padding=0), *conv_blocks(c512, c512, 1, padding=0)
+                ),  # 1
             ]
         )
         self.audio_encoder = nn.Sequential(  # 80 x 16
-            *_conv(1, 32, same=2),
-            *_conv(32, 64, stride=(3, 1), same=2),  # 27 x 16
-            *_conv(64, 128, stride=3, same=2),  # 9 x 6
-            *_conv(128, 256, stride=(3, 2), same=1),  # 3 x 3
-            *_conv(256, 512, padding=0),  # 1 x 1
-            *_conv(512, 512, 1, padding=0),
+            *conv_blocks(1, c32, same=2),
+            *conv_blocks(c32, c64, stride=(3, 1), same=2),  # 27 x 16
+            *conv_blocks(c64, c128, stride=3, same=2),  # 9 x 6
+            *conv_blocks(c128, c256, stride=(3, 2), same=1),  # 3 x 3
+            *conv_blocks(c256, c512, padding=0),  # 1 x 1
+            *conv_blocks(c512, c512, 1, padding=0),
         )
         self.face_decoder_blocks = nn.ModuleList(
             [
-                nn.Sequential(*_conv(512, 512, 1, padding=0)),  # 1
-                _up(1024, 512, stride=1, padding=0, output_padding=0, same=1),  # 3
-                _up(1024, 512),  # 6
-                _up(768, 384),  # 12
-                _up(512, 256),  # 24
-                _up(320, 128),  # 48
-                _up(160, 64),  # 96
+                nn.Sequential(*conv_blocks(c512, c512, 1, padding=0)),  # 1
+                nn.Sequential(
+                    ConvBlock(2 * c512, c512, bottom, upsample=True),  # 3
+                    ConvBlock(c512, c512, 3, 1, 1, residual=True),
+                ),
+                _up(2 * c512, c512),  # 6
+                _up(c512 + c256, c256 + c128),  # 12
+                _up(c256 + 2 * c128, c256),  # 24
+                _up(c256 + c64, c128),  # 48
+                _up(c128 + c32, c64),  # 96
             ]
         )
-        self.output_block = nn.Sequential(*_conv(80, 32), nn.Conv2d(32, 3, 1), nn.Sigmoid())
+        self.output_block = nn.Sequential(*conv_blocks(c64 + c16, c32), nn.Conv2d(c32, 3, 1), nn.Sigmoid())
 
     def forward(self, mel: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
         """Draw.
 
         Args:
             mel: (B, 1, 80, 16) normalised mel, or (B, T, 1, 80, 16) in the form for training.
-            face: (B, 6, 96, 96) in [0, 1], or (B, 6, T, 96, 96): BGR with the lower half zero,
-                then BGR in full.
+            face: (B, 6, H, W) in [0, 1], or (B, 6, T, H, W): BGR with the lower half zero,
+                then BGR in full; H and W are the network's size.
 
         Returns:
-            (B, 3, 96, 96) BGR in [0, 1], or (B, 3, T, 96, 96).
+            (B, 3, H, W) BGR in [0, 1], or (B, 3, T, H, W).
         """
         if face.ndim == 5:
             # Frames one after the other, as the official code lays them out (frame outermost).
@@ -138,7 +118,33 @@ class Wav2LipNetwork(nn.Module):
             x = torch.cat((block(x), skips.pop()), dim=1)
         features = self.output_block[0](x)
         # In 32 bits whatever the rest runs in: rounding here would be seen in the picture.
-        return cast(torch.Tensor, self.output_block[1:](features.float()))
+        with torch.autocast(features.device.type, enabled=False):
+            return cast(torch.Tensor, self.output_block[1:](features.float()))
+
+
+def check_form(size: tuple[int, int], width: float) -> None:
+    """Whether there is a network of that size and width.
+
+    Raises:
+        ValueError: there is none; says why.
+    """
+    if any(side < SIZE_STEP or side % SIZE_STEP for side in size):
+        raise ValueError(f"height and width must be multiples of {SIZE_STEP}, got {size[0]}x{size[1]}")
+    if width < WIDTH_STEP or width % WIDTH_STEP:
+        raise ValueError(f"the width must be a multiple of 1/{round(1 / WIDTH_STEP)}, got {width:g}")
+
+
+def network_for(state: Mapping[str, torch.Tensor]) -> Wav2LipNetwork:
+    """An untrained network of the size and width that a checkpoint's tensors have.
+
+    A state that is not of this network gives the official one, which it will then not fit.
+    """
+    first = state.get("face_encoder_blocks.0.0.conv_block.0.weight")
+    bottom = state.get("face_decoder_blocks.1.0.conv_block.0.weight")
+    if first is None or bottom is None or bottom.ndim != 4 or 0 in (*first.shape, *bottom.shape):
+        return Wav2LipNetwork()
+    height, width = bottom.shape[2:]
+    return Wav2LipNetwork((SIZE_STEP * height, SIZE_STEP * width), len(first) * WIDTH_STEP)
 
 
 def fold_batch_norm(network: nn.Module) -> None:

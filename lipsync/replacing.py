@@ -1,0 +1,31 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lipsync.errors import DiskFullError, OutputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A neighbour to write to, which takes the place of `path` when the block ends well.
+
+    Raises:
+        DiskFullError, OutputError: it cannot be written.
+    """
+    part = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)  # noqa: PTH105 - replaces on every system, in one step
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFullError("The disk is full", given=path.parent, hint="Free some space.") from error
+        raise OutputError("A file cannot be written", given=f"{path} ({error.strerror or error})") from error
+    finally:
+        part.unlink(missing_ok=True)
