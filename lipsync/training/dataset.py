@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,16 @@ from lipsync.training.shapes import (
     make_template,
     mouth_points,
 )
-from lipsync.training.store import MARGIN, SIDE, Row, Stored, decoded, read_manifest, read_stored
+from lipsync.training.store import (
+    MARGIN,
+    SIDE,
+    Row,
+    Stored,
+    read_crops,
+    read_manifest,
+    read_sound,
+    read_stored,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,10 +87,16 @@ def read_set(folder: Path, numbers: int = 10, pictures: bool = True) -> Training
         pictures: also decode the crops, which training by ear does without.
 
     Raises:
-        InputError: there is no set, or nothing to train on in it.
+        InputError: there is no set, it has no landmarks, or nothing to train on.
     """
     rows = read_manifest(folder)
     stored = {row.name: read_stored(folder, row.name) for row in rows}
+    if any(one.landmarks is None for one in stored.values()):
+        raise InputError(
+            "This set has no landmarks, which the built-in model learns from",
+            given=folder,
+            hint="Prepare it with --landmarker and the file face_landmarker.task of MediaPipe.",
+        )
     kept = {row.name: _in_frame(stored[row.name]) for row in rows}
     template = make_template(_sample([kept[row.name] for row in rows if row.split == "train"], folder))
     poses = {name: fit_pose(points, template) for name, points in kept.items()}
@@ -112,6 +128,7 @@ def read_set(folder: Path, numbers: int = 10, pictures: bool = True) -> Training
 
 def _in_frame(stored: Stored) -> FloatArray:
     """Landmarks (T, K, 3) of the same scale in all directions, gaps filled from either side."""
+    assert stored.landmarks is not None
     width = (stored.boxes[:, 2] - stored.boxes[:, 0])[:, None]
     height = (stored.boxes[:, 3] - stored.boxes[:, 1])[:, None]
     points = (stored.landmarks - np.array([MARGIN, MARGIN, 0], np.float32)) / SIDE
@@ -145,7 +162,7 @@ def _clip(
 ) -> Clip:
     stretch = SIDE / (stored.boxes[:, 2:] - stored.boxes[:, :2])
     resting = (pose.apply(habit.resting)[:, :, :2] * stretch[:, None]).astype(np.float32)
-    crops, sound = decoded(folder, row.name, pictures)
+    assert stored.landmarks is not None
     return Clip(
         name=row.name,
         person=row.person,
@@ -158,10 +175,10 @@ def _clip(
         ),
         gap=gap(mouth),
         share=space.share(habit),
-        sound=sound,
+        sound=read_sound(folder, row.name),
         lag=row.lag,
         usable=_usable(resting, ~np.isnan(stored.landmarks[:, 0, 0])),
-        crops=crops,
+        crops=read_crops(folder, row.name) if pictures else None,
     )
 
 
@@ -171,14 +188,28 @@ def _usable(resting: FloatArray, seen: npt.NDArray[np.bool_]) -> IntArray:
     return np.flatnonzero(inside & seen)
 
 
-class ByPerson:
+class Spoken(Protocol):
+    """Anything of one person, so many frames long."""
+
+    @property
+    def person(self) -> str:
+        """Who it is."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+SpokenT = TypeVar("SpokenT", bound=Spoken)
+
+
+class ByPerson(Generic[SpokenT]):
     """Draws clips so that every person comes up about as often, whatever their minutes.
 
     A person's weight grows with the fourth root of the frames: two hours of one speaker teach a
     little more than three seconds of another, not two thousand times more.
     """
 
-    def __init__(self, clips: Sequence[Clip]) -> None:
+    def __init__(self, clips: Sequence[SpokenT]) -> None:
         self._clips = list(clips)
         frames = {clip.person: 0 for clip in clips}
         for clip in clips:
@@ -186,9 +217,9 @@ class ByPerson:
         weights = np.array([len(clip) / frames[clip.person] ** 0.75 for clip in clips])
         self._chances = weights / weights.sum()
 
-    def __iter__(self) -> Iterator[Clip]:
+    def __iter__(self) -> Iterator[SpokenT]:
         return iter(self._clips)
 
-    def draw(self, generator: np.random.Generator) -> Clip:
+    def draw(self, generator: np.random.Generator) -> SpokenT:
         """One clip."""
         return self._clips[int(generator.choice(len(self._clips), p=self._chances))]

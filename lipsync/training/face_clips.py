@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from lipsync.data_types import FloatArray, IntArray
-from lipsync.training.store import MARGIN, SIDE, Row, decoded, read_manifest
+from lipsync.training.lrs_layout import find_file_lists, read_lrs_layout
+from lipsync.training.store import (
+    SIDE,
+    Row,
+    read_crop_side,
+    read_crops,
+    read_manifest,
+    read_sound,
+    scaled,
+    with_margin,
+)
 
 
 class FaceClip(Protocol):
@@ -55,10 +64,11 @@ class FaceClip(Protocol):
 
 @dataclass(frozen=True)
 class StoredFaces:
-    """A clip of a prepared set as a `FaceClip`."""
+    """A clip of a prepared set as a `FaceClip`; `side` is that of the set's face crops."""
 
     folder: Path
     row: Row
+    side: int = SIDE
 
     @property
     def name(self) -> str:
@@ -85,33 +95,23 @@ class StoredFaces:
 
     def faces(self, frames: IntArray, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """See `FaceClip`."""
-        crops, _ = decoded(self.folder, self.row.name)
-        assert crops is not None
-        inner = crops[frames, MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
-        return scaled(inner, size)
+        stored = with_margin(self.side)
+        inside = slice((stored - self.side) // 2, (stored + self.side) // 2)
+        crops = read_crops(self.folder, self.row.name, stored)
+        return scaled(crops[frames, inside, inside], size)
 
     def sound(self) -> FloatArray:
         """See `FaceClip`."""
-        return decoded(self.folder, self.row.name, pictures=False)[1]
-
-
-def scaled(pictures: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Pictures (n, h, w, 3) in another size (height, width); shrunk by averaging, enlarged bilinearly."""
-    height, width = size
-    if pictures.shape[1:3] == size:
-        return np.ascontiguousarray(pictures)
-    shrinks = height * width < pictures.shape[1] * pictures.shape[2]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    out = np.empty((len(pictures), height, width, 3), np.uint8)
-    for picture, place in zip(pictures, out, strict=True):
-        cv2.resize(picture, (width, height), dst=place, interpolation=how)
-    return out
+        return read_sound(self.folder, self.row.name)
 
 
 def read_face_clips(folder: Path) -> list[FaceClip]:
-    """The clips of a prepared set.
+    """The clips of a prepared set, or of one in the layout of Wav2Lip's preprocess.py.
 
     Raises:
-        InputError: there is no set.
+        InputError: there is neither.
     """
-    return [StoredFaces(folder, row) for row in read_manifest(folder)]
+    if not (folder / "manifest.tsv").exists() and find_file_lists(folder):
+        return [*read_lrs_layout(folder)]
+    side = read_crop_side(folder)
+    return [StoredFaces(folder, row, side) for row in read_manifest(folder)]

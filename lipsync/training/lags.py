@@ -70,19 +70,28 @@ def measure_lags(
     return {person: _pooled(parts) for person, parts in curves.items()}
 
 
+def _believed(lag: Lag | None) -> float:
+    return lag.seconds if lag is not None and lag.believable else 0.0
+
+
 def _pooled(parts: list[tuple[FloatArray, int]]) -> Lag:
     curve = np.average([part for part, _ in parts], axis=0, weights=[frames for _, frames in parts])
     late_picture = int(curve.argmax()) - REACH
     return Lag(-late_picture / FPS, float(curve.max()), float(curve[REACH]))
 
 
-def note_lags(folder: Path, lags: dict[str, Lag]) -> int:
-    """Write believable lags into the manifest of a set; gives how many clips they change."""
+def note_lags(folder: Path, lags: dict[str, Lag], zero: float = 0.0) -> int:
+    """Write believable lags into the manifest of a set; gives how many clips they change.
+
+    Args:
+        zero: seconds added to every lag. People are only ever compared with each other, so what they
+            have in common cannot be measured here, but by a clip whose lag is known.
+    """
     rows = read_manifest(folder)
     noted = [
-        dataclasses.replace(row, lag=round(row.lag + lags[row.person].seconds, 3))
-        if row.split != "check" and row.person in lags and lags[row.person].believable
-        else row
+        row
+        if row.split == "check"
+        else dataclasses.replace(row, lag=round(row.lag + zero + _believed(lags.get(row.person)), 3))
         for row in rows
     ]
     write_manifest(folder, noted)

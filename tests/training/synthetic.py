@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lipsync.data_types import FloatArray, IntArray
 from lipsync.training.dataset import Clip
-from lipsync.training.store import MARGIN, SIDE
+from lipsync.training.store import MARGIN, SIDE, scaled
 
 COMPONENTS = np.zeros((2, 49, 3), np.float32)
 COMPONENTS[0, 0:11, 1] = COMPONENTS[0, 20:31, 1] = 0.2 * np.sin(np.pi * np.arange(11) / 10)
@@ -64,3 +67,33 @@ def make_clip(person: str, split: str, seed: int, frames: int = 50) -> Clip:
 def make_clips() -> list[Clip]:
     clips = [make_clip(f"p{seed}", "train", seed) for seed in range(3)]
     return [*clips, make_clip("q", "held", 4)]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A `FaceClip` drawn by hand."""
+
+    name: str
+    person: str
+    split: str
+    crops: npt.NDArray[np.uint8]
+    samples: FloatArray
+    lag: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def faces(self, frames: IntArray, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        return scaled(self.crops[frames], size)
+
+    def sound(self) -> FloatArray:
+        return self.samples
+
+
+def drawn_clips(frames: int = 30, people: int = 3) -> list[Drawn]:
+    """All but the last to train on, that one held out."""
+    inner = slice(MARGIN, MARGIN + SIDE)
+    splits = ["train"] * (people - 1) + ["held"]
+    clips = [make_clip(f"p{seed}", split, seed, frames) for seed, split in enumerate(splits)]
+    assert all(clip.crops is not None for clip in clips)
+    return [Drawn(c.name, c.person, c.split, c.crops[:, inner, inner], c.sound) for c in clips]  # type: ignore[index]

@@ -1,0 +1,39 @@
+"""Embedding a whole clip, whatever the expert."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lipsync.data_types import FloatArray
+from lipsync.experts.base import FRAMES, SyncExpert
+from lipsync.experts.lean import LeanExpert
+
+
+@torch.inference_mode()
+def embed_clip(
+    expert: SyncExpert, faces: npt.NDArray[np.uint8], mel: FloatArray, batch: int = 32
+) -> tuple[FloatArray, FloatArray]:
+    """All windows of one clip of T frames: of its pictures and of its sound, (T - 4, D) each.
+
+    Args:
+        faces: (T, H, W, 3) RGB, the lower half of the face crop.
+        mel: (T - 4, 80, 16), the sound of each window.
+        batch: windows at a time.
+    """
+    assert isinstance(expert, nn.Module)
+    device = next(expert.parameters()).device
+    pictures = torch.from_numpy(np.ascontiguousarray(faces)).to(device).permute(3, 0, 1, 2)  # (3, T, H, W)
+    sound = torch.from_numpy(np.ascontiguousarray(mel)).unsqueeze(1).to(device)
+    heard = torch.cat([expert.embed_sound(part) for part in torch.split(sound, batch)])
+    return _seen(expert, pictures, batch).cpu().numpy(), heard.cpu().numpy()
+
+
+def _seen(expert: SyncExpert, pictures: Tensor, batch: int) -> Tensor:
+    if isinstance(expert, LeanExpert):  # every frame is looked at once
+        parts = [expert.look_at(part[None].float() / 255) for part in torch.split(pictures, batch, dim=1)]
+        return expert.join_windows(torch.cat(parts, dim=1))[0]
+    windows = pictures.unfold(1, FRAMES, 1).permute(1, 0, 4, 2, 3)  # (T - 4, 3, 5, H, W), a view
+    return torch.cat([expert.embed_faces(part.float() / 255) for part in torch.split(windows, batch)])
