@@ -17,7 +17,9 @@ from PIL import Image
 from lipsync.__main__ import main
 from lipsync.media import probe_video
 from lipsync.options import declared_options
-from tests.material import FACE, PROMPT_SECONDS, make_head, make_voice
+from lipsync.training.face_clips import read_face_clips
+from lipsync.training.store import read_manifest
+from tests.material import FACE, PROMPT_SECONDS, SAMPLES, make_head, make_voice, run_ffmpeg
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,127 @@ def test_interrupting_stops_at_once_and_leaves_nothing(checkpoint: Path, tmp_pat
     assert time.monotonic() - started < PROMPT_SECONDS
     assert "Cancelled" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people who speak for two seconds, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("talks")
+    head = make_head(folder / "head.mp4", parts=[2.0], size=(640, 480))
+    speech = make_voice(folder / "voice.wav", seconds=2)
+    for person in ("ann", "bob"):
+        (folder / "videos" / person).mkdir(parents=True)
+        run_ffmpeg("-i", head, "-i", speech, "-c:v", "copy", folder / "videos" / person / "talk.mp4")
+    (folder / "videos" / "bob" / "broken.mp4").write_bytes(b"not a video")
+    return folder / "videos"
+
+
+@pytest.fixture(scope="module")
+def prepared(videos: Path) -> Path:
+    """A set made of them by the command line, with the real detector and two processes."""
+    folder = videos.parent / "set"
+    done = run("train", "prepare", videos, folder, "--held-out", "bob", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    told = "2 clips of 2 people, 0.1 minutes; 1 people held out; 1 files gave no clip"
+    assert done.stdout == f"{folder}\n{told}\n"
+    assert "Note: no clip of" in done.stderr and "broken.mp4" in done.stderr
+    return folder
+
+
+def test_videos_become_a_set(prepared: Path) -> None:
+    rows = sorted(read_manifest(prepared), key=lambda row: row.person)
+    assert [(row.person, row.split, row.frames) for row in rows] == [
+        ("ann", "train", 50),
+        ("bob", "held", 50),
+    ]
+    assert "broken.mp4" in (prepared / "failures.tsv").read_text("utf-8")
+
+
+def test_an_expert_and_a_generator_are_trained_and_exported(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = ["--steps", "2", "--evaluate-every", "2", "--device", "cpu", "--no-board"]
+    expert = ["train", "expert", prepared, tmp_path / "expert", "--clips", "2", "--frames", "20"]
+    assert main([*map(str, expert), "--variants", "1", *loop]) == 0
+    told = capsys.readouterr()
+    assert "expert, 2 steps, all steps done" in told.out and "expert, step 2: " in told.err
+
+    exported = tmp_path / "expert.safetensors"
+    assert main(["train", "export", str(tmp_path / "expert"), str(exported)]) == 0
+    generator = ["train", "generator", prepared, tmp_path / "generator", "--expert", exported]
+    small = ["--width", "0.0625", "--batch", "1", "--held", "1", "--voices", "1", "--size", "96", "96"]
+    assert main([*map(str, generator), *small, *loop]) == 0
+    assert "generator, 2 steps, all steps done" in capsys.readouterr().out
+
+    weights = tmp_path / "mine.pth"
+    assert main(["train", "export", str(tmp_path / "generator"), str(weights)]) == 0
+    assert f"{weights}\n" in capsys.readouterr().out
+    sheet = ["preview", FACE, SAMPLES / "voice.mp3", "-o", tmp_path / "sheet.png", "--weights", weights]
+    assert main([*map(str, sheet), "--variant", "wav2lip"]) == 0  # it draws
+
+
+def test_a_set_is_exported_as_the_original_s_layout(prepared: Path, tmp_path: Path) -> None:
+    assert main(["train", "export-lrs", str(prepared), str(tmp_path / "lrs")]) == 0
+    assert [len(clip) for clip in read_face_clips(tmp_path / "lrs")] == [50, 50]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["prepare", "{videos}", "{new}", "--held-out", "bop"], "Nobody is called that"),
+        (["prepare", "{new}", "{new}"], "There are no videos"),
+        (["prepare", "{videos}", "{set}", "--crop-side", "192"], "128x128 pixels, not 192x192"),
+        (["builtin", "{set}", "{new}"], "no landmarks"),
+        (["expert", "{new}", "{new}"], "There is no training set here"),
+        (["generator", "{new}", "{new}"], "There is no training set here"),
+        (["export", "{new}", "{new}/a.pth"], "checkpoint"),
+    ],
+)
+def test_what_training_lacks_is_explained(
+    words: list[str],
+    says: str,
+    videos: Path,
+    prepared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"videos": videos, "set": prepared, "new": tmp_path / "new"}
+    assert main(["train", *(word.format(**places) for word in words)]) == 1
+    error = capsys.readouterr().err
+    assert says in error and "Traceback" not in error
+
+
+def test_interrupting_a_training_saves_it_and_says_how_to_go_on(prepared: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lipsync", "train", "expert", str(prepared), str(tmp_path / "run")]
+    flags = ["--clips", "2", "--frames", "20", "--variants", "1", "--device", "cpu", "--no-board"]
+    process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("expert, step"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "The same command goes on from there" in errors and "can go on" in out
+    assert (tmp_path / "run" / "last.pt").exists()
+
+
+def test_flags_show_the_defaults_that_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "generator", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "default 300000" in text and "default 96 96" in text
+    assert text.count("--seed INT of every") == 1  # one flag for both groups that have it
+
+
+def test_help_does_not_wait_for_the_libraries_of_training() -> None:
+    code = (
+        "import sys\nfrom lipsync.__main__ import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'cv2', 'mediapipe'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "train" in done.stdout and done.stderr.strip() == "[]"
 
 
 def test_the_doctor_finds_this_machine_well(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,7 @@ class Voice:
             Cancelled: the token was thrown.
         """
         token = cancel or CancelToken()
-        mono = _to_mono(self.stream(), self.info.channels).filter("aresample", sample_rate)
+        mono = self.mono().filter("aresample", sample_rate)
         graph = mono.output("pipe:", f="f32le", acodec="pcm_f32le", ac=1, ar=sample_rate)
         # Filled in place: an hour is 230 MB, and every copy would be as much again.
         samples = np.zeros(max(1, round(self.duration * sample_rate)), np.float32)
@@ -89,6 +89,10 @@ class Voice:
         """Whether nothing in `clip` is as loud as -60 dBFS, so that no lips can follow it."""
         loudest = max(clip.samples.max(initial=0.0), -clip.samples.min(initial=0.0))
         return bool(loudest < SILENCE)
+
+    def mono(self) -> Any:
+        """What `read` hears, as an audio stream of ffmpeg-python at the file's own rate."""
+        return _to_mono(self.stream(), self.info.channels)
 
     def stream(self) -> Any:
         """The joined ranges at the file's own rate and channels, as an audio stream of ffmpeg-python."""

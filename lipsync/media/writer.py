@@ -45,6 +45,8 @@ class FrameWriter:
         source: the picture's info: colour tags and pixel aspect are kept.
         quality: x264's constant rate factor, 0 (lossless) to 51.
         encoder: "software" or "hardware", the latter with the former as its stand-in.
+        compact: a small file rather than a fast one, for training sets: x264 takes its time, and
+            the sound is what networks hear of it, 16 kHz mono.
         cancel: looked at all the time, also while ffmpeg is busy.
 
     Attributes:
@@ -69,12 +71,14 @@ class FrameWriter:
         source: VideoInfo,
         quality: int = 17,
         encoder: str = "software",
+        compact: bool = False,
         cancel: CancelToken | None = None,
     ) -> None:
         self.path = _checked_target(Path(path).absolute(), source, voice)
         self.width, self.height, self.fps, self.frames = width, height, fps, frames
         self.written = 0
         self._voice, self._source, self._quality = voice, source, quality
+        self._compact = compact
         self.encoded_size = (width + width % 2, height + height % 2)
         self._encoder, warning = encoding.choose_encoder(encoder, *self.encoded_size)
         self.warnings = (warning,) if warning else ()
@@ -199,22 +203,27 @@ class FrameWriter:
         )
         picture = colors.to_yuv(picture, self._source)
         picture = picture.filter("setsar", str(self._source.sample_aspect_ratio))
-        settings = encoding.video_settings(self._encoder, self._quality, self.fps)
-        settings |= colors.write_settings(self._source) | {"metadata": f"comment={COMMENT}"}
+        settings = encoding.video_settings(self._encoder, self._quality, self.fps, self._compact)
+        settings |= colors.write_settings(self._source)
+        if not self._compact:  # what is learned from is not generated
+            settings["metadata"] = f"comment={COMMENT}"
         settings["f"] = MUXERS[self.path.suffix.lower()]
         if settings["f"] != "matroska":
             settings["movflags"] = "+faststart"
         streams = [picture]
         if self._voice:
-            settings |= encoding.audio_settings(self._voice.info)
             streams.append(self._sound(self._voice))
+            settings |= (
+                encoding.speech_settings() if self._compact else encoding.audio_settings(self._voice.info)
+            )
         return ffmpeg.output(*streams, f"file:{self._partial}", **settings, max_muxing_queue_size=4096)
 
     def _sound(self, voice: Voice) -> Any:
         """The voice, exactly as long as the picture."""
-        rate = encoding.aac_rate(voice.info.sample_rate)
+        rate = encoding.SPEECH_RATE if self._compact else encoding.aac_rate(voice.info.sample_rate)
         samples = round(self.frames / self.fps * rate)
-        sound = encoding.fit_channels(voice.stream(), voice.info).filter("aresample", rate)
+        stream = voice.mono() if self._compact else encoding.fit_channels(voice.stream(), voice.info)
+        sound = stream.filter("aresample", rate)
         return sound.filter("apad").filter("atrim", end_sample=samples)
 
 

@@ -9,7 +9,9 @@ Every long step is resumable and takes a `stop`; figures come through `report`. 
 from lipsync.training.builtin import BuiltinOptions, correct_lags, export_builtin, train_builtin
 from lipsync.training.dataset import TrainingSet, read_set
 from lipsync.training.loop import LoopOptions, Outcome, Task, train
-from lipsync.training.prepare import Prepared, PrepareOptions, Source, find_sources, prepare
+from lipsync.training.lrs_export import write_lrs_layout
+from lipsync.training.prepare import Prepared, PrepareOptions, prepare
+from lipsync.training.sources import Source, find_sources
 
 __all__ = [
     "BuiltinOptions",
@@ -27,4 +29,5 @@ __all__ = [
     "read_set",
     "train",
     "train_builtin",
+    "write_lrs_layout",
 ]

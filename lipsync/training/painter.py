@@ -18,7 +18,7 @@ from lipsync.generators.builtin.outline import draw_halves, draw_inside, draw_li
 from lipsync.options import OptionGroup, option
 from lipsync.training.augment import Look, change_picture, draw_look, move_points, plain_look
 from lipsync.training.dataset import ByPerson, Clip
-from lipsync.training.loop import Batch
+from lipsync.training.loop import Batch, device_of, to_device
 from lipsync.training.shapes import MIRRORED
 from lipsync.training.store import MARGIN, SIDE
 
@@ -60,9 +60,9 @@ class Critic(nn.Module):
 class PainterAndCritic(nn.Module):
     """What is trained together; only the painter ships."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, painter: Painter) -> None:
         super().__init__()
-        self.painter = Painter(config.widths)
+        self.painter = painter
         self.critic = Critic()
 
 
@@ -78,17 +78,26 @@ class Example:
 
 
 class PainterTask:
-    """The loop's view of the Painter."""
+    """The loop's view of the Painter.
+
+    Args:
+        painter: to go on with; None starts anew.
+    """
 
     def __init__(
-        self, clips: Sequence[Clip], components: FloatArray, config: NetworkConfig, options: PainterOptions
+        self,
+        clips: Sequence[Clip],
+        components: FloatArray,
+        config: NetworkConfig,
+        options: PainterOptions,
+        painter: Painter | None = None,
     ) -> None:
         self.options = options
         self._config = config
         self._components = components
         self._clips = ByPerson([clip for clip in clips if clip.split == "train" and _has_pictures(clip)])
         self._held = [clip for clip in clips if clip.split == "held" and _has_pictures(clip)]
-        self._both = PainterAndCritic(config)
+        self._both = PainterAndCritic(painter or Painter(config.widths))
 
     @property
     def network(self) -> nn.Module:
@@ -103,6 +112,10 @@ class PainterTask:
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
         """L1 of colours and of edges where the mask shows, most of all at the mouth."""
         drawn, inner = draw(self._both.painter, batch)
+        return self.judge(drawn, inner, batch)
+
+    def judge(self, drawn: Tensor, inner: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The loss of what `draw` gave for a batch."""
         inside = draw_inside(batch["wanted"], *drawn.shape[-2:]).clamp(0, 1)
         weight = inner["mask"] * (0.5 + 3 * mouth_zone(batch["wanted"], drawn) + 3 * inside)
         colours = weighted_l1(drawn, batch["target"], weight)
@@ -145,13 +158,24 @@ class PainterTask:
         """L1 at the mouth and under the mask on held-out people, beside the aligned reference itself."""
         figures: dict[str, list[float]] = {"score": [], "mask": [], "copy": []}
         assert isinstance(network, PainterAndCritic)
-        for batch in self.held_batches():
+        for held in self.held_batches():
+            batch = to_device(held, device_of(network))
             drawn, inner = draw(network.painter, batch)
             zone = mouth_zone(batch["wanted"], drawn) * (inner["mask"] > 0)
             figures["score"].append(weighted_l1(drawn, batch["target"], zone).item())
             figures["copy"].append(weighted_l1(batch["reference"], batch["target"], zone).item())
             figures["mask"].append(weighted_l1(drawn, batch["target"], inner["mask"]).item())
         return {name: float(np.mean(values)) for name, values in figures.items()}
+
+    def pictures(self, network: nn.Module) -> dict[str, Tensor]:
+        """Two examples of each held-out person, one a row: reference | target | drawn."""
+        assert isinstance(network, PainterAndCritic)
+        rows = []
+        for held in self.held_batches(each=2):
+            batch = to_device(held, device_of(network))
+            drawn, _ = draw(network.painter, batch)
+            rows.append(torch.cat([batch["reference"], batch["target"], drawn], dim=3))
+        return {"reference, target, drawn": torch.cat(rows)} if rows else {}
 
     def held_batches(self, each: int = 16) -> list[Batch]:
         """The same examples every time: `each` of every held-out person, at least 0.4 s apart."""

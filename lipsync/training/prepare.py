@@ -2,116 +2,75 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import re
+import shutil
+import unicodedata
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
-import numpy as np
 
-from lipsync.data_types import FaceTrack, FloatArray, Frame, IntArray
-from lipsync.errors import InputError, LipsyncError
-from lipsync.faces import DETECTORS, FaceDetector, track_faces
-from lipsync.media import Picture, open_picture
-from lipsync.options import FaceOptions, OptionGroup, option
+from lipsync.errors import Cancelled, InputError, LipsyncError, OutputError
+from lipsync.faces import DETECTORS, FaceDetector
+from lipsync.options import option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.training.shapes import KEPT
+from lipsync.replacing import replacing
+from lipsync.training.cutting import CutOptions, cut_file
+from lipsync.training.sources import Source
 from lipsync.training.store import (
-    FPS,
-    MARGIN,
-    SIDE,
-    STORED_SIDE,
     Row,
-    Stored,
-    part_of,
-    write_clip,
+    clip_files,
+    fix_crop_side,
+    read_manifest,
+    remove_clip,
     write_manifest,
+    write_table,
 )
-from lipsync.training.teacher import MediaPipeTeacher, Teacher, whole_head
+from lipsync.training.teacher import MediaPipeTeacher, Teacher
+from lipsync.training.workers import run_jobs
 
-_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".mpg", ".webm")
+_VERSION = 2
+"""Of what is written; clips of another one are made anew."""
+_CHOICES_OF_SPLIT = ("held_out", "held_share", "workers")  # these change no clip
 
 
 @dataclass(frozen=True)
-class PrepareOptions(OptionGroup):
+class PrepareOptions(CutOptions):
     """What is taken into a training set."""
 
     landmarker: Path | None = option(  # noqa: RUF009 - a field declaration
-        None, "MediaPipe's face landmarker model, face_landmarker.task"
+        None,
+        "MediaPipe's face landmarker model, face_landmarker.task; only the built-in model needs landmarks",
     )
     held_out: tuple[str, ...] = option((), "people to measure on; they are never trained on")
     held_share: float = option(0.0, "share of further people to hold out, chosen by name", min=0.0, max=0.9)
-    min_seconds: float = option(1.5, "shorter parts are left out", min=0.2, unit="s")
-    min_side: float = option(60.0, "smaller faces are left out", min=16, unit="pixels")
-    min_score: float = option(0.5, "less certain faces are left out", min=0.05, max=0.99)
-    detect_every: int = option(3, "look for faces in every n-th frame", min=1, max=25)
     workers: int = option(2, "files prepared at the same time", min=1, max=64)
 
 
 @dataclass(frozen=True)
-class Source:
-    """One file to prepare; `use` "check" keeps it out of training altogether."""
-
-    path: Path
-    person: str
-    use: str = "train"
-    licence: str = ""
-    source: str = ""
-
-
-@dataclass(frozen=True)
 class Prepared:
-    """What came of it: the clips, and for each file that gave none, why."""
+    """What came of it: the clips, and for each file that gave none, why.
+
+    The failures are in the set's `failures.tsv` too.
+    """
 
     rows: tuple[Row, ...]
     failures: dict[str, str]
 
 
-Tools = Callable[[PrepareOptions], tuple[FaceDetector, Teacher]]
+Tools = Callable[[PrepareOptions], tuple[FaceDetector, Teacher | None]]
 
 
-def usual_tools(options: PrepareOptions) -> tuple[FaceDetector, Teacher]:
-    """CenterFace and MediaPipe."""
-    teacher = MediaPipeTeacher(options.landmarker or Path("face_landmarker.task"))
+def usual_tools(options: PrepareOptions) -> tuple[FaceDetector, Teacher | None]:
+    """CenterFace, and MediaPipe where a landmarker is given."""
+    teacher = MediaPipeTeacher(options.landmarker) if options.landmarker else None
     return DETECTORS.create("centerface"), teacher
-
-
-def find_sources(folder: Path) -> list[Source]:
-    """The videos of a folder.
-
-    With a `manifest.tsv` (columns file, use, person, licence, source) those it lists; else all,
-    the name of the folder that a file lies in being the person.
-
-    Raises:
-        InputError: there is none.
-    """
-    manifest = folder / "manifest.tsv"
-    if manifest.exists():
-        with manifest.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        found = [
-            Source(
-                folder / r["file"],
-                r["person"],
-                r.get("use", "train"),
-                r.get("licence", ""),
-                r.get("source", ""),
-            )
-            for r in rows
-        ]
-    else:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-        found = [Source(path, path.parent.name if path.parent != folder else path.stem) for path in files]
-    if not found:
-        raise InputError("There are no videos in this folder", given=folder)
-    return found
 
 
 def prepare(
@@ -123,41 +82,222 @@ def prepare(
     *,
     tools: Tools = usual_tools,
 ) -> Prepared:
-    """Prepare all sources into `folder`; files that are done already are passed over.
+    """Prepare all sources into `folder`; the manifest lists their clips and no others.
 
-    A file that fails is reported, and the others go on.
+    Files that are done already are passed over, unless they or the options have changed. A file
+    that fails is reported, and the others go on.
 
     Raises:
         Cancelled: the user stopped the job; what is done stays.
+        InputError: the set has crops of another size, or nobody is called as `held_out` says.
+        OutputError: the set cannot be written.
+        ToolError: a package or model is missing.
     """
-    done = folder / "sources"
-    done.mkdir(parents=True, exist_ok=True)
-    stage = StageProgress("Preparing clips", len(sources), progress, cancel or CancelToken())
-    waiting = [source for source in sources if not _note(done, source).exists()]
-    stage.advance(len(sources) - len(waiting))
-    if options.workers == 1:
-        for source in waiting:
-            _prepare_noting(source, folder, options, tools)
-            stage.advance()
-    elif waiting:
-        with ProcessPoolExecutor(options.workers) as pool:
-            jobs = [pool.submit(_prepare_noting, source, folder, options, tools) for source in waiting]
-            try:
-                for job in as_completed(jobs):
-                    job.result()
-                    stage.advance()
-            finally:
-                pool.shutdown(cancel_futures=True)
-    notes = [json.loads(_note(done, source).read_text("utf-8")) for source in sources]
-    rows = [Row(**row) for note in notes for row in note["rows"]]
-    rows = _split(rows, {source.person for source in sources if source.use != "check"}, options)
-    write_manifest(folder, rows)
-    failures = {
-        str(source.path): note["failure"]
-        for source, note in zip(sources, notes, strict=True)
-        if note["failure"]
+    _check_people(sources, options)
+    folder.mkdir(parents=True, exist_ok=True)
+    fix_crop_side(folder, options.crop_side)
+    cancel = cancel or CancelToken()
+    notes = _read_notes(folder)
+    jobs = list(_jobs(sources, folder, options, notes))
+    _forget(folder, [clip for job in jobs for clip in job.outdated])
+    stage = StageProgress("Preparing clips", len(sources), progress, cancel)
+    stage.advance(len(sources) - len(jobs))
+    failures = {}
+    try:
+        with closing(_do(jobs, _Preparer(folder, options, tools), options.workers, cancel)) as ended:
+            for job, failure in ended:
+                failures[str(job.path)] = failure
+                shutil.rmtree(folder / "partial" / job.name, ignore_errors=True)  # of one that was killed
+                stage.advance()
+    finally:
+        shutil.rmtree(folder / "partial", ignore_errors=True)
+    return _conclude(sources, folder, options, failures)
+
+
+def _check_people(sources: list[Source], options: PrepareOptions) -> None:
+    if unknown := sorted(set(options.held_out) - {source.person for source in sources}):
+        raise InputError("Nobody is called that, so nobody can be held out", given=", ".join(unknown))
+
+
+# --- what is known of files that are done --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What came of a file: the clips with their frames, or why there are none.
+
+    `made_with` is the state of the file and of the options; when it changes, the note is void.
+    """
+
+    path: str
+    name: str
+    made_with: dict[str, Any]
+    clips: dict[str, int]
+    failure: str
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A file to prepare into clips called `<name>_00` and so on; `outdated` are its old ones."""
+
+    path: Path
+    name: str
+    made_with: dict[str, Any]
+    outdated: tuple[str, ...]
+
+
+def _read_notes(folder: Path) -> dict[str, _Note]:
+    """By the path of the file; notes that cannot be read count as none."""
+    notes = {}
+    for path in (folder / "sources").glob("*.json"):
+        with suppress(ValueError, TypeError):
+            note = _Note(**json.loads(path.read_text("utf-8")))
+            notes[note.path] = note
+    return notes
+
+
+def _made_with(path: Path, options: PrepareOptions) -> dict[str, Any]:
+    chosen = {
+        name: value for name, value in dataclasses.asdict(options).items() if name not in _CHOICES_OF_SPLIT
     }
-    return Prepared(tuple(rows), failures)
+    chosen["landmarker"] = options.landmarker.name if options.landmarker else None
+    try:
+        state = path.stat()
+    except OSError:
+        return {"version": _VERSION, "bytes": -1, **chosen}
+    return {"version": _VERSION, "bytes": state.st_size, "changed": state.st_mtime_ns, **chosen}
+
+
+def _holds(note: _Note | None, made_with: dict[str, Any], folder: Path) -> bool:
+    """Whether a note is of the file and the options as they are now, and its clips are there."""
+    return (
+        note is not None
+        and note.made_with == made_with
+        and all(file.exists() for clip in note.clips for file in clip_files(folder, clip))
+    )
+
+
+def _jobs(
+    sources: list[Source], folder: Path, options: PrepareOptions, notes: dict[str, _Note]
+) -> Iterator[_Job]:
+    """What is to be done; each file has a name of its own, which it keeps."""
+    taken = {note.name.casefold() for note in notes.values()}
+    for path in dict.fromkeys(source.path.resolve() for source in sources):
+        note, made_with = notes.get(str(path)), _made_with(path, options)
+        if _holds(note, made_with, folder):
+            continue
+        name = note.name if note else _free_name(path, taken)
+        taken.add(name.casefold())
+        yield _Job(path, name, made_with, tuple(note.clips) if note else ())
+
+
+def _free_name(path: Path, taken: Iterable[str]) -> str:
+    """The file's own name in letters, digits, dots and dashes, and a number where that is taken.
+
+    Names that differ in case alone count as the same, as some systems' files do.
+    """
+    word = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", path.stem)).strip("._-")[:80] or "clip"
+    if word.casefold() not in taken:
+        return word
+    return f"{word}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def _forget(folder: Path, clips: list[str]) -> None:
+    """Take clips that are to be made anew out of the manifest: a stopped run must not leave them in it."""
+    if clips and (folder / "manifest.tsv").exists():
+        write_manifest(folder, [row for row in read_manifest(folder) if row.name not in set(clips)])
+
+
+# --- the work ------------------------------------------------------------------------------------
+
+
+class _Preparer:
+    """Prepares one file after the other, and notes what came of it; may run in another process."""
+
+    def __init__(self, folder: Path, options: PrepareOptions, tools: Tools) -> None:
+        self._folder, self._options, self._tools = folder, options, tools
+        self._made: tuple[FaceDetector, Teacher | None] | None = None
+
+    def __call__(self, job: _Job, cancel: CancelToken) -> str:
+        """Why the file gave no clip, "" if it did.
+
+        Raises:
+            OutputError, ToolError: no file can be prepared here.
+        """
+        cv2.setNumThreads(1)
+        self._made = self._made or self._tools(self._options)
+        part = self._folder / "partial" / job.name
+        try:
+            clips = cut_file(job.path, part, job.name, self._options, *self._made, cancel)
+            failure = "" if clips else "no part of it shows one face long and large enough"
+            self._keep(job, part, clips, failure)
+        except InputError as error:
+            cancel.check()  # Ctrl-C also ends the ffmpeg that was reading: that is no fault of the file
+            failure = str(error)
+            self._keep(job, part, {}, failure)
+        except (Cancelled, OutputError):
+            raise
+        except Exception as error:  # whatever a broken file does to whichever library
+            failure = str(error) if isinstance(error, LipsyncError) else f"{type(error).__name__}: {error}"
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return failure
+
+    def _keep(self, job: _Job, part: Path, clips: dict[str, int], failure: str) -> None:
+        """Write the note and then move the clips: one that is stopped between is done again."""
+        for clip in {*job.outdated, *clips}:
+            remove_clip(self._folder, clip)
+        note = _Note(str(job.path), job.name, job.made_with, clips, failure)
+        path = self._folder / "sources" / f"{job.name}.json"
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as written:
+            written.write_text(json.dumps(dataclasses.asdict(note)), "utf-8")
+        (self._folder / "clips").mkdir(exist_ok=True)
+        for clip in clips:
+            for file in clip_files(self._folder, clip):
+                (part / file.name).replace(file)
+
+
+def _do(
+    jobs: list[_Job], work: _Preparer, workers: int, cancel: CancelToken
+) -> Generator[tuple[_Job, str], None, None]:
+    if workers == 1:
+        return ((job, work(job, cancel)) for job in jobs)
+    return run_jobs(work, jobs, workers, cancel)
+
+
+# --- the result ----------------------------------------------------------------------------------
+
+
+def _conclude(
+    sources: list[Source], folder: Path, options: PrepareOptions, failed: dict[str, str]
+) -> Prepared:
+    """Write the manifest and the list of failures; lags that were noted before are kept."""
+    notes = _read_notes(folder)
+    known = {row.name: row for row in read_manifest(folder)} if (folder / "manifest.tsv").exists() else {}
+    rows: dict[str, Row] = {}
+    failures = {}
+    for source in sources:
+        path = source.path.resolve()
+        note = notes.get(str(path))
+        why = failed.get(str(path)) or (note.failure if note else "")
+        if why:
+            failures[str(source.path)] = why
+        elif note:
+            rows |= {row.name: row for row in _rows(source, note, known)}
+    split = _split([*rows.values()], {source.person for source in sources if source.use != "check"}, options)
+    write_manifest(folder, split)
+    _write_failures(folder, failures)
+    return Prepared(tuple(sorted(split, key=lambda row: row.name)), failures)
+
+
+def _rows(source: Source, note: _Note, known: dict[str, Row]) -> Iterator[Row]:
+    use = "train" if source.use == "train" else "check"
+    for name, frames in note.clips.items():
+        row = Row(name, source.person, use, frames, source=source.source, licence=source.licence)
+        if before := known.get(name):
+            row = dataclasses.replace(row, lag=before.lag, note=before.note)
+        yield row
 
 
 def _split(rows: list[Row], people: set[str], options: PrepareOptions) -> list[Row]:
@@ -170,114 +310,9 @@ def _split(rows: list[Row], people: set[str], options: PrepareOptions) -> list[R
     ]
 
 
-def _note(done: Path, source: Source) -> Path:
-    key = hashlib.sha256(str(source.path.resolve()).encode()).hexdigest()[:12]
-    return done / f"{source.path.stem}-{key}.json"
-
-
-def _prepare_noting(source: Source, folder: Path, options: PrepareOptions, tools: Tools) -> None:
-    """Prepare one file and write down what came of it."""
-    cv2.setNumThreads(1)
-    failure, rows = "", []
-    try:
-        rows = prepare_file(source, folder, options, *tools(options))
-        failure = "" if rows else "no part of it shows one face long and large enough"
-    except LipsyncError as error:
-        failure = str(error)
-    note = _note(folder / "sources", source)
-    part = note.with_suffix(".part")
-    part.write_text(
-        json.dumps({"rows": [dataclasses.asdict(row) for row in rows], "failure": failure}), "utf-8"
-    )
-    os.replace(part, note)  # noqa: PTH105
-
-
-def prepare_file(
-    source: Source, folder: Path, options: PrepareOptions, detector: FaceDetector, teacher: Teacher
-) -> list[Row]:
-    """The clips of one file: one for each stretch of a scene in which a good face is seen.
-
-    Raises:
-        LipsyncError: the file has no picture, no sound or no face, or cannot be read.
-    """
-    picture = open_picture(source.path)
-    frames = _at_25(picture)
-    seconds = len(frames) / FPS
-    part_of(source.path, 0.0, seconds)  # a file without sound is refused before the work
-    face_options = FaceOptions(detect_every=options.detect_every, min_score=options.min_score)
-    tracked = track_faces(
-        picture.read(frames, max_side=face_options.detect_size),
-        count=len(frames),
-        frame_size=(picture.width, picture.height),
-        fps=FPS,
-        detector=detector,
-        options=face_options,
-        progress=StageProgress("Finding faces", len(frames)),
-    )
-    rows = []
-    for number, (start, end) in enumerate(_stretches(tracked.track, tracked.cuts, options)):
-        name = f"{source.path.stem}_{number:02d}"
-        boxes = tracked.track.boxes[start:end]
-        stored = Stored(_landmarks(picture, frames[start:end], boxes, teacher), boxes)
-        if np.isnan(stored.landmarks[:, 0, 0]).mean() > 0.2:
-            continue
-        crops = (_crop(frame, box) for frame, box in zip(picture.read(frames[start:end]), boxes, strict=True))
-        voice = part_of(source.path, start / FPS, (end - start) / FPS)
-        write_clip(folder, name, picture.info, voice, crops, stored)
-        use = "train" if source.use == "train" else "check"
-        rows.append(Row(name, source.person, use, end - start, 0.0, source.source, source.licence))
-    return rows
-
-
-def _at_25(picture: Picture) -> IntArray:
-    """Which frame of the file is shown at each 25th of a second."""
-    count = int(picture.frame_count / picture.fps * FPS)
-    at = np.floor(np.arange(count) / FPS * float(picture.fps) + 1e-6)
-    return np.minimum(at.astype(np.int64), picture.frame_count - 1)
-
-
-def _stretches(track: FaceTrack, cuts: tuple[int, ...], options: PrepareOptions) -> Iterator[tuple[int, int]]:
-    side = np.sqrt((track.boxes[:, 2] - track.boxes[:, 0]) * (track.boxes[:, 3] - track.boxes[:, 1]))
-    with np.errstate(invalid="ignore"):
-        good = track.present & (side >= options.min_side) & (track.scores >= options.min_score)
-    edges = {0, len(good), *cuts, *(np.flatnonzero(np.diff(good.astype(np.int8))) + 1).tolist()}
-    for start, end in pairwise(sorted(edges)):
-        if good[start] and end - start >= options.min_seconds * FPS:
-            yield start, end
-
-
-def _landmarks(picture: Picture, frames: IntArray, boxes: FloatArray, teacher: Teacher) -> FloatArray:
-    """Kept landmarks (T, K, 3) in pixels of the stored crop."""
-    back: list[FloatArray] = []
-
-    def heads() -> Iterator[Frame]:
-        for frame, box in zip(picture.read(frames), boxes, strict=True):
-            head, corner = whole_head(frame, box)
-            back.append(corner)
-            yield head
-
-    seen = teacher(heads())[:, list(KEPT)]
-    corner, scale = np.stack(back)[:, None, :2], np.stack(back)[:, None, 2:]
-    in_frame = seen[..., :2] * scale + corner
-    stretch = SIDE / (boxes[:, 2:] - boxes[:, :2])[:, None]
-    in_crop = (in_frame - boxes[:, None, :2]) * stretch + MARGIN
-    depth = seen[..., 2:] * scale * stretch[..., :1]
-    return np.concatenate([in_crop, depth], axis=2).astype(np.float32)
-
-
-def _crop(frame: Frame, box: FloatArray) -> Frame:
-    """The face and its margin, (160, 160, 3)."""
-    stretch = SIDE / (box[2:] - box[:2])
-    reduce = np.minimum(1.0, stretch)
-    size = np.maximum(1, np.rint(np.array(frame.shape[1::-1]) * reduce)).astype(int)
-    small = (
-        cv2.resize(frame, tuple(size.tolist()), interpolation=cv2.INTER_AREA) if reduce.min() < 0.8 else frame
-    )
-    factor = np.array(small.shape[1::-1]) / np.array(frame.shape[1::-1])
-    scale = stretch / factor
-    shift = MARGIN - box[:2] * stretch
-    matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]], np.float64)
-    crop = cv2.warpAffine(
-        small, matrix, (STORED_SIDE, STORED_SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(crop, np.uint8)
+def _write_failures(folder: Path, failures: dict[str, str]) -> None:
+    path = folder / "failures.tsv"
+    if failures:
+        write_table(path, ("file", "why"), [{"file": file, "why": why} for file, why in failures.items()])
+    else:
+        path.unlink(missing_ok=True)

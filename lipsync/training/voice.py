@@ -16,7 +16,7 @@ from lipsync.generators.builtin.outline import LOWER_INNER, UPPER_INNER
 from lipsync.options import OptionGroup, option
 from lipsync.training.augment import change_speed, change_voice
 from lipsync.training.dataset import ByPerson, Clip
-from lipsync.training.loop import Batch
+from lipsync.training.loop import Batch, device_of
 
 FPS = 25
 _COLUMNS = 256
@@ -34,15 +34,24 @@ class VoiceOptions(OptionGroup):
 
 
 class VoiceTask:
-    """The loop's view of the VoiceNet."""
+    """The loop's view of the VoiceNet.
+
+    Args:
+        net: to go on with; None starts anew.
+    """
 
     def __init__(
-        self, clips: Sequence[Clip], components: FloatArray, config: NetworkConfig, options: VoiceOptions
+        self,
+        clips: Sequence[Clip],
+        components: FloatArray,
+        config: NetworkConfig,
+        options: VoiceOptions,
+        net: VoiceNet | None = None,
     ) -> None:
         self.options = options
         self._clips = ByPerson([clip for clip in clips if clip.split == "train"])
         self._held = [clip for clip in clips if clip.split == "held"]
-        self._net = VoiceNet(config.mels, config.shape_numbers, config.voice_width, dropout=0.2)
+        self._net = net or VoiceNet(config.mels, config.shape_numbers, config.voice_width, dropout=0.2)
         self._bands = config.mels
         self._importance = torch.from_numpy(importance(components)).float()
         self._opening = torch.from_numpy(opening_of(components)).float()
@@ -97,14 +106,14 @@ class VoiceTask:
         """L1 of shapes and of their speed, and the correlation of the opening within each window."""
         shapes, known = batch["shapes"], batch["known"].unsqueeze(1)
         given = self._net(batch["mel"])
-        weight = self._importance.view(1, -1, 1)
+        weight = self._importance.to(given.device).view(1, -1, 1)
         error = (given - shapes) * known
         # A habit of the person that the voice cannot tell shifts a whole window: it counts for half.
         shift = error.sum(2, keepdim=True) / known.sum(2, keepdim=True).clamp_min(1)
         near = ((error - 0.5 * shift * known).abs() * weight).sum() / known.sum()
         both = known[..., 2:] * known[..., :-2]
         pace = (((error[..., 2:] - error[..., :-2]) * both).abs() * weight).sum() / both.sum()
-        wanted, got = (torch.einsum("bnt,n->bt", x, self._opening) for x in (shapes, given))
+        wanted, got = (torch.einsum("bnt,n->bt", x, self._opening.to(x.device)) for x in (shapes, given))
         agreement = correlation(got, wanted, batch["known"])
         loss = near + pace + self.options.together * (1 - agreement).mean()
         return loss, {"near": near.item(), "pace": pace.item(), "agreement": agreement.mean().item()}
@@ -119,6 +128,10 @@ class VoiceTask:
         people = np.array([np.mean(values, axis=0) for values in found.values()])
         now, best, spread = people.mean(0)
         return {"score": -float(now), "best_lag": float(best), "spread": float(spread)}
+
+    def pictures(self, network: nn.Module) -> dict[str, Tensor]:
+        """None: what is heard cannot be seen."""
+        return {}
 
 
 def importance(components: FloatArray) -> FloatArray:
@@ -166,8 +179,8 @@ def openings(
     network: nn.Module, clip: Clip, bands: int, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """The opening heard and the opening seen in each frame of a clip, both (T,)."""
-    mel = torch.from_numpy(log_mel(clip.sound, bands)).unsqueeze(0)
-    heard = network(mel)[0].numpy().T @ weights
+    mel = torch.from_numpy(log_mel(clip.sound, bands)).unsqueeze(0).to(device_of(network))
+    heard = network(mel)[0].cpu().numpy().T @ weights
     at = (np.arange(len(clip)) / FPS + clip.lag) * (RATE / 2)
     return np.interp(at, np.arange(len(heard)), heard).astype(np.float32), clip.shapes @ weights
 

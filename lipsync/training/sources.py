@@ -1,0 +1,57 @@
+"""Which files a training set is made of, and who speaks in them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lipsync.errors import InputError
+
+_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".mpg", ".webm")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to prepare; `use` "check" keeps it out of training altogether."""
+
+    path: Path
+    person: str
+    use: str = "train"
+    licence: str = ""
+    source: str = ""
+
+
+def find_sources(folder: Path) -> list[Source]:
+    """The videos of a folder.
+
+    With a `manifest.tsv` (columns file and person; use, licence and source if there are any) those
+    it lists; else all, the name of the folder that a file lies in being the person. Prepared sets
+    within the folder are left out.
+
+    Raises:
+        InputError: there is none, or the manifest lacks a column.
+    """
+    manifest = folder / "manifest.tsv"
+    found = list(_listed(manifest) if manifest.exists() else _unlisted(folder))
+    if not found:
+        raise InputError("There are no videos in this folder", given=folder)
+    return found
+
+
+def _listed(manifest: Path) -> Iterator[Source]:
+    with manifest.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            if not row.get("file") or not row.get("person"):
+                hint = "It needs the columns file and person, parted by tabs."
+                raise InputError("The list of videos cannot be used", given=manifest, hint=hint)
+            more = {name: row[name] for name in ("use", "licence", "source") if row.get(name)}
+            yield Source(manifest.parent / row["file"], row["person"], **more)
+
+
+def _unlisted(folder: Path) -> Iterator[Source]:
+    sets = {note.parent for note in folder.rglob("set.json")}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _SUFFIXES and sets.isdisjoint(path.parents):
+            yield Source(path, path.parent.name if path.parent != folder else path.stem)
