@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
@@ -14,20 +15,35 @@ from lipsync.progress import CancelToken, Progress
 from lipsync.terminal import EXIT_CANCELLED, ProgressBar, add_options, cancel_on_interrupt, read_options
 from lipsync.training import (
     BuiltinOptions,
+    ExpertOptions,
+    GeneratorTraining,
+    LagOptions,
     LoopOptions,
     Outcome,
     Prepared,
     PrepareOptions,
+    TuningOptions,
+    correct_lags,
     export_builtin,
+    export_expert,
+    export_generator,
+    export_tuned,
     find_sources,
     prepare,
     train_builtin,
+    train_expert,
+    train_generator,
+    tune_builtin,
     write_lrs_layout,
 )
-from lipsync.training.expert import ExpertOptions, train_expert
-from lipsync.training.expert_export import export_expert, is_expert
-from lipsync.training.export import export_generator
-from lipsync.training.generator import GeneratorTraining, original_loop, train_generator
+from lipsync.training.expert_export import is_expert
+from lipsync.training.generator import original_loop
+from lipsync.weights import require
+
+_TUNING = LoopOptions(
+    steps=400, learning_rate=3e-4, warm_up=20, evaluate_every=50, weight_decay=0.0, average=0.98
+)
+"""What is learned already is tuned gently, and not for long."""
 
 
 def add_train_commands(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +55,11 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     _add_set(prepare, "folder for the set; what is done already is not done again")
     add_options(prepare, PrepareOptions())
     prepare.set_defaults(command=_prepare)
+
+    lags = commands.add_parser("lags", help="measure how late each person's sound is, and note it in a set")
+    _add_set(lags, "a prepared set")
+    add_options(lags, LagOptions())
+    lags.set_defaults(command=_lags)
 
     expert = commands.add_parser("expert", help="train a sync expert, which the generator learns from")
     _add_set(expert)
@@ -58,6 +79,15 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     builtin.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
     add_options(builtin, BuiltinOptions())
     builtin.set_defaults(command=_builtin)
+
+    tune = commands.add_parser("tune", help="train a built-in model on, end to end, with a sync expert")
+    _add_set(tune, "a prepared set with landmarks")
+    _add_run(tune)
+    tune.add_argument("--expert", type=Path, required=True, help="exported sync expert of our own")
+    tune.add_argument("--weights", type=Path, help="model to go on from (default: the one that ships)")
+    tune.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
+    add_options(tune, TuningOptions(), _TUNING)
+    tune.set_defaults(command=_tune)
 
     export = commands.add_parser("export", help="write a trained expert or generator as one file")
     export.add_argument("run", type=Path, metavar="RUN", help="folder of its training")
@@ -121,6 +151,14 @@ def _export_lrs(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _lags(chosen: argparse.Namespace) -> int:
+    options = read_options(chosen, LagOptions())
+    with _Figures({}) as figures, TemporaryDirectory() as runs:
+        changed = correct_lags(chosen.set, Path(runs), options, figures.of("lags"))
+    print(f"{chosen.set}\n{changed} clips changed")
+    return 0
+
+
 # --- trainings -----------------------------------------------------------------------------------
 
 
@@ -148,6 +186,20 @@ def _builtin(chosen: argparse.Namespace) -> int:
     status = _conclude(chosen.run, outcomes, cancel)
     if not status and chosen.output:
         _say_written(chosen.output, export_builtin(chosen.set, chosen.run, chosen.output))
+    return status
+
+
+def _tune(chosen: argparse.Namespace) -> int:
+    options, loop = read_options(chosen, TuningOptions()), read_options(chosen, _TUNING)
+    weights = chosen.weights or require("builtin")
+    with _Figures({"tune": loop.steps}) as figures, cancel_on_interrupt() as cancel:
+        report = figures.of("tune")
+        outcome = tune_builtin(
+            chosen.set, chosen.run, weights, chosen.expert, options, loop, report, _asked(cancel)
+        )
+    status = _conclude(chosen.run, {"tune": outcome}, cancel)
+    if not status and chosen.output:
+        _say_written(chosen.output, export_tuned(chosen.run, weights, chosen.output))
     return status
 
 

@@ -113,11 +113,21 @@ _ENTRIES = (
         name="builtin",
         filename="builtin.safetensors",
         urls=(),  # in the repository itself
-        sha256="2f4e1254dd382a0ec44d18135b9d2738b9ccd60064d7451a17c84412356d0ba8",
-        bytes=6_047_928,
+        sha256="34944e114cc165454aeb0571becc19abd208a744544fcbd658ef0dfcbfb042af",
+        bytes=6_047_840,
         licence="research and demonstration; its sources are in weights/README.md",
         source="the folder weights/ of this program",
         what="the model that ships with the program: small, fast, no download",
+    ),
+    WeightsEntry(
+        name="expert",
+        filename="expert.safetensors",
+        urls=(),  # in the repository itself
+        sha256="a8976e488dbb88b673b33d0862b4caf79f825d2d16067e2a1b0fe0a1fa4e67f2",
+        bytes=3_012_832,
+        licence="research and demonstration; its sources are in weights/README.md",
+        source="the folder weights/ of this program",
+        what="our own sync expert: says how well lips and voice go together; took no part in training 'builtin'",
     ),
     WeightsEntry(
         name="s3fd",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from lipsync.media import probe_video
 from lipsync.options import declared_options
 from lipsync.training.face_clips import read_face_clips
 from lipsync.training.store import read_manifest
+from lipsync.weights import require
 from tests.material import FACE, PROMPT_SECONDS, SAMPLES, make_head, make_voice, run_ffmpeg
 
 
@@ -183,6 +185,16 @@ def test_an_expert_and_a_generator_are_trained_and_exported(
     assert main([*map(str, sheet), "--variant", "wav2lip"]) == 0  # it draws
 
 
+def test_lags_are_noted_in_a_set(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = shutil.copytree(prepared, tmp_path / "set")
+    lags = ["train", "lags", copy, "--expert", require("expert"), "--zero", "0.04", "--drop"]
+    assert main([str(word) for word in lags]) == 0
+    assert "2 clips changed" in capsys.readouterr().out
+    rows = read_manifest(copy)
+    # A head that does not speak goes with no sound: dropped.
+    assert [row.split for row in rows] == ["dropped", "dropped"] and all(row.lag == 0.04 for row in rows)
+
+
 def test_a_set_is_exported_as_the_original_s_layout(prepared: Path, tmp_path: Path) -> None:
     assert main(["train", "export-lrs", str(prepared), str(tmp_path / "lrs")]) == 0
     assert [len(clip) for clip in read_face_clips(tmp_path / "lrs")] == [50, 50]
@@ -195,6 +207,9 @@ def test_a_set_is_exported_as_the_original_s_layout(prepared: Path, tmp_path: Pa
         (["prepare", "{new}", "{new}"], "There are no videos"),
         (["prepare", "{videos}", "{set}", "--crop-side", "192"], "128x128 pixels, not 192x192"),
         (["builtin", "{set}", "{new}"], "no landmarks"),
+        (["tune", "{set}", "{new}", "--expert", "{expert}"], "no landmarks"),
+        (["tune", "{set}", "{new}", "--expert", "{set}/manifest.tsv"], "weights file"),
+        (["lags", "{set}"], "no landmarks"),
         (["expert", "{new}", "{new}"], "There is no training set here"),
         (["generator", "{new}", "{new}"], "There is no training set here"),
         (["export", "{new}", "{new}/a.pth"], "checkpoint"),
@@ -208,7 +223,7 @@ def test_what_training_lacks_is_explained(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    places = {"videos": videos, "set": prepared, "new": tmp_path / "new"}
+    places = {"videos": videos, "set": prepared, "new": tmp_path / "new", "expert": require("expert")}
     assert main(["train", *(word.format(**places) for word in words)]) == 1
     error = capsys.readouterr().err
     assert says in error and "Traceback" not in error

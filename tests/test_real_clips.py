@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 import lipsync
+from lipsync.experts import load_expert, summarise
 from lipsync.media import open_picture, open_voice, probe_audio, probe_video
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
+from lipsync.training import PrepareOptions, Source, prepare
+from lipsync.training.expert import judge_clip
+from lipsync.training.face_clips import read_face_clips
+from lipsync.weights import require
 
 pytestmark = pytest.mark.slow
 
@@ -53,3 +58,21 @@ def test_a_real_clip_keeps_its_length_and_its_sound(
     change = np.abs(shown - made[: shown.shape[0], : shown.shape[1]]).max(axis=-1)
     assert np.median(change) <= 4  # most of the frame is only encoded anew
     assert change.max() > 40  # and the mouth is painted by random weights
+
+
+KNOWN_OFFSETS = {  # frames by which the sound comes early; the first is what SyncNet itself reads
+    "syncnet_example__example": 3,
+    "syncnet_example__test_offset_5": -2,
+    "syncnet_example__test_offset_12": -9,
+    "obama__uncrop_Obama": -6,
+}
+
+
+@pytest.mark.parametrize(("name", "early"), KNOWN_OFFSETS.items())
+def test_the_expert_that_ships_finds_known_offsets(
+    name: str, early: int, clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    prepare([Source(clip(f"{name}.mp4"), "someone", "check")], tmp_path, PrepareOptions(workers=1))
+    found = summarise(judge_clip(load_expert(require("expert")), read_face_clips(tmp_path)[0]))
+    assert found is not None
+    assert found.offset == early and found.margin > 0.1

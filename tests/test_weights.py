@@ -21,6 +21,8 @@ from lipsync.errors import Cancelled, DownloadError, OptionError
 from lipsync.progress import CancelToken, Progress
 from lipsync.weights import WeightsEntry, download, entry
 
+OURS = ("builtin", "expert")
+"""What lies in the repository itself."""
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 PIECE = 1 << 16  # what is read at a time; of a cut connection, less than this is lost
 
@@ -253,7 +255,7 @@ def test_catalogue_entries_are_complete(known: WeightsEntry) -> None:
     assert len(known.sha256) == 64 and int(known.sha256, 16)
     assert known.bytes > 1_000_000
     assert all(url.startswith("https://") for url in known.urls)
-    assert known.source.startswith("https://") or known.name == "builtin"  # ours is in the repository
+    assert known.source.startswith("https://") or known.name in OURS  # in the repository
     assert known.licence and known.what
 
 
@@ -294,8 +296,9 @@ def test_unknown_name() -> None:
         weights.find("wav2lop")
 
 
-def test_the_shipped_model_is_the_catalogued_one() -> None:
-    shipped = Path(__file__).resolve().parents[1] / "weights" / "builtin.safetensors"
+@pytest.mark.parametrize("name", OURS)
+def test_what_ships_is_what_is_catalogued(name: str) -> None:
+    shipped = Path(__file__).resolve().parents[1] / "weights" / entry(name).filename
     data = shipped.read_bytes()
-    assert (len(data), hashlib.sha256(data).hexdigest()) == (entry("builtin").bytes, entry("builtin").sha256)
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (entry(name).bytes, entry(name).sha256)
     assert len(data) <= 25_000_000

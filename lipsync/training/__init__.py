@@ -1,20 +1,37 @@
 """Training: from a folder of videos to weights.
 
-    videos -> prepare -> a set on disk -> correct_lags -> train_builtin -> export_builtin -> weights file
+    videos -> prepare -> a set on disk -> correct_lags -> train_expert -> export_expert -> sync expert
+    set + expert -> train_generator -> export_generator -> a generator of Wav2Lip's kind
+    set -> train_builtin -> export_builtin -> built-in model -> tune_builtin (expert) -> export_tuned
 
 Every long step is resumable and takes a `stop`; figures come through `report`. What is trained is a
 `loop.Task`; `loop.train` trains any of them.
 """
 
-from lipsync.training.builtin import BuiltinOptions, correct_lags, export_builtin, train_builtin
+from lipsync.training.builtin import (
+    BuiltinOptions,
+    export_builtin,
+    export_tuned,
+    train_builtin,
+    tune_builtin,
+)
 from lipsync.training.dataset import TrainingSet, read_set
+from lipsync.training.expert import ExpertOptions, train_expert
+from lipsync.training.expert_export import export_expert
+from lipsync.training.export import export_generator
+from lipsync.training.generator import GeneratorTraining, train_generator
+from lipsync.training.lags import LagOptions, correct_lags
 from lipsync.training.loop import LoopOptions, Outcome, Task, train
 from lipsync.training.lrs_export import write_lrs_layout
 from lipsync.training.prepare import Prepared, PrepareOptions, prepare
 from lipsync.training.sources import Source, find_sources
+from lipsync.training.tuning import TuningOptions
 
 __all__ = [
     "BuiltinOptions",
+    "ExpertOptions",
+    "GeneratorTraining",
+    "LagOptions",
     "LoopOptions",
     "Outcome",
     "PrepareOptions",
@@ -22,12 +39,19 @@ __all__ = [
     "Source",
     "Task",
     "TrainingSet",
+    "TuningOptions",
     "correct_lags",
     "export_builtin",
+    "export_expert",
+    "export_generator",
+    "export_tuned",
     "find_sources",
     "prepare",
     "read_set",
     "train",
     "train_builtin",
+    "train_expert",
+    "train_generator",
+    "tune_builtin",
     "write_lrs_layout",
 ]

@@ -11,14 +11,17 @@ import numpy as np
 import torch
 
 from lipsync.data_types import FloatArray
+from lipsync.errors import WeightsError
+from lipsync.experts import LeanExpert, load_expert
+from lipsync.generators.builtin.adapter import load
 from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.options import OptionGroup, option
 from lipsync.training.dataset import TrainingSet, read_set
 from lipsync.training.export import assemble, export
-from lipsync.training.lags import measure_lags, note_lags
 from lipsync.training.loop import LoopOptions, Outcome, Report, Task, read_checkpoint, train
 from lipsync.training.painter import PainterOptions, PainterTask
 from lipsync.training.place import PlaceOptions, PlaceTask
+from lipsync.training.tuning import TuningOptions, TuningTask
 from lipsync.training.voice import VoiceOptions, VoiceTask, opening_of, openings
 
 _SHOWN = 1.1
@@ -42,14 +45,6 @@ class BuiltinOptions(OptionGroup):
     max_minutes: float = option(0.0, "stop each part after this long; 0 does not", min=0.0, unit="minutes")
     threads: int = option(2, "CPU threads", min=1, max=256)
     seed: int = option(1, "of every random choice", min=0)
-
-
-def correct_lags(folder: Path, runs: Path, report: StageReport) -> int:
-    """Measure how late each person's sound is and note it in the set; gives the clips changed."""
-    training = read_set(folder, pictures=False)
-    config = NetworkConfig(shape_numbers=len(training.space.components))
-    found = measure_lags(training.clips, training.space.components, config, runs, _named("lags", report))
-    return note_lags(folder, found)
 
 
 def train_builtin(
@@ -127,6 +122,46 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
     network = assemble(config, training.space.components, ones, voice, place, painter)
     network.gain.fill_(_SHOWN * liveliness(network.voice, training, config))
     return export(network, path, notes)
+
+
+def tune_builtin(
+    folder: Path,
+    run: Path,
+    weights: Path,
+    expert: Path,
+    options: TuningOptions,
+    loop: LoopOptions,
+    report: Report,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train a whole built-in model on by what a sync expert sees; resumes what `run` holds.
+
+    Args:
+        folder: a prepared set with landmarks.
+        weights: the model to go on from.
+        expert: one of our own, see `ExpertOptions`.
+        report, stop: as for `loop.train`.
+
+    Raises:
+        WeightsError: a file is missing, damaged, or of another network.
+    """
+    judge = load_expert(expert)
+    if not isinstance(judge, LeanExpert):
+        raise WeightsError("The built-in model is tuned with an expert of our own only", given=expert)
+    task = TuningTask(read_set(folder), load(weights), judge, options)
+    return train(task, loop, run, report, stop)
+
+
+def export_tuned(run: Path, weights: Path, path: Path, notes: dict[str, str] | None = None) -> int:
+    """Put a tuned model into one file, as of its best held-out score; gives its size in bytes.
+
+    Args:
+        weights: the model that was gone on from.
+    """
+    best = read_checkpoint(run / "best.pt")
+    network = load(weights)
+    network.load_state_dict({name.removeprefix("built."): value for name, value in best["network"].items()})
+    return export(network, path, {"tuned steps": str(best["step"]), **(notes or {})})
 
 
 def liveliness(voice: torch.nn.Module, training: TrainingSet, config: NetworkConfig) -> float:

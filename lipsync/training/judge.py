@@ -1,8 +1,9 @@
-"""Judging the built-in model from outside, on people it has never seen, by MediaPipe's landmarks.
+"""Judging the built-in model from outside, on people it has never seen, by landmarks and a sync expert.
 
 Each clip is drawn three times: with its own voice, with another clip's voice, and with silence. A
 mouth that follows the voice moves with the other voice as it was told to, and rests in silence; a
-mouth that shines through from the source moves with the real one instead.
+mouth that shines through from the source moves with the real one instead. The expert is to be one
+that the model was not trained with.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from dataclasses import dataclass, fields
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from lipsync.data_types import AudioClip, FloatArray
+from lipsync.experts import LeanExpert, embed_clip, likeness_by_offset, parts, summarise
+from lipsync.experts.base import FRAMES
 from lipsync.generators.builtin.adapter import Builtin
-from lipsync.generators.builtin.features import RATE, loudness
+from lipsync.generators.builtin.features import RATE, SAMPLE_RATE, loudness
+from lipsync.mel import mel_spectrogram
 from lipsync.training.dataset import Clip
-from lipsync.training.store import FPS, MARGIN, SIDE
+from lipsync.training.mels import windows_of_mel
+from lipsync.training.store import FPS, MARGIN, SIDE, scaled
 from lipsync.training.teacher import Teacher
+from lipsync.training.tuning import feature_distance
 from lipsync.training.voice import opening_of
 
 Pictures = npt.NDArray[np.uint8]
@@ -39,6 +46,12 @@ class Verdict:
         real_moves, own_moves, other_moves, silent_moves: standard deviations of the openings.
         silent_opening, own_opening, real_opening: their means.
         own_l1, own_ssim: the mouth's region drawn with the own voice against the real one.
+        own_distance: their distance in what the expert looks at, see `feature_distance`.
+        far_distance: the same of the real picture and the real one 0.4 s before, for comparison.
+        real_offset, own_offset, other_offset: 1 where the expert finds the voice within one frame of
+            where it is, among 31 offsets, else 0; the real clip's known lag is taken out.
+        real_seconds, own_seconds, other_seconds: the share of single seconds in which it does.
+        real_margin, own_margin, other_margin: its likeness at the best offset over the median.
     """
 
     real_loudness: float
@@ -56,13 +69,31 @@ class Verdict:
     silent_opening: float
     own_l1: float
     own_ssim: float
+    own_distance: float
+    far_distance: float
+    real_offset: float
+    own_offset: float
+    other_offset: float
+    real_seconds: float
+    own_seconds: float
+    other_seconds: float
+    real_margin: float
+    own_margin: float
+    other_margin: float
 
 
-def judge(generator: Builtin, clip: Clip, other: FloatArray, teacher: Teacher, frames: int = 250) -> Verdict:
+def judge(
+    generator: Builtin,
+    clip: Clip,
+    other: FloatArray,
+    teacher: Teacher,
+    expert: LeanExpert,
+    frames: int = 250,
+) -> Verdict:
     """Draw one clip and read what was drawn.
 
     Args:
-        other: another person's voice, float32 (n,) at 16 kHz.
+        other: another person's voice, float32 (n,) at 16 kHz; repeated where it is shorter.
         frames: how much of the clip is used at most.
     """
     assert clip.crops is not None
@@ -70,6 +101,8 @@ def judge(generator: Builtin, clip: Clip, other: FloatArray, teacher: Teacher, f
     stored = np.array(clip.crops[:count])
     inner = slice(MARGIN, MARGIN + SIDE)
     crops = np.ascontiguousarray(stored[:, inner, inner])
+
+    other = np.resize(other, count * SAMPLE_RATE // FPS)
 
     def draw(sound: FloatArray) -> tuple[Pictures, FloatArray, FloatArray]:
         rows = generator.encode_audio(AudioClip(np.ascontiguousarray(sound)), FPS, count)
@@ -81,33 +114,67 @@ def judge(generator: Builtin, clip: Clip, other: FloatArray, teacher: Teacher, f
 
     real = read_openings(teacher, stored)
     own_pictures, own, _ = draw(clip.sound)
-    _, told, rows = draw(other)
-    _, silent, _ = draw(np.zeros(count * 640, np.float32))
-    heard = min(count, int(len(other) / 16_000 * FPS))
+    other_pictures, told, rows = draw(other)
+    _, silent, _ = draw(np.zeros_like(other))
     asked = rows @ opening_of(generator.network.components.cpu().numpy())
     mouth = (slice(None), slice(64, 120), slice(24, 104))
+    own_sync, other_sync = (
+        _sync(expert, pictures, sound)
+        for pictures, sound in ((own_pictures, clip.sound), (other_pictures, other))
+    )
+    real_sync = _sync(expert, crops, clip.sound, clip.lag)
     return Verdict(
         real_loudness=_r(real, _loudness(clip.sound, count)),
         own_loudness=_r(own, _loudness(clip.sound, count)),
         own_real=_r(own, real),
-        other_told=_r(told[:heard], asked[:heard]),
-        other_loudness=_r(told[:heard], _loudness(other, heard)),
+        other_told=_r(told, asked),
+        other_loudness=_r(told, _loudness(other, count)),
         other_real=_r(told, real),
         real_moves=float(np.nanstd(real)),
         own_moves=float(np.nanstd(own)),
-        other_moves=float(np.nanstd(told[:heard])),
+        other_moves=float(np.nanstd(told)),
         silent_moves=float(np.nanstd(silent)),
         real_opening=float(np.nanmean(real)),
         own_opening=float(np.nanmean(own)),
         silent_opening=float(np.nanmean(silent)),
         own_l1=float(np.abs(own_pictures[mouth].astype(np.float32) - crops[mouth]).mean() / 255),
         own_ssim=_ssim(own_pictures[mouth], crops[mouth]),
+        own_distance=_distance(expert, own_pictures[mouth], crops[mouth]),
+        far_distance=_distance(expert, crops[mouth][:-10], crops[mouth][10:]),
+        **{f"real_{name}": value for name, value in real_sync.items()},
+        **{f"own_{name}": value for name, value in own_sync.items()},
+        **{f"other_{name}": value for name, value in other_sync.items()},
     )
+
+
+def _sync(expert: LeanExpert, crops: Pictures, sound: FloatArray, lag: float = 0.0) -> dict[str, float]:
+    """Whether the expert finds the sound where it belongs, in the whole and by the second, and its margin."""
+    mel = windows_of_mel(mel_spectrogram(AudioClip(sound)), 0, len(crops) - FRAMES + 1, lag)
+    lower = scaled(crops, (96, 96))[:, 48:]
+    table = likeness_by_offset(*embed_clip(expert, lower, mel))
+    whole = summarise(table)
+    seconds = [abs(one.offset) <= 1 for one in map(summarise, parts(table)) if one is not None]
+    return {
+        "offset": float(whole is not None and abs(whole.offset) <= 1),
+        "seconds": float(np.mean(seconds)) if seconds else np.nan,
+        "margin": whole.margin if whole is not None else np.nan,
+    }
+
+
+@torch.inference_mode()
+def _distance(expert: LeanExpert, a: Pictures, b: Pictures) -> float:
+    first, second = (torch.from_numpy(p[::3].copy()).permute(0, 3, 1, 2).float() / 255 for p in (a, b))
+    return float(feature_distance(expert, first, second))
 
 
 def mean_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """The mean of each figure; give one verdict a person, so that people count alike."""
-    return Verdict(*(float(np.mean([getattr(v, f.name) for v in verdicts])) for f in fields(Verdict)))
+    return Verdict(*(_mean([getattr(v, f.name) for v in verdicts]) for f in fields(Verdict)))
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def read_openings(teacher: Teacher, pictures: Pictures) -> FloatArray:

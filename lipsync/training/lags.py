@@ -1,8 +1,9 @@
-"""How late the sound of each person's clips is, measured by what other people's mouths do.
+"""How late the sound of each person's clips is, by a sync expert or by what other people's mouths do.
 
-A voice network is trained on half of the people and listened to on the other half, and the other
-way round; where the opening it hears agrees best with the opening that is seen, there the sound
-belongs. Measured on the people it learned from, a network would only confirm the lag it learned.
+Before there is an expert, a voice network is trained on half of the people and listened to on the
+other half, and the other way round; where the opening it hears agrees best with the opening that is
+seen, there the sound belongs. Measured on the people it learned from, a network would only confirm
+the lag it learned; so give an expert that was trained on others.
 """
 
 from __future__ import annotations
@@ -14,30 +15,114 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from lipsync.data_types import FloatArray
+from lipsync.experts import load_expert, summarise
 from lipsync.generators.builtin.network import NetworkConfig
-from lipsync.training.dataset import Clip
+from lipsync.options import OptionGroup, option
+from lipsync.training.dataset import Clip, read_set
+from lipsync.training.expert import judge_clip
+from lipsync.training.face_clips import FaceClip, read_face_clips
 from lipsync.training.loop import LoopOptions, Report, read_checkpoint, train
 from lipsync.training.store import FPS, read_manifest, write_manifest
 from lipsync.training.voice import VoiceOptions, VoiceTask, lag_curve, opening_of, openings
 
 REACH = 6
-"""Frames to either side that a lag is looked for in."""
+"""Frames to either side that a lag is looked for in by ear; an expert looks 15 to either side."""
+DROPPED = "dropped"
+"""The split of clips whose sound fits nowhere, or whose lag is not known: nothing uses them."""
+
+
+@dataclass(frozen=True)
+class LagOptions(OptionGroup):
+    """How lags are measured and what becomes of them."""
+
+    expert: Path | None = option(  # noqa: RUF009 - a declaration
+        None, "sync expert to measure with; none trains a small network to listen with"
+    )
+    zero: float = option(
+        0.0,
+        "added to every lag: people are only compared with each other, so what all have in common shows "
+        "but in a clip whose lag is known from elsewhere",
+        min=-1.0,
+        max=1.0,
+        unit="s",
+    )
+    drop: bool = option(False, "drop people whose sound fits nowhere (with an expert)")
 
 
 @dataclass(frozen=True)
 class Lag:
-    """What was measured of one person: seconds that the sound is late, and how sure that is."""
+    """What was measured of one person: seconds that the sound is late, and how sure that is.
+
+    Attributes:
+        agreement, agreement_as_given: height of the peak, and without a shift.
+        least: what a peak has to reach to be believed.
+    """
 
     seconds: float
     agreement: float
     agreement_as_given: float
+    least: float = 0.35
+
+    @property
+    def heard(self) -> bool:
+        """There is a peak."""
+        return self.agreement > self.least
 
     @property
     def believable(self) -> bool:
         """The peak is high, and clearly higher than without a shift."""
-        return self.agreement > 0.35 and self.agreement > self.agreement_as_given + 0.03
+        return self.heard and self.agreement > self.agreement_as_given + 0.03
+
+
+def correct_lags(folder: Path, runs: Path, options: LagOptions, report: Report) -> int:
+    """Measure how late each person's sound is and note it in the set; gives how many clips changed.
+
+    Args:
+        runs: gets the networks that listen, where no expert is given.
+
+    Raises:
+        InputError: there is no set, or it has no landmarks and no expert was given.
+        WeightsError: the expert cannot be read.
+    """
+    if options.expert is not None:
+        found = lags_by_expert(read_face_clips(folder), load_expert(options.expert))
+        return note_lags(folder, found, options.zero, options.drop)
+    training = read_set(folder, pictures=False)
+    config = NetworkConfig(shape_numbers=len(training.space.components))
+    found = measure_lags(training.clips, training.space.components, config, runs, report)
+    return note_lags(folder, found, options.zero)
+
+
+def lags_by_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[str, Lag]:
+    """The lag of every person that is left beside the one known, to a fraction of a frame.
+
+    The likeness of all windows of a person is pooled; clips kept for the end are left out.
+    """
+    tables: dict[str, list[FloatArray]] = {}
+    for clip in clips:
+        if clip.split != "check":
+            tables.setdefault(clip.person, []).append(judge_clip(expert, clip))
+    found = {}
+    for person, parts in tables.items():
+        table = np.concatenate(parts)
+        sync = summarise(table)
+        if sync is not None:
+            seconds = -(sync.offset + _between(table, sync.offset)) / FPS
+            found[person] = Lag(seconds, sync.margin, sync.margin_as_given, least=0.08)
+    return found
+
+
+def _between(table: FloatArray, offset: int) -> float:
+    """How far the peak lies from the best whole offset: that of a parabola through three means."""
+    at = table.shape[1] // 2 + offset
+    if not 0 < at < table.shape[1] - 1:
+        return 0.0
+    before, peak, after = (float(np.nanmean(table[:, at + step])) for step in (-1, 0, 1))
+    bend = before - 2 * peak + after
+    return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
 def measure_lags(
@@ -70,6 +155,10 @@ def measure_lags(
     return {person: _pooled(parts) for person, parts in curves.items()}
 
 
+def _heard(lag: Lag | None) -> bool:
+    return lag is not None and lag.heard
+
+
 def _believed(lag: Lag | None) -> float:
     return lag.seconds if lag is not None and lag.believable else 0.0
 
@@ -80,19 +169,22 @@ def _pooled(parts: list[tuple[FloatArray, int]]) -> Lag:
     return Lag(-late_picture / FPS, float(curve.max()), float(curve[REACH]))
 
 
-def note_lags(folder: Path, lags: dict[str, Lag], zero: float = 0.0) -> int:
+def note_lags(folder: Path, lags: dict[str, Lag], zero: float = 0.0, drop: bool = False) -> int:
     """Write believable lags into the manifest of a set; gives how many clips they change.
 
     Args:
-        zero: seconds added to every lag. People are only ever compared with each other, so what they
-            have in common cannot be measured here, but by a clip whose lag is known.
+        zero, drop: see `LagOptions`.
     """
     rows = read_manifest(folder)
     noted = [
         row
         if row.split == "check"
-        else dataclasses.replace(row, lag=round(row.lag + zero + _believed(lags.get(row.person)), 3))
+        else dataclasses.replace(
+            row,
+            lag=round(row.lag + zero + _believed(lags.get(row.person)), 3),
+            split=DROPPED if drop and not _heard(lags.get(row.person)) else row.split,
+        )
         for row in rows
     ]
     write_manifest(folder, noted)
-    return sum(new.lag != old.lag for new, old in zip(noted, rows, strict=True))
+    return sum(new != old for new, old in zip(noted, rows, strict=True))

@@ -144,7 +144,7 @@ class TuningTask:
         painted = _part(batch, "painter")
         drawn, inner = draw(self._net.built.painter, painted)
         picture, picture_figures = self._painter.judge(drawn, inner, painted)
-        like = self._likeness(drawn, painted["target"])
+        like = feature_distance(self._expert, drawn, painted["target"])
         loss = picture + options.sync * sync + options.voice * voice + options.likeness * like
         return loss, {
             **figures,
@@ -178,19 +178,6 @@ class TuningTask:
         sound = expert.embed_sound(batch["mel"].flatten(0, 1).unsqueeze(1)).view(count, -1, faces.shape[-1])
         around = sound.unfold(1, 2 * REACH + 1, 1)  # (C, T - 4, D, 31), the earliest sound first
         return torch.einsum("cwd,cwdo->cwo", faces, around).flatten(0, 1)
-
-    def _likeness(self, drawn: Tensor, real: Tensor) -> Tensor:
-        """A perceptual distance by what the expert looks at: lips, teeth and the dark between them.
-
-        L1 of features (after Johnson et al. 2016, arXiv 1603.08155) of the first three layers.
-        """
-        layers = list(self._expert.look)[:3]
-        a, b = drawn - 0.5, real - 0.5
-        total = drawn.new_zeros(())
-        for layer in layers:
-            a, b = layer(a), layer(b)
-            total = total + F.l1_loss(a, b)
-        return total / len(layers)
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """The expert's margin and loss on held-out people with each other's voices, and L1 at the mouth.
@@ -251,12 +238,30 @@ class _Tuned(nn.Module):
         return self
 
 
+def feature_distance(expert: LeanExpert, drawn: Tensor, real: Tensor) -> Tensor:
+    """A perceptual distance by what the expert looks at: lips, teeth and the dark between them.
+
+    L1 of features (after Johnson et al. 2016, arXiv 1603.08155) of its first three layers.
+
+    Args:
+        drawn, real: (B, 3, H, W) RGB in [0, 1], mouths about as large as in a face crop.
+    """
+    layers = list(expert.look)[:3]
+    a, b = drawn - 0.5, real - 0.5
+    total = drawn.new_zeros(())
+    for layer in layers:
+        a, b = layer(a), layer(b)
+        total = total + F.l1_loss(a, b)
+    return total / len(layers)
+
+
 def speak(built: BuiltinNetwork, heard: Tensor, length: int) -> Tensor:
     """Shapes (C, T, numbers) of each frame, as `Builtin.encode_audio` makes them where there is a voice."""
     fast = built.voice(heard) * built.gain.view(1, -1, 1)  # (C, numbers, 2 T + 100) at 50 Hz
     smooth = (fast[..., :-2] + 2 * fast[..., 1:-1] + fast[..., 2:]) / 4
     first = _CONTEXT // 2 - 1
-    return smooth[..., first : first + 2 * length : 2].mT
+    told: Tensor = smooth[..., first : first + 2 * length : 2].mT
+    return told
 
 
 def _retold(training: TrainingSet, components: FloatArray) -> list[Clip]:

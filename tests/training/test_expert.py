@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
 
 from lipsync.data_types import AudioClip
 from lipsync.errors import InputError
 from lipsync.experts import SyncNetColor, load_expert
 from lipsync.mel import mel_spectrogram
+from lipsync.training import expert as module
 from lipsync.training.expert import ExpertOptions, ExpertTask, contrast_loss, held_loss, judge_clip, pair_loss
 from lipsync.training.expert_export import export_expert
+from lipsync.training.lags import lags_by_expert
 from lipsync.training.loop import LoopOptions, read_checkpoint, train
 from tests.training.synthetic import Drawn, drawn_clips
 
@@ -124,3 +128,38 @@ def test_people_are_drawn_by_share_and_seed() -> None:
 def test_too_short_clips_are_refused_in_words() -> None:
     with pytest.raises(InputError, match="nothing to train an expert on"):
         ExpertTask(drawn_clips(frames=20), OPTIONS)
+
+
+class ShiftedTwin(nn.Module):
+    """Knows pictures and sounds whose first numbers tell their time: alike `early` frames apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchor = nn.Parameter(torch.zeros(1))
+
+    def embed_faces(self, windows: torch.Tensor) -> torch.Tensor:
+        return self._at(windows[:, 0, 0, 0, 0] * 255)
+
+    def embed_sound(self, mel: torch.Tensor) -> torch.Tensor:
+        return self._at((mel[:, 0, 0, 0] + 4) / 8 * 1000)
+
+    def _at(self, time: torch.Tensor) -> torch.Tensor:
+        angles = time[:, None] * torch.tensor([0.11, 0.23, 0.37])
+        return F.normalize(torch.cat([angles.sin(), angles.cos()], dim=1))
+
+
+def test_lags_are_measured_by_an_expert(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sound of frame f tells time f + 3: it comes three frames early, so the lag is -0.12 s."""
+
+    def mel_of(_: AudioClip) -> np.ndarray:
+        time = np.arange(400) / 3.2 + 3
+        return np.repeat((time / 1000 * 8 - 4)[None].astype(np.float32), 80, axis=0)
+
+    monkeypatch.setattr(module, "mel_spectrogram", mel_of)
+    pictures = np.broadcast_to(np.arange(60, dtype=np.uint8)[:, None, None, None], (60, 96, 96, 3)).copy()
+    clips = [Drawn(f"{n}", "ann", "train", pictures, np.zeros(38_400, np.float32)) for n in range(2)]
+    lags = lags_by_expert([*clips, dataclasses.replace(clips[0], split="check", person="bob")], ShiftedTwin())
+    assert set(lags) == {"ann"}
+    assert lags["ann"].believable and lags["ann"].seconds == pytest.approx(-0.12, abs=0.02)
+    known = [dataclasses.replace(clip, lag=lags["ann"].seconds) for clip in clips]
+    assert abs(lags_by_expert(known, ShiftedTwin())["ann"].seconds) < 0.02
