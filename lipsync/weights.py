@@ -127,7 +127,7 @@ _ENTRIES = (
         bytes=3_012_832,
         licence="research and demonstration; its sources are in weights/README.md",
         source="the folder weights/ of this program",
-        what="our own sync expert: says how well lips and voice go together; took no part in training 'builtin'",
+        what="our own sync expert: how well lips and voice go together; took no part in training 'builtin'",
     ),
     WeightsEntry(
         name="s3fd",

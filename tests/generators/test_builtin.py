@@ -192,18 +192,28 @@ def test_an_opening_mouth_gets_dark_below_its_upper_teeth() -> None:
     closed[:, outline.INNER, 1] = closed[:, outline.INNER, 1].mean()
     opened = ring()[None] * 128 - torch.tensor([8.0, 48.0])
     grey, mask = torch.full((1, 3, 80, 112), 0.5), torch.ones(1, 1, 80, 112)
-    shade = torch.tensor([0.4, 0.6])
+    theirs, shade = torch.full((1, 3, 80, 112), 0.9), torch.tensor([0.4, 0.6])
 
     def finish(was: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         halves = outline.draw_halves(target, 80, 112)
-        return inside.finish_inside(grey, mask, halves, inside.gap_of(was), inside.gap_of(target), shade)
+        gaps = inside.gap_of(was), inside.gap_of(target)
+        return inside.finish_inside(grey, theirs, mask, halves, *gaps, shade)
 
     middle = opened[0, outline.INNER].mean(0).round().long()
     upper, lower = (finish(closed, opened)[0, :, middle[1] + by, middle[0]].mean() for by in (-4, 4))
     assert upper > 0.5 > lower + 0.2
     torch.testing.assert_close(finish(closed, closed), grey)
     kept = finish(opened, opened)[0, :, middle[1] + 4, middle[0]].mean()
-    assert lower < kept < 0.5  # what the source shows is kept more than what was never seen
+    assert 0.8 < kept <= 0.9  # what the source shows itself is taken from there
+
+
+def test_nothing_in_a_mouth_is_bluer_than_white() -> None:
+    skin = torch.tensor([0.8, 0.7, 0.6]).view(1, 3, 1, 1)
+    lilac, rose = torch.tensor([0.6, 0.5, 0.6]), torch.tensor([0.7, 0.5, 0.45])
+    drawn = torch.stack([lilac, rose], dim=1)[None, :, None]
+    mended = inside._not_bluer_than_white(drawn, skin)
+    assert mended[0, 2, 0, 0] == pytest.approx(0.5 * 0.6 / 0.7 * 1.12)
+    torch.testing.assert_close(mended[..., 1], drawn[..., 1])
 
 
 def test_the_tone_of_a_mouth_does_not_depend_on_the_light() -> None:

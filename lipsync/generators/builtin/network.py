@@ -203,7 +203,7 @@ class Painter(nn.Module):
         moved = warp(reference, guess + flow)
         drawn = moved + (colour - moved) * choice
         if tone is None:
-            drawn = finish_inside(drawn, mask, halves, gap_of(now), gap_of(target), self.shade)
+            drawn = finish_inside(drawn, moved, mask, halves, gap_of(now), gap_of(target), self.shade)
         return window + (drawn - window) * mask, {"mask": mask, "flow": flow, "choice": choice}
 
     def _guess_tone(self, reference: Tensor, now: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
