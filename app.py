@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
-
-from lipsync.ui import build_page, launch_settings
+import importlib.util
+import os
 
 
 def main() -> None:
     """Read where to listen, build the page and serve it."""
+    # Imported here: the process that fetches a link reads this file anew, and needs no page.
+    from lipsync.ui import build_page, launch_settings
+
     parser = argparse.ArgumentParser(description="The lipsync page in your browser.")
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--share", action="store_true", help="make a public link for a week")
+    parser.add_argument("--mcp", action="store_true", help="serve the endpoints as MCP tools as well")
     chosen = parser.parse_args()
-    page = build_page().queue(max_size=20)
-    page.launch(
+    mcp = chosen.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    if mcp and importlib.util.find_spec("mcp") is None:
+        parser.error('the MCP server needs one more package: pip install "gradio[mcp]"')
+    build_page().launch(
         server_name=chosen.host,
         server_port=chosen.port,
         share=chosen.share,
-        show_error=True,
+        mcp_server=mcp,
         **launch_settings(),
     )
 

@@ -20,7 +20,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lipsync.data_types import Preview, SyncResult, TimeRange
+    from lipsync.data_types import Plan, Preview, SyncResult, TimeRange
     from lipsync.errors import Cancelled, LipsyncError
     from lipsync.options import (
         BlendOptions,
@@ -29,14 +29,16 @@ if TYPE_CHECKING:
         MediaOptions,
         SyncOptions,
     )
-    from lipsync.pipeline import preview, sync
+    from lipsync.pipeline import plan, preview, sync
     from lipsync.progress import CancelToken, Progress
 
 # Imported when first used: `lipsync doctor` must run where torch or OpenCV cannot be imported.
 _HOME = {
     "sync": "pipeline",
     "preview": "pipeline",
+    "plan": "pipeline",
     "SyncResult": "data_types",
+    "Plan": "data_types",
     "Preview": "data_types",
     "TimeRange": "data_types",
     "SyncOptions": "options",
@@ -59,12 +61,14 @@ __all__ = [
     "GeneratorOptions",
     "LipsyncError",
     "MediaOptions",
+    "Plan",
     "Preview",
     "Progress",
     "SyncOptions",
     "SyncResult",
     "TimeRange",
     "__version__",
+    "plan",
     "preview",
     "sync",
 ]

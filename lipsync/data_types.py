@@ -225,6 +225,45 @@ class Mask:
         return f"Mask(x={self.x}, y={self.y}, alpha {self.alpha.shape})"
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a run would make, known before any work.
+
+    Attributes:
+        frames: frames in the result, `fps` of them a second.
+        width, height: pixels.
+        picture_seconds, voice_seconds: lengths of what goes in, after ranges; 0 for a photo.
+    """
+
+    frames: int
+    fps: Fraction
+    width: int
+    height: int
+    picture_seconds: float
+    voice_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Length of the result."""
+        return float(self.frames / self.fps)
+
+
+@dataclass(frozen=True)
+class SeenFace:
+    """Somebody in the previewed scene, to be chosen from.
+
+    Attributes:
+        box: where, in the median of the frames that were looked at, without pads.
+        x, y: the middle of it as shares of width and height: what `face_x` and `face_y` mean.
+        chosen: this one speaks.
+    """
+
+    box: PixelBox
+    x: float
+    y: float
+    chosen: bool
+
+
 @dataclass(frozen=True, repr=False)
 class Preview:
     """One frame of the result, and how it came about.
@@ -236,6 +275,9 @@ class Preview:
         points: float32 (5, 2) face points; None without a box.
         mask: where the generated picture shows; None without a box.
         variant: the generator that was used.
+        people: everybody who is seen around that moment, from the left.
+        picture_time: seconds into the picture (its ranges joined) that `source` was taken at; what
+            `face_time` means.
     """
 
     time: float
@@ -245,6 +287,8 @@ class Preview:
     points: FloatArray | None
     mask: Mask | None
     variant: str
+    people: tuple[SeenFace, ...] = ()
+    picture_time: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,15 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 NUMBER_FORMATS = ("auto", "fp32", "bf16", "fp16")
 ENCODERS = ("software", "hardware")
 ROTATIONS = (0, 90, 180, 270)
+PAGE_GROUPS = ("main", "face", "more")
+"""Groups of settings on the page: what matters, mask and room around the face, and the rest."""
+PRESETS: dict[str, dict[str, Any]] = {
+    "draft": {"resize_factor": 2, "quality": 23, "detect_every": 10},
+    "standard": {"resize_factor": 1, "quality": 17, "detect_every": 5},
+    "best": {"resize_factor": 1, "quality": 12, "detect_every": 1},
+}
+"""How much time a run may take: settings that change together. "standard" is the defaults."""
+HEIGHTS = (240, 360, 480, 720, 1080, 1440, 2160)
 
 
 def option(
@@ -41,9 +50,14 @@ def option(
     max: float | None = None,  # noqa: A002
     unit: str = "",
     choices: tuple[Any, ...] = (),
+    page: str = "more",
 ) -> Any:
-    """Declare one setting: its default, what it does, its range, unit and allowed values."""
-    metadata = {"help": help, "min": min, "max": max, "unit": unit, "choices": choices}
+    """Declare one setting: its default, what it does, its range, unit and allowed values.
+
+    `page` is the group it stands in on the page, one of `PAGE_GROUPS`; "" keeps it off the page,
+    as for paths of files on this machine.
+    """
+    metadata = {"help": help, "min": min, "max": max, "unit": unit, "choices": choices, "page": page}
     return field(default=default, metadata=metadata)
 
 
@@ -82,15 +96,18 @@ class MediaOptions(OptionGroup):
     """What is read, how the lengths are brought together, and how the result is written."""
 
     video_ranges: tuple[TimeRange, ...] = option(
-        (), "parts of the picture to use, joined in this order, for example 2.5-10,1:02-1:15; empty uses all"
+        (),
+        "parts of the picture to use, joined in this order, for example 2.5-10,1:02-1:15; empty uses all",
+        page="",
     )
     voice_ranges: tuple[TimeRange, ...] = option(
-        (), "parts of the voice to use, joined in this order; empty uses all"
+        (), "parts of the voice to use, joined in this order; empty uses all", page=""
     )
     length_mode: str = option(
         "pingpong",
         "how long the result is when voice and picture differ in length",
         choices=tuple(LENGTH_MODES),
+        page="main",
     )
     fps: float = option(
         0.0, "frame rate of the result; 0 keeps the picture's own", min=0, max=240, unit="frames/s"
@@ -117,7 +134,9 @@ class FaceOptions(OptionGroup):
     """How faces are found, which one is used, and how much around it."""
 
     detector: str = option("centerface", "face detector", choices=("centerface", "s3fd"))
-    detector_weights: Path | None = option(None, "checkpoint of the detector, where it is not in weights/")
+    detector_weights: Path | None = option(
+        None, "checkpoint of the detector, where it is not in weights/", page=""
+    )
     detect_size: int = option(
         640,
         "longer side of the reduced picture that faces are looked for in",
@@ -134,19 +153,33 @@ class FaceOptions(OptionGroup):
         unit="frames",
     )
     min_score: float = option(0.5, "a face below this confidence passes through", min=0.05, max=0.99)
-    which_face: str = option("largest", "which face speaks when there are several", choices=FACE_CHOICES)
-    face_index: int = option(0, "with which_face=index: counted from the left, the first is 0", min=0, max=99)
+    which_face: str = option(
+        "largest", "which face speaks when there are several", choices=FACE_CHOICES, page="face"
+    )
+    face_index: int = option(
+        0, "with which_face=index: counted from the left, the first is 0", min=0, max=99, page="face"
+    )
     face_x: float = option(0.5, "with which_face=point: across the picture, 0 left to 1 right", min=0, max=1)
     face_y: float = option(0.5, "with which_face=point: down the picture, 0 top to 1 bottom", min=0, max=1)
     face_time: float = option(
         0.0, "with which_face=point: when the face is at that point", min=0, max=360_000, unit="s"
     )
     smoothing: str = option(
-        "symmetric", "steadies the box over time; 'official' is Wav2Lip's own", choices=SMOOTHINGS
+        "symmetric",
+        "steadies the box over time; 'official' is Wav2Lip's own",
+        choices=SMOOTHINGS,
+        page="face",
     )
-    smoothing_frames: int = option(5, "frames that smoothing averages over", min=1, max=51, unit="frames")
+    smoothing_frames: int = option(
+        5, "frames that smoothing averages over", min=1, max=51, unit="frames", page="face"
+    )
     pad_top: float = option(
-        0.0, "grow the face box at the top; negative shrinks it", min=-50, max=100, unit="% of the box"
+        0.0,
+        "grow the face box at the top; negative shrinks it",
+        min=-50,
+        max=100,
+        unit="% of the box",
+        page="face",
     )
     pad_bottom: float = option(
         5.0,
@@ -154,9 +187,14 @@ class FaceOptions(OptionGroup):
         min=-50,
         max=100,
         unit="% of the box",
+        page="face",
     )
-    pad_left: float = option(0.0, "grow the face box on the left", min=-50, max=100, unit="% of the box")
-    pad_right: float = option(0.0, "grow the face box on the right", min=-50, max=100, unit="% of the box")
+    pad_left: float = option(
+        0.0, "grow the face box on the left", min=-50, max=100, unit="% of the box", page="face"
+    )
+    pad_right: float = option(
+        0.0, "grow the face box on the right", min=-50, max=100, unit="% of the box", page="face"
+    )
     pads_px: Box = option(
         (0, 0, 0, 0),
         "the same in pixels: top, bottom, left, right, added to the above; Wav2Lip's own default is 0 10 0 0",
@@ -173,8 +211,8 @@ class FaceOptions(OptionGroup):
 class GeneratorOptions(OptionGroup):
     """Which network draws the mouth, and how it is run."""
 
-    variant: str = option("auto", "the model; 'auto' takes the best one that is on this machine")
-    weights: Path | None = option(None, "checkpoint file to use instead of the one in weights/")
+    variant: str = option("auto", "the model; 'auto' takes the best one that is on this machine", page="main")
+    weights: Path | None = option(None, "checkpoint file to use instead of the one in weights/", page="")
     batch_size: int = option(0, "frames drawn at a time; 0 chooses by device", min=0, max=1024, unit="frames")
     device: str = option("auto", "where the networks run", choices=DEVICES)
     number_format: str = option(
@@ -199,9 +237,32 @@ class BlendOptions(OptionGroup):
         "mouth",
         "'mouth' shows mouth and chin with a soft edge; 'box' pastes the whole box, as Wav2Lip does",
         choices=MASKS,
+        page="face",
     )
-    mask_size: float = option(1.0, "size of the mouth mask", min=0.5, max=2.0)
-    feather: float = option(12.0, "width of the soft edge", min=0, max=50, unit="% of the box")
+    mask_size: float = option(1.0, "size of the mouth mask", min=0.5, max=2.0, page="face")
+    feather: float = option(12.0, "width of the soft edge", min=0, max=50, unit="% of the box", page="face")
+
+
+@dataclass(frozen=True)
+class LinkOptions(OptionGroup):
+    """What is taken from a link, and how much of it.
+
+    Not part of `SyncOptions`: links are fetched before a run, by `lipsync.sources`.
+    """
+
+    max_height: int = option(
+        1080,
+        "take the best quality whose shorter side is at most this, or else the smallest",
+        choices=HEIGHTS,
+        unit="pixels",
+    )
+    max_minutes: float = option(180, "refuse what is longer", min=0.1, max=1440, unit="min")
+    max_megabytes: int = option(2000, "refuse what is larger", min=1, max=100_000, unit="MB")
+    cookies: Path | None = option(
+        None,
+        "cookies of your browser as a Netscape file, for sites that want a login; it is only read",
+        page="",
+    )
 
 
 @dataclass(frozen=True)
@@ -229,6 +290,13 @@ class SyncOptions:
             if declared.name in values:
                 groups.setdefault(group, {})[declared.name] = values[declared.name]
         return cls(**{group: _GROUPS[group](**chosen) for group, chosen in groups.items()})
+
+    def flat(self) -> dict[str, Any]:
+        """All settings by name, regardless of their group; what `from_flat` takes."""
+        return {
+            declared.name: getattr(getattr(self, group), declared.name)
+            for group, declared in declared_options()
+        }
 
 
 _GROUPS: dict[str, Any] = {

@@ -10,6 +10,7 @@ first pass. Nothing here holds more than a few chunks of frames, whatever the le
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -28,12 +29,14 @@ from lipsync.data_types import (
     Frame,
     IntArray,
     PixelBox,
+    Plan,
     Preview,
+    SeenFace,
     SyncResult,
 )
 from lipsync.devices import choose_device, free_memory
 from lipsync.errors import NoFaceError, RangeError
-from lipsync.faces import DETECTORS, crop_face, fixed_box_track, pixel_box, track_faces
+from lipsync.faces import DETECTORS, TrackedFaces, crop_face, fixed_box_track, pixel_box, track_faces
 from lipsync.generators import GENERATORS, AudioRows, LipGenerator, choose_variant
 from lipsync.media import FrameWriter, Picture, Voice, open_picture, open_voice, plan_timeline
 from lipsync.options import BlendOptions, GeneratorOptions, SyncOptions
@@ -78,7 +81,7 @@ def sync(
     # 1. Open what was given. Every check that needs no work comes first.
     picture = open_picture(Path(video), options.media)
     speech = open_voice(Path(voice), options.media.voice_ranges)
-    target = Path(output) if output is not None else _free_name(Path(video))
+    target = Path(output) if output is not None else free_name(Path(video))
     timeline = plan_timeline(picture.frame_count, speech.duration, picture.fps, options.media.length_mode)
     warnings = list(picture.warnings) + _length_warnings(picture, speech, len(timeline), options)
 
@@ -107,7 +110,7 @@ def sync(
 
         # 3. the face is found and followed, in the reduced picture.
         needed = int(timeline.max()) + 1
-        track = _find_face(picture, np.arange(needed), options, loading, progress, cancel, clock)
+        track = _find_face(picture, np.arange(needed), options, loading, progress, cancel, clock).track
         generator, rows, silent = _wait_for(loading, cancel)
         free_memory(choose_device(options.generator.device))  # the detector's, and the checkpoint's
         if silent:
@@ -185,15 +188,15 @@ def preview(
         nearby = replace(options.faces, face_time=max(0.0, options.faces.face_time - start))
         try:
             nearby_options = replace(options, faces=nearby)
-            track = _find_face(picture, around, nearby_options, loading, progress, cancel, clock)
+            found = _find_face(picture, around, nearby_options, loading, progress, cancel, clock)
         except NoFaceError:  # none around here, which says nothing of the rest
-            track = _no_track(len(around))
+            found = TrackedFaces(_no_track(len(around)), (), (), 0)
         generator, rows, _ = _wait_for(loading, cancel)
 
     # 4. The same steps as in a run, for a chunk of one frame.
     here = int(np.searchsorted(around, shown))
     [frame] = picture.read([shown], cancel=cancel)
-    chunk = _cut_chunk([frame], number, [here], track, generator)
+    chunk = _cut_chunk([frame], number, [here], found.track, generator)
     result = next(_blend(_draw([chunk], generator, rows, clock), options.blend, clock))
     box, points = chunk.boxes[0], chunk.points[0]
     return Preview(
@@ -204,14 +207,35 @@ def preview(
         points=points if box is not None else None,
         mask=make_mask(frame, box, points, options.blend) if box is not None else None,
         variant=variant,
+        people=_seen_with(here, found, picture),
+        picture_time=float(shown / picture.fps),
+    )
+
+
+def plan(video: str | Path, voice: str | Path, options: SyncOptions | None = None) -> Plan:
+    """What `sync` would make of these, told from their headers: takes no network and no decoding.
+
+    Raises:
+        LipsyncError: as `sync` for what is wrong with the files, the ranges and the settings.
+    """
+    media = (options or SyncOptions()).media
+    picture, speech = open_picture(Path(video), media), open_voice(Path(voice), media.voice_ranges)
+    timeline = plan_timeline(picture.frame_count, speech.duration, picture.fps, media.length_mode)
+    return Plan(
+        frames=len(timeline),
+        fps=picture.fps,
+        width=picture.width,
+        height=picture.height,
+        picture_seconds=0.0 if picture.is_still else float(picture.frame_count / picture.fps),
+        voice_seconds=speech.duration,
     )
 
 
 # --- 1. what was given -------------------------------------------------------------------------
 
 
-def _free_name(video: Path) -> Path:
-    """`clip_synced.mp4` beside `clip.*`, numbered where that is taken."""
+def free_name(video: Path) -> Path:
+    """A name for the result: `clip_synced.mp4` beside `clip.*`, numbered where that is taken."""
     candidate = video.with_name(f"{video.stem}_synced.mp4")
     number = 2
     while candidate.exists():
@@ -307,11 +331,11 @@ def _find_face(
     progress: ProgressCallback,
     cancel: CancelToken,
     clock: Clock,
-) -> FaceTrack:
+) -> TrackedFaces:
     """The chosen face in the picture frames `numbers` (consecutive), without holding frames."""
     faces, size = options.faces, (picture.width, picture.height)
     if faces.box is not None:
-        return fixed_box_track(faces.box, len(numbers), size)
+        return TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), (), 0)
     stage = StageProgress("Finding faces", len(numbers), progress, cancel)
     device = choose_device(options.generator.device)
     with clock("detect"), ExitStack() as cleanup:
@@ -326,7 +350,19 @@ def _find_face(
             detector=detector,
             options=faces,
             progress=stage,
-        ).track
+        )
+
+
+def _seen_with(here: int, found: TrackedFaces, picture: Picture) -> tuple[SeenFace, ...]:
+    """The people of the scene that frame `here` of the looked-at ones is in."""
+    scene = bisect_right(found.cuts, here)
+    seen = []
+    for person in (person for person in found.people if person.scene == scene):
+        box = pixel_box(person.box, picture.width, picture.height)
+        if box is not None:
+            x, y = (box[0] + box[2]) / 2 / picture.width, (box[1] + box[3]) / 2 / picture.height
+            seen.append(SeenFace(box, x, y, person.chosen))
+    return tuple(seen)
 
 
 def _no_track(count: int) -> FaceTrack:

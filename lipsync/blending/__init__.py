@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from lipsync.blending.compositing import blend, paste, paste_box
 from lipsync.blending.masks import box_mask, make_mask, mouth_mask
-from lipsync.blending.sheet import preview_sheet
+from lipsync.blending.sheet import draw_overlay, preview_sheet
 
-__all__ = ["blend", "box_mask", "make_mask", "mouth_mask", "paste", "paste_box", "preview_sheet"]
+__all__ = [
+    "blend",
+    "box_mask",
+    "draw_overlay",
+    "make_mask",
+    "mouth_mask",
+    "paste",
+    "paste_box",
+    "preview_sheet",
+]

@@ -8,6 +8,7 @@
 Frames are RGB uint8 (H, W, 3), sound is float32 mono, times are seconds.
 """
 
+from lipsync.media.beside import write_beside
 from lipsync.media.ffmpeg import ffmpeg_path, has_encoder
 from lipsync.media.picture import Picture, open_picture
 from lipsync.media.probe import probe_audio, probe_video
@@ -27,5 +28,6 @@ __all__ = [
     "plan_timeline",
     "probe_audio",
     "probe_video",
+    "write_beside",
     "write_picture",
 ]

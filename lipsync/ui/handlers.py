@@ -2,88 +2,264 @@
 
 from __future__ import annotations
 
-import queue
-import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import dataclasses
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import lipsync
-from lipsync.errors import Cancelled, InputError, LipsyncError
-from lipsync.progress import CancelToken, Progress
+import numpy as np
 
-_POLL_SECONDS = 0.2
+from lipsync.blending import draw_overlay
+from lipsync.data_types import Frame, Preview, SyncResult, TimeRange
+from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
+from lipsync.media import (
+    open_picture,
+    open_voice,
+    plan_timeline,
+    probe_audio,
+    probe_video,
+    write_beside,
+    write_picture,
+)
+from lipsync.options import MediaOptions, SyncOptions
+from lipsync.pipeline import plan, preview
+from lipsync.progress import CancelToken, Progress, ProgressCallback
+from lipsync.ui import controls, texts
+from lipsync.ui.words import clock, in_words
+from lipsync.ui.work import Done, in_thread
+from lipsync.ui.zerogpu import sync_in_turn, without_gpu
+
+__all__ = [
+    "Given",
+    "Made",
+    "PreviewFiles",
+    "draw_preview",
+    "frame_pair",
+    "make",
+    "make_batch",
+    "plan",
+    "put_beside",
+    "range_problem",
+]
+
+SETTINGS_NAME = "settings.json"
 
 
-def run_job(
-    video: str | None,
-    voice: str | None,
-    settings: dict[str, Any],
-    cancel: CancelToken,
-) -> Iterator[Progress | lipsync.SyncResult]:
-    """Run one job in a thread; yields its progress, and at last the result.
+@dataclass(frozen=True)
+class Given:
+    """What a visitor gave: files, and settings with the ranges in them."""
 
-    The result lies in a folder that is removed when the iterator is exhausted or closed, so
-    whoever iterates takes what it needs before it asks for more.
+    video: str | None
+    voice: str | None
+    options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
+
+    @property
+    def complete(self) -> bool:
+        """Both files are given."""
+        return bool(self.video and self.voice)
+
+    def files(self) -> tuple[Path, Path]:
+        """Picture and voice.
+
+        Raises:
+            InputError: one of them is not given, or has been removed.
+        """
+        if not self.video:
+            raise InputError(texts.NO_PICTURE, hint=texts.NO_PICTURE_HINT)
+        if not self.voice:
+            raise InputError(texts.NO_VOICE, hint=texts.NO_VOICE_HINT)
+        paths = Path(self.video), Path(self.voice)
+        for path in paths:
+            if not path.exists():
+                raise MediaError(texts.GONE, given=path.name, hint=texts.GONE_HINT)
+        return paths
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run made.
+
+    Attributes:
+        results: one a model.
+        beside: source and results side by side, where two models were compared.
+        settings: the settings used, as JSON.
+        given: what it was made from.
+    """
+
+    results: tuple[SyncResult, ...]
+    beside: Path | None
+    settings: Path
+    given: Given
+
+
+def make(
+    given: Given, other_variant: str, folder: Path, cancel: CancelToken
+) -> Iterator[tuple[str, Progress] | Done[Made]]:
+    """Run a job, or two with different models; yields (what is being made, progress), then what was made.
+
+    Args:
+        other_variant: a second model to compare with, or "".
+        folder: where the files go; the caller removes it after an error.
 
     Raises:
         LipsyncError: what went wrong, in words.
     """
-    if not video:
-        raise InputError("There is no video yet", hint="Drop a video or a photo on the left.")
-    if not voice:
-        raise InputError("There is no voice yet", hint="Drop or record a sound on the left.")
-    reports: queue.Queue[Progress] = queue.Queue()
-    with (
-        tempfile.TemporaryDirectory(prefix="lipsync-", ignore_cleanup_errors=True) as folder,
-        ThreadPoolExecutor(1, thread_name_prefix="lipsync job") as pool,
-    ):
-        output = Path(folder) / f"{Path(video).stem}_synced.mp4"
+    video, voice = given.files()
+    chosen = [given.options.generator.variant, *([other_variant] if other_variant else [])]
+    results: list[SyncResult] = []
+    for number, variant in enumerate(chosen):
+        generator = dataclasses.replace(given.options.generator, variant=variant)
+        options = dataclasses.replace(given.options, generator=generator)
+        suffix = f"_{number + 1}_{variant}" if len(chosen) > 1 else ""
+        output = folder / f"{video.stem[:80]}_synced{suffix}.mp4"
+        what = texts.STATUS_COMPARING.format(number=number + 1, count=len(chosen), variant=variant)
+        for news in sync_in_turn(video, voice, options, output, cancel):
+            if isinstance(news, Done):
+                results.append(news.value)
+            else:
+                yield (what if len(chosen) > 1 else ""), news
+    settings = folder / SETTINGS_NAME
+    settings.write_text(controls.settings_text(given.options), "utf-8")
+    made = Made(tuple(results), None, settings, given)
+    beside = None
+    if len(results) > 1:
+        for step in in_thread(lambda progress: put_beside(made, folder, progress, cancel), cancel):
+            if isinstance(step, Done):
+                beside = step.value
+            else:
+                yield "", step
+    yield Done(dataclasses.replace(made, beside=beside))
+
+
+def put_beside(made: Made, folder: Path, progress: ProgressCallback, cancel: CancelToken) -> Path:
+    """Write the source and the results of a run side by side.
+
+    Raises:
+        LipsyncError: as `make`.
+    """
+    video, voice_path = made.given.files()
+    media = made.given.options.media
+    picture, voice = open_picture(video, media), open_voice(voice_path, media.voice_ranges)
+    timeline = plan_timeline(picture.frame_count, voice.duration, picture.fps, media.length_mode)
+    shown = [(picture, timeline)]
+    for result in made.results:
+        after = open_picture(result.path, MediaOptions())
+        shown.append((after, np.arange(len(timeline))))
+    return write_beside(shown, voice, folder / f"{video.stem[:80]}_side_by_side.mp4", progress, cancel)
+
+
+def frame_pair(made: Made, at: float) -> tuple[Frame, Frame]:
+    """The frame at `at` seconds of the result before and after, full size.
+
+    Raises:
+        LipsyncError: a file cannot be read.
+    """
+    video, voice_path = made.given.files()
+    media = made.given.options.media
+    picture, voice = open_picture(video, media), open_voice(voice_path, media.voice_ranges)
+    timeline = plan_timeline(picture.frame_count, voice.duration, picture.fps, media.length_mode)
+    number = min(max(0, int(at * picture.fps)), len(timeline) - 1)
+    [before] = picture.read([int(timeline[number])])
+    [after] = open_picture(made.results[0].path, MediaOptions()).read([number])
+    height, width = before.shape[:2]
+    return before, after[:height, :width]
+
+
+@dataclass(frozen=True)
+class PreviewFiles:
+    """A preview as pictures that can be shown.
+
+    Attributes:
+        preview: what was drawn.
+        overlay, result: pictures: source with box and mask, and the result.
+        faces: a thumbnail for everybody who is seen, from the left.
+    """
+
+    preview: Preview
+    overlay: Path
+    result: Path
+    faces: tuple[Path, ...]
+
+
+def draw_preview(given: Given, at: float, folder: Path, cancel: CancelToken) -> PreviewFiles:
+    """Draw the frame at `at` seconds of the result, and write it as pictures into `folder`.
+
+    Raises:
+        LipsyncError: what went wrong, in words.
+    """
+    video, voice = given.files()
+    drawn = preview(video, voice, at, without_gpu(given.options), cancel=cancel)
+    overlay, result = folder / "overlay.jpg", folder / "result.jpg"
+    write_picture(overlay, draw_overlay(drawn))
+    write_picture(result, drawn.result)
+    faces = []
+    for number, person in enumerate(drawn.people if len(drawn.people) > 1 else ()):
+        x1, y1, x2, y2 = person.box
+        faces.append(folder / f"face_{number}.jpg")
+        write_picture(faces[-1], drawn.source[y1:y2, x1:x2])
+    return PreviewFiles(drawn, overlay, result, tuple(faces))
+
+
+def make_batch(
+    videos: Sequence[str], voices: Sequence[str], options: SyncOptions, folder: Path, cancel: CancelToken
+) -> Iterator[tuple[str, Progress] | Done[tuple[Path, list[tuple[str, str, bool]]]]]:
+    """Run several jobs with the same settings; what fails is told and does not stop the rest.
+
+    Yields:
+        (which one, progress), and last the zip, and for every video its name, what to know and
+        whether it was made.
+
+    Raises:
+        InputError: the counts do not fit.
+        LipsyncError: not one could be made, with the reason of the last.
+        Cancelled: the visitor stopped it.
+    """
+    if not videos or not voices or len(voices) not in (1, len(videos)):
+        counts = f"{len(voices)} voices, {len(videos)} videos"
+        raise InputError(texts.BATCH_COUNTS, given=counts, hint=texts.BATCH_COUNTS_HINT)
+    pairs = list(zip(videos, list(voices) * (len(videos) if len(voices) == 1 else 1), strict=True))
+    told: list[tuple[str, str, bool]] = []
+    results: list[Path] = []
+    for number, (video, voice) in enumerate(pairs):
+        output = folder / f"{number + 1:03d}_{Path(video).stem[:80]}_synced.mp4"
+        what = texts.STATUS_COMPARING.format(number=number + 1, count=len(pairs), variant=Path(video).name)
         try:
-            options = lipsync.SyncOptions.from_flat(**settings)
-            job = pool.submit(lipsync.sync, video, voice, options, reports.put, cancel, output=output)
-            while not job.done():
-                yield from _latest(reports)
-            yield job.result()
-        finally:
-            cancel.cancel()  # the visitor may have gone; no-op for a finished job
+            for news in sync_in_turn(*Given(video, voice).files(), options, output, cancel):
+                if isinstance(news, Done):
+                    told.append((Path(video).name, " ".join(news.value.warnings), True))
+                    results.append(news.value.path)
+                else:
+                    yield what, news
+        except Cancelled:
+            raise
+        except LipsyncError as error:
+            told.append((Path(video).name, in_words(error), False))
+    if not results:
+        raise InputError(texts.BATCH_FAILED, given=told[-1][1])
+    settings = folder / SETTINGS_NAME
+    settings.write_text(controls.settings_text(options), "utf-8")
+    yield Done((_zip([*results, settings], folder / "lipsync_results.zip"), told))
 
 
-def _latest(reports: queue.Queue[Progress]) -> Iterator[Progress]:
-    """Wait a little for a report, and yield the newest of those that came."""
+def _zip(paths: Sequence[Path], target: Path) -> Path:
+    """Put files into one archive, without compressing videos once more, and remove them."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for path in paths:
+            archive.write(path, path.name)
+            path.unlink()
+    return target
+
+
+def range_problem(start: str, end: str, path: str | None, *, sound: bool) -> str:
+    """What is wrong with one row of a table of parts, in words; "" when nothing is."""
+    if not start.strip() and not end.strip():
+        return ""
     try:
-        newest = reports.get(timeout=_POLL_SECONDS)
-    except queue.Empty:
-        return
-    while not reports.empty():
-        newest = reports.get()
-    yield newest
-
-
-def describe_progress(progress: Progress) -> str:
-    """One line for the status: stage, how far, time left."""
-    parts = [progress.stage]
-    if progress.total:
-        parts.append(f"{progress.done} of {progress.total}")
-    if progress.seconds_left is not None:
-        parts.append(f"about {progress.seconds_left:.0f} s left")
-    return " · ".join(parts)
-
-
-def describe_error(error: LipsyncError) -> str:
-    """What happened, what was given and what to do next, as Markdown."""
-    if isinstance(error, Cancelled):
-        return "**Stopped.** Nothing was kept."
-    return f"**{error.what}**" + (f": {error.given}" if error.given else "") + f". {error.hint}"
-
-
-def describe_result(result: lipsync.SyncResult) -> str:
-    """What was made and what to know about it, as Markdown."""
-    total = result.timings["total"]
-    lines = [
-        f"**Done in {total:.1f} s.** {result.duration:.2f} s of {result.width}×{result.height} at "
-        f"{float(result.fps):g} frames/s, lips by *{result.variant}*."
-    ]
-    lines += [f"- {warning}" for warning in result.warnings]
-    return "\n".join(lines)
+        part = TimeRange.parse(f"{start.strip()}-{end.strip()}")
+        seconds = (probe_audio(path) if sound else probe_video(path)).duration if path else None
+    except LipsyncError as error:
+        return in_words(error)
+    if seconds and (part.start >= seconds or (part.end or 0) > seconds + 0.05):
+        return texts.RANGE_PAST.format(length=clock(seconds))
+    return ""

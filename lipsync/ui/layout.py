@@ -1,138 +1,178 @@
-"""The first page: a video, a voice, the settings that matter, one button, the result."""
+"""The page: its parts put together, and every event joined to its handler.
+
+inputs, settings (left)   outputs (right)
+          └── events ────────┘         all heavy ones wait in one queue, "networks"
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from lipsync.data_types import SyncResult
-from lipsync.errors import Cancelled, LipsyncError
-from lipsync.generators import GENERATORS
-from lipsync.options import LENGTH_MODES
-from lipsync.progress import CancelToken
-from lipsync.ui.controls import control
-from lipsync.ui.handlers import describe_error, describe_progress, describe_result, run_job
+from lipsync.ui import texts
+from lipsync.ui.api import build_api
+from lipsync.ui.batch import Batch, build_batch
+from lipsync.ui.events import Events
+from lipsync.ui.inputs import Inputs, build_inputs
+from lipsync.ui.links import LinkEvents
+from lipsync.ui.outputs import Outputs, build_outputs
+from lipsync.ui.ranges import RangeTable
+from lipsync.ui.sessions import GRACE_SECONDS, Sessions
+from lipsync.ui.settings import Settings, build_settings
+from lipsync.ui.theme import CSS, theme
 
-SAMPLES = Path(__file__).resolve().parents[1] / "samples"
-PADS = {"pad_top": "Top", "pad_bottom": "Bottom", "pad_left": "Left", "pad_right": "Right"}
-SETTINGS = ("variant", "length_mode", *PADS)
-"""The settings on the page, in the order in which the run button hands them over."""
-
-CSS = """
-.gradio-container { width: 100%; max-width: 1200px !important; margin: 0 auto !important; }
-#heading p { opacity: .8; margin-top: 0; }
-"""
+MAX_UPLOAD = "2gb"
+MAX_WAITING = 20
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_HEAVY: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "networks", "api_visibility": "private"}
+_LINKS: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "links", **_QUIET}
 
 
 def launch_settings() -> dict[str, Any]:
     """What `launch` needs to know of the page."""
-    return {"theme": gr.themes.Soft(), "css": CSS, "max_file_size": "2gb"}
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "max_file_size": MAX_UPLOAD,
+        "show_error": True,
+        "footer_links": ["api", "settings"],
+    }
 
 
-def build_page() -> gr.Blocks:
-    """Lay out the page and join the buttons to their handlers."""
-    # Visitors' files are removed when they are a day old; looked at every hour.
+def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECONDS) -> gr.Blocks:
+    """Lay out the page and join its parts; the caller queues and launches it.
+
+    Args:
+        allow_networks: networks that links may reach although they are not public. For tests only:
+            no setting leads here.
+        grace: seconds that a visitor's files outlive the visit.
+    """
+    # Files are removed when their visitor has left, and in any case when they are a day old.
     page: gr.Blocks
-    with gr.Blocks(title="lipsync", delete_cache=(3600, 86400), fill_width=True) as page:
-        gr.Markdown("# lipsync\nDrop in a video and a voice, and the lips say the voice.", elem_id="heading")
-        token = gr.State(None)
-        with gr.Row():
-            with gr.Column():
-                with gr.Tabs() as tabs:
-                    with gr.Tab("Video", id="video"):
-                        video = gr.Video(
-                            label="Video", sources=["upload", "webcam"], height=300, elem_id="video"
-                        )
-                    with gr.Tab("Photo", id="photo"):
-                        photo = gr.Image(
-                            label="Photo",
-                            type="filepath",
-                            sources=["upload", "webcam"],
-                            height=300,
-                            elem_id="photo",
-                        )
-                voice = gr.Audio(
-                    label="Voice", type="filepath", sources=["upload", "microphone"], elem_id="voice"
-                )
-                controls = _controls()
-            with gr.Column():
-                result = gr.Video(label="Result", interactive=False, height=420, elem_id="result")
-                with gr.Row():
-                    run = gr.Button("Make the lips speak", variant="primary", scale=2, elem_id="run")
-                    stop = gr.Button("Cancel", variant="stop", scale=1, interactive=False, elem_id="cancel")
-                status = gr.Markdown("Add a video and a voice, then press the button.", elem_id="status")
-        gr.Examples(
-            [[str(SAMPLES / "face.jpg"), str(SAMPLES / "voice.mp3")]],
-            [photo, voice],
-            label="Try it with this",
-        )
-        # One picture at a time: the newer of video and photo replaces the other and is shown.
-        video.change(_prefer("video"), video, [tabs, photo], api_visibility="private")
-        photo.change(_prefer("photo"), photo, [tabs, video], api_visibility="private")
-        outputs = [result, status, run, stop, token]
-        run.click(
-            _run,
-            [video, photo, voice, *controls],
-            outputs,
-            concurrency_limit=1,
-            concurrency_id="networks",
-            api_visibility="private",
-        )
-        stop.click(_stop, token, status, queue=False, api_visibility="private")
+    with gr.Blocks(title=texts.TITLE, delete_cache=(3600, 86400), fill_width=True) as page:
+        gr.Markdown(texts.HEADING, elem_id="heading")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=340, elem_id="left-side"):
+                with gr.Column(elem_id="inputs-side"):
+                    inputs = build_inputs()
+                with gr.Column(elem_id="settings-side"):
+                    settings = build_settings(inputs.video_ranges, inputs.voice_ranges)
+            with gr.Column(scale=6, min_width=340, elem_id="right-side"):
+                outputs = build_outputs()
+        batch = build_batch()
+        gr.Markdown(texts.FOOTER, elem_id="foot")
+        kept = {path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
+        sessions = Sessions(Path(page.GRADIO_CACHE), kept, grace)
+        build_api(sessions)  # first, so that the endpoints have the plain names
+        events = Events(sessions, inputs, settings, outputs)
+        _join_inputs(events, inputs)
+        _join_links(LinkEvents(sessions, frozenset(allow_networks)), inputs)
+        _join_preview(events, inputs, settings, outputs)
+        _join_run(events, settings, outputs)
+        _join_batch(events, batch, outputs)
+        page.unload(events.leave)
+    page.queue(max_size=MAX_WAITING, default_concurrency_limit=None)
     return page
 
 
-def _controls() -> list[gr.components.FormComponent]:
-    variant = control("variant", label="Model", choices=("auto", *GENERATORS))
-    modes = [(text, mode) for mode, text in LENGTH_MODES.items()]
-    length = control("length_mode", label="Length", choices=modes)
-    with gr.Accordion("Room around the face", open=False):
-        pads = [control(name, label=label) for name, label in PADS.items()]
-    return [variant, length, *pads]
+def _join_inputs(events: Events, inputs: Inputs) -> None:
+    video, voice = inputs.video_ranges, inputs.voice_ranges
+    marked: list[tuple[RangeTable, Any, list[Any]]] = [
+        (video, events.mark_video, [inputs.video]),
+        (voice, events.mark_voice, [inputs.voice, inputs.voice_video]),
+    ]
+    for table, mark, files in marked:
+        triggers = [field.change for field in table.fields] + [file.change for file in files]
+        gr.on(triggers, mark, [*files, *table.fields], table.notes, trigger_mode="always_last", **_QUIET)
 
 
-def _prefer(tab: str) -> Callable[[str | None], tuple[Any, Any]]:
-    """What a newly given picture does to the tabs and to the other kind of picture."""
-
-    def react(given: str | None) -> tuple[Any, Any]:
-        return (gr.Tabs(selected=tab), None) if given else (gr.skip(), gr.skip())
-
-    return react
-
-
-def _run(
-    video: str | None,
-    photo: str | None,
-    voice: str | None,
-    *values: Any,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands over its bar
-) -> Iterator[tuple[Any, ...]]:
-    cancel = CancelToken()
-    busy = (gr.Button(interactive=False), gr.Button(interactive=True), cancel)
-    idle = (gr.Button(interactive=True), gr.Button(interactive=False), None)
-    yield None, "Starting…", *busy
-    try:
-        for news in run_job(video or photo, voice, dict(zip(SETTINGS, values, strict=True)), cancel):
-            if isinstance(news, SyncResult):
-                yield str(news.path), describe_result(news), *idle
-                continue
-            if news.total:
-                progress((news.done, news.total), desc=news.stage, unit="frames")
-            yield gr.skip(), describe_progress(news), *busy
-    except LipsyncError as error:
-        # Told by a message, not raised: gradio would stamp "Error" over everything on the right.
-        if not isinstance(error, Cancelled):
-            gr.Warning(str(error), title="That did not work", duration=15)
-        yield None, describe_error(error), *idle
-    except Exception:
-        yield None, "**Something went wrong that should not have.** The terminal says more.", *idle
-        raise
+def _join_links(events: LinkEvents, inputs: Inputs) -> None:
+    video, voice = inputs.video_ranges, inputs.voice_ranges
+    for panel, player, table in (
+        (inputs.picture_link, inputs.video, video),
+        (inputs.voice_link, inputs.voice, voice),
+    ):
+        given = [panel.url, panel.quality]
+        look = gr.on([panel.look.click, panel.url.submit], events.look(panel), given, panel.outputs, **_LINKS)
+        fetch = panel.fetch.click(
+            events.fetch(panel, player, table),
+            [*given, *table.fields],
+            [*panel.outputs, player, *table.all],
+            **_LINKS,
+        )
+        panel.stop.click(
+            events.stop(panel), None, panel.outputs, queue=False, **_QUIET, cancels=[look, fetch]
+        )
 
 
-def _stop(token: CancelToken | None) -> str:
-    if token is not None:
-        token.cancel()
-    return "Stopping…"
+def _join_preview(events: Events, inputs: Inputs, settings: Settings, outputs: Outputs) -> None:
+    moment = [*events.form, outputs.time]
+    drawn = [outputs.note, outputs.overlay, outputs.previewed, outputs.faces, outputs.people]
+    fields = [*inputs.video_ranges.fields, *inputs.voice_ranges.fields]
+    changed = [*inputs.files, *fields, *settings.controls.values()]
+    # A change while one is being drawn is answered afterwards, once, with the newest values.
+    planned = gr.on(
+        [component.change for component in changed],
+        events.plan,
+        moment,
+        [outputs.run, outputs.foreseen, outputs.time],
+        trigger_mode="always_last",
+        **_QUIET,
+    )
+    preview: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [outputs.note], **_HEAVY}
+    planned.then(events.preview, moment, drawn, **preview)
+    gr.on(
+        [outputs.redraw.click, outputs.time.release],
+        events.preview,
+        moment,
+        drawn,
+        trigger_mode="always_last",
+        **preview,
+    )
+    face = [settings.controls[name] for name in ("which_face", "face_x", "face_y", "face_time")]
+    outputs.faces.select(events.choose_face, outputs.people, face, **_QUIET)
+
+
+def _join_run(events: Events, settings: Settings, outputs: Outputs) -> None:
+    started = [outputs.ticket, outputs.status, outputs.run, outputs.stop]
+    outputs.run.click(events.start, [outputs.consent, *events.form], started, **_QUIET)
+    run = outputs.ticket.change(
+        events.run,
+        [settings.compare, outputs.time, *events.form],
+        outputs.of_run,
+        show_progress="minimal",
+        show_progress_on=[outputs.status],
+        **_HEAVY,
+    )
+    beside = outputs.beside_button.click(
+        events.beside,
+        outputs.made,
+        outputs.of_run,
+        show_progress="minimal",
+        show_progress_on=[outputs.status],
+        **_HEAVY,
+    )
+    outputs.stop.click(
+        events.cancel,
+        None,
+        [outputs.status, outputs.run, outputs.stop],
+        queue=False,
+        **_QUIET,
+        cancels=[run, beside],
+    )
+
+
+def _join_batch(events: Events, batch: Batch, outputs: Outputs) -> None:
+    given = [batch.videos, batch.voices, outputs.consent, *events.form]
+    run = batch.run.click(
+        events.batch(batch),
+        given,
+        batch.outputs,
+        show_progress="minimal",
+        show_progress_on=[batch.status],
+        **_HEAVY,
+    )
+    batch.stop.click(events.stop_batch(batch), None, batch.outputs[:3], queue=False, **_QUIET, cancels=[run])

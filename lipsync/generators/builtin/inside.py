@@ -8,8 +8,8 @@ from torch import Tensor
 from lipsync.generators.builtin.outline import LOWER_INNER, UPPER_INNER
 
 _WHITE_OVER_SKIN = 1.12
-"""Blue over green of white over that of skin, as stored (with gamma).
-Measured 1.09 on teeth and 1.13 on lips of the sample photograph."""
+"""Blue over green of white over that of skin, as stored (with gamma): measured 1.09 on
+teeth and 1.13 on lips of the sample photograph."""
 _OWN = 0.85
 """How much of the reference's own inside is taken at most; the rest stays the Painter's, which knows the
 light of the new outline."""
@@ -39,7 +39,8 @@ def finish_inside(
     known = (was / gap.clamp_min(1)).clamp(0, 1) * ((was - 1) / 4).clamp(0, 1)
     drawn = drawn + (moved - drawn) * inside * known * _OWN
     deep = ((gap - 2) / 6).clamp(0, 1)
-    upper, lower = (halves.clamp(0, 1) * deep * (1 - known) * shade.view(1, 2, 1, 1)).split(1, dim=1)
+    strength = halves.clamp(0, 1) * deep * (1 - known) * shade.view(1, 2, 1, 1)
+    upper, lower = strength[:, :1], strength[:, 1:]
     skin = (drawn * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True).clamp_min(1)
     light = skin.mean(dim=1, keepdim=True)
     teeth = 1.3 * (0.6 * light + 0.4 * skin)  # lighter than the skin, of less colour, in the same light

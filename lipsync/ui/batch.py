@@ -1,0 +1,111 @@
+"""Many at once: several videos with one voice, or pairs; the results as one zip."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from lipsync.errors import InputError
+from lipsync.options import SyncOptions
+from lipsync.ui import handlers, texts
+from lipsync.ui.outputs import error_line, progress_line, status_line
+from lipsync.ui.sessions import Session
+from lipsync.ui.work import Done
+
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The components of the batch."""
+
+    videos: gr.File
+    voices: gr.File
+    run: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    zip: gr.File
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a batch changes."""
+        return [self.run, self.stop, self.status, self.zip]
+
+
+def build_batch() -> Batch:
+    """Lay out the batch, folded away."""
+    with gr.Accordion(texts.BATCH, open=False, elem_id="batch"):
+        gr.Markdown(texts.BATCH_ABOUT)
+        with gr.Row():
+            videos = gr.File(
+                label=texts.BATCH_VIDEOS,
+                file_count="multiple",
+                file_types=["video", "image"],
+                elem_id="batch-videos",
+            )
+            voices = gr.File(
+                label=texts.BATCH_VOICES,
+                file_count="multiple",
+                file_types=["audio", "video"],
+                elem_id="batch-voices",
+            )
+        with gr.Row():
+            run = gr.Button(texts.BATCH_RUN, variant="primary", scale=3, elem_id="batch-run")
+            stop = gr.Button(
+                texts.CANCEL,
+                variant="stop",
+                scale=1,
+                min_width=100,
+                interactive=False,
+                elem_id="batch-cancel",
+            )
+        status = gr.HTML(elem_id="batch-status")
+        archive = gr.File(label=texts.BATCH_ZIP, visible=False, interactive=False, elem_id="batch-zip")
+    return Batch(videos, voices, run, stop, status, archive)
+
+
+def run_batch(
+    batch: Batch, session: Session, videos: list[str], voices: list[str], options: SyncOptions, consent: bool
+) -> Iterator[Updates]:
+    """Run them one after the other; tells how far it is, and what came of each."""
+    folder, kept = session.place("batch"), False
+    cancel = session.begin("batch")
+    idle: Updates = {batch.run: gr.Button(interactive=True), batch.stop: gr.Button(interactive=False)}
+    yield {
+        batch.run: gr.Button(interactive=False),
+        batch.stop: gr.Button(interactive=True),
+        batch.status: status_line(texts.STATUS_STARTING, "busy"),
+        batch.zip: gr.File(visible=False),
+    }
+    try:
+        if not consent:
+            raise InputError(texts.CONSENT_MISSING, hint=texts.CONSENT_HINT)
+        for news in handlers.make_batch(videos, voices, options, folder, cancel):
+            if isinstance(news, Done):
+                archive, told = news.value
+                kept = True
+                session.only("batch", folder)
+                yield {batch.status: _told(told), batch.zip: gr.File(str(archive), visible=True), **idle}
+            else:
+                yield {batch.status: progress_line(*news)}
+    except Exception as error:  # whatever it is, it is said in words
+        kept = False
+        yield {batch.status: error_line(error), **idle}
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(told: list[tuple[str, str, bool]]) -> str:
+    """What came of each video, as HTML."""
+    rows = "".join(
+        f"<li>{'✓' if done else '✕'} <b>{html.escape(name)}</b> {html.escape(words)}</li>"
+        for name, words, done in told
+    )
+    done = texts.BATCH_DONE.format(done=sum(ok for *_, ok in told), total=len(told))
+    return f"{status_line(done, 'done')}<ul>{rows}</ul>"

@@ -1,0 +1,96 @@
+"""The left side: who speaks, and what they say. The newest of several ways to give one counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from lipsync.ui import texts
+from lipsync.ui.links import LinkPanel, build_link
+from lipsync.ui.ranges import RangeTable, build_ranges
+
+SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+_QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The components of the left side's upper half."""
+
+    picture_tabs: gr.Tabs
+    video: gr.Video
+    photo: gr.Image
+    picture_link: LinkPanel
+    video_ranges: RangeTable
+    voice_tabs: gr.Tabs
+    voice: gr.Audio
+    voice_video: gr.Video
+    voice_link: LinkPanel
+    voice_ranges: RangeTable
+
+    @property
+    def files(self) -> list[Any]:
+        """The four places that a file can be in."""
+        return [self.video, self.photo, self.voice, self.voice_video]
+
+
+def build_inputs() -> Inputs:
+    """Lay out the inputs, and let the newest one count."""
+    gr.Markdown(texts.PICTURE)
+    with gr.Tabs() as picture_tabs:
+        with gr.Tab(texts.TAB_VIDEO, id="video"):
+            video = gr.Video(label=texts.VIDEO, sources=["upload", "webcam"], height=260, elem_id="video")
+        with gr.Tab(texts.TAB_PHOTO, id="photo"):
+            photo = gr.Image(
+                label=texts.PHOTO, type="filepath", sources=["upload", "webcam"], height=260, elem_id="photo"
+            )
+        with gr.Tab(texts.TAB_LINK, id="link"):
+            picture_link = build_link("video")
+    video_ranges = build_ranges("video", "#video video")
+    gr.Markdown(texts.VOICE_SIDE)
+    with gr.Tabs() as voice_tabs:
+        with gr.Tab(texts.TAB_SOUND, id="sound"):
+            voice = gr.Audio(
+                label=texts.VOICE,
+                type="filepath",
+                sources=["upload", "microphone"],
+                # the browser's own player: it obeys the keyboard, and its position can be read
+                waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+                buttons=[],
+                elem_id="voice",
+            )
+        with gr.Tab(texts.TAB_FROM_VIDEO, id="from-video"):
+            voice_video = gr.Video(
+                label=texts.VOICE_VIDEO, sources=["upload"], height=200, elem_id="voice-video"
+            )
+        with gr.Tab(texts.TAB_LINK, id="link"):
+            voice_link = build_link("voice")
+    voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
+    with gr.Accordion(texts.EXAMPLES, open=True):
+        gr.Examples(
+            [[str(SAMPLES / "face.jpg"), str(SAMPLES / "voice.mp3")]],
+            [photo, voice],
+            label="",
+            elem_id="examples",
+        )
+    video.change(_prefer("video"), video, [picture_tabs, photo], **_QUIET)
+    photo.change(_prefer("photo"), photo, [picture_tabs, video], **_QUIET)
+    voice.change(_prefer("sound"), voice, [voice_tabs, voice_video], **_QUIET)
+    voice_video.change(_prefer("from-video"), voice_video, [voice_tabs, voice], **_QUIET)
+    return Inputs(
+        picture_tabs, video, photo, picture_link, video_ranges,
+        voice_tabs, voice, voice_video, voice_link, voice_ranges,
+    )  # fmt: skip
+
+
+def _prefer(tab: str) -> Callable[[str | None], tuple[Any, Any]]:
+    """What a newly given file does to the tabs and to the other way of giving one."""
+
+    def react(given: str | None) -> tuple[Any, Any]:
+        return (gr.Tabs(selected=tab), None) if given else (gr.skip(), gr.skip())
+
+    return react

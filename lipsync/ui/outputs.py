@@ -1,0 +1,160 @@
+"""The right side: preview, the button, and what a run made."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from lipsync.errors import Cancelled
+from lipsync.progress import Progress
+from lipsync.ui import texts
+from lipsync.ui.words import describe_progress, in_words
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The components of the right side."""
+
+    tabs: gr.Tabs
+    overlay: gr.Image
+    previewed: gr.Image
+    time: gr.Slider
+    redraw: gr.Button
+    note: gr.Markdown
+    faces: gr.Gallery
+    people: gr.State
+    foreseen: gr.HTML
+    consent: gr.Checkbox
+    run: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    result: gr.Video
+    other: gr.Video
+    about: gr.Markdown
+    download: gr.DownloadButton
+    settings: gr.DownloadButton
+    slider: gr.ImageSlider
+    beside_button: gr.Button
+    beside: gr.Video
+    made: gr.State
+    ticket: gr.State
+
+    @property
+    def of_run(self) -> list[Any]:
+        """What a run may change."""
+        return [
+            self.tabs, self.run, self.stop, self.status, self.result, self.other, self.about, self.download,
+            self.settings, self.slider, self.beside_button, self.beside, self.made,
+        ]  # fmt: skip
+
+
+def build_outputs() -> Outputs:
+    """Lay out the right side."""
+    with gr.Tabs(elem_id="right") as tabs:
+        with gr.Tab(texts.TAB_PREVIEW, id="preview"):
+            with gr.Row(elem_classes="pair"):
+                overlay = _picture(texts.PREVIEW_SOURCE, "overlay")
+                previewed = _picture(texts.PREVIEW_RESULT, "previewed")
+            note = gr.Markdown(texts.PREVIEW_EMPTY, elem_id="preview-note")
+            faces = gr.Gallery(
+                label=texts.FACES,
+                columns=6,
+                height=130,
+                object_fit="cover",
+                allow_preview=False,
+                interactive=False,
+                visible=False,
+                buttons=[],
+                elem_id="faces",
+            )
+            with gr.Row(elem_classes="bottom"):
+                time = gr.Slider(
+                    0,
+                    1,
+                    value=0,
+                    step=0.04,
+                    label=texts.PREVIEW_TIME,
+                    scale=3,
+                    min_width=240,
+                    elem_id="preview-time",
+                )
+                redraw = gr.Button(texts.PREVIEW_BUTTON, scale=1, min_width=150, elem_id="redraw")
+        with gr.Tab(texts.TAB_RESULT, id="result"):
+            with gr.Row(elem_classes="pair"):
+                result = gr.Video(label=texts.RESULT, interactive=False, height=360, elem_id="result")
+                other = gr.Video(interactive=False, height=360, visible=False, elem_id="other-result")
+            about = gr.Markdown(texts.RESULT_EMPTY, elem_id="about-result")
+            with gr.Row():
+                download = gr.DownloadButton(
+                    texts.DOWNLOAD, visible=False, variant="primary", elem_id="download"
+                )
+                settings = gr.DownloadButton(texts.DOWNLOAD_SETTINGS, visible=False, elem_id="settings-used")
+        with gr.Tab(texts.TAB_COMPARE, id="compare"):
+            gr.Markdown(texts.BESIDE_EMPTY)
+            slider = gr.ImageSlider(label=texts.SLIDER, interactive=False, max_height=380, elem_id="slider")
+            beside_button = gr.Button(texts.BESIDE_BUTTON, interactive=False, elem_id="make-beside")
+            beside = gr.Video(
+                label=texts.RESULT_BESIDE, interactive=False, height=300, visible=False, elem_id="beside"
+            )
+    foreseen = gr.HTML(status_line(texts.STATUS_EMPTY), elem_id="foreseen")
+    consent = gr.Checkbox(label=texts.CONSENT, container=False, elem_id="consent")
+    with gr.Row():
+        run = gr.Button(texts.RUN_NOTHING, variant="primary", size="lg", scale=3, elem_id="run")
+        stop = gr.Button(
+            texts.CANCEL,
+            variant="stop",
+            size="lg",
+            scale=1,
+            min_width=100,
+            interactive=False,
+            elem_id="cancel",
+        )
+    status = gr.HTML(elem_id="status")
+    return Outputs(
+        tabs, overlay, previewed, time, redraw, note, faces, gr.State([]), foreseen, consent, run, stop,
+        status, result, other, about, download, settings, slider, beside_button, beside, gr.State(None),
+        gr.State(""),
+    )  # fmt: skip
+
+
+def _picture(label: str, name: str) -> gr.Image:
+    return gr.Image(
+        label=label,
+        interactive=False,
+        height=300,
+        type="filepath",
+        buttons=["fullscreen"],
+        alt_text=label,
+        elem_id=name,
+    )
+
+
+def status_line(words: str, kind: str = "info", share: float | None = None) -> str:
+    """A line for the status as HTML, with a bar where `share` (0 to 1) of the work is known.
+
+    Args:
+        kind: "info", "busy", "done" or "bad"; said by a sign as well as by a colour.
+    """
+    sign = {"info": "", "busy": "", "done": "✓ ", "bad": "✕ "}[kind]
+    bar = (
+        ""
+        if kind != "busy"
+        else "<progress max='1'" + (f" value='{share:.3f}'" if share is not None else "") + "></progress>"
+    )
+    role = "alert" if kind == "bad" else "status"
+    return f'<div class="status {kind}" role="{role}">{sign}{html.escape(words)}{bar}</div>'
+
+
+def error_line(error: Exception) -> str:
+    """A status line for what went wrong; that the visitor stopped it is no fault."""
+    return status_line(in_words(error), "info" if isinstance(error, Cancelled) else "bad")
+
+
+def progress_line(what: str, progress: Progress) -> str:
+    """A status line that says how far the work is."""
+    return status_line(
+        describe_progress(what, progress), "busy", progress.fraction if progress.total else None
+    )

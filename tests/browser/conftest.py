@@ -1,0 +1,86 @@
+"""The real page with the real built-in model, and a real browser that looks at it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from lipsync.ui import build_page, launch_settings
+from tests.material import make_head, make_voice
+from tests.sources.serving import HERE
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+BUILTIN = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
+GRACE = 0.2
+"""Seconds that a visitor's files outlive the visit in these tests."""
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the page keeps what visitors bring and what is made for them."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def address(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page, running; "auto" is the built-in model, whatever else is on this machine."""
+    folder = tmp_path_factory.mktemp("weights")
+    shutil.copy(BUILTIN, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lipsync.weights._folders", lambda: (folder,))
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        patch.setenv("GRADIO_TEMP_DIR", str(cache))
+        page = build_page(allow_networks=HERE, grace=GRACE)
+        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_settings())
+        yield url
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Open the page as another visitor: `visit(width=390, height=844)`."""
+    opened = []
+
+    def open_page(width: int = 1440, height: int = 900) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        opened.append(page)
+        page.goto(address)
+        expect(page.locator("#run")).to_be_visible(timeout=30_000)
+        return page
+
+    yield open_page
+    for page in opened:
+        page.close()
+
+
+@pytest.fixture
+def page(visit: Callable[..., Page]) -> Page:
+    """The page as one visitor sees it."""
+    return visit()
+
+
+@pytest.fixture(scope="session")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2 s video of a face."""
+    return make_head(tmp_path_factory.mktemp("head") / "head.mp4", parts=[2])
+
+
+@pytest.fixture(scope="session")
+def short_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """0.6 s of the sample voice."""
+    return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=0.6)

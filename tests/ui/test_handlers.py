@@ -1,0 +1,125 @@
+"""What the buttons do, without a browser, with the built-in model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lipsync.errors import InputError, MediaError
+from lipsync.media import probe_video
+from lipsync.options import SyncOptions
+from lipsync.pipeline import plan, preview
+from lipsync.progress import CancelToken
+from lipsync.ui.handlers import Given, Made, draw_preview, frame_pair, make, make_batch, range_problem
+from lipsync.ui.work import Done, in_thread
+from lipsync.ui.zerogpu import StopFile, seconds_needed
+from tests.make_media import make_video, run_ffmpeg
+from tests.material import FACE, make_head, make_voice
+
+BUILTIN = SyncOptions.from_flat(variant="builtin")
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=0.4)
+
+
+def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> None:
+    *stages, done = make(Given(str(FACE), str(voice), BUILTIN), "builtin", tmp_path, CancelToken())
+    assert isinstance(done, Done)
+    made: Made = done.value
+    assert [result.frames for result in made.results] == [10, 10]
+    assert len({result.path for result in made.results}) == 2
+    assert made.beside and probe_video(made.beside).width == 3 * 512
+    assert {what for what, _ in stages} == {"1 of 2: builtin", "2 of 2: builtin", ""}  # type: ignore[misc]
+    assert json.loads(made.settings.read_text())["variant"] == "builtin"
+    before, after = frame_pair(made, 0.2)
+    assert before.shape == after.shape == (512, 512, 3)
+
+
+def test_everybody_in_the_scene_is_offered(tmp_path: Path, voice: Path) -> None:
+    pair = tmp_path / "pair.png"
+    run_ffmpeg("-i", FACE, "-filter_complex", "[0]split[a][b];[a][b]hstack", pair)
+    files = draw_preview(Given(str(pair), str(voice), BUILTIN), 0.1, tmp_path, CancelToken())
+    assert len(files.faces) == len(files.preview.people) == 2
+    left, right = files.preview.people
+    assert left.x == pytest.approx(right.x - 0.5, abs=0.01)
+    chosen = SyncOptions.from_flat(variant="builtin", which_face="point", face_x=right.x, face_y=right.y)
+    drawn = preview(pair, voice, 0.1, chosen)
+    assert [person.chosen for person in drawn.people] == [False, True]
+    assert drawn.box and drawn.box[0] > 512
+
+
+def test_the_time_of_a_chosen_face_is_that_of_the_picture(tmp_path: Path) -> None:
+    head = make_head(tmp_path / "head.mp4", parts=[1])
+    voice = make_voice(tmp_path / "voice.wav", seconds=2)
+    assert preview(head, voice, 0.4, BUILTIN).picture_time == pytest.approx(0.4)
+    assert preview(head, voice, 1.4, BUILTIN).picture_time == pytest.approx(0.56, abs=0.05)  # on the way back
+
+
+def test_a_plan_is_what_a_run_makes(tmp_path: Path, voice: Path) -> None:
+    foreseen = plan(FACE, voice, BUILTIN)
+    assert (foreseen.frames, foreseen.seconds, foreseen.picture_seconds) == (10, 0.4, 0)
+    assert 15 <= seconds_needed(FACE, voice, BUILTIN) <= 20
+
+
+def test_what_fails_in_a_batch_does_not_stop_the_rest(tmp_path: Path, voice: Path) -> None:
+    no_face = make_video(tmp_path / "stripes.mp4")
+    *_, done = make_batch([str(no_face), str(FACE)], [str(voice)], BUILTIN, tmp_path / "out", CancelToken())
+    assert isinstance(done, Done)
+    archive, told = done.value
+    assert [made for _, _, made in told] == [False, True]
+    assert "No face was found" in told[0][1]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [archive.name]
+
+
+def test_a_batch_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="do not go with"):
+        list(make_batch(["a", "b", "c"], ["d", "e"], BUILTIN, tmp_path, CancelToken()))
+
+
+def test_a_file_that_has_gone_is_told(tmp_path: Path, voice: Path) -> None:
+    with pytest.raises(MediaError, match="no longer here"):
+        Given(str(tmp_path / "gone.mp4"), str(voice)).files()
+
+
+def test_work_that_is_left_is_cancelled_and_finished_work_is_not() -> None:
+    cancel = CancelToken()
+    assert list(in_thread(lambda _: 7, cancel)) == [Done(7)]
+    assert not cancel.cancelled
+
+    def endless(_: object) -> None:
+        while not cancel.cancelled:
+            pass
+
+    steps = in_thread(lambda report: [report(None), endless(report)], cancel)  # type: ignore[arg-type, func-returns-value]
+    next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    assert cancel.cancelled
+
+
+def test_a_stop_file_is_seen_elsewhere(tmp_path: Path) -> None:
+    here, there = StopFile(tmp_path / "stop"), StopFile(tmp_path / "stop")
+    assert not there.cancelled
+    here.cancel()
+    assert there.cancelled
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        ("", "", ""),
+        ("0", "1", ""),
+        ("1", "", ""),
+        ("1", "0:00.5", "backwards"),
+        ("2", "", "past the end"),
+        ("x", "", "read"),
+    ],
+)
+def test_ranges_are_judged_one_by_one(tmp_path: Path, start: str, end: str, words: str) -> None:
+    video = make_video(tmp_path / "a.mp4", frames=50)
+    problem = range_problem(start, end, str(video), sound=False)
+    assert words in problem
+    assert bool(words) == bool(problem)

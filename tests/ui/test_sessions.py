@@ -1,0 +1,102 @@
+"""Visitors never meet, and nothing of them stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from lipsync.ui.sessions import STALE_SECONDS, Sessions
+from tests.waiting import wait_until
+
+
+def upload(root: Path, name: str) -> Path:
+    path = root / name / "clip.mp4"
+    path.parent.mkdir()
+    path.write_text(name)
+    return path
+
+
+def test_each_visitor_has_a_folder_and_tokens_of_their_own(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path)
+    one, other = sessions.of("one"), sessions.of("other")
+    assert sessions.of("one") is one
+    assert not one.place("run").is_relative_to(other.folder)
+    mine, theirs = one.begin("run"), other.begin("run")
+    one.cancel("run")
+    assert (mine.cancelled, theirs.cancelled) == (True, False)
+
+
+def test_new_work_ends_the_old_of_its_kind_only(tmp_path: Path) -> None:
+    session = Sessions(tmp_path).of("one")
+    run, preview = session.begin("run"), session.begin("preview")
+    session.begin("preview")
+    assert (run.cancelled, preview.cancelled) == (False, True)
+
+
+def test_a_visitor_who_leaves_is_forgotten(tmp_path: Path) -> None:
+    mine, shared, sample = (upload(tmp_path, name) for name in ("mine", "shared", "sample"))
+    sessions = Sessions(tmp_path, kept=[str(sample)], grace=0)
+    session = sessions.of("one", str(mine), str(shared), str(sample), None)
+    sessions.of("other", str(shared))
+    (session.place("run") / "result.mp4").write_text("made")
+    token = session.begin("run")
+    sessions.leave("one")
+    assert token.cancelled
+    wait_until(lambda: not session.folder.exists() and not mine.exists())
+    assert shared.exists()  # the other visitor brought the same file
+    assert sample.exists()  # the page's own
+
+
+def test_a_connection_that_was_lost_for_a_moment_loses_nothing(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path, grace=0.2)
+    session = sessions.of("one")
+    kept = session.place("run")
+    sessions.leave("one")
+    assert sessions.of("one") is session
+    time.sleep(0.4)
+    assert kept.exists()
+
+
+def test_who_never_says_goodbye_has_left_after_a_day(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path, grace=0)
+    session = sessions.of("one")
+    session.place("run")
+    session.seen -= STALE_SECONDS + 1
+    sessions.of("other")
+    wait_until(lambda: not session.folder.exists())
+
+
+def test_programs_without_a_name_do_not_share(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path)
+    token = sessions.of(None).begin("api")
+    sessions.of(None).begin("api")
+    assert not token.cancelled
+
+
+def test_files_outside_are_never_removed(tmp_path: Path) -> None:
+    outside = upload(tmp_path, "outside")
+    root = tmp_path / "root"
+    sessions = Sessions(root, grace=0)
+    session = sessions.of("one", str(outside))
+    session.place()
+    sessions.leave("one")
+    wait_until(lambda: not session.folder.exists())
+    assert outside.exists()
+
+
+def test_what_a_killed_server_left_is_swept_by_age(tmp_path: Path) -> None:
+    old, young = tmp_path / "visits-old", tmp_path / "visits-young"
+    for folder in (old, young):
+        folder.mkdir()
+    then = time.time() - STALE_SECONDS - 60
+    os.utime(old, (then, then))
+    Sessions(tmp_path)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a/b", ""])
+def test_a_visitors_name_is_no_path(tmp_path: Path, name: str) -> None:
+    assert Sessions(tmp_path).of(name).folder.is_relative_to(tmp_path)
