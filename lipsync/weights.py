@@ -142,6 +142,21 @@ _ENTRIES = (
         source="https://github.com/1adrianb/face-alignment",
         what="S3FD face detector, the one that Wav2Lip uses",
     ),
+    WeightsEntry(
+        name="syncnet_v2",
+        filename="syncnet_v2.model",
+        urls=(
+            "https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
+            "https://huggingface.co/ByteDance/LatentSync-1.5/resolve/main/auxiliary/syncnet_v2.model",
+        ),
+        sha256="961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
+        bytes=54_573_114,
+        # The MIT licence in its authors' repository is about the code and does not speak of the weights.
+        licence="none is stated for the weights (its paper trains on BBC television): take it as "
+        "non-commercial research only",
+        source="https://github.com/joonson/syncnet_python",
+        what="SyncNet, the judge that LSE-D and LSE-C are defined with",
+    ),
 )
 CATALOGUE: Mapping[str, WeightsEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
 """Every known file by name."""

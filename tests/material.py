@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from tests.make_media import run_ffmpeg
 
 SAMPLES = Path(__file__).resolve().parents[1] / "lipsync" / "samples"
@@ -42,3 +44,13 @@ def make_voice(path: Path, *, seconds: float, volume: float = 1) -> Path:
     shape = ["-af", f"volume={volume}", "-t", str(seconds), "-ar", "44100", "-ac", "2"]
     run_ffmpeg("-i", VOICE, *shape, path)
     return path
+
+
+def running_ffmpeg() -> list[psutil.Process]:
+    """The ffmpeg programs that this process has started and that still run.
+
+    Other children are not counted: Python keeps one of its own once processes were spawned.
+    """
+    children = psutil.Process().children()
+    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if child.name().startswith("ffmpeg")]

@@ -7,8 +7,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TypeAlias
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from lipsync.data_types import Frame, IntArray
 from lipsync.errors import MediaError
@@ -83,4 +83,4 @@ def _at_height(frame: Frame, height: int) -> Frame:
     if frame.shape[0] == height:
         return frame
     width = max(1, round(frame.shape[1] * height / frame.shape[0]))
-    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX), np.uint8)

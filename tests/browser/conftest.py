@@ -20,13 +20,13 @@ GRACE = 0.2
 """Seconds that a visitor's files outlive the visit in these tests."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the page keeps what visitors bring and what is made for them."""
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page, running; "auto" is the built-in model, whatever else is on this machine."""
     folder = tmp_path_factory.mktemp("weights")
@@ -41,7 +41,7 @@ def address(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         page.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
@@ -74,13 +74,13 @@ def page(visit: Callable[..., Page]) -> Page:
     return visit()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A 2 s video of a face."""
     return make_head(tmp_path_factory.mktemp("head") / "head.mp4", parts=[2])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def short_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """0.6 s of the sample voice."""
     return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=0.6)

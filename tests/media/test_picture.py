@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
@@ -19,7 +18,7 @@ from lipsync.media import open_picture, picture
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken
 from tests.make_media import make_variable_rate, make_video, number_frame, read_number, run_ffmpeg
-from tests.material import PROMPT_SECONDS
+from tests.material import PROMPT_SECONDS, running_ffmpeg
 
 OPEN_GOP = (
     "-c:v",
@@ -362,18 +361,14 @@ def test_a_missing_last_frame_is_replaced_by_the_one_before(tmp_path: Path) -> N
     assert seen[:28] == list(range(28)) and seen[-1] in (27, 28)
 
 
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-
-
 def test_closing_early_leaves_no_process_and_no_thread(tmp_path: Path) -> None:
     clip = open_picture(make_video(tmp_path / "a.mp4", frames=100))
     before = threading.active_count()
     frames = clip.read(range(100))
     next(frames)
-    assert len(children()) == 1
+    assert len(running_ffmpeg()) == 1
     frames.close()
-    assert children() == [] and threading.active_count() == before
+    assert running_ffmpeg() == [] and threading.active_count() == before
 
 
 def test_cancel_is_answered_while_ffmpeg_is_silent(tmp_path: Path) -> None:
@@ -381,7 +376,7 @@ def test_cancel_is_answered_while_ffmpeg_is_silent(tmp_path: Path) -> None:
     token = CancelToken()
     frames = clip.read(range(250), cancel=token)
     next(frames)
-    (process,) = children()
+    (process,) = running_ffmpeg()
     process.suspend()  # a stalled disk or a frame that takes forever
     threading.Timer(0.2, token.cancel).start()
     started = time.monotonic()
@@ -389,7 +384,7 @@ def test_cancel_is_answered_while_ffmpeg_is_silent(tmp_path: Path) -> None:
         for _ in frames:
             pass
     assert time.monotonic() - started < PROMPT_SECONDS
-    assert children() == []
+    assert running_ffmpeg() == []
 
 
 def test_numbers_outside_are_refused_at_once(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import av
 import numpy as np
-import psutil
 import pytest
 
 from lipsync.data_types import Frame, TimeRange, VideoInfo
@@ -37,7 +36,7 @@ from tests.make_media import (
     read_number,
     run_ffmpeg,
 )
-from tests.material import PROMPT_SECONDS
+from tests.material import PROMPT_SECONDS, running_ffmpeg
 
 PLAIN = VideoInfo(Path("no such file"), 160, 120, Fraction(25), 1.0, 25)
 
@@ -322,10 +321,6 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
             write(target, numbered(1))
 
 
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-
-
 @pytest.mark.parametrize("stalled", [False, True])
 def test_cancel_is_answered_within_a_second_and_leaves_nothing(tmp_path: Path, stalled: bool) -> None:
     token, threads = CancelToken(), threading.active_count()
@@ -336,7 +331,7 @@ def test_cancel_is_answered_within_a_second_and_leaves_nothing(tmp_path: Path, s
     ) as result:  # fmt: skip
         result.write(frame)
         if stalled:
-            children()[0].suspend()
+            running_ffmpeg()[0].suspend()
         timer = threading.Timer(0.3, token.cancel)
         timer.start()
         started = time.monotonic()
@@ -344,7 +339,7 @@ def test_cancel_is_answered_within_a_second_and_leaves_nothing(tmp_path: Path, s
             result.write(frame)
     assert time.monotonic() - started < PROMPT_SECONDS
     timer.join()
-    assert children() == [] and list(tmp_path.iterdir()) == [] and threading.active_count() == threads
+    assert running_ffmpeg() == [] and list(tmp_path.iterdir()) == [] and threading.active_count() == threads
 
 
 def test_cancel_while_the_end_is_awaited(tmp_path: Path) -> None:
@@ -354,9 +349,9 @@ def test_cancel_while_the_end_is_awaited(tmp_path: Path) -> None:
         cancel=token,
     ) as result:  # fmt: skip
         result.write(number_frame(0))
-        children()[0].suspend()
+        running_ffmpeg()[0].suspend()
         threading.Timer(0.2, token.cancel).start()
-    assert children() == [] and list(tmp_path.iterdir()) == []
+    assert running_ffmpeg() == [] and list(tmp_path.iterdir()) == []
 
 
 def test_an_ffmpeg_that_dies_is_noticed(tmp_path: Path) -> None:
@@ -373,7 +368,7 @@ def test_an_ffmpeg_that_dies_is_noticed(tmp_path: Path) -> None:
         ) as result,
     ):
         result.write(number_frame(0))
-        children()[0].kill()
+        running_ffmpeg()[0].kill()
         for _ in range(9_999):
             result.write(number_frame(0))
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,190 @@
+"""LSE-D and LSE-C, "lip sync error" by distance and by confidence.
+
+Prajwal et al., "A Lip Sync Expert Is All You Need", ACM MM 2020, arXiv 2008.10010. The arithmetic is
+that of Wav2Lip's `evaluation/scores_LSE/SyncNetInstance_calc_scores.py`, itself joonson/syncnet_python's:
+pictures and sound become vectors, window by window; the mean distance between them is taken at every
+shift of the sound, -15 to 15 frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+from python_speech_features import mfcc
+from torch import Tensor
+
+from lipsync.data_types import AudioClip, FloatArray, Frame
+from lipsync.errors import InputError
+from lipsync.experts.base import FRAMES
+from lipsync.experts.offsets import REACH
+from lipsync.experts.syncnet import SYNCNET_PICTURE
+from lipsync.progress import CancelToken
+
+_STAGE = "Judging lip sync"
+LSE_FPS = 25
+"""Frames per second that pictures must come at."""
+_SAMPLE_RATE = 16_000
+_FRAME_SAMPLES = _SAMPLE_RATE // LSE_FPS
+_FEWEST_FRAMES = FRAMES + 1  # the reference leaves a clip's last window out
+_ROW_STEP, _ROW_SAMPLES = 160, 400  # python_speech_features' defaults: rows of 25 ms, every 10 ms
+_FRAME_ROWS = _FRAME_SAMPLES // _ROW_STEP
+_WINDOW_ROWS = FRAMES * _FRAME_ROWS
+_ROWS_AT_A_TIME = 6000  # a minute of sound
+_DISTANCES_AT_A_TIME = 4096  # windows
+
+
+class SyncEmbedder(Protocol):
+    """What vectors come from; LSE is LSE only with `lipsync.experts.SyncNet`."""
+
+    def embed_faces(self, frames: Tensor) -> Tensor:
+        """Every window of T frames in a row, (T, 224, 224, 3) RGB uint8 -> (T - 4, D)."""
+        ...
+
+    def embed_sound(self, mfcc: Tensor) -> Tensor:
+        """The sound of windows, (B, 1, 13, 20) MFCC -> (B, D)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LseScore:
+    """How well lips and sound of one clip go together.
+
+    Attributes:
+        distance: LSE-D, the mean distance at the best shift; lower is better.
+        confidence: LSE-C, the median over all shifts less `distance`; higher is better.
+        offset: the best shift, frames of 40 ms by which the sound comes early; negative where it
+            comes late.
+        windows: five-frame windows that were compared. The shifts reach beyond both ends of the
+            clip, where there is nothing to compare with, so under 50 (two seconds) the figures are
+            not to be relied on.
+    """
+
+    distance: float
+    confidence: float
+    offset: int
+    windows: int
+
+
+@torch.inference_mode()
+def measure_lse(
+    network: SyncEmbedder,
+    frames: Iterable[Frame],
+    sound: AudioClip,
+    *,
+    batch: int = 20,
+    cancel: CancelToken | None = None,
+) -> LseScore:
+    """LSE-D, LSE-C and offset of one clip.
+
+    Frames are read once, `batch` at a time, and no further than the sound goes; what stays is 4 kB
+    of vector for a frame and as much for its sound.
+
+    Args:
+        network: from `lipsync.experts.load_syncnet`.
+        frames: 25 a second, each (H, W, 3) RGB uint8 of any size: crops of one face, or whole frames
+            where the face fills the picture, as in the LRS sets.
+        sound: at 16 kHz.
+        batch: windows that go through the network at a time.
+
+    Raises:
+        InputError: there are fewer than six frames, or less sound than those take.
+        ValueError: the sound is not at 16 kHz.
+        Cancelled: the user stopped it.
+    """
+    if sound.sample_rate != _SAMPLE_RATE:
+        raise ValueError(f"sound must be at {_SAMPLE_RATE} Hz, got {sound.sample_rate}")
+    cancel = cancel or CancelToken()
+    heard_frames = len(sound.samples) // _FRAME_SAMPLES
+    if heard_frames < _FEWEST_FRAMES:
+        raise _too_short(f"{sound.duration:.2f} s of sound")
+    seen = _embed_faces(network, islice(frames, heard_frames), batch, cancel)[:-1]
+    heard = _embed_sound(network, sound, len(seen), batch, cancel)
+    by_shift = mean_distances(seen, heard)
+    best = int(by_shift.argmin())
+    distance = float(by_shift[best])
+    return LseScore(distance, float(np.median(by_shift)) - distance, REACH - best, len(seen))
+
+
+def _too_short(given: str) -> InputError:
+    needed = f"{_FEWEST_FRAMES / LSE_FPS:.2f} s"
+    hint = f"Give at least {needed} ({_FEWEST_FRAMES} frames at {LSE_FPS} a second) of picture and sound."
+    return InputError("The clip is too short to judge", given=given, hint=hint)
+
+
+def _embed_faces(network: SyncEmbedder, frames: Iterable[Frame], batch: int, cancel: CancelToken) -> Tensor:
+    """All windows of T frames, (T - 4, D) on the CPU."""
+    count, found = 0, []
+    waiting: list[cv2.typing.MatLike] = []
+    for frame in frames:
+        cancel.check(_STAGE)
+        count += 1
+        # Bilinear, whatever the scale, as the reference does.
+        waiting.append(cv2.resize(frame, (SYNCNET_PICTURE, SYNCNET_PICTURE)))
+        if len(waiting) == batch + FRAMES - 1:
+            found.append(network.embed_faces(torch.from_numpy(np.stack(waiting))).cpu())
+            del waiting[:batch]  # the last four begin the next windows
+    if count < _FEWEST_FRAMES:
+        raise _too_short(f"{count} frames")
+    if len(waiting) >= FRAMES:
+        found.append(network.embed_faces(torch.from_numpy(np.stack(waiting))).cpu())
+    return torch.cat(found)
+
+
+def _embed_sound(
+    network: SyncEmbedder, sound: AudioClip, windows: int, batch: int, cancel: CancelToken
+) -> Tensor:
+    """The first `windows` windows, (windows, D) on the CPU."""
+    rows = mfcc_rows(sound.samples, (windows - 1) * _FRAME_ROWS + _WINDOW_ROWS)
+    spans = torch.from_numpy(rows).unfold(0, _WINDOW_ROWS, _FRAME_ROWS)[:, None]  # (windows, 1, 13, 20)
+    found = []
+    for part in torch.split(spans, batch):
+        cancel.check(_STAGE)
+        found.append(network.embed_sound(part).cpu())
+    return torch.cat(found)
+
+
+def mfcc_rows(samples: FloatArray, count: int) -> FloatArray:
+    """The first `count` rows of MFCC, (count, 13), a hundred a second.
+
+    `python_speech_features.mfcc` of the samples as 16-bit numbers, called for a minute at a time:
+    its tables take twenty times as much as the sound.
+
+    Args:
+        samples: (n,) in [-1, 1] at 16 kHz, long enough for all rows.
+    """
+    rows = np.empty((count, 13), np.float32)
+    for first in range(0, count, _ROWS_AT_A_TIME):
+        last = min(first + _ROWS_AT_A_TIME, count)
+        before = min(first, 1)  # a row more to start with: the pre-emphasis looks back a sample
+        part = samples[(first - before) * _ROW_STEP : (last - 1) * _ROW_STEP + _ROW_SAMPLES]
+        numbers = np.clip(np.round(part.astype(np.float64) * 32768), -32768, 32767)
+        rows[first:last] = mfcc(numbers, _SAMPLE_RATE)[before:]
+    return rows
+
+
+def mean_distances(seen: Tensor, heard: Tensor) -> npt.NDArray[np.float64]:
+    """Mean distance at each shift of the sound, (31,): from 15 frames back to 15 ahead.
+
+    Beyond the ends of the clip the sound's vector is zero, as in the reference.
+
+    Args:
+        seen, heard: (N, D), one row a window.
+    """
+    padded = F.pad(heard, (0, 0, REACH, REACH))
+    out = np.empty(2 * REACH + 1)
+    for shift in range(len(out)):
+        pairs = zip(
+            torch.split(seen, _DISTANCES_AT_A_TIME),
+            torch.split(padded[shift : shift + len(seen)], _DISTANCES_AT_A_TIME),
+            strict=True,
+        )
+        out[shift] = torch.cat([F.pairwise_distance(a, b) for a, b in pairs]).double().mean()
+    return out
