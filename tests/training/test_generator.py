@@ -189,18 +189,30 @@ def test_generator_and_discriminator_learn_from_their_own_losses_alone() -> None
 # --- training ------------------------------------------------------------------------------------
 
 
+class Watched(GeneratorTask):
+    """Notes the picture's error of every step."""
+
+    errors: tuple[float, ...] = ()
+
+    def loss(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
+        loss, figures = super().loss(batch, step)
+        self.errors += (figures["l1"],)
+        return loss, figures
+
+
 def test_it_learns(tmp_path: Path) -> None:
-    task = GeneratorTask(drawn_clips(), dataclasses.replace(THIN, edges=0.5))
+    task = Watched(drawn_clips(), dataclasses.replace(THIN, edges=0.5))
     scores: list[float] = []
-    loop = dataclasses.replace(LOOP, steps=60, learning_rate=0.01, evaluate_every=20, average=0.5)
+    loop = dataclasses.replace(LOOP, steps=60, learning_rate=3e-3, evaluate_every=20)
     outcome = train(
         task,
         loop,
         tmp_path,
         lambda _, figures: scores.append(figures["score"]) if "score" in figures else None,
     )
-    assert outcome.finished and outcome.best == min(scores)
-    assert scores[-1] < 0.6 * scores[0]
+    assert outcome.finished and outcome.best == min(scores) and len(scores) == 3
+    # Between 0.56 and 0.84 with other seeds; one that does not learn stays at 1.
+    assert np.mean(task.errors[-15:]) < 0.92 * np.mean(task.errors[:5])
 
 
 @pytest.mark.parametrize("discriminator", [False, True])
