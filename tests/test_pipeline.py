@@ -317,3 +317,12 @@ def test_a_broken_checkpoint_is_told_before_all_faces_are_found(voice: Path, tmp
     with pytest.raises(WeightsError):
         lipsync.sync(video, voice, chosen, seen.append, output=tmp_path / "out.mp4")
     assert seen[-1].done < seen[-1].total / 2
+
+
+def test_the_sample_video_can_be_given_another_voice(tmp_path: Path) -> None:
+    sample = Path(lipsync.__file__).parent / "samples" / "talk.mp4"
+    voice = make_voice(tmp_path / "voice.wav", seconds=1)
+    result = lipsync.sync(
+        sample, voice, SyncOptions.from_flat(variant="builtin"), output=tmp_path / "out.mp4"
+    )
+    assert result.frames == result.frames_synced == 25
