@@ -12,6 +12,7 @@ from lipsync.media.beside import write_beside
 from lipsync.media.ffmpeg import ffmpeg_path, has_encoder
 from lipsync.media.picture import Picture, open_picture
 from lipsync.media.probe import probe_audio, probe_video
+from lipsync.media.resuming import ResumableWriter
 from lipsync.media.stills import write_picture
 from lipsync.media.timeline import plan_timeline
 from lipsync.media.voice import Voice, open_voice
@@ -20,6 +21,7 @@ from lipsync.media.writer import FrameWriter
 __all__ = [
     "FrameWriter",
     "Picture",
+    "ResumableWriter",
     "Voice",
     "ffmpeg_path",
     "has_encoder",

@@ -74,7 +74,7 @@ class FrameWriter:
         compact: bool = False,
         cancel: CancelToken | None = None,
     ) -> None:
-        self.path = _checked_target(Path(path).absolute(), source, voice)
+        self.path = checked_target(Path(path).absolute(), source, voice)
         self.width, self.height, self.fps, self.frames = width, height, fps, frames
         self.written = 0
         self._voice, self._source, self._quality = voice, source, quality
@@ -96,7 +96,7 @@ class FrameWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._partial.touch(exist_ok=False)
         except OSError as error:
-            raise _disk_error(error, self.path) from error
+            raise disk_error(error, self.path) from error
         try:
             self._running = FFmpeg(self._graph(), "-y", feed=True)
         except BaseException:
@@ -149,7 +149,7 @@ class FrameWriter:
         try:
             self._partial.replace(self.path)
         except OSError as error:
-            raise _disk_error(error, self.path) from error
+            raise disk_error(error, self.path) from error
 
     def _check_frames(self) -> None:
         """The finished file must hold every frame; MP4 says so without being read through."""
@@ -212,22 +212,22 @@ class FrameWriter:
             settings["movflags"] = "+faststart"
         streams = [picture]
         if self._voice:
-            streams.append(self._sound(self._voice))
+            streams.append(exact_sound(self._voice, self.frames / self.fps, self._compact))
             settings |= (
                 encoding.speech_settings() if self._compact else encoding.audio_settings(self._voice.info)
             )
         return ffmpeg.output(*streams, f"file:{self._partial}", **settings, max_muxing_queue_size=4096)
 
-    def _sound(self, voice: Voice) -> Any:
-        """The voice, exactly as long as the picture."""
-        rate = encoding.SPEECH_RATE if self._compact else encoding.aac_rate(voice.info.sample_rate)
-        samples = round(self.frames / self.fps * rate)
-        stream = voice.mono() if self._compact else encoding.fit_channels(voice.stream(), voice.info)
-        sound = stream.filter("aresample", rate)
-        return sound.filter("apad").filter("atrim", end_sample=samples)
+
+def exact_sound(voice: Voice, seconds: Fraction, compact: bool = False) -> Any:
+    """The voice as an audio stream of ffmpeg-python, cut or filled with silence to `seconds`."""
+    rate = encoding.SPEECH_RATE if compact else encoding.aac_rate(voice.info.sample_rate)
+    stream = voice.mono() if compact else encoding.fit_channels(voice.stream(), voice.info)
+    sound = stream.filter("aresample", rate)
+    return sound.filter("apad").filter("atrim", end_sample=round(seconds * rate))
 
 
-def _checked_target(path: Path, source: VideoInfo, voice: Voice | None) -> Path:
+def checked_target(path: Path, source: VideoInfo, voice: Voice | None) -> Path:
     """The target if a file can be written there without harm; else `OutputError`."""
     if path.suffix.lower() not in MUXERS:
         raise OutputError(
@@ -238,17 +238,18 @@ def _checked_target(path: Path, source: VideoInfo, voice: Voice | None) -> Path:
     try:
         if path.is_dir():
             raise OutputError("The output is a folder", given=path, hint="Add a file name to it.")
-        for given in (source.path, *([voice.info.path] if voice else [])):
+        for given in (source.path, *(voice.paths if voice else ())):
             if path.exists() and given.exists() and path.samefile(given):
                 raise OutputError(
                     "The output would replace an input", given=path, hint="Choose another name."
                 )
     except OSError as error:
-        raise _disk_error(error, path) from error
+        raise disk_error(error, path) from error
     return path
 
 
-def _disk_error(error: OSError, path: Path) -> OutputError:
+def disk_error(error: OSError, path: Path) -> OutputError:
+    """What the system's complaint about writing to `path` means."""
     if error.errno == errno.ENOSPC:
         return DiskFullError(
             "The disk is full", given=path.parent, hint="Free some space or use another disk."
