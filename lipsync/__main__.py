@@ -1,4 +1,4 @@
-"""The command line: python -m lipsync run | preview | weights | train | doctor."""
+"""The command line: python -m lipsync COMMAND; each is a function below, or a module of its own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lipsync
 from lipsync.data_types import SyncResult
-from lipsync.errors import Cancelled, LipsyncError
+from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.options import LinkOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources import is_link, open_source
@@ -59,6 +60,13 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         help="file to write (default: a new name beside VIDEO, for a link in this folder)",
     )
     run.add_argument("--json", action="store_true", help="print the result as JSON")
+    run.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what is finished when the run breaks off, and go on from there in the next one",
+    )
+    run.add_argument("--score-plot", type=Path, metavar="FILE.svg", help="draw the sync score over time")
+    _add_segments(run)
     add_options(run, *_GROUPS, LinkOptions())
     run.set_defaults(command=_run)
 
@@ -66,8 +74,18 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _add_inputs(preview)
     preview.add_argument("-o", "--output", type=Path, required=True, help="picture to write (.png, .jpg)")
     preview.add_argument("--at", type=float, default=0.0, help="time in the result (s)")
+    _add_segments(preview)
     add_options(preview, *_GROUPS, LinkOptions())
     preview.set_defaults(command=_preview)
+
+    batch = commands.add_parser("batch", help="make several videos with one voice, or each with its own")
+    batch.add_argument("--videos", nargs="+", type=Path, required=True, metavar="FILE")
+    batch.add_argument(
+        "--voices", nargs="+", type=Path, required=True, metavar="FILE", help="one, or as many as videos"
+    )
+    batch.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    add_options(batch, *_GROUPS)
+    batch.set_defaults(command=_batch)
 
     weights = commands.add_parser("weights", help="list the known models, or fetch some")
     weights.add_argument("names", nargs="*", metavar="NAME", help="models to fetch; none lists them")
@@ -79,6 +97,18 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
         add_train_commands(train)
 
+    evaluate = commands.add_parser("evaluate", help="measure videos: one, or a list by several models")
+    if words[:1] == ["evaluate"]:
+        from lipsync.evaluate_commands import add_evaluate_command
+
+        add_evaluate_command(evaluate)
+
+    inspect = commands.add_parser("inspect", help="say what is in files, and what to expect of them")
+    if words[:1] == ["inspect"]:
+        from lipsync.inspect_commands import add_inspect_command
+
+        add_inspect_command(inspect)
+
     doctor = commands.add_parser("doctor", help="look at what this machine has and lacks")
     doctor.set_defaults(command=_doctor)
     return parser
@@ -87,6 +117,33 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("video", help="video or photo: a file, or a link to a video")
     parser.add_argument("voice", help="sound, or a video whose sound is used: a file or a link")
+
+
+def _add_segments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--segments",
+        metavar="TEXT|FILE",
+        help="who says what and when, such as '0-4.5 face=0 voice=0-4.5; 5-9 face=1 file=1', or a file "
+        "with one a line",
+    )
+    parser.add_argument(
+        "--more-voice",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a further voice that segments may name: the first is file=1",
+    )
+
+
+def _segments(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Segments and further voices, as `lipsync.sync` takes them."""
+    from lipsync.segments import parse_segments
+
+    text = chosen.segments or ""
+    if text and "=" not in text and Path(text).is_file():
+        text = Path(text).read_text("utf-8")
+    return {"segments": parse_segments(text), "more_voices": chosen.more_voice}
 
 
 def _options(chosen: argparse.Namespace) -> SyncOptions:
@@ -131,7 +188,20 @@ def _run(chosen: argparse.Namespace) -> int:
         output = chosen.output
         if output is None and is_link(chosen.video):  # beside the video would be a folder that is removed
             output = free_name(Path.cwd() / video.name)
-        result = lipsync.sync(video, voice, options, bar.update, cancel, output=output)
+        result = lipsync.sync(
+            video,
+            voice,
+            options,
+            bar.update,
+            cancel,
+            output=output,
+            resume=chosen.resume,
+            **_segments(chosen),
+        )
+    if chosen.score_plot and result.score:
+        from lipsync.evaluation import plot_score
+
+        plot_score(result.score, chosen.score_plot)
     for warning in result.warnings:
         print(f"Note: {warning}", file=sys.stderr)
     print(_as_json(result) if chosen.json else _in_words(result))
@@ -140,16 +210,19 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _in_words(result: SyncResult) -> str:
     total = result.timings["total"]
+    score = "\n" + " ".join(result.score.words) if result.score else ""
     return (
         f"{result.path}\n{result.duration:.2f} s of {result.width}x{result.height} at "
         f"{float(result.fps):g} frames/s, {result.frames_synced} of {result.frames} frames synced by "
-        f"{result.variant} in {total:.1f} s ({result.frames / total:.1f} frames/s)"
+        f"{result.variant} in {total:.1f} s ({result.frames / total:.1f} frames/s){score}"
     )
 
 
 def _as_json(result: SyncResult) -> str:
-    values = dataclasses.asdict(result) | {
+    plain = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    values = plain | {
         "path": str(result.path),
+        "score": result.score.as_dict() if result.score else None,
         "fps": str(result.fps),
         "duration": result.duration,
     }
@@ -165,12 +238,44 @@ def _preview(chosen: argparse.Namespace) -> int:
         ProgressBar() as bar,
         _at_hand(chosen, bar.update, cancel) as (video, voice, options),
     ):
-        drawn = lipsync.preview(video, voice, chosen.at, options, bar.update, cancel)
+        drawn = lipsync.preview(video, voice, chosen.at, options, bar.update, cancel, **_segments(chosen))
     write_picture(chosen.output, preview_sheet(drawn))
     if drawn.box is None:
         print("Note: there is no face to use at that time; the frame passes through.", file=sys.stderr)
     print(chosen.output)
     return 0
+
+
+def _batch(chosen: argparse.Namespace) -> int:
+    from lipsync.networks import KeptNetworks
+    from lipsync.pipeline import free_name
+
+    videos, voices = chosen.videos, chosen.voices
+    if len(voices) not in (1, len(videos)):
+        raise InputError(
+            "Voices and videos do not fit together",
+            given=f"{len(voices)} voices, {len(videos)} videos",
+            hint="Give one voice for all videos, or as many voices as videos.",
+        )
+    options, networks, failed = _options(chosen), KeptNetworks(), 0
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    with cancel_on_interrupt() as cancel:
+        for number, video in enumerate(videos):
+            voice = voices[number % len(voices)]
+            output = free_name(chosen.output / video.name)  # nothing is overwritten
+            try:
+                with ProgressBar() as bar:
+                    result = lipsync.sync(
+                        video, voice, options, bar.update, cancel, output=output, networks=networks
+                    )
+                print(_in_words(result))
+            except Cancelled:
+                raise
+            except LipsyncError as error:  # the others go on
+                failed += 1
+                print(f"{video}: {error}", file=sys.stderr)
+    print(f"{len(videos) - failed} of {len(videos)} made.")
+    return EXIT_ERROR if failed else 0
 
 
 def _weights(chosen: argparse.Namespace) -> int:

@@ -22,15 +22,18 @@ StateDict: TypeAlias = dict[str, torch.Tensor]
 
 # What readers raise on bytes that make no sense, besides their own errors.
 _BROKEN = (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+# Where files keep their tensors: most projects; then BasicSR's (GFPGAN, Real-ESRGAN), whose own
+# loaders also take the average over the training before the last step's.
+_WRAPPERS = ("state_dict", "params_ema", "params")
 _PUT_AGAIN = "Download the file again, or choose another one."
 
 
 def load_state_dict(path: Path) -> StateDict:
     """The named tensors in a weights file, on the CPU, whatever format the file is in.
 
-    Takes PyTorch's pickle formats (zip and legacy) plain or under "state_dict", safetensors, and
-    TorchScript archives; told apart by content, not by name. "module." is removed anywhere in a
-    key, as Wav2Lip's own loader does.
+    Takes PyTorch's pickle formats (zip and legacy) plain or under one of `_WRAPPERS`, safetensors,
+    and TorchScript archives; told apart by content, not by name. "module." is removed anywhere in
+    a key, as Wav2Lip's own loader does.
 
     Raises:
         WeightsError: the file is missing, empty, damaged, something else than weights, or wants
@@ -42,8 +45,8 @@ def load_state_dict(path: Path) -> StateDict:
     except OSError as error:
         what = f"A weights file cannot be read ({error.strerror})"
         raise WeightsError(what, given=path, hint="Check its permissions.") from error
-    wrapped = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
-    state = wrapped if isinstance(wrapped, Mapping) else loaded
+    parts = [loaded.get(name) for name in _WRAPPERS] if isinstance(loaded, Mapping) else []
+    state = next((part for part in parts if isinstance(part, Mapping)), loaded)
     if not isinstance(state, Mapping) or not state:
         raise WeightsError("A file holds no weights", given=f"{path}, a {type(state).__name__}")
     if odd := [key for key, value in state.items() if not isinstance(value, torch.Tensor)]:
@@ -221,6 +224,8 @@ _FINGERPRINTS = {
     "netcnnlip.0.weight": "SyncNet (syncnet_v2.model)",
     "conv3_3_norm_mbox_conf.weight": "the S3FD face detector",
     "stylegan_decoder.constant_input.weight": "GFPGAN",
+    "quantize.embedding.weight": "RestoreFormer",
+    "body.0.rdb1.conv1.weight": "Real-ESRGAN",
 }
 
 

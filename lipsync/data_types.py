@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import RangeError
+from lipsync.scores import ScoreCard
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
 """One picture, (H, W, 3) RGB uint8."""
@@ -305,6 +306,7 @@ class SyncResult:
         timings: seconds of work per stage; stages overlap, so they add up to more than the wall
             time, which is under "total".
         warnings: things worth knowing that did not stop the job, in words.
+        score: how well lips and voice go together, before and after; None where it was not measured.
     """
 
     path: Path
@@ -316,6 +318,7 @@ class SyncResult:
     variant: str
     timings: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    score: ScoreCard | None = None
 
     @property
     def duration(self) -> float:

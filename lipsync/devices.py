@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from collections.abc import Callable
 
 import torch
 
-from lipsync.errors import OptionError
+from lipsync.errors import OptionError, ToolError
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -87,3 +88,38 @@ def free_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def in_batches(work: Callable[[slice], None], count: int, size: int, device: torch.device, what: str) -> int:
+    """Do `count` pieces of work, `size` at a time; a batch that does not fit is done in halves.
+
+    Args:
+        work: does the pieces of one slice.
+        what: what is done to a piece, in words ("sharpen even one face"), for the message.
+
+    Returns:
+        The size to begin with next time: `size`, or less where memory ran out.
+
+    Raises:
+        ToolError: not even one piece fits into memory.
+    """
+    done = 0
+    while done < count:
+        stop = min(done + size, count)
+        try:
+            work(slice(done, stop))
+            done = stop
+            continue
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if stop - done == 1:
+                raise ToolError(
+                    f"There is not enough memory to {what}",
+                    given=f"device {device}",
+                    hint="Close other programs, or choose another device (for example 'cpu').",
+                ) from error
+            size = (stop - done) // 2
+        # Outside of the handler: the exception would hold on to the failed batch's tensors.
+        free_memory(device)
+    return size

@@ -24,9 +24,20 @@ LENGTH_MODES = {
     "shorter": "as the shorter of the two",
 }
 """How long the result is, and how the picture gets there."""
-FACE_CHOICES = ("largest", "central", "index", "point")
+FACE_CHOICES = ("largest", "central", "index", "point", "reference")
 SMOOTHINGS = ("symmetric", "official", "none")
 MASKS = ("mouth", "box")
+BLENDS = ("feather", "multiband")
+ENHANCERS = ("none", "gfpgan", "gfpgan_1.3", "restoreformer")
+UPSCALERS = ("none", "realesrgan_x2")
+SPEECH_MODELS = ("auto", "tiny.en", "tiny", "base", "small", "medium", "turbo")
+"""Networks that write down what is said, by size; the downloads are 75 MB to 1.6 GB."""
+SILENCES = {
+    "speak": "drawn as any other sound",
+    "keep": "the source's own mouth",
+    "close": "the lips close softly",
+}
+"""What the mouth does while nobody speaks."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 NUMBER_FORMATS = ("auto", "fp32", "bf16", "fp16")
 ENCODERS = ("software", "hardware")
@@ -124,6 +135,13 @@ class MediaOptions(OptionGroup):
         min=0,
         max=51,
     )
+    voice_shift: float = option(
+        0.0,
+        "hear the voice later against the picture, or earlier if negative: mends a source whose own sound is off",
+        min=-10_000,
+        max=10_000,
+        unit="ms",
+    )
     encoder: str = option(
         "software", "H.264 encoder; 'hardware' is used where ffmpeg has a working one", choices=ENCODERS
     )
@@ -159,10 +177,13 @@ class FaceOptions(OptionGroup):
     face_index: int = option(
         0, "with which_face=index: counted from the left, the first is 0", min=0, max=99, page="face"
     )
-    face_x: float = option(0.5, "with which_face=point: across the picture, 0 left to 1 right", min=0, max=1)
-    face_y: float = option(0.5, "with which_face=point: down the picture, 0 top to 1 bottom", min=0, max=1)
+    face_x: float = option(0.5, "with which_face=point: across the picture, 0 left to 1 right", min=0, max=1, page="face")
+    face_y: float = option(0.5, "with which_face=point: down the picture, 0 top to 1 bottom", min=0, max=1, page="face")
     face_time: float = option(
-        0.0, "with which_face=point: when the face is at that point", min=0, max=360_000, unit="s"
+        0.0, "with which_face=point: when the face is at that point", min=0, max=360_000, unit="s", page="face"
+    )
+    face_reference: Path | None = option(
+        None, "with which_face=reference: a picture of the person who speaks", page=""
     )
     smoothing: str = option(
         "symmetric",
@@ -240,7 +261,95 @@ class BlendOptions(OptionGroup):
         page="face",
     )
     mask_size: float = option(1.0, "size of the mouth mask", min=0.5, max=2.0, page="face")
+    blend: str = option(
+        "feather",
+        "'feather' fades the edge; 'multiband' fades fine detail quickly and colours slowly",
+        choices=BLENDS,
+        page="face",
+    )
+    color_match: float = option(
+        1.0, "how much the drawn mouth takes on the colours around it", min=0, max=1, page="face"
+    )
+    keep_detail: float = option(
+        1.0, "how much fine detail of the source's skin is kept around the lips", min=0, max=1, page="face"
+    )
+    occlusion: bool = option(
+        True, "leave a frame alone where a hand or a microphone covers the mouth", page="face"
+    )
     feather: float = option(12.0, "width of the soft edge", min=0, max=50, unit="% of the box", page="face")
+
+
+@dataclass(frozen=True)
+class SpeechOptions(OptionGroup):
+    """What is heard as speech, and what the mouth does while there is none."""
+
+    in_silence: str = option(
+        "close", "what the mouth does while nobody speaks", choices=tuple(SILENCES), page="main"
+    )
+    separate_voice: bool = option(
+        False, "free the voice from music and noise before the lips follow it (needs the package demucs)"
+    )
+
+
+@dataclass(frozen=True)
+class EnhanceOptions(OptionGroup):
+    """How the drawn face, or the whole frame, is made sharper."""
+
+    enhancer: str = option(
+        "none", "sharpens the synced face; slow without a GPU", choices=ENHANCERS, page="main"
+    )
+    enhance_strength: float = option(
+        0.8, "how much of the sharpened face is taken: 0 nothing, 1 all of it", min=0, max=1, page="face"
+    )
+    enhance_area: str = option(
+        "mouth",
+        "where: only where the mouth is drawn, or the whole face",
+        choices=("mouth", "face"),
+        page="face",
+    )
+    upscaler: str = option(
+        "none",
+        "enlarges every frame to twice its size; very slow without a GPU",
+        choices=UPSCALERS,
+        page="main",
+    )
+    without_enhancer: bool = option(
+        False, "go on without enhancer or upscaler where its weights are absent and cannot be had"
+    )
+    enhancer_weights: Path | None = option(
+        None, "checkpoint of the enhancer, where it is not in weights/", page=""
+    )
+    upscaler_weights: Path | None = option(
+        None, "checkpoint of the upscaler, where it is not in weights/", page=""
+    )
+
+
+@dataclass(frozen=True)
+class ReportOptions(OptionGroup):
+    """What is measured on the result."""
+
+    score: bool = option(True, "measure how well lips and voice go together, before and after")
+
+
+@dataclass(frozen=True)
+class TranscriptOptions(OptionGroup):
+    """How what is said is written down.
+
+    Not part of `SyncOptions`: a transcript is made for a report or for subtitles, not for the lips.
+    """
+
+    speech_model: str = option(
+        "auto",
+        "network that listens; 'auto' takes the largest on this machine, any other is downloaded once; "
+        "'tiny.en' knows English only",
+        choices=SPEECH_MODELS,
+    )
+    speech_model_folder: Path | None = option(
+        None, "a Whisper network converted for CTranslate2, instead of speech_model", page=""
+    )
+    spoken_language: str = option(
+        "auto", "language that is spoken, as a code like en, de or zh; 'auto' finds out"
+    )
 
 
 @dataclass(frozen=True)
@@ -273,6 +382,9 @@ class SyncOptions:
     faces: FaceOptions = field(default_factory=FaceOptions)
     generator: GeneratorOptions = field(default_factory=GeneratorOptions)
     blend: BlendOptions = field(default_factory=BlendOptions)
+    speech: SpeechOptions = field(default_factory=SpeechOptions)
+    enhance: EnhanceOptions = field(default_factory=EnhanceOptions)
+    report: ReportOptions = field(default_factory=ReportOptions)
 
     @classmethod
     def from_flat(cls, **values: Any) -> SyncOptions:
@@ -304,6 +416,9 @@ _GROUPS: dict[str, Any] = {
     "faces": FaceOptions,
     "generator": GeneratorOptions,
     "blend": BlendOptions,
+    "speech": SpeechOptions,
+    "enhance": EnhanceOptions,
+    "report": ReportOptions,
 }
 
 

@@ -5,47 +5,55 @@ the face over the whole length (so that the face is chosen, smoothed and carried
 knowledge of what comes later), and once at full size, to draw on. Within each pass all stages run
 at the same time, one thread each, joined by short queues; the generator is loaded during the
 first pass. Nothing here holds more than a few chunks of frames, whatever the length.
+
+What a stage does to the frames that pass through it is in `lipsync.stages`, what the speakers say
+in `lipsync.listening`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from lipsync.blending import blend, make_mask
-from lipsync.data_types import (
-    FaceTrack,
-    FloatArray,
-    Frame,
-    IntArray,
-    PixelBox,
-    Plan,
-    Preview,
-    SeenFace,
-    SyncResult,
-)
+from lipsync import stages
+from lipsync.blending import make_mask
+from lipsync.data_types import FaceTrack, Frame, IntArray, Plan, Preview, SeenFace, SyncResult
 from lipsync.devices import choose_device, free_memory
+from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.errors import NoFaceError, RangeError
-from lipsync.faces import DETECTORS, TrackedFaces, crop_face, fixed_box_track, pixel_box, track_faces
-from lipsync.generators import GENERATORS, AudioRows, LipGenerator, choose_variant
-from lipsync.media import FrameWriter, Picture, Voice, open_picture, open_voice, plan_timeline
-from lipsync.options import BlendOptions, GeneratorOptions, SyncOptions
+from lipsync.evaluation import SyncMeter, usual_boxes
+from lipsync.experts import SyncExpert
+from lipsync.faces import DETECTORS, TrackedFaces, fixed_box_track, pixel_box, track_faces
+from lipsync.generators import LipGenerator, choose_variant
+from lipsync.listening import Heard, listen, speaking_faces
+from lipsync.media import (
+    FrameWriter,
+    Picture,
+    ResumableWriter,
+    Voice,
+    open_picture,
+    open_voice,
+    plan_timeline,
+)
+from lipsync.media.mixing import mix_segments
+from lipsync.networks import FreshNetworks, Networks
+from lipsync.options import FaceOptions, GeneratorOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
+from lipsync.scores import ScoreCard
+from lipsync.segments import PlacedSegment, Segment, place_segments
+from lipsync.stages import Chunk, Speaker
 from lipsync.streaming import Ahead, Clock
 from lipsync.weights import require
-
-CHUNK_BYTES = 32 * 2**20
-"""Full-size frames travel in chunks of about this size; five or six chunks are under way at once."""
 
 PREVIEW_SECONDS = 0.5
 """How far around the previewed frame faces are followed, so that its box is smoothed as in a run."""
@@ -59,6 +67,10 @@ def sync(
     cancel: CancelToken | None = None,
     *,
     output: str | Path | None = None,
+    segments: Sequence[Segment] = (),
+    more_voices: Sequence[str | Path] = (),
+    resume: bool = False,
+    networks: Networks | None = None,
 ) -> SyncResult:
     """Make the lips in `video` say `voice`.
 
@@ -69,79 +81,87 @@ def sync(
         progress: called with a `Progress` at most ten times a second, from this thread.
         cancel: `cancel.cancel()` in another thread ends the job within about a second.
         output: the file to write (.mp4, .mov or .mkv); by default a new name beside `video`.
+        segments: who says what and when, where it is not one person who says all; the result is then
+            as long as the picture, with its own sound where nobody is given words.
+        more_voices: further voices that segments may name; `voice` is number 0.
+        resume: keep what is finished when the job breaks off, or is cancelled, and go on from there
+            when it is started again with the same files and settings.
+        networks: where networks come from; by default they are loaded for this job. Give all jobs of
+            a program the same `KeptNetworks` to load them once.
 
     Raises:
         LipsyncError: with what happened, what was given and what to do next. Nothing is left
-            behind: the result appears under its name only when it is whole.
+            behind (but with `resume`): the result appears under its name only when it is whole.
     """
-    options = options or SyncOptions()
-    cancel = cancel or CancelToken()
+    options, cancel, networks = options or SyncOptions(), cancel or CancelToken(), networks or FreshNetworks()
     clock, started = Clock(), time.perf_counter()
 
     # 1. Open what was given. Every check that needs no work comes first.
-    picture = open_picture(Path(video), options.media)
-    speech = open_voice(Path(voice), options.media.voice_ranges)
+    job = _open(video, voice, options, segments, more_voices)
+    picture, timeline = job.picture, job.timeline
     target = Path(output) if output is not None else free_name(Path(video))
-    timeline = plan_timeline(picture.frame_count, speech.duration, picture.fps, options.media.length_mode)
-    warnings = list(picture.warnings) + _length_warnings(picture, speech, len(timeline), options)
+    warnings = [*picture.warnings, *_length_warnings(job, options)]
 
     with ExitStack() as cleanup:
-        # Opened first: a place that cannot be written to shows now. Closed last, and only then,
-        # when all went well, the file appears under its name.
-        writer = cleanup.enter_context(
-            FrameWriter(
-                target,
-                width=picture.width,
-                height=picture.height,
-                fps=picture.fps,
-                frames=len(timeline),
-                voice=speech,
-                source=picture.info,
-                quality=options.media.quality,
-                encoder=options.media.encoder,
-                cancel=cancel,
-            )
-        )
-        # 2. Load the generator and listen to the voice, while
+        # 2. Fetch what is not here yet, and load what sharpens.
         variant, weights = _choose_weights(options.generator, progress, cancel)
-        loading = _load_in_background(
-            cleanup, variant, weights, options.generator, speech, picture, len(timeline), cancel, clock
-        )
+        enhancement, upscaler, missing = _load_enhancers(networks, options, progress, cancel)
+        # Opened before any work: a place that cannot be written to shows now. Closed last, and only
+        # then, when all went well, the file appears under its name.
+        writer = _open_writer(cleanup, job, target, options, upscaler, cancel, resume, weights)
+        # Load the generator and listen to the voice, while
+        loading = _load_in_background(cleanup, networks, variant, weights, options, job, cancel, clock)
 
-        # 3. the face is found and followed, in the reduced picture.
-        needed = int(timeline.max()) + 1
-        track = _find_face(picture, np.arange(needed), options, loading, progress, cancel, clock).track
-        generator, rows, silent = _wait_for(loading, cancel)
+        # 3. the faces are found and followed, in the reduced picture.
+        needed = np.arange(int(timeline.max()) + 1)
+        found = _find_faces(picture, needed, job.faces(options), options, loading, progress, cancel, clock)
+        ready = _wait_for(loading, cancel)
+        speakers = _speakers(found, ready.heard, job, options)
+        meters = _meters(ready, job, options, cancel)
         free_memory(choose_device(options.generator.device))  # the detector's, and the checkpoint's
-        if silent:
-            warnings.append("The voice is silent, so the lips will hardly move.")
 
-        # 4. Read, crop, draw, blend and write, all at once.
-        stage = StageProgress("Drawing lips", len(timeline), progress, cancel)
-        chunks = cleanup.enter_context(
-            Ahead(_read_chunks(picture, timeline, track, generator, cancel, clock), 1, cancel, "read")
+        # 4. Read, crop, draw, blend, sharpen, measure and write, all at once.
+        averaged = ready.generator.spec.averaged_crops
+        stage = StageProgress("Drawing lips", len(timeline), progress, cancel, done=writer.finished)
+        read = stages.read_chunks(
+            picture, timeline, speakers, ready.generator, cancel, clock, writer.finished, writer.part_frames
         )
-        drawn = cleanup.enter_context(Ahead(_draw(chunks, generator, rows, clock), 1, cancel, "draw"))
-        blended = cleanup.enter_context(Ahead(_blend(drawn, options.blend, clock), 2, cancel, "blend"))
-        for frame in blended:
+        chunks: Iterable[Chunk] = cleanup.enter_context(Ahead(read, 1, cancel, "read"))
+        drawn = stages.draw(chunks, speakers, ready.generator, clock)
+        chunks = cleanup.enter_context(Ahead(drawn, 1, cancel, "draw"))
+        blended = stages.blend(
+            chunks, speakers, options.blend, picture.fps, averaged, clock, writer.part_frames
+        )
+        chunks = stages.enhance(blended, enhancement, cancel, clock)
+        chunks = cleanup.enter_context(Ahead(chunks, 1, cancel, "blend"))
+        earlier = stages.earlier_chunks(writer.earlier_frames(), picture, timeline[: writer.finished], cancel)
+        measured = stages.measure(
+            chain(earlier, chunks), speakers, meters.of_result, meters.of_source, picture.fps, clock
+        )
+        finished = stages.results(measured, writer.finished, upscaler, clock)
+        for frame in cleanup.enter_context(Ahead(finished, 2, cancel, "measure")):
             with clock("write"):
                 writer.write(frame)
-            stage.advance()
+            stage.advance(picture=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
 
     # 5. The file is whole and in its place.
-    warnings += writer.warnings
-    synced = int(track.present[timeline].sum())
-    warnings += _pass_through_warnings(len(timeline) - synced, len(timeline))
+    warnings += [
+        *missing,
+        *ready.heard.warnings,
+        *writer.warnings,
+        *_pass_through_warnings(speakers, timeline),
+    ]
     return SyncResult(
         path=target,
         frames=len(timeline),
-        frames_synced=synced,
+        frames_synced=_synced_frames(speakers, timeline),
         fps=picture.fps,
         width=writer.encoded_size[0],
         height=writer.encoded_size[1],
         variant=variant,
         timings={**clock.seconds, "total": time.perf_counter() - started},
         warnings=tuple(warnings),
+        score=meters.card(),
     )
 
 
@@ -152,6 +172,10 @@ def preview(
     options: SyncOptions | None = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
+    *,
+    segments: Sequence[Segment] = (),
+    more_voices: Sequence[str | Path] = (),
+    networks: Networks | None = None,
 ) -> Preview:
     """Draw the one frame that the result of `sync` would show at `at` seconds.
 
@@ -162,76 +186,134 @@ def preview(
         RangeError: the result would not be that long.
         LipsyncError: as `sync`.
     """
-    options = options or SyncOptions()
-    cancel = cancel or CancelToken()
+    options, cancel, networks = options or SyncOptions(), cancel or CancelToken(), networks or FreshNetworks()
     clock = Clock()
 
     # 1. Open, and find which picture frame is shown at that time.
-    picture = open_picture(Path(video), options.media)
-    speech = open_voice(Path(voice), options.media.voice_ranges)
-    timeline = plan_timeline(picture.frame_count, speech.duration, picture.fps, options.media.length_mode)
+    job = _open(video, voice, options, segments, more_voices)
+    picture, timeline = job.picture, job.timeline
     number = int(at * picture.fps)
     if not 0 <= number < len(timeline):
         length = len(timeline) / picture.fps
         raise RangeError("The preview time is outside the result", given=f"{at:g} s of {float(length):.2f} s")
     shown = int(timeline[number])
 
-    # 2. Load the generator, and 3. follow the face around that moment.
+    # 2. Load the networks, and 3. follow the faces around that moment.
     variant, weights = _choose_weights(options.generator, progress, cancel)
+    enhancement, upscaler, _ = _load_enhancers(networks, options, progress, cancel)
     with ExitStack() as cleanup:
-        loading = _load_in_background(
-            cleanup, variant, weights, options.generator, speech, picture, len(timeline), cancel, clock
-        )
+        loading = _load_in_background(cleanup, networks, variant, weights, options, job, cancel, clock)
         reach = int(PREVIEW_SECONDS * picture.fps) + 1
         around = np.arange(max(0, shown - reach), min(picture.frame_count, shown + reach + 1))
         start = float(around[0] / picture.fps)
-        nearby = replace(options.faces, face_time=max(0.0, options.faces.face_time - start))
+        choices = [
+            replace(choice, face_time=max(0.0, choice.face_time - start)) for choice in job.faces(options)
+        ]
         try:
-            nearby_options = replace(options, faces=nearby)
-            found = _find_face(picture, around, nearby_options, loading, progress, cancel, clock)
+            found = _find_faces(picture, around, choices, options, loading, progress, cancel, clock)
         except NoFaceError:  # none around here, which says nothing of the rest
-            found = TrackedFaces(_no_track(len(around)), (), (), 0)
-        generator, rows, _ = _wait_for(loading, cancel)
+            found = [TrackedFaces(_no_track(len(around)), (), (), 0)] * len(choices)
+        ready = _wait_for(loading, cancel)
 
     # 4. The same steps as in a run, for a chunk of one frame.
     here = int(np.searchsorted(around, shown))
     [frame] = picture.read([shown], cancel=cancel)
-    chunk = _cut_chunk([frame], number, [here], found.track, generator)
-    result = next(_blend(_draw([chunk], generator, rows, clock), options.blend, clock))
-    box, points = chunk.boxes[0], chunk.points[0]
+    speakers = _speakers(found, ready.heard, job, options)
+    chunks: Iterable[Chunk] = [stages.cut_chunk([frame], number, [here], speakers, ready.generator)]
+    chunks = stages.draw(chunks, speakers, ready.generator, clock)
+    chunks = stages.blend(
+        chunks, speakers, options.blend, picture.fps, ready.generator.spec.averaged_crops, clock
+    )
+    [chunk] = stages.enhance(chunks, enhancement, cancel, clock)
+    [result] = stages.results([chunk], 0, upscaler, clock)
+    part = chunk.parts[0] if chunk.parts else None
     return Preview(
         time=at,
         source=frame,
         result=result,
-        box=box,
-        points=points if box is not None else None,
-        mask=make_mask(frame, box, points, options.blend) if box is not None else None,
+        box=part.box if part else None,
+        points=part.points if part else None,
+        mask=make_mask(frame, part.box, part.points, options.blend) if part else None,
         variant=variant,
-        people=_seen_with(here, found, picture),
+        people=_seen_with(here, found[0], picture),
         picture_time=float(shown / picture.fps),
     )
 
 
-def plan(video: str | Path, voice: str | Path, options: SyncOptions | None = None) -> Plan:
+def plan(
+    video: str | Path,
+    voice: str | Path,
+    options: SyncOptions | None = None,
+    *,
+    segments: Sequence[Segment] = (),
+    more_voices: Sequence[str | Path] = (),
+) -> Plan:
     """What `sync` would make of these, told from their headers: takes no network and no decoding.
 
     Raises:
         LipsyncError: as `sync` for what is wrong with the files, the ranges and the settings.
     """
-    media = (options or SyncOptions()).media
-    picture, speech = open_picture(Path(video), media), open_voice(Path(voice), media.voice_ranges)
-    timeline = plan_timeline(picture.frame_count, speech.duration, picture.fps, media.length_mode)
+    options = options or SyncOptions()
+    job = _open(video, voice, options, segments, more_voices)
+    picture = job.picture
+    scale = 2 if options.enhance.upscaler != "none" else 1
     return Plan(
-        frames=len(timeline),
+        frames=len(job.timeline),
         fps=picture.fps,
-        width=picture.width,
-        height=picture.height,
+        width=picture.width * scale,
+        height=picture.height * scale,
         picture_seconds=0.0 if picture.is_still else float(picture.frame_count / picture.fps),
-        voice_seconds=speech.duration,
+        voice_seconds=job.voices[0].duration,
     )
 
 
 # --- 1. what was given -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What was given, opened and checked.
+
+    Attributes:
+        voices: the voice, and further ones that segments name.
+        segments: who says what, with all times known; empty where one person says all of one voice.
+        sound: what is heard in the result.
+        timeline: the picture frame shown in every frame of the result.
+    """
+
+    picture: Picture
+    voices: list[Voice]
+    segments: tuple[PlacedSegment, ...]
+    sound: Voice
+    timeline: IntArray
+
+    def faces(self, options: SyncOptions) -> list[FaceOptions]:
+        """How each speaker is found."""
+        if not self.segments:
+            return [options.faces]
+        speaking = {one.segment.face: one.segment for one in self.segments}
+        return [speaking[face].face_options(options.faces) for face in speaking_faces(self.segments)]
+
+
+def _open(
+    video: str | Path,
+    voice: str | Path,
+    options: SyncOptions,
+    segments: Sequence[Segment],
+    more_voices: Sequence[str | Path],
+) -> _Job:
+    media = options.media
+    picture = open_picture(Path(video), media)
+    voices = [open_voice(Path(voice), media.voice_ranges, media.voice_shift / 1000)]
+    voices += [open_voice(Path(other)) for other in more_voices]
+    if not segments:
+        timeline = plan_timeline(picture.frame_count, voices[0].duration, picture.fps, media.length_mode)
+        return _Job(picture, voices, (), voices[0], timeline)
+    shown = None if picture.is_still else float(picture.frame_count / picture.fps)
+    placed = place_segments(segments, shown, [one.duration for one in voices])
+    seconds = shown or max(one.end for one in placed)
+    timeline = plan_timeline(picture.frame_count, seconds, picture.fps, "picture")
+    return _Job(picture, voices, placed, mix_segments(placed, voices, seconds, picture), timeline)
 
 
 def free_name(video: Path) -> Path:
@@ -244,11 +326,12 @@ def free_name(video: Path) -> Path:
     return candidate
 
 
-def _length_warnings(picture: Picture, speech: Voice, frames: int, options: SyncOptions) -> list[str]:
+def _length_warnings(job: _Job, options: SyncOptions) -> list[str]:
     """Say what the length mode did, where voice and picture differ by more than a frame."""
-    shown, heard = picture.frame_count / picture.fps, speech.duration
-    length = frames / picture.fps
-    if picture.is_still or abs(shown - heard) * picture.fps <= 1:
+    picture = job.picture
+    shown, heard = picture.frame_count / picture.fps, job.voices[0].duration
+    length = len(job.timeline) / picture.fps
+    if job.segments or picture.is_still or abs(shown - heard) * picture.fps <= 1:
         return []
     return [
         f"The picture is {float(shown):.2f} s and the voice {heard:.2f} s; "
@@ -256,7 +339,50 @@ def _length_warnings(picture: Picture, speech: Voice, frames: int, options: Sync
     ]
 
 
-# --- 2. the generator --------------------------------------------------------------------------
+def _open_writer(
+    cleanup: ExitStack,
+    job: _Job,
+    target: Path,
+    options: SyncOptions,
+    upscaler: Upscaler | None,
+    cancel: CancelToken,
+    resume: bool,
+    weights: Path,
+) -> FrameWriter | ResumableWriter:
+    scale = upscaler.spec.scale if upscaler else 1
+    settings: dict[str, Any] = {
+        "width": job.picture.width * scale,
+        "height": job.picture.height * scale,
+        "fps": job.picture.fps,
+        "frames": len(job.timeline),
+        "voice": job.sound,
+        "source": job.picture.info,
+        "quality": options.media.quality,
+        "encoder": options.media.encoder,
+        "cancel": cancel,
+    }
+    if not resume:
+        return cleanup.enter_context(FrameWriter(target, **settings))
+    files = [job.picture.info.path, *(voice.info.path for voice in job.voices), weights]
+    key = _job_key(files, options, job.segments)
+    return cleanup.enter_context(ResumableWriter(target, key=key, **settings))
+
+
+def _job_key(files: Sequence[Path], options: SyncOptions, segments: Sequence[PlacedSegment]) -> str:
+    """What tells one job from all others: its files, by their content, and its settings."""
+    told = [repr(options), *map(str, segments), *map(_content, files)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _content(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# --- 2. the networks, and the voice -------------------------------------------------------------
 
 
 def _choose_weights(
@@ -267,36 +393,47 @@ def _choose_weights(
     return variant, options.weights or require(variant, progress=progress, cancel=cancel)
 
 
-Loaded: TypeAlias = tuple[LipGenerator, AudioRows, bool]
-"""The generator, what it hears in every frame of the result, and whether that is silence."""
+def _load_enhancers(
+    networks: Networks, options: SyncOptions, progress: ProgressCallback, cancel: CancelToken
+) -> tuple[FaceEnhancement | None, Upscaler | None, list[str]]:
+    """What sharpens faces and what enlarges frames, where they are asked for; and what to know of it."""
+    device = options.generator.device
+    enhancer, first = networks.enhancer(options.enhance, device, progress, cancel)
+    upscaler, second = networks.upscaler(options.enhance, device, progress, cancel)
+    enhancement = FaceEnhancement(enhancer, options.enhance) if enhancer else None
+    return enhancement, upscaler, [words for words in (first, second) if words]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """The generator, what it hears, and who judges the result; the last None where nobody is to."""
+
+    generator: LipGenerator
+    heard: Heard
+    expert: SyncExpert | None
 
 
 def _load_in_background(
     cleanup: ExitStack,
+    networks: Networks,
     variant: str,
     weights: Path,
-    options: GeneratorOptions,
-    speech: Voice,
-    picture: Picture,
-    frames: int,
+    options: SyncOptions,
+    job: _Job,
     cancel: CancelToken,
     clock: Clock,
-) -> Future[Loaded]:
+) -> Future[_Ready]:
     """Start loading the generator and preparing what it hears."""
 
-    def load() -> Loaded:
+    def load() -> _Ready:
         with clock("load"):
-            generator = GENERATORS.create(
-                variant,
-                weights=weights,
-                device=choose_device(options.device),
-                number_format=options.number_format,
-                batch_size=options.batch_size,
-            )
+            generator = networks.generator(variant, weights, options.generator)
+            expert = networks.expert() if options.report.score else None
         with clock("listen"):
-            audio = speech.read(cancel=cancel)
-            rows = generator.encode_audio(audio, picture.fps, frames, options.voice_lead)
-        return generator, rows, speech.is_silent(audio)
+            heard = listen(
+                job.voices, job.segments, generator, job.picture.fps, len(job.timeline), options, cancel
+            )
+        return _Ready(generator, heard, expert)
 
     pool = ThreadPoolExecutor(1, thread_name_prefix="lipsync load")
     # A network that is being read cannot be interrupted: on an error or a cancel, don't wait for it.
@@ -304,15 +441,15 @@ def _load_in_background(
     return pool.submit(load)
 
 
-def _wait_for(loading: Future[Loaded], cancel: CancelToken) -> Loaded:
-    """The result of the loading, or its error; a cancel does not wait for it."""
+def _wait_for(loading: Future[_Ready], cancel: CancelToken) -> _Ready:
+    """What was loaded, or its error; a cancel does not wait for it."""
     while not loading.done():
         cancel.check("Loading")
         wait([loading], timeout=CancelToken.POLL_SECONDS)
     return loading.result()
 
 
-def _while_loading_is_well(frames: Iterable[Frame], loading: Future[Loaded]) -> Iterator[Frame]:
+def _while_loading_is_well(frames: Iterable[Frame], loading: Future[_Ready]) -> Iterator[Frame]:
     """`frames`, but a checkpoint that cannot be loaded ends the search for faces at once."""
     for frame in frames:
         if loading.done():
@@ -323,34 +460,41 @@ def _while_loading_is_well(frames: Iterable[Frame], loading: Future[Loaded]) -> 
 # --- 3. the face -------------------------------------------------------------------------------
 
 
-def _find_face(
+def _find_faces(
     picture: Picture,
     numbers: IntArray,
+    choices: Sequence[FaceOptions],
     options: SyncOptions,
-    loading: Future[Loaded],
+    loading: Future[_Ready],
     progress: ProgressCallback,
     cancel: CancelToken,
     clock: Clock,
-) -> TrackedFaces:
-    """The chosen face in the picture frames `numbers` (consecutive), without holding frames."""
+) -> list[TrackedFaces]:
+    """Each chosen face in the picture frames `numbers` (consecutive), without holding frames."""
     faces, size = options.faces, (picture.width, picture.height)
     if faces.box is not None:
-        return TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), (), 0)
-    stage = StageProgress("Finding faces", len(numbers), progress, cancel)
-    device = choose_device(options.generator.device)
-    with clock("detect"), ExitStack() as cleanup:
-        detector = DETECTORS.create(faces.detector, weights=faces.detector_weights, device=device)
-        reduced = picture.read(numbers, max_side=faces.detect_size, cancel=cancel)
-        frames = cleanup.enter_context(Ahead(reduced, 8, cancel, "look"))
-        return track_faces(
-            _while_loading_is_well(frames, loading),
-            count=len(numbers),
-            frame_size=size,
-            fps=picture.fps,
-            detector=detector,
-            options=faces,
-            progress=stage,
-        )
+        fixed = TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), (), 0)
+        return [fixed] * len(choices)
+    found = []
+    for choice in choices:
+        stage = StageProgress("Finding faces", len(numbers), progress, cancel)
+        device = choose_device(options.generator.device)
+        with clock("detect"), ExitStack() as cleanup:
+            detector = DETECTORS.create(faces.detector, weights=faces.detector_weights, device=device)
+            reduced = picture.read(numbers, max_side=faces.detect_size, cancel=cancel)
+            frames = cleanup.enter_context(Ahead(reduced, 8, cancel, "look"))
+            found.append(
+                track_faces(
+                    _while_loading_is_well(frames, loading),
+                    count=len(numbers),
+                    frame_size=size,
+                    fps=picture.fps,
+                    detector=detector,
+                    options=choice,
+                    progress=stage,
+                )
+            )
+    return found
 
 
 def _seen_with(here: int, found: TrackedFaces, picture: Picture) -> tuple[SeenFace, ...]:
@@ -371,112 +515,70 @@ def _no_track(count: int) -> FaceTrack:
     return FaceTrack(boxes, points, np.zeros(count, np.float32))
 
 
-# --- 4. drawing --------------------------------------------------------------------------------
-
-
-@dataclass
-class _Chunk:
-    """A few consecutive frames of the result on their way through the stages.
-
-    Attributes:
-        frames: n source frames, full size.
-        first: number of the first of them in the result.
-        boxes: for each its whole-pixel face box; None where the frame passes through.
-        points: float32 (n, 5, 2), the face's points in pixels of the frame, NaN where unknown.
-        crops: uint8 (m, h, w, 3), of the m frames that have a box.
-        mouths: float32 (m, 3, h, w), what the generator drew; empty until it has.
-    """
-
-    frames: list[Frame]
-    first: int
-    boxes: list[PixelBox | None]
-    points: FloatArray
-    crops: npt.NDArray[np.uint8]
-    mouths: FloatArray
-
-    @property
-    def with_face(self) -> list[int]:
-        """Places in this chunk that have a face."""
-        return [place for place, box in enumerate(self.boxes) if box is not None]
-
-
-def _cut_chunk(
-    frames: list[Frame], first: int, shown: list[int], track: FaceTrack, generator: LipGenerator
-) -> _Chunk:
-    """Cut the face out of every frame that has one; `shown` are the frames' places in `track`."""
-    height, width = frames[0].shape[:2]
-    present = track.present
-    boxes = [pixel_box(track.boxes[n], width, height) if present[n] else None for n in shown]
-    size, averaged = generator.spec.crop_size, generator.spec.averaged_crops
-    crops = [crop_face(frame, box, size, averaged) for frame, box in zip(frames, boxes, strict=True) if box]
-    return _Chunk(
-        frames=frames,
-        first=first,
-        boxes=boxes,
-        points=track.points[shown],
-        crops=np.stack(crops) if crops else np.empty((0, *size, 3), np.uint8),
-        mouths=np.empty((0, 3, *size), np.float32),
-    )
-
-
-def _read_chunks(
-    picture: Picture,
-    timeline: IntArray,
-    track: FaceTrack,
-    generator: LipGenerator,
-    cancel: CancelToken,
-    clock: Clock,
-) -> Iterator[_Chunk]:
-    """Read the frames of the result in order and cut the faces out of them."""
-    size = _chunk_size(picture, generator)
-    frames = picture.read(timeline, cancel=cancel)
-    for first in range(0, len(timeline), size):
-        shown = timeline[first : first + size].tolist()
-        with clock("read"):
-            batch = list(islice(frames, len(shown)))
-        with clock("crop"):
-            chunk = _cut_chunk(batch, first, shown, track, generator)
-        yield chunk
-
-
-def _chunk_size(picture: Picture, generator: LipGenerator) -> int:
-    """Frames a chunk: a full batch for the generator, unless the frames are large."""
-    frame_bytes = picture.width * picture.height * 3
-    return max(1, min(generator.batch_size, CHUNK_BYTES // frame_bytes))
-
-
-def _draw(
-    chunks: Iterable[_Chunk], generator: LipGenerator, rows: AudioRows, clock: Clock
-) -> Iterator[_Chunk]:
-    """Generate a mouth for every face of every chunk."""
-    for chunk in chunks:
-        if places := chunk.with_face:
-            with clock("generate"):
-                heard = rows[chunk.first : chunk.first + len(chunk.frames)][places]
-                chunk.mouths = generator.generate(chunk.crops, heard)
-        yield chunk
-
-
-def _blend(chunks: Iterable[_Chunk], options: BlendOptions, clock: Clock) -> Iterator[Frame]:
-    """Put the mouths back; a frame without a face goes on as it came, the same array."""
-    for chunk in chunks:
-        mouths = iter(chunk.mouths)
-        for frame, box, points in zip(chunk.frames, chunk.boxes, chunk.points, strict=True):
-            if box is None:
-                yield frame
-                continue
-            with clock("blend"):
-                blended = blend(frame, next(mouths), box, points, options)
-            yield blended
-
-
 # --- 5. the result -----------------------------------------------------------------------------
 
 
-def _pass_through_warnings(untouched: int, total: int) -> list[str]:
-    if not untouched:
+def _speakers(
+    found: Sequence[TrackedFaces], heard: Heard, job: _Job, options: SyncOptions
+) -> tuple[Speaker, ...]:
+    """Who speaks, and what."""
+    size = (job.picture.width, job.picture.height)
+    return tuple(
+        Speaker(
+            track=faces.track,
+            cuts=faces.cuts,
+            rows=said.rows,
+            weights=said.weights,
+            judged=usual_boxes(faces.track.boxes, size, options.faces),
+        )
+        for faces, said in zip(found, heard.speakers, strict=True)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Meters:
+    """What judges the result, and the source with its own sound; None where that is not to be judged.
+
+    Attributes:
+        no_source: why the source is not, in words.
+    """
+
+    of_result: SyncMeter | None = None
+    of_source: SyncMeter | None = None
+    no_source: str = ""
+
+    def card(self) -> ScoreCard | None:
+        """What they say in the end."""
+        if self.of_result is None:
+            return None
+        source = self.of_source.result() if self.of_source else None
+        return ScoreCard(self.of_result.result(), source, self.no_source)
+
+
+def _meters(ready: _Ready, job: _Job, options: SyncOptions, cancel: CancelToken) -> _Meters:
+    if ready.expert is None:
+        return _Meters()
+    fps = job.picture.fps
+    of_result = SyncMeter(ready.expert, ready.heard.voice, fps)
+    if job.picture.is_still:
+        return _Meters(of_result, None, "a photo has no voice of its own")
+    if not job.picture.info.has_audio:
+        return _Meters(of_result, None, "the video has no sound of its own")
+    own = open_voice(job.picture.info.path, options.media.video_ranges).read(cancel=cancel)
+    return _Meters(of_result, SyncMeter(ready.expert, own, fps))
+
+
+def _synced_frames(speakers: Sequence[Speaker], timeline: IntArray) -> int:
+    drawn = [speaker.track.present[timeline] & (speaker.weights > 0) for speaker in speakers]
+    return int(np.any(drawn, axis=0).sum())
+
+
+def _pass_through_warnings(speakers: Sequence[Speaker], timeline: IntArray) -> list[str]:
+    faceless = ~np.any([speaker.track.present[timeline] for speaker in speakers], axis=0)
+    if not faceless.any():
         return []
-    share = 100 * untouched / total
+    untouched, total = int(faceless.sum()), len(timeline)
     return [
-        f"{untouched} of {total} frames ({share:.0f} %) have no face to use and passed through unchanged."
+        f"{untouched} of {total} frames ({100 * untouched / total:.0f} %) have no face to use and passed "
+        "through unchanged."
     ]

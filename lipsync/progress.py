@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lipsync.data_types import Frame
 from lipsync.errors import Cancelled
 
 
@@ -18,12 +19,14 @@ class Progress:
         stage: short name of what is being done, for people ("Finding faces").
         done, total: work units (mostly frames) of this stage; `total` 0 when unknown.
         seconds_left: estimate for this stage, in seconds; None until there is one.
+        picture: the newest frame that is finished, reduced, to be looked at; None in most reports.
     """
 
     stage: str
     done: int
     total: int
     seconds_left: float | None = None
+    picture: Frame | None = field(default=None, compare=False, repr=False)
 
     @property
     def fraction(self) -> float:
@@ -80,14 +83,20 @@ class StageProgress:
     done: int = 0
 
     REPORT_EVERY_SECONDS = 0.1
+    PICTURE_EVERY_SECONDS = 1.0
 
     def __post_init__(self) -> None:
         self._first: tuple[float, int] | None = None
         self._last_report = 0.0
+        self._last_picture = 0.0
         self.callback(Progress(self.stage, self.done, self.total))
 
-    def advance(self, units: int = 1) -> None:
-        """Note that `units` more are done; raises `Cancelled` when asked to stop."""
+    def advance(self, units: int = 1, picture: Callable[[], Frame] | None = None) -> None:
+        """Note that `units` more are done; raises `Cancelled` when asked to stop.
+
+        Args:
+            picture: gives the newest finished frame, reduced; called at most once a second.
+        """
         self.cancel.check(self.stage)
         self.done += units
         now = time.monotonic()
@@ -95,7 +104,14 @@ class StageProgress:
             self._first = (now, self.done)
         if now - self._last_report >= self.REPORT_EVERY_SECONDS or self.done >= self.total:
             self._last_report = now
-            self.callback(Progress(self.stage, self.done, self.total, self._seconds_left(now)))
+            shown = self._picture(now, picture)
+            self.callback(Progress(self.stage, self.done, self.total, self._seconds_left(now), shown))
+
+    def _picture(self, now: float, picture: Callable[[], Frame] | None) -> Frame | None:
+        if picture is None or now - self._last_picture < self.PICTURE_EVERY_SECONDS:
+            return None
+        self._last_picture = now
+        return picture()
 
     def _seconds_left(self, now: float) -> float | None:
         if self._first is None or self.done <= self._first[1]:

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 _NON_COMMERCIAL = "non-commercial use only (trained on LRS2, whose terms forbid any other)"
+_GFPGAN = "Apache-2.0, except the StyleGAN2 in it: NVIDIA's terms, non-commercial (trained on FFHQ, CC BY-NC-SA)"
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,21 @@ _ENTRIES = (
         what="S3FD face detector, the one that Wav2Lip uses",
     ),
     WeightsEntry(
+        name="sface",
+        filename="face_recognition_sface_2021dec.onnx",
+        urls=(
+            "https://github.com/opencv/opencv_zoo/raw/47534e27c9851bb1128ccc0102f1145e27f23f98/models/"
+            "face_recognition_sface/face_recognition_sface_2021dec.onnx",
+            "https://huggingface.co/opencv/face_recognition_sface/resolve/main/"
+            "face_recognition_sface_2021dec.onnx",
+        ),
+        sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+        bytes=38_696_353,
+        licence="Apache-2.0",
+        source="https://github.com/opencv/opencv_zoo/tree/main/models/face_recognition_sface",
+        what="SFace, knows a person again: for choosing the face by a picture",
+    ),
+    WeightsEntry(
         name="syncnet_v2",
         filename="syncnet_v2.model",
         urls=(
@@ -156,6 +172,99 @@ _ENTRIES = (
         "non-commercial research only",
         source="https://github.com/joonson/syncnet_python",
         what="SyncNet, the judge that LSE-D and LSE-C are defined with",
+    ),
+    WeightsEntry(
+        name="inception_fid",
+        filename="pt_inception-2015-12-05-6726825d.pth",
+        urls=(
+            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+            "pt_inception-2015-12-05-6726825d.pth",
+            "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+            "weights-inception-2015-12-05-6726825d.pth",
+        ),
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        bytes=95_628_359,
+        licence="Apache-2.0",
+        source="https://github.com/toshas/torch-fidelity",
+        what="InceptionV3, the network that FID is defined with",
+    ),
+    WeightsEntry(
+        name="alexnet",
+        filename="alexnet-owt-7be5be79.pth",
+        urls=("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
+        sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        bytes=244_408_911,
+        licence="BSD-3-Clause (torchvision; trained on ImageNet, whose pictures are for research)",
+        source="https://pytorch.org/vision/stable/models/alexnet.html",
+        what="AlexNet, the network that LPIPS compares pictures with",
+    ),
+    WeightsEntry(
+        name="gfpgan",
+        filename="GFPGANv1.4.pth",
+        urls=(
+            "https://github.com/TencentARC/GFPGAN/releases/download/v1.3.4/GFPGANv1.4.pth",
+            "https://huggingface.co/datasets/Gourieff/ReActor/resolve/main/models/facerestore_models/"
+            "GFPGANv1.4.pth",
+        ),
+        sha256="e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
+        bytes=348_632_874,
+        licence=_GFPGAN,
+        source="https://github.com/TencentARC/GFPGAN",
+        what="GFPGAN 1.4, sharpens faces; natural skin",
+    ),
+    WeightsEntry(
+        name="gfpgan_1.3",
+        filename="GFPGANv1.3.pth",
+        urls=(
+            "https://github.com/TencentARC/GFPGAN/releases/download/v1.3.0/GFPGANv1.3.pth",
+            "https://huggingface.co/datasets/Gourieff/ReActor/resolve/main/models/facerestore_models/"
+            "GFPGANv1.3.pth",
+        ),
+        sha256="c953a88f2727c85c3d9ae72e2bd4846bbaf59fe6972ad94130e23e7017524a70",
+        bytes=348_632_874,
+        licence=_GFPGAN,
+        source="https://github.com/TencentARC/GFPGAN",
+        what="GFPGAN 1.3, sharpens faces; a little softer than 1.4",
+    ),
+    WeightsEntry(
+        name="restoreformer",
+        filename="RestoreFormer.pth",
+        urls=(
+            "https://github.com/TencentARC/GFPGAN/releases/download/v1.3.4/RestoreFormer.pth",
+            "https://huggingface.co/fofr/comfyui/resolve/main/facerestore_models/RestoreFormer.pth",
+        ),
+        sha256="07404d446d62ca3d5ed38b1de09a947a1e77d46dbccec961a74d713a8f24ace0",
+        bytes=290_785_322,
+        licence="Apache-2.0 (trained on FFHQ, CC BY-NC-SA)",
+        source="https://github.com/wzhouxiff/RestoreFormer",
+        what="RestoreFormer, sharpens faces; freer with the features than GFPGAN",
+    ),
+    WeightsEntry(
+        name="realesrgan_x2",
+        filename="RealESRGAN_x2plus.pth",
+        urls=(
+            "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.1/RealESRGAN_x2plus.pth",
+            "https://huggingface.co/nateraw/real-esrgan/resolve/main/RealESRGAN_x2plus.pth",
+        ),
+        sha256="49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+        bytes=67_061_725,
+        licence="BSD-3-Clause (its authors have not said whether that covers the weights)",
+        source="https://github.com/xinntao/Real-ESRGAN",
+        what="Real-ESRGAN, enlarges whole frames to twice their size",
+    ),
+    WeightsEntry(
+        name="htdemucs",
+        filename="htdemucs.safetensors",
+        urls=(
+            "https://huggingface.co/adefossez/HTDemucs/resolve/bf35a81b663819a8255c8fefee17f9d812b786b5/"
+            "955717e8.safetensors",
+        ),
+        sha256="d9fa14133cfcc034a6758923bb3a8ca9f8dfd0b582134643bbf83f72c17576dd",
+        bytes=84_025_440,
+        # In issues 327 and 508 of facebookresearch/demucs; it was trained on MUSDB HQ and 800 more songs.
+        licence="MIT by its page; for research only by its author's word of 2022 and 2023",
+        source="https://huggingface.co/adefossez/HTDemucs",
+        what="Hybrid Transformer Demucs, frees a voice from music and noise",
     ),
 )
 CATALOGUE: Mapping[str, WeightsEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

@@ -284,3 +284,35 @@ def test_weights_are_listed_with_their_licence(capsys: pytest.CaptureFixture[str
     assert "wav2lip_gan" in report
     assert "non-commercial" in report
     assert main(["weights", "nonsense"]) == 1
+
+
+def test_a_batch_makes_what_can_be_made_and_overwrites_nothing(
+    voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other face.jpg"
+    shutil.copy(FACE, other)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    made = tmp_path / "made"
+    command = ["batch", "--videos", FACE, broken, other, "--voices", voice, "-o", made, "--variant", "builtin"]
+    assert main([*map(str, command)]) == 1
+    told = capsys.readouterr()
+    assert "2 of 3 made" in told.out
+    assert "broken.mp4" in told.err
+    assert main([*map(str, command)]) == 1
+    names = ["face_synced.mp4", "face_synced_2.mp4", "other face_synced.mp4", "other face_synced_2.mp4"]
+    assert sorted(path.name for path in made.iterdir()) == names
+    assert all(probe_video(path).frame_count == 10 for path in made.iterdir())
+
+
+def test_segments_come_as_text_or_file_and_the_score_as_a_picture(voice: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "segments.txt"
+    listed.write_text("0.1-0.3 face=0 voice=0-0.2\n", "utf-8")
+    plot = tmp_path / "score.svg"
+    for number, text in enumerate(["0.1-0.3 face=0 voice=0-0.2", str(listed)]):
+        output = tmp_path / f"{number}.mp4"
+        command = ["run", FACE, voice, "-o", output, "--variant", "builtin", "--segments", text]
+        assert main([*map(str, command), "--score-plot", str(plot)]) == 0
+        assert probe_video(output).frame_count == 8
+        assert plot.read_text("utf-8").startswith("<svg")
+        plot.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled
@@ -42,3 +43,14 @@ def test_a_cancelled_stage_stops_at_the_next_step() -> None:
     with pytest.raises(Cancelled, match="Drawing"):
         stage.advance()
     assert stage.done == 1
+
+
+def test_a_picture_is_asked_for_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("lipsync.progress.time.monotonic", lambda: now[0])
+    seen: list[Progress] = []
+    stage = StageProgress("Drawing", 100, seen.append)
+    for number in range(12):
+        stage.advance(picture=lambda number=number: np.full((2, 2, 3), number, np.uint8))  # type: ignore[misc]
+        now[0] += 0.25
+    assert [report.picture[0, 0, 0] for report in seen if report.picture is not None] == [0, 4, 8]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from lipsync.blending.compositing import blend, paste, paste_box
+from lipsync.blending.blender import Blender, blend
+from lipsync.blending.compositing import paste, paste_box
 from lipsync.blending.masks import box_mask, make_mask, mouth_mask
 from lipsync.blending.sheet import draw_overlay, preview_sheet
 
 __all__ = [
+    "Blender",
     "blend",
     "box_mask",
     "draw_overlay",

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from lipsync.data_types import FloatArray, Frame, Mask, PixelBox
+from lipsync.data_types import FloatArray, Frame, IntArray, Mask, PixelBox
 from lipsync.options import BlendOptions
 
 _HALF_WIDTH = 0.94  # cheeks: the corners of a wide open mouth are at 0.5
@@ -82,7 +83,26 @@ def mouth_mask(points: FloatArray, box: PixelBox, frame_size: tuple[int, int], o
     # Half as wide at the box's edge: the chin is close to it, and should be the generated one.
     depth = np.minimum(inside, 2 * _inside_box(box, frame_size, (x1, y1, x2, y2)))
     ramp: FloatArray = np.clip(depth / np.float32(feather), np.float32(0), np.float32(1))
-    return Mask(x1, y1, ramp * ramp * (3 - 2 * ramp))
+    alpha = np.float32(3) - np.float32(2) * ramp
+    alpha *= ramp
+    alpha *= ramp
+    return Mask(x1, y1, alpha)
+
+
+def sample(mask: Mask, box: PixelBox, size: tuple[int, int]) -> FloatArray:
+    """The mask over the whole box, at the centres of `size` (width, height) pixels; (height, width)."""
+    columns = _centres(box[0], box[2], size[0]) - mask.x
+    rows = _centres(box[1], box[3], size[1]) - mask.y
+    height, width = mask.alpha.shape
+    across, down = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
+    alpha = np.zeros(size[::-1], np.float32)
+    alpha[np.ix_(down, across)] = mask.alpha[np.ix_(rows[down], columns[across])]
+    return alpha
+
+
+def _centres(low: int, high: int, count: int) -> IntArray:
+    """The whole pixels of the frame in which the centres of `count` equal parts lie."""
+    return ((np.arange(count) + 0.5) * ((high - low) / count)).astype(np.int64) + low
 
 
 def _bounds(head: _Head, middle: float, half_width: float, half_height: float, box: PixelBox) -> PixelBox:
@@ -132,10 +152,14 @@ def _inside_rounded_box(
     x: FloatArray, y: FloatArray, half_width: float, half_height: float, radius: float
 ) -> FloatArray:
     """How far each pixel is inside a rectangle with round corners, pixels; negative outside."""
-    over_x = np.abs(x) - np.float32(half_width - radius)
-    over_y = np.abs(y) - np.float32(half_height - radius)
-    corner = np.sqrt(np.maximum(over_x, 0) ** 2 + np.maximum(over_y, 0) ** 2)
-    inside: FloatArray = np.float32(radius) - corner - np.minimum(np.maximum(over_x, over_y), 0)
+    over_x, over_y = np.abs(x), np.abs(y)
+    over_x -= np.float32(half_width - radius)
+    over_y -= np.float32(half_height - radius)
+    inside: FloatArray = np.minimum(np.maximum(over_x, over_y), 0)
+    np.maximum(over_x, 0, out=over_x)
+    np.maximum(over_y, 0, out=over_y)
+    inside += cv2.magnitude(over_x, over_y)
+    np.subtract(np.float32(radius), inside, out=inside)
     return inside
 
 

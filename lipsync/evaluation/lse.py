@@ -33,7 +33,8 @@ LSE_FPS = 25
 """Frames per second that pictures must come at."""
 _SAMPLE_RATE = 16_000
 _FRAME_SAMPLES = _SAMPLE_RATE // LSE_FPS
-_FEWEST_FRAMES = FRAMES + 1  # the reference leaves a clip's last window out
+FEWEST_FRAMES = FRAMES + 1
+"""Frames that a clip must have: the reference leaves its last window out."""
 _ROW_STEP, _ROW_SAMPLES = 160, 400  # python_speech_features' defaults: rows of 25 ms, every 10 ms
 _FRAME_ROWS = _FRAME_SAMPLES // _ROW_STEP
 _WINDOW_ROWS = FRAMES * _FRAME_ROWS
@@ -103,7 +104,7 @@ def measure_lse(
         raise ValueError(f"sound must be at {_SAMPLE_RATE} Hz, got {sound.sample_rate}")
     cancel = cancel or CancelToken()
     heard_frames = len(sound.samples) // _FRAME_SAMPLES
-    if heard_frames < _FEWEST_FRAMES:
+    if heard_frames < FEWEST_FRAMES:
         raise _too_short(f"{sound.duration:.2f} s of sound")
     seen = _embed_faces(network, islice(frames, heard_frames), batch, cancel)[:-1]
     heard = _embed_sound(network, sound, len(seen), batch, cancel)
@@ -114,8 +115,8 @@ def measure_lse(
 
 
 def _too_short(given: str) -> InputError:
-    needed = f"{_FEWEST_FRAMES / LSE_FPS:.2f} s"
-    hint = f"Give at least {needed} ({_FEWEST_FRAMES} frames at {LSE_FPS} a second) of picture and sound."
+    needed = f"{FEWEST_FRAMES / LSE_FPS:.2f} s"
+    hint = f"Give at least {needed} ({FEWEST_FRAMES} frames at {LSE_FPS} a second) of picture and sound."
     return InputError("The clip is too short to judge", given=given, hint=hint)
 
 
@@ -131,7 +132,7 @@ def _embed_faces(network: SyncEmbedder, frames: Iterable[Frame], batch: int, can
         if len(waiting) == batch + FRAMES - 1:
             found.append(network.embed_faces(torch.from_numpy(np.stack(waiting))).cpu())
             del waiting[:batch]  # the last four begin the next windows
-    if count < _FEWEST_FRAMES:
+    if count < FEWEST_FRAMES:
         raise _too_short(f"{count} frames")
     if len(waiting) >= FRAMES:
         found.append(network.embed_faces(torch.from_numpy(np.stack(waiting))).cpu())

@@ -1,4 +1,4 @@
-"""Embedding a whole clip, whatever the expert."""
+"""Embedding pictures and sound of a clip, whatever the expert."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from lipsync.experts.base import FRAMES, SyncExpert
 from lipsync.experts.lean import LeanExpert
 
 
-@torch.inference_mode()
 def embed_clip(
     expert: SyncExpert, faces: npt.NDArray[np.uint8], mel: FloatArray, batch: int = 32
 ) -> tuple[FloatArray, FloatArray]:
@@ -23,12 +22,28 @@ def embed_clip(
         mel: (T - 4, 80, 16), the sound of each window.
         batch: windows at a time.
     """
-    assert isinstance(expert, nn.Module)
-    device = next(expert.parameters()).device
-    pictures = torch.from_numpy(np.ascontiguousarray(faces)).to(device).permute(3, 0, 1, 2)  # (3, T, H, W)
-    sound = torch.from_numpy(np.ascontiguousarray(mel)).unsqueeze(1).to(device)
+    heard = embed_mels(expert, mel, batch)
+    return embed_pictures(expert, faces, batch), heard
+
+
+@torch.inference_mode()
+def embed_pictures(expert: SyncExpert, faces: npt.NDArray[np.uint8], batch: int = 32) -> FloatArray:
+    """All windows of T frames in a row, (T, H, W, 3) RGB -> (T - 4, D); see `embed_clip`."""
+    pictures = torch.from_numpy(np.ascontiguousarray(faces)).to(_device(expert)).permute(3, 0, 1, 2)
+    return np.asarray(_seen(expert, pictures, batch).cpu().numpy(), np.float32)
+
+
+@torch.inference_mode()
+def embed_mels(expert: SyncExpert, mel: FloatArray, batch: int = 32) -> FloatArray:
+    """The sound of windows, (N, 80, 16) -> (N, D); see `embed_clip`."""
+    sound = torch.from_numpy(np.ascontiguousarray(mel)).unsqueeze(1).to(_device(expert))
     heard = torch.cat([expert.embed_sound(part) for part in torch.split(sound, batch)])
-    return _seen(expert, pictures, batch).cpu().numpy(), heard.cpu().numpy()
+    return np.asarray(heard.cpu().numpy(), np.float32)
+
+
+def _device(expert: SyncExpert) -> torch.device:
+    assert isinstance(expert, nn.Module)
+    return next(expert.parameters()).device
 
 
 def _seen(expert: SyncExpert, pictures: Tensor, batch: int) -> Tensor:

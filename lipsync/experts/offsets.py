@@ -55,20 +55,27 @@ def likeness_by_offset(faces: FloatArray, sound: FloatArray, reach: int = REACH)
     return out
 
 
-def summarise(likeness: FloatArray) -> Sync | None:
-    """One judgement of what `likeness_by_offset` gave, or of some of its rows.
+def mean_by_offset(likeness: FloatArray) -> FloatArray | None:
+    """Mean likeness at each offset of what `likeness_by_offset` gave, or of some of its rows.
 
-    Offsets at which less than half of the windows have sound are left out: their means say little.
-    None where nothing is left to compare.
+    NaN at offsets at which less than half of the windows have sound: their means say little. None
+    where there is nothing left to compare.
     """
     known = ~np.isnan(likeness)
     enough = known.sum(0) * 2 >= len(likeness)
-    middle = likeness.shape[1] // 2
-    if len(likeness) == 0 or not enough[middle] or enough.sum() < 3:
+    if len(likeness) == 0 or not enough[likeness.shape[1] // 2] or enough.sum() < 3:
         return None
-    curve = np.full(likeness.shape[1], np.nan)
-    curve[enough] = np.nanmean(likeness[:, enough], axis=0)
-    best = int(np.nanargmax(curve))
+    curve = np.full(likeness.shape[1], np.nan, np.float32)
+    curve[enough] = np.nanmean(likeness[:, enough], axis=0, dtype=np.float64)
+    return curve
+
+
+def summarise(likeness: FloatArray) -> Sync | None:
+    """One judgement of the rows; None where `mean_by_offset` has nothing to compare."""
+    curve = mean_by_offset(likeness)
+    if curve is None:
+        return None
+    middle, best = len(curve) // 2, int(np.nanargmax(curve))
     median = float(np.nanmedian(curve))
     return Sync(
         offset=best - middle,
@@ -77,6 +84,22 @@ def summarise(likeness: FloatArray) -> Sync | None:
         margin_as_given=float(curve[middle]) - median,
         windows=len(likeness),
     )
+
+
+def between_offsets(curve: FloatArray, best: int) -> float:
+    """How far the peak lies from the highest place of a curve: that of a parabola through three points.
+
+    Args:
+        best: place of the highest one.
+
+    Returns:
+        -0.5 .. 0.5; 0 at an end, or beside an unknown.
+    """
+    if not 0 < best < len(curve) - 1:
+        return 0.0
+    before, peak, after = (float(curve[best + step]) for step in (-1, 0, 1))
+    bend = before - 2 * peak + after
+    return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
 def parts(likeness: FloatArray, length: int = 21, step: int = 10) -> list[FloatArray]:

@@ -3,28 +3,46 @@
     reduced frames -> sightings -> tracks -> people -> the chosen one -> FaceTrack -> crops
                       (finding)    (linking)           (choosing)        (finishing)
 
-`tracking.track_faces` runs the line; each step stands in the file named below it.
+`tracking.track_faces` runs the line; each step stands in the file named below it. Sightings can be
+kept (cache), and several people can be chosen from them (`follow_faces`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from lipsync.faces.cache import SightingsCache, sightings_key
 from lipsync.faces.crops import crop_face, pixel_box
 from lipsync.faces.detectors.base import FaceDetector
+from lipsync.faces.finding import Sightings, find_faces
 from lipsync.faces.finishing import fixed_box_track
-from lipsync.faces.tracking import TrackedFaces, TrackSummary, reduced_size, track_faces
+from lipsync.faces.likeness import likeness_warnings
+from lipsync.faces.tracking import (
+    TrackedFaces,
+    TrackSummary,
+    follow_faces,
+    read_references,
+    reduced_size,
+    track_faces,
+)
 from lipsync.registry import Registry
 
 __all__ = [
     "DETECTORS",
     "FaceDetector",
+    "Sightings",
+    "SightingsCache",
     "TrackSummary",
     "TrackedFaces",
     "crop_face",
+    "find_faces",
     "fixed_box_track",
+    "follow_faces",
+    "likeness_warnings",
     "pixel_box",
+    "read_references",
     "reduced_size",
+    "sightings_key",
     "track_faces",
 ]
 

@@ -8,6 +8,8 @@ In each scene one person is chosen:
   nobody who speaks.
 - `point`: who is nearest to the given point at the given time; in the other scenes the same
   person goes on, told by colours, else by place, else the largest is taken.
+- `reference`: who is most alike to the face in a picture; a scene with nobody alike has nobody who
+  speaks.
 
 Faces seen only in passing (less than half a second and a tenth as long as the person seen longest
 in the scene) do not count: a picture on a wall that is taken for a face for a moment must not
@@ -18,9 +20,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lipsync.errors import OptionError
+from lipsync.errors import NoFaceError, OptionError
 from lipsync.faces.boxes import centre, side
 from lipsync.faces.finding import Sightings
+from lipsync.faces.likeness import Reference
 from lipsync.faces.linking import Person, unlike
 from lipsync.options import FaceOptions
 
@@ -44,13 +47,29 @@ def left_to_right(people: list[Person], fps: float) -> dict[int, list[Person]]:
 
 
 def choose(
-    scenes: dict[int, list[Person]], sightings: Sightings, options: FaceOptions, fps: float
+    scenes: dict[int, list[Person]],
+    sightings: Sightings,
+    options: FaceOptions,
+    fps: float,
+    reference: Reference | None = None,
 ) -> dict[int, Person]:
     """The person who speaks in each scene; scenes with nobody are left out.
 
+    Args:
+        reference: the face in `face_reference`, where that is how to choose.
+
     Raises:
         OptionError: no scene has as many people as `face_index` asks for.
+        NoFaceError: nobody is alike to the reference.
     """
+    if options.which_face == "reference":
+        if reference is None:
+            raise OptionError(
+                "A picture of the person is missing",
+                given="which_face=reference",
+                hint="Give one as face_reference, or choose the face by its place.",
+            )
+        return _most_alike(scenes, reference)
     if options.which_face == "point":
         return _follow_point(scenes, sightings, options, fps)
     if options.which_face == "index":
@@ -62,6 +81,24 @@ def choose(
             for scene, people in scenes.items()
         }
     return {scene: _largest(people) for scene, people in scenes.items()}
+
+
+def _most_alike(scenes: dict[int, list[Person]], reference: Reference) -> dict[int, Person]:
+    best: dict[int, tuple[float, Person]] = {}
+    for scene, people in scenes.items():
+        best[scene] = max(
+            ((reference.alike(person.sightings), person) for person in people), key=lambda one: one[0]
+        )
+    chosen = {scene: person for scene, (score, person) in best.items() if score >= reference.least}
+    if not chosen and best:
+        nearest = max(score for score, _ in best.values())
+        raise NoFaceError(
+            "Nobody in the picture looks like the person in the reference picture",
+            given=f"{reference.path}, likeness {nearest:.2f} of at least {reference.least:.2f}",
+            hint="Give another picture of the person, best a frame of this video, "
+            "or choose the face by its place (which_face).",
+        )
+    return chosen
 
 
 def _largest(people: list[Person]) -> Person:

@@ -4,13 +4,16 @@ Every n-th frame is looked at. Where two neighbouring looks disagree (a face cam
 far), the frame in the middle is looked at too, and so on until the frame is found where it
 happened. At a scene cut both sides are looked at. Frames are held only until the looks on both
 sides of them agree: at most `_HELD_FRAMES` or one gap between looks, whichever is more.
+
+Everything that is needed of the frames later on is kept in the sightings, so that another choice
+of the face, another smoothing or another pad takes no second look.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import cv2
@@ -20,6 +23,7 @@ from lipsync.data_types import Face, FloatArray, Frame
 from lipsync.faces.boxes import match, shift
 from lipsync.faces.cuts import CutFinder
 from lipsync.faces.detectors.base import FaceDetector
+from lipsync.faces.portraits import take_portrait
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
 
@@ -28,7 +32,11 @@ _MOVED = 0.1
 """A face that moved by more than this share of its size is looked at in between."""
 _AS_FORESEEN = 0.04
 """A face this close to the straight line between the looks on either side needs no more looks."""
+_LESS_SURE = 0.1
+"""Where the confidence in a face changes by more than this, something may have come before it."""
 _LOOK_CELLS = (6, 10)
+_PORTRAIT_FRAMES = 25
+"""Of so many frames, one keeps portraits of its faces: they take 8 kB each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +46,13 @@ class Sighting:
     Attributes:
         frame: number of the frame.
         look: uint8 (10, 6, 3) colours of a coarse grid over head and shoulders.
+        portrait: see `portraits.take_portrait`; empty in most frames.
     """
 
     frame: int
     face: Face
     look: Frame
+    portrait: bytes = b""
 
 
 @dataclass
@@ -104,6 +114,7 @@ class _Search:
         self.found = Sightings()
         self._foreseen: set[tuple[int, int]] = set()
         self._asked: dict[int, tuple[int, int]] = {}
+        self._portrayed: tuple[int, ...] = ()
 
     def settle(self, until: int, cuts: Sequence[int]) -> None:
         """Do all looks up to frame `until`, and let go of the frames before it."""
@@ -117,6 +128,7 @@ class _Search:
             wanted = set()
             for early, late in pairwise(looked):
                 wanted |= self._between(early, late, cuts)
+        self._portray([number for number in looked if self.found.seen[number]], cuts)
         for number in [n for n in self.held if n < until]:
             del self.held[number]
 
@@ -128,7 +140,7 @@ class _Search:
             results = self._detector.detect([self.held[number] for number in batch])
             for number, faces in zip(batch, results, strict=True):
                 self.found.seen[number] = [
-                    Sighting(number, face, _appearance(self.held[number], face.box))
+                    Sighting(number, face, appearance(self.held[number], face.box))
                     for face in faces
                     if face.score >= self._options.min_score
                 ]
@@ -144,10 +156,28 @@ class _Search:
         pairs = match(before, after)
         middle = (early + late) // 2
         if len(pairs) == len(before) == len(after):
+            if self._less_sure(early, late, pairs):
+                return {middle}
             if all(shift(before[one], after[other]) <= _MOVED for one, other in pairs):
                 return set()
             self._asked[middle] = (early, late)
         return {middle}
+
+    def _less_sure(self, early: int, late: int, pairs: Sequence[tuple[int, int]]) -> bool:
+        before, after = self.found.seen[early], self.found.seen[late]
+        return any(abs(before[one].face.score - after[other].face.score) > _LESS_SURE for one, other in pairs)
+
+    def _portray(self, numbers: Sequence[int], cuts: Sequence[int]) -> None:
+        """Take portraits in the first frame with faces of every few, of a scene, and when somebody comes."""
+        for number in numbers:
+            faces = len(self.found.seen[number])
+            stretch = bisect_right(cuts, number), number // _PORTRAIT_FRAMES, faces
+            if stretch != self._portrayed:
+                frame = self.held[number]
+                self.found.seen[number] = [
+                    replace(one, portrait=take_portrait(frame, one.face)) for one in self.found.seen[number]
+                ]
+                self._portrayed = stretch
 
     def _note_foreseen(self) -> None:
         """Of the looks taken because of motion: where the motion is steady, no more are needed."""
@@ -170,7 +200,7 @@ def _boxes(sightings: Sequence[Sighting]) -> FloatArray:
     return np.array([sighting.face.box for sighting in sightings], np.float32).reshape(-1, 4)
 
 
-def _appearance(frame: Frame, box: FloatArray) -> Frame:
+def appearance(frame: Frame, box: FloatArray) -> Frame:
     """Colours of a coarse grid from the hair down to the shoulders: tells people apart, roughly."""
     height, width = frame.shape[:2]
     tall = box[3] - box[1]

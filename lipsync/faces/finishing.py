@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -22,10 +22,14 @@ BRIDGED_SECONDS = 0.3
 """A face missed for less time than this is taken to be there all the same."""
 _LEAST_SIDE = 2.0
 """Pixels that a box keeps in each direction, whatever the pads."""
+_USUAL_SECONDS = 5.0
+_COVERED = 0.2
+"""A face whose confidence is so much below its usual one is covered: over 72 real clips no frame is by
+0.15; a hand over the lower half of the face takes 0.26 in the median, a microphone takes little."""
 
 
 def fill_in(people: Iterable[Person], looked: npt.NDArray[np.int64], count: int, fps: float) -> Rows:
-    """Rows for all frames, interpolated between sightings; NaN where the face is not there.
+    """Rows for all frames, interpolated between sightings; NaN where the face is not there or is covered.
 
     Args:
         people: at most one at a time.
@@ -43,7 +47,23 @@ def fill_in(people: Iterable[Person], looked: npt.NDArray[np.int64], count: int,
             else:
                 for frame in range(early.frame + 1, late.frame + 1):
                     _put(rows, early, late, frame - early.frame)
+        _take_out_covered(rows, sightings, fps)
     return rows
+
+
+def _take_out_covered(rows: Rows, sightings: Sequence[Sighting], fps: float) -> None:
+    """Let the frames pass through in which something is before the face, up to the clear looks around."""
+    frames = np.array([one.frame for one in sightings])
+    scores = np.array([one.face.score for one in sightings])
+    reach = _USUAL_SECONDS * fps
+    starts, ends = np.searchsorted(frames, frames - reach), np.searchsorted(frames, frames + reach, "right")
+    for place, score in enumerate(scores):
+        if score < np.median(scores[starts[place] : ends[place]]) - _COVERED:
+            first = frames[place - 1] + 1 if place else frames[place]
+            last = frames[place + 1] - 1 if place + 1 < len(frames) else frames[place]
+            boxes, points, confidence = rows
+            boxes[first : last + 1], points[first : last + 1] = np.nan, np.nan
+            confidence[first : last + 1] = 0
 
 
 def _put(rows: Rows, early: Sighting, late: Sighting, step: int) -> None:

@@ -1,11 +1,12 @@
-"""The line from a stream of reduced frames to the chosen face in every frame."""
+"""The line from a stream of reduced frames to the chosen face, or several, in every frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from lipsync.faces.choosing import choose, left_to_right
 from lipsync.faces.detectors.base import FaceDetector
 from lipsync.faces.finding import Sightings, find_faces
 from lipsync.faces.finishing import fill_in, finish
+from lipsync.faces.likeness import Reference, read_reference
 from lipsync.faces.linking import Person, gather_people, link_tracks
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
@@ -53,12 +55,14 @@ class TrackedFaces:
         people: everybody, by scene and from left to right.
         cuts: first frames of the scenes after the first.
         frames_looked_at: how many frames the detector saw.
+        looks: for each of those, in order, its number and how many faces it had.
     """
 
     track: FaceTrack
     people: tuple[TrackSummary, ...]
     cuts: tuple[int, ...]
     frames_looked_at: int
+    looks: tuple[tuple[int, int], ...] = ()
 
 
 def reduced_size(width: int, height: int, longest: int) -> tuple[int, int]:
@@ -91,29 +95,73 @@ def track_faces(
     Raises:
         NoFaceError: no face in any frame, or none that is chosen.
         OptionError: no scene has as many people as `options.face_index` asks for.
+        MediaError: the reference picture cannot be read.
         Cancelled: the user stopped the job.
     """
-    # 1. Look.
+    references = read_references([options], detector)
     sightings = find_faces(islice(frames, count), detector, options, progress)
+    [tracked] = follow_faces(
+        sightings, count=count, frame_size=frame_size, fps=fps, choices=[options], references=references
+    )
+    return tracked
+
+
+def read_references(choices: Sequence[FaceOptions], detector: FaceDetector) -> dict[Path, Reference]:
+    """The faces in the pictures that `choices` go by; best read before the search for faces.
+
+    Raises:
+        NoFaceError: there is none in one of them.
+        MediaError: one cannot be read.
+    """
+    paths = {one.face_reference: one for one in choices if one.which_face == "reference"}
+    return {path: read_reference(path, detector, one) for path, one in paths.items() if path is not None}
+
+
+def follow_faces(
+    sightings: Sightings,
+    *,
+    count: int,
+    frame_size: tuple[int, int],
+    fps: float | Fraction,
+    choices: Sequence[FaceOptions],
+    references: Mapping[Path, Reference] | None = None,
+) -> list[TrackedFaces]:
+    """Follow the faces that were seen, and for each of the choices give the chosen one's box in every frame.
+
+    Args:
+        sightings: from `find_faces`, of at most `count` frames.
+        count, frame_size, fps: as for `track_faces`.
+        choices: each gives one of the results.
+        references: from `read_references`.
+
+    Raises:
+        NoFaceError: no face in any frame, or none that is chosen.
+        OptionError: no scene has as many people as a `face_index` asks for.
+    """
     if not any(sightings.seen.values()):
-        raise _no_face(sightings, options)
-    # 2. Follow.
+        raise _no_face(sightings, choices[0])
+    # 1. Follow.
     rate = float(fps)
     people = gather_people(link_tracks(sightings, rate), sightings.cuts)
-    # 3. Choose.
     scenes = left_to_right(people, rate)
-    chosen = choose(scenes, sightings, options, rate)
-    # 4. One row a frame.
-    looked = np.fromiter(sightings.seen, dtype=np.int64)
-    rows = fill_in(chosen.values(), looked, count, rate)
-    track = finish(rows, sightings.cuts, sightings.size, frame_size, options)
     scale = np.tile(np.array(frame_size, np.float32) / sightings.size, 2).astype(np.float32)
-    summaries = tuple(
-        _summary(person, index, scale, rate, person is chosen.get(scene))
-        for scene, members in sorted(scenes.items())
-        for index, person in enumerate(members)
-    )
-    return TrackedFaces(track, summaries, tuple(sightings.cuts), len(sightings.seen))
+    looked = np.fromiter(sightings.seen, dtype=np.int64)
+    looks = tuple((number, len(faces)) for number, faces in sightings.seen.items())
+    found = []
+    for options in choices:
+        # 2. Choose.
+        reference = (references or {}).get(options.face_reference or Path())
+        chosen = choose(scenes, sightings, options, rate, reference)
+        # 3. One row a frame.
+        rows = fill_in(chosen.values(), looked, count, rate)
+        track = finish(rows, sightings.cuts, sightings.size, frame_size, options)
+        summaries = tuple(
+            _summary(person, index, scale, rate, person is chosen.get(scene))
+            for scene, members in sorted(scenes.items())
+            for index, person in enumerate(members)
+        )
+        found.append(TrackedFaces(track, summaries, tuple(sightings.cuts), len(sightings.seen), looks))
+    return found
 
 
 def _summary(person: Person, index: int, scale: FloatArray, fps: float, chosen: bool) -> TrackSummary:

@@ -9,8 +9,7 @@ import numpy.typing as npt
 import torch
 
 from lipsync.data_types import FloatArray
-from lipsync.devices import free_memory, is_out_of_memory
-from lipsync.errors import ToolError
+from lipsync.devices import in_batches
 from lipsync.generators.base import GeneratorSpec
 
 # On a CPU larger batches are no faster, and a cancel has to wait for the batch under way.
@@ -44,31 +43,13 @@ class BatchedGenerator(ABC):
         if crops.shape[1:] != (height, width, 3) or len(crops) != len(audio_rows):
             raise ValueError(f"crops {crops.shape} and audio rows {audio_rows.shape} do not fit")
         drawn = np.empty((len(crops), 3, height, width), np.float32)
-        done = 0
-        while done < len(crops):
-            stop = min(done + self.batch_size, len(crops))
-            try:
-                drawn[done:stop] = self._draw(crops[done:stop], audio_rows[done:stop])
-                done = stop
-                continue
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if stop - done == 1:
-                    raise _too_big(self.device) from error
-                self.batch_size = (stop - done) // 2
-            # Outside of the handler: the exception would hold on to the failed batch's tensors.
-            free_memory(self.device)
+
+        def draw(part: slice) -> None:
+            drawn[part] = self._draw(crops[part], audio_rows[part])
+
+        self.batch_size = in_batches(draw, len(crops), self.batch_size, self.device, "draw even one frame")
         return drawn
 
     @abstractmethod
     def _draw(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
         """Run the network once; arguments and result as for `generate`."""
-
-
-def _too_big(device: torch.device) -> ToolError:
-    return ToolError(
-        "There is not enough memory to draw even one frame",
-        given=f"device {device}",
-        hint="Close other programs, or choose another device (for example 'cpu').",
-    )

@@ -13,7 +13,7 @@ SPEECH_RATE = 16_000
 _AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
 _MAX_CHANNELS = 8
 # What every AAC player knows; ffmpeg's encoder takes more, in a form that many cannot play.
-_LAYOUTS = {3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "7.1", 8: "7.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "7.1", 8: "7.1"}
 _KEY_FRAME_SECONDS = 2  # so that players can be dragged through the result
 
 
@@ -71,7 +71,7 @@ def fit_channels(stream: Any, info: AudioInfo) -> Any:
     if info.channels <= 2:
         return stream
     if info.channels <= _MAX_CHANNELS:
-        return stream.filter("aformat", channel_layouts=_LAYOUTS[info.channels])
+        return stream.filter("aformat", channel_layouts=LAYOUTS[info.channels])
     # Separate microphones rather than a room: everyone is heard, in the middle.
     mean = "<" + "+".join(f"c{n}" for n in range(info.channels))
     return stream.filter("pan", f"stereo|c0{mean}|c1{mean}")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import queue
 import re
 import shutil
 import subprocess
 import threading
+import weakref
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,8 @@ class FFmpeg:
             raise ToolError(
                 "ffmpeg cannot be started", given=f"{arguments[0]}: {error}", hint=hint
             ) from error
+        if feed:
+            _FED.add(self)
         self._stderr = bytearray()
         # A full stderr pipe would stop ffmpeg for good, so it is always being emptied.
         self._listener = threading.Thread(target=self._listen, name="ffmpeg-stderr", daemon=True)
@@ -170,6 +174,24 @@ class FFmpeg:
             if pipe:
                 with contextlib.suppress(OSError):
                     pipe.close()
+
+
+_FED: weakref.WeakSet[FFmpeg] = weakref.WeakSet()
+"""Those that end when their input does: not before everybody who holds the pipe has let go of it."""
+
+
+def _let_go() -> None:
+    """In a process forked from this one: hold no pipe to an ffmpeg, which would then never end."""
+    for running in list(_FED):
+        pipe = running.process.stdin
+        if pipe and not pipe.closed:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, pipe.fileno())  # not closed: the number would go to another file
+            os.close(null)
+
+
+if hasattr(os, "register_at_fork"):  # Windows cannot fork
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _widen(pipe: Any) -> None:

@@ -73,6 +73,14 @@ class Picture:
         """One picture without a length of its own: a photo, or `static`."""
         return self._decoder is None or self._static
 
+    @property
+    def parts(self) -> tuple[tuple[float, float], ...]:
+        """Where each range starts in the file, and how long its frames last, in seconds; none for a still."""
+        if self.is_still:
+            return ()
+        lengths = (float(count / self.fps) for count in np.diff(self._offsets).tolist())
+        return tuple((float(start), length) for start, length in zip(self._starts, lengths, strict=True))
+
     def read(
         self, indices: npt.ArrayLike, *, max_side: int | None = None, cancel: CancelToken | None = None
     ) -> Generator[Frame, None, None]:

@@ -11,7 +11,7 @@ import ffmpeg
 import numpy as np
 
 from lipsync.data_types import AudioClip, AudioInfo, TimeRange
-from lipsync.errors import MediaError
+from lipsync.errors import MediaError, RangeError
 from lipsync.media.ffmpeg import FFmpeg, explain, media_input, read_chunks
 from lipsync.media.probe import AudioSource, scan_audio
 from lipsync.media.timeline import resolve_ranges
@@ -23,16 +23,21 @@ _CHUNK_BYTES = 1 << 20
 _MISSING_SECONDS = 1.0  # a decoder that stops this much early has failed
 
 
-def open_voice(path: Path | str, ranges: Sequence[TimeRange] = ()) -> Voice:
+def open_voice(path: Path | str, ranges: Sequence[TimeRange] = (), shift: float = 0.0) -> Voice:
     """Look into a sound file, or the sound track of a video; `ranges` are joined in their order.
+
+    Args:
+        shift: seconds by which the joined ranges come later, after silence; negative drops as much
+            of their beginning. The end moves with them, so the length changes by as much.
 
     Raises:
         NoAudioError: there is no sound in it.
         MediaError: no such file, or no media.
-        RangeError: a range goes past the end; the message has the file's length.
+        RangeError: a range goes past the end, or a negative shift leaves nothing; the message has
+            the length.
     """
     info, source = scan_audio(path)
-    return Voice(info, source, ranges)
+    return Voice(info, source, ranges, shift)
 
 
 class Voice:
@@ -43,13 +48,28 @@ class Voice:
 
     Attributes:
         info: what is known of the file.
-        duration: seconds of all ranges together.
+        paths: the files that are read.
+        ranges: start and end of each range, seconds.
+        shift: seconds of silence before the first range; negative where its beginning is dropped.
+            Right to a sample of the file.
+        duration: seconds of all ranges together, and of the shift.
     """
 
-    def __init__(self, info: AudioInfo, source: AudioSource, ranges: Sequence[TimeRange]) -> None:
+    def __init__(
+        self, info: AudioInfo, source: AudioSource, ranges: Sequence[TimeRange], shift: float = 0.0
+    ) -> None:
         self.info, self._source = info, source
-        self._ranges = resolve_ranges(ranges, info.duration, info.path)
-        self.duration = sum(end - start for start, end in self._ranges)
+        self.paths: tuple[Path, ...] = (info.path,)
+        self.ranges = resolve_ranges(ranges, info.duration, info.path)
+        length = sum(end - start for start, end in self.ranges)
+        self.shift = round(shift * info.sample_rate) / info.sample_rate
+        if length + self.shift <= 0:
+            raise RangeError(
+                "The voice is shifted so far forward that nothing is left of it",
+                given=f"{shift:g} s",
+                hint=f"It lasts {length:.2f} s; shift it by less (voice_shift).",
+            )
+        self.duration = length + self.shift
 
     def read(self, sample_rate: int = 16_000, *, cancel: CancelToken | None = None) -> AudioClip:
         """The joined ranges as one channel.
@@ -94,12 +114,22 @@ class Voice:
         """What `read` hears, as an audio stream of ffmpeg-python at the file's own rate."""
         return _to_mono(self.stream(), self.info.channels)
 
-    def stream(self) -> Any:
-        """The joined ranges at the file's own rate and channels, as an audio stream of ffmpeg-python."""
-        parts = [self._part(number, start, end) for number, (start, end) in enumerate(self._ranges)]
-        if len(parts) == 1:
-            return parts[0]
-        return ffmpeg.concat(*parts, v=0, a=1)
+    def stream(self, first: int = 0) -> Any:
+        """The joined ranges at the file's own rate and channels, as an audio stream of ffmpeg-python.
+
+        Args:
+            first: number of the first range among all those that one graph reads of this file.
+        """
+        parts = [self._part(number, start, end) for number, (start, end) in enumerate(self.ranges, first)]
+        return self._shifted(parts[0] if len(parts) == 1 else ffmpeg.concat(*parts, v=0, a=1))
+
+    def _shifted(self, stream: Any) -> Any:
+        samples = round(self.shift * self.info.sample_rate)
+        if samples > 0:
+            return stream.filter("adelay", f"{samples}S", all=1)
+        if samples < 0:
+            return stream.filter("atrim", start_sample=-samples).filter("asetpts", "PTS-STARTPTS")
+        return stream
 
     def _part(self, number: int, start: float, end: float) -> Any:
         """One range, decoded from the file's start because only that is right to the sample everywhere.

@@ -7,6 +7,7 @@ import errno
 import queue
 import secrets
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -90,6 +91,13 @@ class FrameWriter:
             max(1, min(16, _QUEUE_BYTES // (width * height * 3)))
         )
         self._feeder = threading.Thread(target=self._feed, name="ffmpeg-stdin", daemon=True)
+
+    finished = part_frames = 0
+    """What `ResumableWriter` has of its own: frames written by earlier tries, frames of a part."""
+
+    def earlier_frames(self) -> Iterator[Frame]:
+        """The frames of earlier tries, see `ResumableWriter`: none."""
+        return iter(())
 
     def __enter__(self) -> FrameWriter:
         try:

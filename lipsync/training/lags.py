@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from lipsync.data_types import FloatArray
-from lipsync.experts import load_expert, summarise
+from lipsync.experts import between_offsets, load_expert, summarise
+from lipsync.experts.offsets import REACH as REACH_BY_EXPERT
 from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.options import OptionGroup, option
 from lipsync.training.dataset import Clip, read_set
@@ -110,19 +111,10 @@ def lags_by_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[str, La
         table = np.concatenate(parts)
         sync = summarise(table)
         if sync is not None:
-            seconds = -(sync.offset + _between(table, sync.offset)) / FPS
+            curve = np.nanmean(table, axis=0)
+            seconds = -(sync.offset + between_offsets(curve, REACH_BY_EXPERT + sync.offset)) / FPS
             found[person] = Lag(seconds, sync.margin, sync.margin_as_given, least=0.08)
     return found
-
-
-def _between(table: FloatArray, offset: int) -> float:
-    """How far the peak lies from the best whole offset: that of a parabola through three means."""
-    at = table.shape[1] // 2 + offset
-    if not 0 < at < table.shape[1] - 1:
-        return 0.0
-    before, peak, after = (float(np.nanmean(table[:, at + step])) for step in (-1, 0, 1))
-    bend = before - 2 * peak + after
-    return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
 def measure_lags(

@@ -16,6 +16,7 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import InputError
+from lipsync.networks import Networks
 from lipsync.options import SyncOptions
 from lipsync.ui import handlers, texts
 from lipsync.ui.controls import load_settings
@@ -27,9 +28,9 @@ from lipsync.ui.work import Done
 _HEAVY: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "networks"}
 
 
-def build_api(sessions: Sessions) -> None:
+def build_api(sessions: Sessions, networks: Networks) -> None:
     """Register the endpoints; nothing of them is seen on the page."""
-    api = Api(sessions)
+    api = Api(sessions, networks)
     with gr.Column(visible=False):
         trigger = gr.Button()
         video, voice = gr.File(label="video"), gr.File(label="voice")
@@ -56,8 +57,8 @@ def build_api(sessions: Sessions) -> None:
 class Api:
     """The endpoints. Errors reach the caller with the same words as on the page."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sessions, networks: Networks) -> None:
+        self._sessions, self._networks = sessions, networks
 
     def _session(self, request: gr.Request, *uploads: str) -> Session:
         return self._sessions.of(request.session_hash, *uploads)
@@ -85,15 +86,15 @@ class Api:
                 the table in the README, except paths on the server.
 
         Returns:
-            The finished video as a file, and a report with its length, size, model, warnings and the
-            settings used. Before that, reports of progress without a file.
+            The finished video as a file, and a report with its length, size, model, warnings, score and
+            the settings used. Before that, reports of progress without a file.
         """
         session = self._session(request, video, voice)
         cancel, folder, kept = session.begin("api"), session.place("api"), False
         try:
             _must_agree(agreed)
             given = _given(video, voice, video_ranges, voice_ranges, settings)
-            for news in handlers.make(given, "", folder, cancel):
+            for news in handlers.make(given, "", folder, cancel, self._networks):
                 if isinstance(news, Done):
                     [made], kept = news.value.results, True
                     yield str(made.path), _report(news.value)
@@ -136,7 +137,8 @@ class Api:
         folder = session.place("api-preview")
         try:
             given = _given(video, voice, video_ranges, voice_ranges, settings)
-            files = handlers.draw_preview(given, at, folder, session.begin("api-preview"))
+            cancel = session.begin("api-preview")
+            files = handlers.draw_preview(given, at, folder, cancel, self._networks)
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise gr.Error(in_words(error), title=texts.NOT_DONE, print_exception=False) from error
@@ -182,7 +184,8 @@ class Api:
         try:
             _must_agree(agreed)
             options = _options("", "", settings)
-            for news in handlers.make_batch(videos or [], voices or [], options, folder, cancel):
+            given = videos or [], voices or []
+            for news in handlers.make_batch(*given, options, folder, cancel, self._networks):
                 if isinstance(news, Done):
                     archive, told = news.value
                     kept = True
@@ -260,5 +263,6 @@ def _report(made: handlers.Made) -> dict[str, Any]:
         "height": result.height,
         "variant": result.variant,
         "warnings": list(result.warnings),
+        "score": result.score.as_dict() if result.score else None,
         "settings": json.loads(made.settings.read_text("utf-8")),
     }

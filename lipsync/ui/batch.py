@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import InputError
+from lipsync.networks import Networks
 from lipsync.options import SyncOptions
 from lipsync.ui import handlers, texts
 from lipsync.ui.outputs import error_line, progress_line, status_line
@@ -26,6 +27,7 @@ class Batch:
 
     videos: gr.File
     voices: gr.File
+    consent: gr.Checkbox
     run: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -38,8 +40,8 @@ class Batch:
 
 
 def build_batch() -> Batch:
-    """Lay out the batch, folded away."""
-    with gr.Accordion(texts.BATCH, open=False, elem_id="batch"):
+    """Lay out the batch."""
+    with gr.Column(elem_id="batch"):
         gr.Markdown(texts.BATCH_ABOUT)
         with gr.Row():
             videos = gr.File(
@@ -54,6 +56,7 @@ def build_batch() -> Batch:
                 file_types=["audio", "video"],
                 elem_id="batch-voices",
             )
+        consent = gr.Checkbox(label=texts.CONSENT, container=False, elem_id="batch-consent")
         with gr.Row():
             run = gr.Button(texts.BATCH_RUN, variant="primary", scale=3, elem_id="batch-run")
             stop = gr.Button(
@@ -66,11 +69,17 @@ def build_batch() -> Batch:
             )
         status = gr.HTML(elem_id="batch-status")
         archive = gr.File(label=texts.BATCH_ZIP, visible=False, interactive=False, elem_id="batch-zip")
-    return Batch(videos, voices, run, stop, status, archive)
+    return Batch(videos, voices, consent, run, stop, status, archive)
 
 
 def run_batch(
-    batch: Batch, session: Session, videos: list[str], voices: list[str], options: SyncOptions, consent: bool
+    batch: Batch,
+    session: Session,
+    videos: list[str],
+    voices: list[str],
+    options: SyncOptions,
+    consent: bool,
+    networks: Networks,
 ) -> Iterator[Updates]:
     """Run them one after the other; tells how far it is, and what came of each."""
     folder, kept = session.place("batch"), False
@@ -85,7 +94,7 @@ def run_batch(
     try:
         if not consent:
             raise InputError(texts.CONSENT_MISSING, hint=texts.CONSENT_HINT)
-        for news in handlers.make_batch(videos, voices, options, folder, cancel):
+        for news in handlers.make_batch(videos, voices, options, folder, cancel, networks):
             if isinstance(news, Done):
                 archive, told = news.value
                 kept = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +14,57 @@ import gradio as gr
 from lipsync.data_types import TimeRange
 from lipsync.errors import OptionError
 from lipsync.generators import GENERATORS
-from lipsync.options import LENGTH_MODES, LinkOptions, SyncOptions, declared_options
+from lipsync.options import LENGTH_MODES, SILENCES, LinkOptions, SyncOptions, declared_options
 from lipsync.ui import texts
 
 _FIELDS = {field.name: field for _, field in declared_options()}
+_SECTIONS = {field.name: group for group, field in declared_options()}
 ON_PAGE = tuple(name for name, field in _FIELDS.items() if field.metadata["page"])
 """The settings that have a control, in the order of their declaration."""
 RANGES = ("video_ranges", "voice_ranges")
+_LONG_UNIT = 12
+"""A unit of so many characters stands behind the help, where there is room."""
 _TYPES = {
     name: kind
     for group in dataclasses.fields(SyncOptions)
     for name, kind in typing.get_type_hints(type(getattr(SyncOptions(), group.name))).items()
 }
-_CHOICES: dict[str, list[tuple[str, Any]]] = {
-    "variant": [(name, name) for name in ("auto", *GENERATORS)],
-    "length_mode": [(words, mode) for mode, words in LENGTH_MODES.items()],
-}
-"""Values that the declaration does not list, or that have words of their own."""
+_WORDS: dict[str, dict[Any, str]] = {**texts.CHOICES, "length_mode": LENGTH_MODES, "in_silence": SILENCES}
+"""What values are called."""
 
 
-def in_group(group: str) -> tuple[str, ...]:
-    """The settings that stand in one of `options.PAGE_GROUPS`."""
-    return tuple(name for name in ON_PAGE if _FIELDS[name].metadata["page"] == group)
+def in_group(group: str) -> dict[str, tuple[str, ...]]:
+    """The settings that stand in one of `options.PAGE_GROUPS`, by the group of `SyncOptions`."""
+    sections: dict[str, tuple[str, ...]] = {}
+    for name in ON_PAGE:
+        if _FIELDS[name].metadata["page"] == group:
+            sections[_SECTIONS[name]] = (*sections.get(_SECTIONS[name], ()), name)
+    return sections
 
 
-def control(name: str) -> gr.components.FormComponent:
+def choices(name: str) -> list[tuple[str, Any]]:
+    """The values that a setting can have, each with what it is called; empty where any number will do."""
+    values = ("auto", *GENERATORS) if name == "variant" else _FIELDS[name].metadata["choices"]
+    words = _WORDS.get(name, {})
+    return [(words.get(value, str(value)), value) for value in values]
+
+
+def control(name: str, **more: Any) -> gr.components.FormComponent:
     """The control of a setting: a list, a tick box, a slider or a line of text, by its declaration."""
     field = _FIELDS[name]
-    return _component(field, _CHOICES.get(name), _is_numbers(name), show(name, field.default))
+    return _component(field, choices(name), _is_numbers(name), show(name, field.default), **more)
 
 
 def link_control(name: str, **more: Any) -> gr.components.FormComponent:
     """The control of a setting of `LinkOptions`; `more` goes to the component."""
     field = next(field for field in dataclasses.fields(LinkOptions) if field.name == name)
-    return _component(field, None, False, field.default, **more)
+    heights = [(str(value), value) for value in field.metadata["choices"]]
+    return _component(field, heights, False, field.default, **more)
 
 
 def _component(
     field: dataclasses.Field[Any],
-    choices: Iterable[tuple[str, Any]] | None,
+    choices: Sequence[tuple[str, Any]],
     numbers: bool,
     value: Any,
     **more: Any,
@@ -60,11 +72,14 @@ def _component(
     declared = field.metadata
     label = texts.LABELS.get(field.name, field.name.replace("_", " ").capitalize())
     unit = f" ({declared['unit']})" if declared["unit"] else ""
-    common = {"value": value, "label": label + unit, "info": declared["help"], "elem_id": field.name, **more}
+    label, info = (
+        (label + unit, declared["help"]) if len(unit) < _LONG_UNIT else (label, declared["help"] + unit)
+    )
+    common = {"value": value, "label": label, "info": info, "elem_id": field.name, **more}
     if numbers:
         return gr.Textbox(placeholder=texts.FOUR_NUMBERS, max_lines=1, **common)
-    if options := list(choices or declared["choices"]):
-        return gr.Dropdown(options, **common)
+    if choices:
+        return gr.Dropdown(list(choices), **common)
     if isinstance(field.default, bool):
         return gr.Checkbox(**common)
     step = 1 if isinstance(field.default, int) or declared["max"] > 10 else 0.05

@@ -12,27 +12,34 @@ import gradio as gr
 
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import write_picture
+from lipsync.networks import Networks
 from lipsync.options import SyncOptions
 from lipsync.pipeline import plan
+from lipsync.progress import Progress
 from lipsync.ui import controls, handlers, texts
 from lipsync.ui.batch import Batch, run_batch
 from lipsync.ui.handlers import Given, Made
 from lipsync.ui.inputs import Inputs
 from lipsync.ui.outputs import Outputs, error_line, progress_line, status_line
 from lipsync.ui.ranges import MOST, mark_problems, read_ranges
+from lipsync.ui.score import score_html
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.ui.settings import Settings
 from lipsync.ui.words import describe_result, in_words, span
 from lipsync.ui.work import Done, in_thread
 
 Updates = dict[Any, Any]
+_FILES = 5
+"""Places on the form that a file can be in: they come first."""
 
 
 class Events:
     """The handlers of one page. They keep nothing themselves; what is a visitor's is in its `Session`."""
 
-    def __init__(self, sessions: Sessions, inputs: Inputs, settings: Settings, outputs: Outputs) -> None:
-        self._sessions = sessions
+    def __init__(
+        self, sessions: Sessions, networks: Networks, inputs: Inputs, settings: Settings, outputs: Outputs
+    ) -> None:
+        self._sessions, self._networks = sessions, networks
         self._in, self._settings, self._out = inputs, settings, outputs
 
     # --- the form --------------------------------------------------------------------------------
@@ -41,22 +48,23 @@ class Events:
     def form(self) -> list[Any]:
         """The components that `_read` takes the values of."""
         fields = [*self._in.video_ranges.fields, *self._in.voice_ranges.fields]
-        return [*self._in.files, *fields, *self._settings.controls.values()]
+        return [*self._in.files, self._settings.reference, *fields, *self._settings.controls.values()]
 
     def _read(self, values: Sequence[Any]) -> Given:
         """Raises `LipsyncError` for parts or settings that cannot be read."""
-        video, photo, voice, voice_video, *rest = values
+        video, photo, voice, voice_video, person, *rest = values
         video_parts, voice_parts = rest[: 2 * MOST], rest[2 * MOST : 4 * MOST]
         chosen = dict(zip(self._settings.controls, rest[4 * MOST :], strict=True))
         options = SyncOptions.from_flat(
             **{name: controls.read(name, value) for name, value in chosen.items()},
+            face_reference=Path(person) if person and chosen["which_face"] == "reference" else None,
             video_ranges=read_ranges(video_parts),
             voice_ranges=read_ranges(voice_parts),
         )
         return Given(video or photo, voice or voice_video, options)
 
     def _session(self, request: gr.Request, values: Sequence[Any] = ()) -> Session:
-        return self._sessions.of(request.session_hash, *values[:4])
+        return self._sessions.of(request.session_hash, *values[:_FILES])
 
     # --- what is given ---------------------------------------------------------------------------
 
@@ -106,7 +114,7 @@ class Events:
             if not given.complete:
                 return {out.note: texts.PREVIEW_EMPTY, out.overlay: None, out.previewed: None}
             folder = session.place("preview")
-            files = handlers.draw_preview(given, at, folder, cancel)
+            files = handlers.draw_preview(given, at, folder, cancel, self._networks)
         except Cancelled:
             return {out.note: gr.skip()}
         except Exception as error:  # whatever it is, it is said in words
@@ -157,23 +165,41 @@ class Events:
         cancel = session.begin("run")
         folder = session.place("run")
         kept = False
-        yield {out.status: status_line(texts.STATUS_STARTING, "busy"), **self._busy(True)}
+        yield {out.status: status_line(texts.STATUS_STARTING, "busy"), **self._live(True), **self._busy(True)}
         try:
             given = self._read(form)
-            for news in handlers.make(given, compare, folder, cancel):
+            for news in handlers.make(given, compare, folder, cancel, self._networks):
                 if isinstance(news, Done):
                     shown_now = self._show(news.value, at, folder)
                     kept = True
                     session.only("run", folder)
                     yield {**shown_now, **self._busy(False)}
                 else:
-                    yield {out.status: progress_line(*news)}
+                    yield {out.status: progress_line(*news), **self._newest_picture(news[1], folder)}
         except Exception as error:  # whatever it is, it is said in words
             kept = False
-            yield {out.status: error_line(error), **self._busy(False)}
+            yield {out.status: error_line(error), **self._live(False), **self._busy(False)}
         finally:
             if not kept:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _live(self, running: bool) -> Updates:
+        """The place of the result: the frames that are done while it runs, the video before and after."""
+        out = self._out
+        shown: Updates = {out.result: gr.Video(visible=not running)}
+        if running:
+            return {**shown, out.tabs: gr.Tabs(selected="result"), out.live: gr.Image(None, visible=True)}
+        return {**shown, out.live: gr.Image(visible=False)}
+
+    def _newest_picture(self, progress: Progress, folder: Path) -> Updates:
+        """Show a finished frame; each has a name of its own, or the browser would keep the first."""
+        if progress.picture is None:
+            return {}
+        path = folder / f"live_{secrets.token_hex(4)}.jpg"
+        for earlier in sorted(folder.glob("live_*.jpg"), key=lambda one: one.stat().st_mtime)[:-1]:
+            earlier.unlink(missing_ok=True)  # all but the newest, which the browser may still fetch
+        write_picture(path, progress.picture)
+        return {self._out.live: str(path)}
 
     def _show(self, made: Made, at: float, folder: Path) -> Updates:
         out = self._out
@@ -187,14 +213,20 @@ class Events:
             visible=bool(others),
         )
         label = texts.RESULT_OTHER.format(variant=first.variant) if others else texts.RESULT
+        cards = score_html(made.results)
         about = "\n\n".join(describe_result(result) for result in made.results)
         return {
             out.tabs: gr.Tabs(selected="result"),
-            out.result: gr.Video(str(first.path), label=label),
+            out.live: gr.Image(visible=False),
+            out.result: gr.Video(str(first.path), label=label, visible=True),
             out.other: other,
             out.about: about,
             out.download: gr.DownloadButton(value=str(first.path), visible=True),
             out.settings: gr.DownloadButton(value=str(made.settings), visible=True),
+            out.score: gr.HTML(cards, visible=bool(cards)),
+            out.score_file: gr.DownloadButton(
+                value=str(made.scores) if made.scores else None, visible=bool(made.scores)
+            ),
             out.slider: tuple(map(str, pair)),
             out.beside_button: gr.Button(interactive=True),
             out.beside: gr.Video(str(made.beside) if made.beside else None, visible=bool(made.beside)),
@@ -226,7 +258,7 @@ class Events:
     def cancel(self, request: gr.Request) -> Updates:
         """Stop what runs for this visitor."""
         self._session(request).cancel("run")
-        return {self._out.status: status_line(texts.STATUS_STOPPED), **self._busy(False)}
+        return {self._out.status: status_line(texts.STATUS_STOPPED), **self._live(False), **self._busy(False)}
 
     def batch(self, batch: Batch) -> Callable[..., Iterator[Updates]]:
         """What running many at once does."""
@@ -236,11 +268,13 @@ class Events:
         ) -> Iterator[Updates]:
             session = self._sessions.of(request.session_hash, *(videos or []), *(voices or []))
             try:
-                options = self._read([*form[:4], *[""] * 4 * MOST, *form[4 + 4 * MOST :]]).options
+                no_parts = [""] * 4 * MOST  # those belong to the one video
+                options = self._read([*form[:_FILES], *no_parts, *form[_FILES + 4 * MOST :]]).options
             except LipsyncError as error:
                 yield {batch.status: error_line(error)}
                 return
-            yield from run_batch(batch, session, videos or [], voices or [], options, consent)
+            given = videos or [], voices or []
+            yield from run_batch(batch, session, *given, options, consent, self._networks)
 
         return react
 

@@ -22,10 +22,12 @@ from lipsync.media import (
     write_beside,
     write_picture,
 )
+from lipsync.networks import Networks
 from lipsync.options import MediaOptions, SyncOptions
 from lipsync.pipeline import plan, preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.ui import controls, texts
+from lipsync.ui.score import write_scores
 from lipsync.ui.words import clock, in_words
 from lipsync.ui.work import Done, in_thread
 from lipsync.ui.zerogpu import sync_in_turn, without_gpu
@@ -43,7 +45,7 @@ __all__ = [
     "range_problem",
 ]
 
-SETTINGS_NAME = "settings.json"
+SETTINGS_NAME, SCORES_NAME = "settings.json", "score.json"
 
 
 @dataclass(frozen=True)
@@ -84,23 +86,26 @@ class Made:
         results: one a model.
         beside: source and results side by side, where two models were compared.
         settings: the settings used, as JSON.
+        scores: the score cards, as JSON; None where nothing was measured.
         given: what it was made from.
     """
 
     results: tuple[SyncResult, ...]
     beside: Path | None
     settings: Path
+    scores: Path | None
     given: Given
 
 
 def make(
-    given: Given, other_variant: str, folder: Path, cancel: CancelToken
+    given: Given, other_variant: str, folder: Path, cancel: CancelToken, networks: Networks
 ) -> Iterator[tuple[str, Progress] | Done[Made]]:
     """Run a job, or two with different models; yields (what is being made, progress), then what was made.
 
     Args:
         other_variant: a second model to compare with, or "".
         folder: where the files go; the caller removes it after an error.
+        networks: those of this page.
 
     Raises:
         LipsyncError: what went wrong, in words.
@@ -114,14 +119,14 @@ def make(
         suffix = f"_{number + 1}_{variant}" if len(chosen) > 1 else ""
         output = folder / f"{video.stem[:80]}_synced{suffix}.mp4"
         what = texts.STATUS_COMPARING.format(number=number + 1, count=len(chosen), variant=variant)
-        for news in sync_in_turn(video, voice, options, output, cancel):
+        for news in sync_in_turn(video, voice, options, output, cancel, networks):
             if isinstance(news, Done):
                 results.append(news.value)
             else:
                 yield (what if len(chosen) > 1 else ""), news
     settings = folder / SETTINGS_NAME
     settings.write_text(controls.settings_text(given.options), "utf-8")
-    made = Made(tuple(results), None, settings, given)
+    made = Made(tuple(results), None, settings, write_scores(results, folder / SCORES_NAME), given)
     beside = None
     if len(results) > 1:
         for step in in_thread(lambda progress: put_beside(made, folder, progress, cancel), cancel):
@@ -182,14 +187,16 @@ class PreviewFiles:
     faces: tuple[Path, ...]
 
 
-def draw_preview(given: Given, at: float, folder: Path, cancel: CancelToken) -> PreviewFiles:
+def draw_preview(
+    given: Given, at: float, folder: Path, cancel: CancelToken, networks: Networks
+) -> PreviewFiles:
     """Draw the frame at `at` seconds of the result, and write it as pictures into `folder`.
 
     Raises:
         LipsyncError: what went wrong, in words.
     """
     video, voice = given.files()
-    drawn = preview(video, voice, at, without_gpu(given.options), cancel=cancel)
+    drawn = preview(video, voice, at, without_gpu(given.options), cancel=cancel, networks=networks)
     overlay, result = folder / "overlay.jpg", folder / "result.jpg"
     write_picture(overlay, draw_overlay(drawn))
     write_picture(result, drawn.result)
@@ -202,7 +209,12 @@ def draw_preview(given: Given, at: float, folder: Path, cancel: CancelToken) -> 
 
 
 def make_batch(
-    videos: Sequence[str], voices: Sequence[str], options: SyncOptions, folder: Path, cancel: CancelToken
+    videos: Sequence[str],
+    voices: Sequence[str],
+    options: SyncOptions,
+    folder: Path,
+    cancel: CancelToken,
+    networks: Networks,
 ) -> Iterator[tuple[str, Progress] | Done[tuple[Path, list[tuple[str, str, bool]]]]]:
     """Run several jobs with the same settings; what fails is told and does not stop the rest.
 
@@ -225,7 +237,8 @@ def make_batch(
         output = folder / f"{number + 1:03d}_{Path(video).stem[:80]}_synced.mp4"
         what = texts.STATUS_COMPARING.format(number=number + 1, count=len(pairs), variant=Path(video).name)
         try:
-            for news in sync_in_turn(*Given(video, voice).files(), options, output, cancel):
+            files = Given(video, voice).files()
+            for news in sync_in_turn(*files, options, output, cancel, networks):
                 if isinstance(news, Done):
                     told.append((Path(video).name, " ".join(news.value.warnings), True))
                     results.append(news.value.path)

@@ -40,13 +40,14 @@ class Inputs:
 
 def build_inputs() -> Inputs:
     """Lay out the inputs, and let the newest one count."""
+    samples = gr.Column(elem_id="samples")
     gr.Markdown(texts.PICTURE)
     with gr.Tabs() as picture_tabs:
         with gr.Tab(texts.TAB_VIDEO, id="video"):
-            video = gr.Video(label=texts.VIDEO, sources=["upload", "webcam"], height=260, elem_id="video")
+            video = gr.Video(label=texts.VIDEO, sources=["upload", "webcam"], height=220, elem_id="video")
         with gr.Tab(texts.TAB_PHOTO, id="photo"):
             photo = gr.Image(
-                label=texts.PHOTO, type="filepath", sources=["upload", "webcam"], height=260, elem_id="photo"
+                label=texts.PHOTO, type="filepath", sources=["upload", "webcam"], height=220, elem_id="photo"
             )
         with gr.Tab(texts.TAB_LINK, id="link"):
             picture_link = build_link("video")
@@ -70,11 +71,15 @@ def build_inputs() -> Inputs:
         with gr.Tab(texts.TAB_LINK, id="link"):
             voice_link = build_link("voice")
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
-    with gr.Accordion(texts.EXAMPLES, open=True):
+    with samples:  # above what they fill in, which has to be there first
         gr.Examples(
-            [[str(SAMPLES / "face.jpg"), str(SAMPLES / "voice.mp3")]],
-            [photo, voice],
-            label="",
+            [
+                [None, str(SAMPLES / "face.jpg"), str(SAMPLES / "voice.mp3")],
+                [str(SAMPLES / "talk.mp4"), None, str(SAMPLES / "voice.mp3")],
+            ],
+            [video, photo, voice],
+            label=texts.EXAMPLES,
+            example_labels=[texts.EXAMPLE_PHOTO, texts.EXAMPLE_VIDEO],
             elem_id="examples",
         )
     video.change(_prefer("video"), video, [picture_tabs, photo], **_QUIET)

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.networks import KeptNetworks
 from lipsync.ui import texts
 from lipsync.ui.api import build_api
 from lipsync.ui.batch import Batch, build_batch
@@ -54,25 +55,28 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
     page: gr.Blocks
     with gr.Blocks(title=texts.TITLE, delete_cache=(3600, 86400), fill_width=True) as page:
         gr.Markdown(texts.HEADING, elem_id="heading")
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=5, min_width=340, elem_id="left-side"):
-                with gr.Column(elem_id="inputs-side"):
-                    inputs = build_inputs()
-                with gr.Column(elem_id="settings-side"):
-                    settings = build_settings(inputs.video_ranges, inputs.voice_ranges)
-            with gr.Column(scale=6, min_width=340, elem_id="right-side"):
-                outputs = build_outputs()
-        batch = build_batch()
+        with gr.Tabs(elem_id="pages"):
+            with gr.Tab(texts.PAGE_ONE, id="one"), gr.Row(equal_height=False):
+                with gr.Column(scale=5, min_width=340, elem_id="left-side"):
+                    with gr.Column(elem_id="inputs-side"):
+                        inputs = build_inputs()
+                    with gr.Column(elem_id="settings-side"):
+                        settings = build_settings(inputs.video_ranges, inputs.voice_ranges)
+                with gr.Column(scale=6, min_width=340, elem_id="right-side"):
+                    outputs = build_outputs()
+            with gr.Tab(texts.BATCH, id="many"):
+                batch = build_batch()
         gr.Markdown(texts.FOOTER, elem_id="foot")
         kept = {path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
         sessions = Sessions(Path(page.GRADIO_CACHE), kept, grace)
-        build_api(sessions)  # first, so that the endpoints have the plain names
-        events = Events(sessions, inputs, settings, outputs)
+        networks = KeptNetworks()
+        build_api(sessions, networks)  # first, so that the endpoints have the plain names
+        events = Events(sessions, networks, inputs, settings, outputs)
         _join_inputs(events, inputs)
         _join_links(LinkEvents(sessions, frozenset(allow_networks)), inputs)
         _join_preview(events, inputs, settings, outputs)
         _join_run(events, settings, outputs)
-        _join_batch(events, batch, outputs)
+        _join_batch(events, batch)
         page.unload(events.leave)
     page.queue(max_size=MAX_WAITING, default_concurrency_limit=None)
     return page
@@ -112,7 +116,7 @@ def _join_preview(events: Events, inputs: Inputs, settings: Settings, outputs: O
     moment = [*events.form, outputs.time]
     drawn = [outputs.note, outputs.overlay, outputs.previewed, outputs.faces, outputs.people]
     fields = [*inputs.video_ranges.fields, *inputs.voice_ranges.fields]
-    changed = [*inputs.files, *fields, *settings.controls.values()]
+    changed = [*inputs.files, settings.reference, *fields, *settings.controls.values()]
     # A change while one is being drawn is answered afterwards, once, with the newest values.
     planned = gr.on(
         [component.change for component in changed],
@@ -158,15 +162,15 @@ def _join_run(events: Events, settings: Settings, outputs: Outputs) -> None:
     outputs.stop.click(
         events.cancel,
         None,
-        [outputs.status, outputs.run, outputs.stop],
+        [outputs.status, outputs.run, outputs.stop, outputs.live, outputs.result],
         queue=False,
         **_QUIET,
         cancels=[run, beside],
     )
 
 
-def _join_batch(events: Events, batch: Batch, outputs: Outputs) -> None:
-    given = [batch.videos, batch.voices, outputs.consent, *events.form]
+def _join_batch(events: Events, batch: Batch) -> None:
+    given = [batch.videos, batch.voices, batch.consent, *events.form]
     run = batch.run.click(
         events.batch(batch),
         given,

@@ -1,4 +1,4 @@
-"""The right side: preview, the button, and what a run made."""
+"""The right side: the button, preview, and what a run made."""
 
 from __future__ import annotations
 
@@ -31,11 +31,14 @@ class Outputs:
     run: gr.Button
     stop: gr.Button
     status: gr.HTML
+    live: gr.Image
     result: gr.Video
     other: gr.Video
     about: gr.Markdown
     download: gr.DownloadButton
     settings: gr.DownloadButton
+    score: gr.HTML
+    score_file: gr.DownloadButton
     slider: gr.ImageSlider
     beside_button: gr.Button
     beside: gr.Video
@@ -46,13 +49,28 @@ class Outputs:
     def of_run(self) -> list[Any]:
         """What a run may change."""
         return [
-            self.tabs, self.run, self.stop, self.status, self.result, self.other, self.about, self.download,
-            self.settings, self.slider, self.beside_button, self.beside, self.made,
+            self.tabs, self.run, self.stop, self.status, self.live, self.result, self.other, self.about,
+            self.download, self.settings, self.score, self.score_file, self.slider, self.beside_button,
+            self.beside, self.made,
         ]  # fmt: skip
 
 
 def build_outputs() -> Outputs:
-    """Lay out the right side."""
+    """Lay out the right side: the button on top, where it stays whatever is shown below."""
+    foreseen = gr.HTML(status_line(texts.STATUS_EMPTY), elem_id="foreseen")
+    consent = gr.Checkbox(label=texts.CONSENT, container=False, elem_id="consent")
+    with gr.Row():
+        run = gr.Button(texts.RUN_NOTHING, variant="primary", size="lg", scale=3, elem_id="run")
+        stop = gr.Button(
+            texts.CANCEL,
+            variant="stop",
+            size="lg",
+            scale=1,
+            min_width=100,
+            interactive=False,
+            elem_id="cancel",
+        )
+    status = gr.HTML(elem_id="status")
     with gr.Tabs(elem_id="right") as tabs:
         with gr.Tab(texts.TAB_PREVIEW, id="preview"):
             with gr.Row(elem_classes="pair"):
@@ -83,6 +101,7 @@ def build_outputs() -> Outputs:
                 )
                 redraw = gr.Button(texts.PREVIEW_BUTTON, scale=1, min_width=150, elem_id="redraw")
         with gr.Tab(texts.TAB_RESULT, id="result"):
+            live = _picture(texts.LIVE, "live", height=360, visible=False)
             with gr.Row(elem_classes="pair"):
                 result = gr.Video(label=texts.RESULT, interactive=False, height=360, elem_id="result")
                 other = gr.Video(interactive=False, height=360, visible=False, elem_id="other-result")
@@ -91,7 +110,13 @@ def build_outputs() -> Outputs:
                 download = gr.DownloadButton(
                     texts.DOWNLOAD, visible=False, variant="primary", elem_id="download"
                 )
-                settings = gr.DownloadButton(texts.DOWNLOAD_SETTINGS, visible=False, elem_id="settings-used")
+                settings = gr.DownloadButton(
+                    texts.DOWNLOAD_SETTINGS, visible=False, min_width=120, elem_id="settings-used"
+                )
+                score_file = gr.DownloadButton(
+                    texts.DOWNLOAD_SCORE, visible=False, min_width=120, elem_id="score-used"
+                )
+            score = gr.HTML(visible=False, elem_id="score")
         with gr.Tab(texts.TAB_COMPARE, id="compare"):
             gr.Markdown(texts.BESIDE_EMPTY)
             slider = gr.ImageSlider(label=texts.SLIDER, interactive=False, max_height=380, elem_id="slider")
@@ -99,32 +124,19 @@ def build_outputs() -> Outputs:
             beside = gr.Video(
                 label=texts.RESULT_BESIDE, interactive=False, height=300, visible=False, elem_id="beside"
             )
-    foreseen = gr.HTML(status_line(texts.STATUS_EMPTY), elem_id="foreseen")
-    consent = gr.Checkbox(label=texts.CONSENT, container=False, elem_id="consent")
-    with gr.Row():
-        run = gr.Button(texts.RUN_NOTHING, variant="primary", size="lg", scale=3, elem_id="run")
-        stop = gr.Button(
-            texts.CANCEL,
-            variant="stop",
-            size="lg",
-            scale=1,
-            min_width=100,
-            interactive=False,
-            elem_id="cancel",
-        )
-    status = gr.HTML(elem_id="status")
     return Outputs(
         tabs, overlay, previewed, time, redraw, note, faces, gr.State([]), foreseen, consent, run, stop,
-        status, result, other, about, download, settings, slider, beside_button, beside, gr.State(None),
-        gr.State(""),
+        status, live, result, other, about, download, settings, score, score_file, slider, beside_button,
+        beside, gr.State(None), gr.State(""),
     )  # fmt: skip
 
 
-def _picture(label: str, name: str) -> gr.Image:
+def _picture(label: str, name: str, height: int = 300, visible: bool = True) -> gr.Image:
     return gr.Image(
         label=label,
         interactive=False,
-        height=300,
+        height=height,
+        visible=visible,
         type="filepath",
         buttons=["fullscreen"],
         alt_text=label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,59 +10,130 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import LipsyncError
-from lipsync.generators import GENERATORS
-from lipsync.options import PAGE_GROUPS, PRESETS
+from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
 from lipsync.ui import ranges, texts
-from lipsync.ui.controls import RANGES, control, in_group, load_settings, show
+from lipsync.ui.controls import RANGES, choices, control, in_group, load_settings, show
 from lipsync.ui.ranges import RangeTable
 from lipsync.ui.words import in_words
 
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
+_ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    "face_index": ("which_face", ("index",)),
+    "face_x": ("which_face", ("point",)),
+    "face_y": ("which_face", ("point",)),
+    "face_time": ("which_face", ("point",)),
+    "face_reference": ("which_face", ("reference",)),
+    "smoothing_frames": ("smoothing", tuple(name for name in SMOOTHINGS if name != "none")),
+}
+"""Settings that mean something only while another one has one of these values; else they are hidden."""
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The components: `controls` by the name of the setting, in the order that forms are read in."""
+    """The components.
+
+    Attributes:
+        controls: by the name of the setting, in the order that forms are read in.
+        compare: the second model, or "".
+        reference: a picture of the person who speaks, for `face_reference`.
+    """
 
     controls: dict[str, Any]
     compare: gr.Dropdown
+    reference: gr.Image
 
 
 def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settings:
     """Lay out all settings; loading a file of settings also fills the tables of parts."""
     gr.Markdown(texts.SETTINGS)
     controls: dict[str, Any] = {}
-    for group in PAGE_GROUPS:
-        with gr.Accordion(texts.GROUPS[group], open=group == "main", elem_id=f"group-{group}"):
-            if group == "main":
-                preset = gr.Radio(
-                    [(texts.PRESETS[name], name) for name in PRESETS],
-                    value="standard",
-                    label=texts.PRESET,
-                    info=texts.PRESET_HELP,
-                    elem_id="preset",
-                )
-            controls |= {name: control(name) for name in in_group(group)}
-            if group == "main":
-                compare = gr.Dropdown(
-                    [(texts.COMPARE_NONE, ""), *((name, name) for name in GENERATORS)],
-                    value="",
-                    label=texts.COMPARE,
-                    info=texts.COMPARE_HELP,
-                    elem_id="compare",
-                )
+    first, *others = PAGE_GROUPS
+    with gr.Accordion(texts.GROUPS[first], open=True, elem_id=f"group-{first}"):
+        preset = _preset()
+        with gr.Row(elem_classes="settings"):  # a handful, which needs no headings
+            controls |= {name: control(name) for names in in_group(first).values() for name in names}
+            compare = _compare()
+    for group in others:
+        with gr.Accordion(texts.GROUPS[group], open=False, elem_id=f"group-{group}"):
+            for section, names in in_group(group).items():
+                gr.Markdown(f"#### {texts.SECTIONS[section]}")
+                with gr.Row(elem_classes="settings"):
+                    controls |= {name: control(name, visible=_shown_at_first(name)) for name in names}
+                if "which_face" in names:
+                    reference = _reference()
     load = gr.UploadButton(
         texts.SETTINGS_LOAD, file_types=[".json"], size="sm", elem_id="load-settings", variant="secondary"
     )
     changed = [controls[name] for name in PRESETS["standard"]]
     preset.input(lambda chosen: list(PRESETS[chosen].values()), preset, changed, **_QUIET)
+    _join_visibility({**controls, "face_reference": reference})
     load.upload(
         _loader(list(controls)),
         load,
         [*controls.values(), *video_ranges.all, *voice_ranges.all],
         **{**_QUIET, "queue": True},  # what is not queued cannot say that it failed
     )
-    return Settings(controls, compare)
+    return Settings(controls, compare, reference)
+
+
+def _preset() -> gr.Radio:
+    return gr.Radio(
+        [(texts.PRESETS[name], name) for name in PRESETS],
+        value="standard",
+        label=texts.PRESET,
+        info=texts.PRESET_HELP,
+        elem_id="preset",
+    )
+
+
+def _compare() -> gr.Dropdown:
+    models = [(words, name) for words, name in choices("variant") if name != "auto"]
+    return gr.Dropdown(
+        [(texts.COMPARE_NONE, ""), *models],
+        value="",
+        label=texts.COMPARE,
+        info=texts.COMPARE_HELP,
+        elem_id="compare",
+    )
+
+
+def _reference() -> gr.Image:
+    return gr.Image(
+        label=texts.REFERENCE,
+        type="filepath",
+        sources=["upload", "webcam"],
+        height=200,
+        placeholder=texts.REFERENCE_HELP,
+        visible="hidden",
+        elem_id="face_reference",
+    )
+
+
+def _shown_at_first(name: str) -> bool | str:
+    leader, values = _ONLY_WITH.get(name, ("", ()))
+    return SyncOptions().flat()[leader] in values or "hidden" if leader else True
+
+
+def _join_visibility(components: dict[str, Any]) -> None:
+    """Let every setting that depends on another come and go with it."""
+    for leader in dict.fromkeys(leader for leader, _ in _ONLY_WITH.values()):
+        names = [name for name, (of, _) in _ONLY_WITH.items() if of == leader]
+        show_them = _follower([_ONLY_WITH[name][1] for name in names])
+        components[leader].change(
+            show_them, components[leader], [components[name] for name in names], **_QUIET
+        )
+
+
+def _follower(values: list[tuple[str, ...]]) -> Callable[[str], Any]:
+    """What a change of the setting they depend on does to them."""
+
+    def react(chosen: str) -> Any:
+        updates = [gr.update(visible=chosen in of or "hidden") for of in values]
+        return updates if len(updates) > 1 else updates[0]
+
+    return react
 
 
 def _loader(names: list[str]) -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 TITLE = "lipsync"
 HEADING = "# lipsync\nDrop in a video and a voice, and the lips say the voice."
+PAGE_ONE = "One video"
 
 # --- what goes in --------------------------------------------------------------------------------
 PICTURE, VOICE_SIDE = "### 1 · Who speaks", "### 2 · What they say"
 TAB_VIDEO, TAB_PHOTO, TAB_LINK = "Video", "Photo", "Link"
 TAB_SOUND, TAB_FROM_VIDEO = "Sound", "From a video"
 VIDEO, PHOTO, VOICE, VOICE_VIDEO = "Video", "Photo", "Voice", "Video whose sound is the voice"
-EXAMPLES = "Nothing at hand? Try it with this"
+EXAMPLES = "Nothing at hand? Try it with ours:"
+EXAMPLE_PHOTO, EXAMPLE_VIDEO = "A photo that speaks", "A video with another voice"
 
 # --- links ---------------------------------------------------------------------------------------
 LINK, LINK_HINT = "Link", "https://… of a page with a video (YouTube and others), or of a file"
@@ -38,19 +42,50 @@ RANGE_PAST = "This goes past the end: the file lasts {length}."
 
 # --- settings ------------------------------------------------------------------------------------
 SETTINGS = "### 3 · Settings (the defaults suit most material)"
-GROUPS = {"main": "What matters", "face": "Mask, room around the face, which face", "more": "All the rest"}
+GROUPS = {"main": "What matters", "face": "Face, mask, sharpening", "more": "All the rest"}
+SECTIONS = {
+    "media": "Picture and file",
+    "faces": "Face",
+    "generator": "Model",
+    "blend": "Mask and edge",
+    "speech": "Voice",
+    "enhance": "Sharpening",
+    "report": "Score",
+}
+"""Headings inside of a group, one for every group of `SyncOptions`."""
 PRESET = "Quality"
 PRESET_HELP = "how much time the run may take; sets the values of several settings below"
 PRESETS = {"draft": "Draft", "standard": "Standard", "best": "Best"}
 COMPARE, COMPARE_HELP = "Compare with", "a second model in the same run; both results are shown side by side"
 COMPARE_NONE = "nothing"
+REFERENCE, REFERENCE_HELP = "Picture of the person who speaks", "A photo of this person, the face well seen."
 LABELS = {
     "variant": "Model",
     "length_mode": "Length",
-    "pad_top": "Room at the top",
-    "pad_bottom": "Room at the bottom",
-    "pad_left": "Room on the left",
-    "pad_right": "Room on the right",
+    "in_silence": "While nobody speaks",
+    "enhancer": "Sharpen the face",
+    "upscaler": "Enlarge the picture",
+    "enhance_strength": "Sharpen by",
+    "enhance_area": "Sharpen where",
+    "without_enhancer": "Go on without sharpening",
+    "separate_voice": "Free the voice from music",
+    "voice_shift": "Voice later by",
+    "score": "Measure lips against voice",
+    "blend": "Edge",
+    "color_match": "Match colours",
+    "keep_detail": "Keep skin detail",
+    "occlusion": "Leave covered mouths alone",
+    "feather": "Width of the edge",
+    "face_index": "Number from the left",
+    "smoothing": "Steady the box",
+    "smoothing_frames": "Steady over",
+    "crop": "Keep only a part",
+    "rotate": "Turn",
+    "static": "First frame only",
+    "pad_top": "Room above",
+    "pad_bottom": "Room below",
+    "pad_left": "Room left",
+    "pad_right": "Room right",
     "which_face": "Which face",
     "fps": "Frame rate",
     "quality": "Compression (CRF)",
@@ -65,6 +100,42 @@ LABELS = {
     "max_height": "Quality at most",
 }
 """Labels that are more than the setting's name."""
+CHOICES: dict[str, dict[Any, str]] = {
+    "which_face": {
+        "largest": "the largest",
+        "central": "the one in the middle",
+        "index": "by number, from the left",
+        "point": "the one that was clicked",
+        "reference": "the one on a picture",
+    },
+    "smoothing": {
+        "symmetric": "evenly",
+        "official": "official: as Wav2Lip does",
+        "none": "not at all",
+    },
+    "mask": {"mouth": "mouth and chin", "box": "the whole box"},
+    "blend": {"feather": "feather: all softly", "multiband": "multiband: by detail"},
+    "enhancer": {
+        "none": "no",
+        "gfpgan": "GFPGAN 1.4",
+        "gfpgan_1.3": "GFPGAN 1.3",
+        "restoreformer": "RestoreFormer",
+    },
+    "enhance_area": {"mouth": "where the mouth is drawn", "face": "the whole face"},
+    "upscaler": {"none": "no", "realesrgan_x2": "twice, by Real-ESRGAN"},
+    "variant": {
+        "auto": "the best one here",
+        "builtin": "built in: small and quick",
+        "wav2lip": "Wav2Lip",
+        "wav2lip_gan": "Wav2Lip GAN, sharper",
+    },
+    "detector": {"centerface": "CenterFace, quick", "s3fd": "S3FD, as Wav2Lip"},
+    "device": {"auto": "the best one here", "cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"},
+    "number_format": {"auto": "what suits the device"},
+    "encoder": {"software": "software (x264)", "hardware": "hardware, where there is one"},
+    "rotate": {0: "not"},
+}
+"""Words for values of settings, where the value itself says too little."""
 FOUR_NUMBERS = "Four whole numbers: top bottom left right"
 SETTINGS_LOAD = "Load settings"
 SETTINGS_HINT = "Use a file that this page saved, or write it alike."
@@ -107,6 +178,12 @@ UNEXPECTED_HINT = (
     "Try again with another file or with the default settings; whoever runs this page finds more in its log."
 )
 NOT_DONE = "That did not work"
+LENT_STAGE, LENT_WAITING = "Drawing on a lent GPU", "Waiting for a GPU"
+LENT_GONE, LENT_GONE_HINT = (
+    "The lent GPU is not there, or not any more",
+    "Try again a little later, or with a shorter part of the video: GPUs are lent for two minutes at most.",
+)
+LENT_LOST = "The weights that were there a moment ago are gone"
 NO_PICTURE, NO_PICTURE_HINT = "There is no picture yet", "Drop a video or a photo on the left."
 NO_VOICE, NO_VOICE_HINT = "There is no voice yet", "Drop or record a sound on the left."
 GONE, GONE_HINT = "The file is no longer here", "Files are removed when a visitor leaves; give it once more."
@@ -114,10 +191,14 @@ GONE, GONE_HINT = "The file is no longer here", "Files are removed when a visito
 # --- result --------------------------------------------------------------------------------------
 RESULT, RESULT_OTHER, RESULT_BESIDE = "Result", "Result of {variant}", "Side by side"
 RESULT_EMPTY = "The finished video appears here."
+LIVE = "As it is being made"
 RESULT_DONE = (
     "**Done in {total:.1f} s.** {seconds:.2f} s of {width}×{height} at {fps:g} frames/s, lips by *{variant}*."
 )
-DOWNLOAD, DOWNLOAD_SETTINGS = "Download the video", "Settings used (JSON)"
+DOWNLOAD, DOWNLOAD_SETTINGS = "Download the video", "Settings (JSON)"
+SCORE, SCORE_RESULT, SCORE_SOURCE = "Lips and voice", "Result", "Source, own voice"
+SCORE_ROWS = ("Sync confidence (higher is better)", "Sync distance (lower is better)", "Sound against lips")
+SCORE_CURVE, DOWNLOAD_SCORE = "Over time, and over offsets", "Score (JSON)"
 SLIDER = "Before and after: drag the line"
 BESIDE_BUTTON = "Make a side by side video"
 BESIDE_DONE = "The side by side video is ready."
@@ -127,7 +208,7 @@ BESIDE_EMPTY = "After a run, drag between the original and the result here."
 BATCH = "Many at once"
 BATCH_ABOUT = (
     "Several videos or photos and one voice for all, or as many voices as videos: the first goes with the "
-    "first. The settings above are used, and the parts above are not."
+    "first. The settings of the page “One video” are used, and its parts are not."
 )
 BATCH_VIDEOS, BATCH_VOICES, BATCH_RUN, BATCH_ZIP = (
     "Videos or photos",

@@ -15,7 +15,11 @@ def theme() -> gr.themes.Base:
     return gr.themes.Soft(font=font).set(
         block_info_text_color="*neutral_600",
         block_label_text_color="*primary_700",
-        block_title_text_color="*primary_700",
+        block_title_text_color="*body_text_color",
+        block_title_text_color_dark="*body_text_color",
+        block_title_background_fill="none",
+        block_title_background_fill_dark="none",
+        block_title_padding="0",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover="*primary_700",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from lipsync.progress import CancelToken, Progress, ProgressCallback
@@ -45,6 +45,8 @@ def _newest(reports: queue.Queue[Progress]) -> Iterator[Progress]:
         newest = reports.get(timeout=_POLL_SECONDS)
     except queue.Empty:
         return
+    picture = newest.picture
     while not reports.empty():
         newest = reports.get()
-    yield newest
+        picture = picture if newest.picture is None else newest.picture
+    yield replace(newest, picture=picture)  # few reports carry one: it must not be passed over

@@ -34,7 +34,7 @@ def give(page: Page, voice: Path, *, video: Path | None = None, photo: Path | No
 
 
 def run(page: Page) -> None:
-    page.get_by_label("The people who are seen").check()
+    page.locator("#consent input").check()
     page.locator("#run").click()
 
 
@@ -69,7 +69,7 @@ def test_first_visit(visit: Callable[..., Page], head: Path, tmp_path: Path) -> 
     expect(page.locator("#run")).to_have_text("Make 1.0 s of lip-synced video", timeout=WAIT)
 
     before = page.locator("#overlay img").get_attribute("src")
-    page.get_by_role("button", name="Mask, room around the face").click()
+    page.get_by_role("button", name="Face, mask, sharpening").click()
     page.locator("#pad_bottom input[type=number]").fill("30")
     page.locator("#pad_bottom input[type=number]").blur()
     expect(page.locator("#overlay img")).not_to_have_attribute("src", before or "", timeout=WAIT)
@@ -256,10 +256,10 @@ def test_saved_settings_can_be_loaded(page: Page, tmp_path: Path) -> None:
 
 
 def test_many_at_once(page: Page, head: Path, short_voice: Path, tmp_path: Path) -> None:
-    page.get_by_role("button", name="Many at once").click()
+    page.get_by_role("tab", name="Many at once").click()
     page.locator("#batch-videos input[type=file]").set_input_files([head, FACE, broken_video(tmp_path)])
     page.locator("#batch-voices input[type=file]").set_input_files(short_voice)
-    page.get_by_label("The people who are seen").check()
+    page.locator("#batch-consent input").check()
     expect(page.locator("#batch-voices")).to_contain_text("voice", timeout=WAIT)
     page.locator("#batch-run").click()
     expect(page.locator("#batch-status")).to_contain_text("2 of 3 done", timeout=WAIT)
@@ -269,18 +269,19 @@ def test_many_at_once(page: Page, head: Path, short_voice: Path, tmp_path: Path)
 
 def test_everything_has_a_name_and_fits_a_phone(visit: Callable[..., Page]) -> None:
     page = visit(390, 844)
-    for name in ("Use only parts of the video", "Mask, room around the face", "All the rest", "Many at once"):
+    for name in ("Use only parts of the video", "Face, mask, sharpening", "All the rest"):
         page.get_by_role("button", name=name).click()
-    nameless = page.evaluate(NAMELESS)
-    assert nameless == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for tab in ("One video", "Many at once"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate(NAMELESS) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read(page: Page, address: str, scheme: str) -> None:
     page.goto(f"{address}?__theme={scheme}")
     expect(page.locator("#foreseen")).to_be_visible(timeout=WAIT)
-    for name in ("Use only parts of the video", "Mask, room around the face"):
+    for name in ("Use only parts of the video", "Face, mask, sharpening"):
         page.get_by_role("button", name=name).click()
     page.locator("#run").click()
     expect(page.locator("#status .bad")).to_be_visible(timeout=WAIT)

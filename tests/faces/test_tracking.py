@@ -10,11 +10,23 @@ import pytest
 
 from lipsync.data_types import Face, FloatArray, Frame
 from lipsync.errors import Cancelled, NoFaceError, OptionError
-from lipsync.faces import TrackedFaces, reduced_size
+from lipsync.faces import TrackedFaces, follow_faces, reduced_size, track_faces
 from lipsync.faces.finding import find_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import CancelToken, StageProgress
-from tests.faces.fakes import BLUE, GREEN, RED, Box, RectangleDetector, backdrop, during, film, follow, still
+from tests.faces.fakes import (
+    BLUE,
+    GREEN,
+    RED,
+    SIZE,
+    Box,
+    RectangleDetector,
+    backdrop,
+    during,
+    film,
+    follow,
+    still,
+)
 
 
 def slide(start: float, end: float, count: int, y: float = 30.0, side: float = 20) -> Callable[[int], Box]:
@@ -248,6 +260,88 @@ def test_the_person_at_the_point_is_followed_through_other_scenes() -> None:
     frames = film({RED: red, GREEN: green}, 60, seeds=lambda n: int(n >= 30))
     tracked = follow(frames, 60, which_face="point", face_x=0.18, face_y=0.45)
     assert middles(tracked).tolist() == pytest.approx([30] * 30 + [110] * 30)
+
+
+# ------------------------------------------------------------------------------------- several choices
+
+
+def test_several_choices_take_one_search_and_equal_single_ones() -> None:
+    actors = {RED: still(10), GREEN: still(65, side=18), BLUE: during(still(120, side=26), (0, 60))}
+    choices = [
+        FaceOptions(which_face="index", face_index=0, smoothing="none"),
+        FaceOptions(which_face="index", face_index=2, pad_top=20),
+        FaceOptions(which_face="central"),
+    ]
+    detector = RectangleDetector()
+    sightings = find_faces(film(actors, 100), detector, choices[0], StageProgress("Finding faces", 100))
+    looks = detector.looks
+    found = follow_faces(sightings, count=100, frame_size=SIZE, fps=25, choices=choices)
+    assert detector.looks == looks
+    for options, tracked in zip(choices, found, strict=True):
+        alone = track_faces(
+            film(actors, 100),
+            count=100,
+            frame_size=SIZE,
+            fps=25,
+            detector=RectangleDetector(),
+            options=options,
+            progress=StageProgress("Finding faces", 100),
+        )
+        np.testing.assert_array_equal(tracked.track.boxes, alone.track.boxes)
+        assert [person.chosen for person in tracked.people] == [person.chosen for person in alone.people]
+    assert found[1].track.present.tolist() == [n < 60 for n in range(100)]
+
+
+def test_of_several_choices_the_one_that_nobody_meets_is_named() -> None:
+    sightings = find_faces(
+        film({RED: still(10)}, 10), RectangleDetector(), FaceOptions(), StageProgress("", 10)
+    )
+    choices = [FaceOptions(), FaceOptions(which_face="index", face_index=3)]
+    with pytest.raises(OptionError, match="face_index 3"):
+        follow_faces(sightings, count=10, frame_size=SIZE, fps=25, choices=choices)
+
+
+# ------------------------------------------------------------------------------------- covered faces
+
+
+class Covered(RectangleDetector):
+    """Less sure of the face in some frames, which are told by a white corner."""
+
+    def __init__(self, covered: float, usual: float = 0.9) -> None:
+        super().__init__()
+        self.covered, self.usual = covered, usual
+
+    def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        scores = [self.covered if frame[0, 0].min() == 255 else self.usual for frame in frames]
+        found = super().detect(frames)
+        return [
+            [Face(face.box, score, face.points) for face in faces]
+            for faces, score in zip(found, scores, strict=True)
+        ]
+
+
+def covered_film(count: int, first: int, last: int) -> Iterator[Frame]:
+    for number, frame in enumerate(film({RED: still(40)}, count)):
+        if first <= number < last:
+            frame[0, 0] = 255
+        yield frame
+
+
+@pytest.mark.parametrize(("first", "last"), [(33, 37), (40, 60), (0, 12), (95, 100)])
+def test_the_very_frames_pass_through_in_which_a_hand_is_before_the_face(first: int, last: int) -> None:
+    tracked = follow(covered_film(100, first, last), 100, detector=Covered(0.6))
+    assert tracked.track.present.tolist() == [not first <= n < last for n in range(100)]
+    assert (tracked.track.scores[~tracked.track.present] == 0).all()
+
+
+def test_who_is_seen_badly_most_of_the_time_is_not_covered() -> None:
+    assert follow(covered_film(100, 20, 90), 100, detector=Covered(0.6)).track.present.all()
+
+
+@pytest.mark.parametrize(("covered", "usual"), [(0.75, 0.9), (0.55, 0.6)])
+def test_a_little_less_sure_is_not_covered(covered: float, usual: float) -> None:
+    tracked = follow(covered_film(100, 40, 52), 100, detector=Covered(covered, usual))
+    assert tracked.track.present.all()
 
 
 # ------------------------------------------------------------------------------------- bad input

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import time
 from pathlib import Path
 
+import ffmpeg
 import imageio_ffmpeg
 import pytest
 
 from lipsync.errors import ToolError
 from lipsync.media import ffmpeg_path
+from lipsync.media.ffmpeg import FFmpeg
 
 
 def system_with(folder: Path, version: str) -> str:
@@ -55,3 +60,19 @@ def test_an_old_one_is_better_than_none(tmp_path: Path, monkeypatch: pytest.Monk
             ffmpeg_path()
     finally:
         ffmpeg_path.cache_clear()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_it_ends_with_its_input_although_a_forked_process_lives_on() -> None:
+    graph = ffmpeg.input("pipe:", f="rawvideo", s="16x16", pix_fmt="rgb24").output("-", f="null")
+    asleep = multiprocessing.get_context("fork").Process(target=time.sleep, args=[60])
+    with FFmpeg(graph, feed=True) as running:
+        asleep.start()
+        try:
+            assert running.process.stdin
+            running.process.stdin.write(bytes(16 * 16 * 3))
+            running.process.stdin.close()
+            assert running.process.wait(timeout=30) == 0
+        finally:
+            asleep.kill()
+            asleep.join()

@@ -9,7 +9,7 @@ import pytest
 
 from lipsync.data_types import AudioClip, FloatArray, TimeRange
 from lipsync.errors import Cancelled, MediaError, RangeError
-from lipsync.media import Voice, open_voice
+from lipsync.media import Voice, ffmpeg_path, open_voice
 from lipsync.progress import CancelToken
 from tests.make_media import make_sound, make_video, run_ffmpeg
 from tests.material import PROMPT_SECONDS
@@ -169,3 +169,47 @@ def test_cancel(tmp_path: Path) -> None:
         for _ in range(100):
             voice.read(48_000, cancel=token)
     assert time.monotonic() - started < PROMPT_SECONDS
+
+
+def click(path: Path, at: int, rate: int = 48_000, seconds: float = 1.0) -> Path:
+    """Stereo silence with one sample at full volume."""
+    samples = np.zeros((round(seconds * rate), 2), np.int16)
+    samples[at] = 32767
+    raw = ("-f", "s16le", "-ar", rate, "-ac", 2, "-i", "pipe:")
+    run_ffmpeg(*raw, path, data=samples.tobytes())
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mka"])
+@pytest.mark.parametrize("shift", [0.25, 0.0001, -0.0001, -0.25, 0.1000001])
+def test_a_shift_moves_the_voice_to_the_sample(tmp_path: Path, name: str, shift: float) -> None:
+    path = click(tmp_path / name, at=24_000)
+    voice = open_voice(path, shift=shift)
+    moved = round(shift * 48_000)
+    samples = voice.read(48_000).samples
+    assert len(samples) == 48_000 + moved
+    assert np.flatnonzero(samples > 0.5).tolist() == [24_000 + moved]
+    assert voice.duration == pytest.approx(1 + moved / 48_000, abs=1e-9)
+    assert len(voice.read().samples) == round(voice.duration * 16_000)
+
+
+def test_what_is_written_is_shifted_as_what_is_heard(tmp_path: Path) -> None:
+    voice = open_voice(click(tmp_path / "a.wav", at=24_000), shift=0.5)
+    voice.stream().output(str(tmp_path / "b.wav")).run(cmd=str(ffmpeg_path()), quiet=True)
+    assert np.flatnonzero(open_voice(tmp_path / "b.wav").read(48_000).samples > 0.5).tolist() == [48_000]
+
+
+def test_a_shift_moves_all_ranges_together(tmp_path: Path) -> None:
+    path = click(tmp_path / "a.wav", at=24_000)
+    ranges = TimeRange(0.4, 0.6), TimeRange(0.4, 0.6)
+    for shift, places in ((0.1, [9_600, 19_200]), (-0.15, [7_200])):
+        voice = open_voice(path, ranges, shift)
+        samples = voice.read(48_000).samples
+        assert np.flatnonzero(samples > 0.5).tolist() == places
+        assert len(samples) == round((0.4 + shift) * 48_000)
+
+
+def test_a_shift_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
+    path = make_sound(tmp_path / "a.wav", 1.0)
+    with pytest.raises(RangeError, match=r"nothing is left of it: -1 s. It lasts 1.00 s"):
+        open_voice(path, shift=-1.0)

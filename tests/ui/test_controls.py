@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,14 +10,39 @@ import pytest
 
 from lipsync.data_types import TimeRange
 from lipsync.errors import LipsyncError
-from lipsync.options import PAGE_GROUPS, PRESETS, SyncOptions, declared_options
-from lipsync.ui.controls import ON_PAGE, control, in_group, load_settings, read, settings_text, show
+from lipsync.options import PAGE_GROUPS, PRESETS, LinkOptions, SyncOptions, declared_options
+from lipsync.ui import texts
+from lipsync.ui.controls import (
+    ON_PAGE,
+    RANGES,
+    choices,
+    control,
+    in_group,
+    load_settings,
+    read,
+    settings_text,
+    show,
+)
+from lipsync.ui.settings import _ONLY_WITH
 
 
 def test_no_setting_is_forgotten_and_no_path_is_on_the_page() -> None:
-    assert sorted(ON_PAGE) == sorted(name for group in PAGE_GROUPS for name in in_group(group))
-    left = {field.name for _, field in declared_options()} - set(ON_PAGE)
-    assert left == {"video_ranges", "voice_ranges", "weights", "detector_weights"}
+    groups = [names for group in PAGE_GROUPS for names in in_group(group).values()]
+    assert sorted(ON_PAGE) == sorted(name for names in groups for name in names)
+    left = {field.name: field for _, field in declared_options() if field.name not in ON_PAGE}
+    assert {name for name, field in left.items() if "Path" not in str(field.type)} == set(RANGES)
+
+
+def test_words_belong_to_settings_and_values_that_exist() -> None:
+    fields = {field.name for _, field in declared_options()}
+    assert set(texts.LABELS) <= fields | {field.name for field in dataclasses.fields(LinkOptions)}
+    assert set(texts.SECTIONS) >= {group for group, _ in declared_options()}
+    for name, words in texts.CHOICES.items():
+        assert set(words) <= {value for _, value in choices(name)}
+        assert len({shown for shown, _ in choices(name)}) == len(choices(name))  # none looks like another
+    for name, (leader, values) in _ONLY_WITH.items():
+        assert name in fields
+        assert set(values) <= {value for _, value in choices(leader)}
 
 
 @pytest.mark.parametrize("name", ON_PAGE)
@@ -71,4 +97,6 @@ def test_bad_settings_are_refused_in_words(text: str, words: str) -> None:
 
 
 def test_paths_in_settings_are_not_followed() -> None:
-    assert load_settings(json.dumps({"weights": "/etc/passwd", "detector_weights": "/x"})) == {}
+    paths = [field.name for _, field in declared_options() if "Path" in str(field.type)]
+    assert len(paths) >= 5
+    assert load_settings(json.dumps(dict.fromkeys(paths, "/etc/passwd"))) == {}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import queue
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lipsync.errors import InputError, MediaError
 from lipsync.media import probe_video
+from lipsync.networks import KeptNetworks
 from lipsync.options import SyncOptions
 from lipsync.pipeline import plan, preview
-from lipsync.progress import CancelToken
+from lipsync.progress import CancelToken, Progress
 from lipsync.ui.handlers import Given, Made, draw_preview, frame_pair, make, make_batch, range_problem
-from lipsync.ui.work import Done, in_thread
-from lipsync.ui.zerogpu import StopFile, seconds_needed
+from lipsync.ui.score import score_html
+from lipsync.ui.work import Done, _newest, in_thread
+from lipsync.ui.zerogpu import seconds_needed
 from tests.make_media import make_video, run_ffmpeg
 from tests.material import FACE, make_head, make_voice
 
@@ -27,7 +31,9 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> None:
-    *stages, done = make(Given(str(FACE), str(voice), BUILTIN), "builtin", tmp_path, CancelToken())
+    *stages, done = make(
+        Given(str(FACE), str(voice), BUILTIN), "builtin", tmp_path, CancelToken(), KeptNetworks()
+    )
     assert isinstance(done, Done)
     made: Made = done.value
     assert [result.frames for result in made.results] == [10, 10]
@@ -35,6 +41,10 @@ def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> 
     assert made.beside and probe_video(made.beside).width == 3 * 512
     assert {what for what, _ in stages} == {"1 of 2: builtin", "2 of 2: builtin", ""}  # type: ignore[misc]
     assert json.loads(made.settings.read_text())["variant"] == "builtin"
+    assert made.scores
+    told = json.loads(made.scores.read_text())
+    assert [card["result"]["verdict"] for card in told] == ["too short to judge"] * 2
+    assert score_html(made.results).count("Lips and voice · builtin · too short") == 2
     before, after = frame_pair(made, 0.2)
     assert before.shape == after.shape == (512, 512, 3)
 
@@ -42,7 +52,7 @@ def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> 
 def test_everybody_in_the_scene_is_offered(tmp_path: Path, voice: Path) -> None:
     pair = tmp_path / "pair.png"
     run_ffmpeg("-i", FACE, "-filter_complex", "[0]split[a][b];[a][b]hstack", pair)
-    files = draw_preview(Given(str(pair), str(voice), BUILTIN), 0.1, tmp_path, CancelToken())
+    files = draw_preview(Given(str(pair), str(voice), BUILTIN), 0.1, tmp_path, CancelToken(), KeptNetworks())
     assert len(files.faces) == len(files.preview.people) == 2
     left, right = files.preview.people
     assert left.x == pytest.approx(right.x - 0.5, abs=0.01)
@@ -67,7 +77,9 @@ def test_a_plan_is_what_a_run_makes(tmp_path: Path, voice: Path) -> None:
 
 def test_what_fails_in_a_batch_does_not_stop_the_rest(tmp_path: Path, voice: Path) -> None:
     no_face = make_video(tmp_path / "stripes.mp4")
-    *_, done = make_batch([str(no_face), str(FACE)], [str(voice)], BUILTIN, tmp_path / "out", CancelToken())
+    *_, done = make_batch(
+        [str(no_face), str(FACE)], [str(voice)], BUILTIN, tmp_path / "out", CancelToken(), KeptNetworks()
+    )
     assert isinstance(done, Done)
     archive, told = done.value
     assert [made for _, _, made in told] == [False, True]
@@ -77,7 +89,7 @@ def test_what_fails_in_a_batch_does_not_stop_the_rest(tmp_path: Path, voice: Pat
 
 def test_a_batch_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not go with"):
-        list(make_batch(["a", "b", "c"], ["d", "e"], BUILTIN, tmp_path, CancelToken()))
+        list(make_batch(["a", "b", "c"], ["d", "e"], BUILTIN, tmp_path, CancelToken(), KeptNetworks()))
 
 
 def test_a_file_that_has_gone_is_told(tmp_path: Path, voice: Path) -> None:
@@ -94,17 +106,19 @@ def test_work_that_is_left_is_cancelled_and_finished_work_is_not() -> None:
         while not cancel.cancelled:
             pass
 
-    steps = in_thread(lambda report: [report(None), endless(report)], cancel)  # type: ignore[arg-type, func-returns-value]
+    steps = in_thread(lambda report: [report(Progress("", 0, 0)), endless(report)], cancel)  # type: ignore[func-returns-value]
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert cancel.cancelled
 
 
-def test_a_stop_file_is_seen_elsewhere(tmp_path: Path) -> None:
-    here, there = StopFile(tmp_path / "stop"), StopFile(tmp_path / "stop")
-    assert not there.cancelled
-    here.cancel()
-    assert there.cancelled
+def test_a_picture_is_not_passed_over_by_newer_reports_without_one() -> None:
+    picture = np.zeros((2, 2, 3), np.uint8)
+    told = [Progress("Drawing", 1, 9, picture=picture), Progress("Drawing", 2, 9), Progress("Drawing", 3, 9)]
+    reports: queue.Queue[Progress] = queue.Queue()
+    for one in told:
+        reports.put(one)
+    assert [(one.done, one.picture is picture) for one in _newest(reports)] == [(3, True)]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -24,9 +25,11 @@ class FaceDetector(Protocol):
     Attributes:
         batch_size: frames that one call should hold at most. More are accepted, but a cancel is
             only looked for between calls.
+        weights: the file that it runs.
     """
 
     batch_size: int
+    weights: Path
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """Faces of each frame, best score first; an empty list for a frame without any.

@@ -43,7 +43,8 @@ class CenterFace:
         self, device: torch.device | None = None, weights: Path | None = None, min_score: float = 0.05
     ) -> None:
         self.min_score = min_score
-        self._session = _open(weights or _packaged_file(), device)
+        self.weights = weights or _packaged_file()
+        self._session = _open(self.weights, device)
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lipsync.conv_block import ConvBlock, conv_blocks
+from lipsync.generators.packed import PackedConv, can_pack
 
 MEL_ROW = (80, 16)
 """Mel channels and columns of the sound of one frame; 16 columns are 0.2 s."""
@@ -159,15 +160,26 @@ def fold_batch_norm(network: nn.Module) -> None:
             block.conv_block = nn.Sequential(fuse_conv_bn_eval(conv, norm, transpose=transposed))
 
 
+def pack(network: nn.Module) -> None:
+    """Pack every block, batch norm already folded, for the CPU's kernels, in place; see `PackedConv`."""
+    for parent in list(network.modules()):
+        for name, block in parent.named_children():
+            if isinstance(block, ConvBlock):
+                [conv] = cast("tuple[nn.Conv2d | nn.ConvTranspose2d]", tuple(block.conv_block))
+                setattr(parent, name, PackedConv(conv, residual=block.residual))
+
+
 def prepare_for_inference(network: Wav2LipNetwork, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """Freeze, fold, move to `device` and number format; the last layer stays in 32 bits. In place.
+    """Freeze, fold, move to `device` and number format, pack; the last layer stays in 32 bits. In place.
 
     Channels last is the layout that the convolution kernels of CPUs and of tensor cores work in.
-    On a CPU with bf16 this is the fastest arrangement that was measured, and within 1.2 (mean
-    0.17) of 255 of the picture in fp32; casting by autocast instead repeats the casting of all
+    This is the fastest arrangement that was measured on a CPU, within 1e-5 of the picture before in
+    fp32, and within 2 (mean 0.2) of 255 in bf16. Casting by autocast instead repeats the casting of all
     weights in every batch, and rounding the last layer doubles the error.
     """
     fold_batch_norm(network.eval().requires_grad_(False))
     network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.output_block[1].float()
+    if can_pack(device, dtype):
+        pack(network)
     return network

@@ -46,11 +46,11 @@ class S3FD:
         self.min_score = max(min_score, _CANDIDATE)
         self._device = device or choose_device()
         self.batch_size = 1 if self._device.type == "cpu" else 16
-        path = weights or require("s3fd")
+        self.weights = weights or require("s3fd")
         with torch.device("meta"):  # no time is spent on weights that are replaced at once
             network = S3FDNetwork()
         network = network.to_empty(device="cpu")
-        load_into(network, load_state_dict(path), what="the S3FD face detector", path=path)
+        load_into(network, load_state_dict(self.weights), what="the S3FD face detector", path=self.weights)
         self._network = network.eval().requires_grad_(False).to(self._device)
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:

@@ -1,0 +1,112 @@
+"""6 · Sharpen. One line a member; adding one is described in CONTRIBUTING.md.
+
+Each factory takes `weights` (a file to use instead of the member's own, or None), `device`,
+`number_format`, `batch_size` (0 chooses), `progress` and `cancel`, and imports its network only
+when it is called.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from lipsync.enhancers.base import Enhancer, EnhancerSpec, Upscaler, UpscalerSpec
+from lipsync.enhancers.stage import FaceEnhancement
+from lipsync.errors import DownloadError, LipsyncError, ToolError
+from lipsync.options import EnhanceOptions
+from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.registry import Registry
+
+__all__ = [
+    "ENHANCERS",
+    "UPSCALERS",
+    "Enhancer",
+    "EnhancerSpec",
+    "FaceEnhancement",
+    "Upscaler",
+    "UpscalerSpec",
+    "load_enhancer",
+    "load_upscaler",
+]
+
+
+def _face(name: str, **arguments: Any) -> Enhancer:
+    from lipsync.enhancers import faces
+
+    return faces.create(name, **arguments)
+
+
+def _realesrgan(**arguments: Any) -> Upscaler:
+    from lipsync.enhancers import frames
+
+    return frames.create(**arguments)
+
+
+ENHANCERS: Registry[Enhancer] = Registry("enhancer")
+ENHANCERS.add("gfpgan", partial(_face, "gfpgan"))
+ENHANCERS.add("gfpgan_1.3", partial(_face, "gfpgan_1.3"))
+ENHANCERS.add("restoreformer", partial(_face, "restoreformer"))
+
+UPSCALERS: Registry[Upscaler] = Registry("upscaler")
+UPSCALERS.add("realesrgan_x2", _realesrgan)
+
+
+def load_enhancer(
+    options: EnhanceOptions,
+    device: str | torch.device = "auto",
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> tuple[Enhancer | None, str]:
+    """The enhancer that `options` name, or None for "none"; and a warning, "" mostly.
+
+    With `without_enhancer` it is also None where it cannot be had; the warning then says why.
+
+    Raises:
+        DownloadError: its weights are not on this machine, and cannot be fetched.
+        ToolError: the packages that it is built from are missing.
+        WeightsError: the file that was given is missing, damaged or of another network.
+        Cancelled: the user stopped the download.
+    """
+    if options.enhancer == "none":
+        return None, ""
+    try:
+        return ENHANCERS.create(
+            options.enhancer,
+            weights=options.enhancer_weights,
+            device=device,
+            progress=progress,
+            cancel=cancel,
+        ), ""
+    except (DownloadError, ToolError) as error:
+        return None, _without(options, error, "Faces are not sharpened")
+
+
+def load_upscaler(
+    options: EnhanceOptions,
+    device: str | torch.device = "auto",
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> tuple[Upscaler | None, str]:
+    """The same for the upscaler."""
+    if options.upscaler == "none":
+        return None, ""
+    try:
+        return UPSCALERS.create(
+            options.upscaler,
+            weights=options.upscaler_weights,
+            device=device,
+            progress=progress,
+            cancel=cancel,
+        ), ""
+    except (DownloadError, ToolError) as error:
+        return None, _without(options, error, "Frames are not enlarged")
+
+
+def _without(options: EnhanceOptions, error: LipsyncError, what: str) -> str:
+    """The warning, where the user said to go on; else the error."""
+    if options.without_enhancer:
+        return f"{what}: {error}"
+    hint = f"{error.hint} Or go on without it, with the setting 'without_enhancer'."
+    raise type(error)(error.what, given=error.given, hint=hint) from error

@@ -1,0 +1,194 @@
+"""What the sync score says: figures, a verdict, and the words for both.
+
+The figures are those of our own expert. They are told like SyncNet's LSE-D and LSE-C but are other
+numbers on another scale, so they have other names: sync distance and sync confidence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+REAL_CONFIDENCE = (0.15, 0.31)
+"""Sync confidence of the middle three quarters, or so, of real video of people whom the expert was not
+trained on; a wrong voice of eight seconds stays below 0.12 nineteen times in twenty
+(`benchmarks/sync_score.py`)."""
+OFFSETS_IN_SYNC = (-4, 2)
+"""Frames of 40 ms that nobody minds: broadcasters accept sound up to 90 ms early and 185 ms late
+(ITU-R BT.1359-1, figure 2)."""
+FRAME_MS = 40
+
+
+class Verdict(Enum):
+    """What the figures come to."""
+
+    GOOD = "good"
+    FAIR = "fair"
+    POOR = "poor"
+    OFF = "off"
+    TOO_SHORT = "too short to judge"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a video, in seconds from its start."""
+
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        return f"{clock(math.floor(self.start))}-{clock(math.ceil(self.end))}"
+
+
+@dataclass(frozen=True, repr=False)
+class SyncScore:
+    """How well lips and voice of one video go together, by our own expert.
+
+    Attributes:
+        verdict: what the figures come to.
+        windows: five-frame windows with a face and sound that were compared.
+        distance: sync distance, 1 less the mean likeness (cosine) at the best offset: 0 .. 2, lower is
+            better. None, like all figures below, where there was too little to judge.
+        confidence: sync confidence, mean likeness at the best offset less the median over all 31:
+            higher is better.
+        certainty: how surely there is any sync at all: `confidence` over its standard error, as if each
+            second counted once. A wrong voice has 0.8, and 1.2 one time in twenty, whatever the length.
+        offset: frames of 40 ms by which the sound comes early; negative where it comes late.
+        offset_ms: the same in milliseconds, to parts of a frame.
+        by_offset: mean likeness at offsets -15 .. 15; NaN where there was too little sound.
+        times, curve: the middle of stretches of a second each, and the confidence in them at the offset
+            of the whole; NaN where there is no face or nobody speaks.
+        weak: where the lips do not follow, two seconds at least each.
+    """
+
+    verdict: Verdict
+    windows: int
+    distance: float | None = None
+    confidence: float | None = None
+    certainty: float | None = None
+    offset: int | None = None
+    offset_ms: float | None = None
+    by_offset: tuple[float, ...] = ()
+    times: tuple[float, ...] = ()
+    curve: tuple[float, ...] = ()
+    weak: tuple[Stretch, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """One sentence for people."""
+        if self.verdict is Verdict.TOO_SHORT:
+            return "Too short to judge: it takes a few seconds in which a face is seen and a voice heard."
+        if self.verdict is Verdict.OFF:
+            return f"Lips and voice belong together, but {self.offset_words}."
+        if self.verdict is Verdict.POOR:
+            return "The lips do not follow the voice: no better than with a voice from elsewhere."
+        late = abs(self.offset or 0) > 1
+        though = f"; {self.offset_words}, which few people notice" if late else ""
+        if self.verdict is Verdict.FAIR:
+            return f"The lips follow the voice loosely, less closely than in most real video{though}."
+        return f"The lips follow the voice as closely as in real video{though}."
+
+    @property
+    def offset_words(self) -> str:
+        """Such as "the sound comes 3 frames (120 ms) early"."""
+        assert self.offset is not None and self.offset_ms is not None
+        if self.offset == 0:
+            return "the sound is in time"
+        frames = f"{abs(self.offset)} frame{'s' if abs(self.offset) > 1 else ''}"
+        side = "early" if self.offset > 0 else "late"
+        return f"the sound comes {frames} ({abs(self.offset_ms):.0f} ms) {side}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; what is not known is null."""
+        return {
+            "verdict": self.verdict.value,
+            "words": self.words,
+            "windows": self.windows,
+            "sync_distance": _known(self.distance),
+            "sync_confidence": _known(self.confidence),
+            "certainty": _known(self.certainty),
+            "offset_frames": self.offset,
+            "offset_ms": _known(self.offset_ms, 1),
+            "by_offset": [_known(value) for value in self.by_offset],
+            "curve": [
+                [_known(time, 2), _known(value)] for time, value in zip(self.times, self.curve, strict=True)
+            ],
+            "weak": [[round(part.start, 2), round(part.end, 2)] for part in self.weak],
+        }
+
+    def __repr__(self) -> str:
+        known = self.confidence is not None
+        figures = f", confidence {self.confidence:.3f}, offset {self.offset}" if known else ""
+        return f"SyncScore({self.verdict.value}{figures}, {self.windows} windows)"
+
+
+@dataclass(frozen=True)
+class ScoreCard:
+    """The score of a result beside that of its source with the source's own voice.
+
+    Attributes:
+        result: of the video that was made, with the voice that was given.
+        source: of what was given, with its own sound; None where there is none to judge by.
+        no_source: why there is none, in words; "" where there is one.
+    """
+
+    result: SyncScore
+    source: SyncScore | None = None
+    no_source: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it all means, in sentences for people, the most important one first."""
+        said = [self.result.words]
+        if self.result.weak:
+            said.append(f"They lose it in {_listed(self.result.weak)}.")
+        said.append(self._beside_source())
+        if self.source is not None and self.source.verdict is Verdict.OFF:
+            said.append(
+                f"In the source itself {self.source.offset_words}; where that sound is the voice, "
+                f"--voice-shift {self.source.offset_ms:.0f} puts it right."
+            )
+        return tuple(sentence for sentence in said if sentence)
+
+    def _beside_source(self) -> str:
+        if self.source is None:
+            return f"There is nothing to compare with: {self.no_source}." if self.no_source else ""
+        before, after = self.source.confidence, self.result.confidence
+        if before is None or after is None:
+            too_short = self.source.verdict is Verdict.TOO_SHORT and after is not None
+            return "The source's own voice is too short to compare with." if too_short else ""
+        if self.source.verdict is Verdict.POOR:
+            return "In the source itself lips and sound do not belong together."
+        figures = f"confidence {after:.2f}, in the source {before:.2f}"
+        if after >= 0.8 * before:
+            return f"That is as close as the source with its own voice ({figures})."
+        return f"The source with its own voice is closer ({figures})."
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "result": self.result.as_dict(),
+            "source": self.source.as_dict() if self.source else None,
+            "no_source": self.no_source,
+            "words": list(self.words),
+        }
+
+
+def _known(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None or math.isnan(value) else round(value, digits)
+
+
+def clock(seconds: int) -> str:
+    """0:03, 12:40, 1:02:03."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _listed(parts: tuple[Stretch, ...], most: int = 5) -> str:
+    named = [str(part) for part in parts[:most]]
+    if len(parts) > most:
+        return f"{', '.join(named)} and {len(parts) - most} more places"
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)

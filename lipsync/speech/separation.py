@@ -1,0 +1,169 @@
+"""Freeing a voice from music and noise, by Hybrid Transformer Demucs (Rouard et al. 2022,
+arXiv:2211.08553), so that the lips follow the voice alone.
+
+The package demucs is optional, and only its network is used: its own loader fetches files and
+trusts what class they name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from lipsync.data_types import AudioClip, FloatArray
+from lipsync.devices import choose_device
+from lipsync.errors import ToolError, WeightsError
+from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
+from lipsync.speech.apart import Apart
+from lipsync.speech.voice_activity import SAMPLE_RATE
+from lipsync.weights import load_into, require
+
+_STAGE = "Separating the voice"
+_CLASS = "demucs.htdemucs.HTDemucs"
+_GRID = 100  # pieces begin at hundredths of a second, which are whole samples at every usual rate
+_OVERLAP = 0.25  # share of a piece, as in demucs
+
+
+def separate_voice(
+    clip: AudioClip,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+    *,
+    device: str = "auto",
+    weights: Path | None = None,
+) -> AudioClip:
+    """The voice in `clip` without what else is heard, at 16 kHz and of the same length.
+
+    Best from a clip at 44.1 kHz, the rate of the network; a lower one is raised to it. Works in
+    overlapping pieces of a few seconds, so that an hour needs little memory beyond its own.
+
+    Args:
+        device: as in `GeneratorOptions`.
+        weights: a file in the format of `adefossez/HTDemucs`; by default that of the catalogue.
+
+    Raises:
+        ToolError: the package demucs is missing.
+        DownloadError, WeightsError: its weights cannot be had, or are of another network.
+        ValueError: the sample rate is not a multiple of 100 Hz.
+        Cancelled: the token was thrown.
+    """
+    cancel = cancel or CancelToken()
+    if clip.sample_rate % _GRID:
+        raise ValueError(f"the sample rate must be a multiple of {_GRID} Hz, got {clip.sample_rate}")
+    _need_demucs()
+    path = weights or require("htdemucs", progress=progress, cancel=cancel)
+    with Apart(cancel, _STAGE) as apart:
+        network = apart(load, path, choose_device(device))
+        stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
+        voice = np.zeros(-(-len(clip.samples) * SAMPLE_RATE // clip.sample_rate), np.float32)
+        total = np.zeros_like(voice)
+        ticks = round(float(network.segment) * _GRID)
+        fade = _triangle(ticks * SAMPLE_RATE // _GRID)
+        mean, spread = _mean_and_spread(clip.samples)
+        for start in range(0, max(1, math.ceil(clip.duration * _GRID)), round(ticks * (1 - _OVERLAP))):
+            piece = apart(_vocals, network, _cut(clip, start, ticks, mean), mean, spread)
+            first = start * SAMPLE_RATE // _GRID
+            shown = slice(first, first + len(piece))
+            voice[shown] += (piece * fade)[: len(voice) - first]
+            total[shown] += fade[: len(voice) - first]
+            stage.advance(min(stage.total, (start + ticks) // _GRID) - stage.done)
+    np.divide(voice, total, out=voice, where=total > 0)
+    np.clip(voice, -1, 1, out=voice)
+    return AudioClip(voice, SAMPLE_RATE)
+
+
+# ------------------------------------------------------------------------------------ the network
+
+
+def _need_demucs() -> None:
+    try:
+        import demucs.htdemucs  # noqa: F401 - is it there?
+    except ImportError as error:
+        hint = "Install it with: pip install 'demucs>=4.1', or switch separate_voice off."
+        raise ToolError("Separating the voice needs the package demucs", hint=hint) from error
+
+
+def load(path: Path, device: torch.device) -> Any:
+    """The network in `path`, a safetensors file whose header has the network's arguments as JSON.
+
+    Only HTDemucs is made, whatever class the header names, so no code of the file's choosing runs.
+
+    Raises:
+        WeightsError: the file is damaged or of another network.
+    """
+    from demucs.htdemucs import HTDemucs
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        if header.get("klass") != _CLASS:
+            raise WeightsError("The weights are not those of HTDemucs", given=path)
+        args, kwargs = (json.loads(header[key], object_hook=_fraction) for key in ("args", "kwargs"))
+        network = HTDemucs(*args, **kwargs)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise WeightsError("The weights that separate a voice cannot be read", given=path) from error
+    if "vocals" not in network.sources:
+        raise WeightsError("The weights separate no voice", given=path)
+    load_into(network, state, what="HTDemucs", path=path)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _fraction(value: dict[str, Any]) -> Any:
+    """The header writes the length of a segment as {"_type": "fraction", …}."""
+    if value.get("_type") == "fraction":
+        return Fraction(value["numerator"], value["denominator"])
+    return value
+
+
+@torch.inference_mode()
+def _vocals(network: Any, clip: AudioClip, mean: float, spread: float) -> FloatArray:
+    """The voice of one piece at 16 kHz. The network wants stereo, less the whole clip's mean and spread."""
+    samples = _resampled((clip.samples - mean) / spread, clip.sample_rate, network.samplerate)
+    device = next(network.parameters()).device
+    mix = torch.from_numpy(samples).to(device).expand(1, network.audio_channels, -1)
+    voice = network(mix)[0, network.sources.index("vocals")].mean(0).float().cpu().numpy()
+    return _resampled(voice * spread + mean, network.samplerate, SAMPLE_RATE)
+
+
+# --------------------------------------------------------------------------------------- the pieces
+
+
+def _cut(clip: AudioClip, start: int, ticks: int, mean: float) -> AudioClip:
+    """`ticks` hundredths of a second from `start` on, continued with silence after the end."""
+    step = clip.sample_rate // _GRID
+    piece = clip.samples[start * step : (start + ticks) * step]
+    missing = ticks * step - len(piece)
+    return AudioClip(np.pad(piece, (0, missing), constant_values=mean), clip.sample_rate)
+
+
+def _resampled(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
+    from scipy.signal import resample_poly  # takes a second, which others need not wait
+
+    return np.asarray(resample_poly(samples, wanted, rate), np.float32)
+
+
+def _triangle(length: int) -> FloatArray:
+    """How much each sample of a piece counts: most in its middle."""
+    rising = np.arange(1, length // 2 + 1, dtype=np.float32)
+    falling = np.arange(length - length // 2, 0, -1, dtype=np.float32)
+    return np.asarray(np.concatenate([rising, falling]) / rising[-1], np.float32)
+
+
+def _mean_and_spread(samples: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation, without a copy of the samples."""
+    mean = float(samples.mean(dtype=np.float64)) if len(samples) else 0.0
+    power = sum(float(np.square(block, dtype=np.float64).sum()) for block in _blocks(samples))
+    return mean, max(0.0, power / max(1, len(samples)) - mean**2) ** 0.5 + 1e-8
+
+
+def _blocks(samples: FloatArray) -> Iterator[FloatArray]:
+    return (samples[start : start + (1 << 20)] for start in range(0, len(samples), 1 << 20))

@@ -1,0 +1,355 @@
+"""The stages that frames pass through on their way from the source to the result, a few at a time.
+
+Each is an iterator over chunks; `lipsync.pipeline` puts them in a row and lets each run in a thread of
+its own. A frame that nobody speaks in goes through all of them as the array that was read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from lipsync.blending import Blender
+from lipsync.data_types import FaceTrack, FloatArray, Frame, IntArray, Mask, PixelBox
+from lipsync.enhancers import FaceEnhancement, Upscaler
+from lipsync.evaluation import SyncMeter
+from lipsync.faces import crop_face, pixel_box
+from lipsync.generators import AudioRows, LipGenerator
+from lipsync.media import Picture
+from lipsync.options import BlendOptions
+from lipsync.progress import CancelToken
+from lipsync.streaming import Clock
+
+CHUNK_BYTES = 32 * 2**20
+"""Full-size frames travel in chunks of about this size; five or six chunks are under way at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Speaker:
+    """A person who speaks, and what they say.
+
+    Attributes:
+        track: their face, one row a picture frame.
+        cuts: first picture frames of the scenes after the first.
+        rows: what the generator hears, one row a frame of the result.
+        weights: float32, one a frame of the result: how strongly the drawn mouth shows; 0 is not drawn.
+        judged: float32 (T, 4), the boxes in which a `SyncMeter` looks at them; NaN where there is none.
+    """
+
+    track: FaceTrack
+    cuts: tuple[int, ...]
+    rows: AudioRows
+    weights: FloatArray
+    judged: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One face in one frame.
+
+    Attributes:
+        place: the frame's place in its chunk.
+        speaker: whose face, as a place among the speakers.
+        box: the pixels that are cut out and drawn anew.
+        points: float32 (5, 2), the face's points in pixels of the frame; NaN where unknown.
+        weight: how strongly the drawn mouth shows, above 0 to 1.
+    """
+
+    place: int
+    speaker: int
+    box: PixelBox
+    points: FloatArray
+    weight: float
+
+
+@dataclass(eq=False)
+class Chunk:
+    """A few consecutive frames of the result.
+
+    Attributes:
+        first: number of the first of them in the result.
+        shown: for each frame the number of the picture frame it is made of.
+        frames: the source's frames, full size.
+        parts: the faces to draw, speaker by speaker.
+        crops: uint8 (m, h, w, 3), the face of each part.
+        mouths: float32 (m, 3, h, w), what the generator drew; empty until it has.
+        masks: for each part where its mouth shows; None where it was left alone after all.
+        results: the frames of the result, those that were left alone the same arrays as in `frames`.
+    """
+
+    first: int
+    shown: list[int]
+    frames: list[Frame]
+    parts: list[Part]
+    crops: npt.NDArray[np.uint8]
+    mouths: FloatArray
+    masks: list[Mask | None] = field(default_factory=list)
+    results: list[Frame] = field(default_factory=list)
+
+
+def cut_chunk(
+    frames: list[Frame], first: int, shown: list[int], speakers: Sequence[Speaker], generator: LipGenerator
+) -> Chunk:
+    """Cut out every face that is to be drawn.
+
+    Args:
+        frames: the picture frames `shown`.
+        first: number of the first in the result.
+    """
+    height, width = frames[0].shape[:2]
+    parts = [
+        Part(place, number, box, speaker.track.points[picture], float(speaker.weights[first + place]))
+        for number, speaker in enumerate(speakers)
+        for place, picture in enumerate(shown)
+        if speaker.weights[first + place] > 0
+        if (box := face_box(speaker, picture, width, height)) is not None
+    ]
+    size, averaged = generator.spec.crop_size, generator.spec.averaged_crops
+    crops = [crop_face(frames[part.place], part.box, size, averaged) for part in parts]
+    return Chunk(
+        first=first,
+        shown=shown,
+        frames=frames,
+        parts=parts,
+        crops=np.stack(crops) if crops else np.empty((0, *size, 3), np.uint8),
+        mouths=np.empty((0, 3, *size), np.float32),
+    )
+
+
+def face_box(speaker: Speaker, picture: int, width: int, height: int) -> PixelBox | None:
+    """Whole pixels of the speaker's face in one picture frame; None where there is none."""
+    box = speaker.track.boxes[picture]
+    return None if np.isnan(box[0]) else pixel_box(box, width, height)
+
+
+def read_chunks(
+    picture: Picture,
+    timeline: IntArray,
+    speakers: Sequence[Speaker],
+    generator: LipGenerator,
+    cancel: CancelToken,
+    clock: Clock,
+    begin: int = 0,
+    part_frames: int = 0,
+) -> Iterator[Chunk]:
+    """Read the frames of the result in order and cut the faces out of them.
+
+    Args:
+        begin: the frame to begin with.
+        part_frames: no chunk reaches over a multiple of this, so that a job which goes on from there
+            gives the networks the same batches; 0 for no such limit.
+    """
+    size = chunk_size(picture, generator)
+    frames = picture.read(timeline[begin:], cancel=cancel)
+    first = begin
+    while first < len(timeline):
+        stop = first + size
+        if part_frames:
+            stop = min(stop, (first // part_frames + 1) * part_frames)
+        shown = timeline[first:stop].tolist()
+        with clock("read"):
+            batch = list(islice(frames, len(shown)))
+        with clock("crop"):
+            chunk = cut_chunk(batch, first, shown, speakers, generator)
+        yield chunk
+        first += len(shown)
+
+
+def earlier_chunks(
+    results: Iterator[Frame], picture: Picture, timeline: IntArray, cancel: CancelToken
+) -> Iterator[Chunk]:
+    """What an earlier try has finished, with the source's frames, for those who look at all of it.
+
+    Args:
+        results: the finished frames, one for each of `timeline`; enlarged ones are reduced again.
+    """
+    size = (picture.width, picture.height)
+    none = np.empty((0, 1, 1, 3), np.uint8)
+    sources = picture.read(timeline, cancel=cancel)
+    for number, (shown, frame, result) in enumerate(zip(timeline.tolist(), sources, results, strict=True)):
+        if result.shape[1::-1] != size:
+            result = np.asarray(cv2.resize(result, size, interpolation=cv2.INTER_AREA), np.uint8)
+        yield Chunk(number, [shown], [frame], [], none, none.astype(np.float32), [], [result])
+
+
+def chunk_size(picture: Picture, generator: LipGenerator) -> int:
+    """Frames a chunk: a full batch for the generator, unless the frames are large."""
+    frame_bytes = picture.width * picture.height * 3
+    return max(1, min(generator.batch_size, CHUNK_BYTES // frame_bytes))
+
+
+def draw(
+    chunks: Iterable[Chunk], speakers: Sequence[Speaker], generator: LipGenerator, clock: Clock
+) -> Iterator[Chunk]:
+    """Generate a mouth for every part."""
+    for chunk in chunks:
+        if chunk.parts:
+            with clock("generate"):
+                heard = [
+                    speaker.rows[np.array(numbers)]
+                    for number, speaker in enumerate(speakers)
+                    if (
+                        numbers := [
+                            chunk.first + part.place for part in chunk.parts if part.speaker == number
+                        ]
+                    )
+                ]
+                chunk.mouths = generator.generate(chunk.crops, np.concatenate(heard))
+        yield chunk
+
+
+def blend(
+    chunks: Iterable[Chunk],
+    speakers: Sequence[Speaker],
+    options: BlendOptions,
+    fps: Fraction,
+    averaged: bool,
+    clock: Clock,
+    part_frames: int = 0,
+) -> Iterator[Chunk]:
+    """Put the mouths into the frames.
+
+    Args:
+        averaged: the crops are the boxes averaged down, see `GeneratorSpec`.
+        part_frames: what is smoothed over time begins anew at multiples of this; 0 for never.
+    """
+    blenders = [Blender(options, float(fps)) for _ in speakers]
+    last: list[tuple[int, int] | None] = [None] * len(speakers)
+    for chunk in chunks:
+        chunk.results = list(chunk.frames)
+        with clock("blend"):
+            for part, mouth, crop in zip(chunk.parts, chunk.mouths, chunk.crops, strict=True):
+                now = (chunk.first + part.place, chunk.shown[part.place])
+                follows = _follows(last[part.speaker], now, speakers[part.speaker].cuts)
+                frame, mask = blenders[part.speaker].blend(
+                    chunk.results[part.place],
+                    mouth,
+                    part.box,
+                    part.points,
+                    weight=part.weight,
+                    fresh=not follows or (part_frames > 0 and now[0] % part_frames == 0),
+                    crop=crop if averaged else None,
+                )
+                chunk.results[part.place] = frame
+                chunk.masks.append(mask)
+                last[part.speaker] = now
+        yield chunk
+
+
+def _follows(before: tuple[int, int] | None, now: tuple[int, int], cuts: Sequence[int]) -> bool:
+    """Whether a frame is the next one of the same scene; both are numbers in result and picture."""
+    if before is None or now[0] != before[0] + 1 or abs(now[1] - before[1]) > _STEP:
+        return False
+    return bisect_right(cuts, now[1]) == bisect_right(cuts, before[1])
+
+
+_STEP = 2
+"""Picture frames that a changed rate may skip; more is a jump."""
+
+
+def enhance(
+    chunks: Iterable[Chunk],
+    enhancement: FaceEnhancement | None,
+    cancel: CancelToken,
+    clock: Clock,
+) -> Iterator[Chunk]:
+    """Sharpen the drawn faces."""
+    for chunk in chunks:
+        if enhancement is not None and chunk.parts:
+            with clock("enhance"):
+                for number in sorted({part.speaker for part in chunk.parts}):
+                    _enhance_speaker(chunk, number, enhancement, cancel)
+        yield chunk
+
+
+def _enhance_speaker(chunk: Chunk, number: int, enhancement: FaceEnhancement, cancel: CancelToken) -> None:
+    mine = [
+        (part, mask) for part, mask in zip(chunk.parts, chunk.masks, strict=True) if part.speaker == number
+    ]
+    places = [part.place for part, _ in mine]
+    enhanced = enhancement.apply(
+        [chunk.results[place] for place in places],
+        [part.box for part, _ in mine],
+        np.stack([part.points for part, _ in mine]),
+        [mask for _, mask in mine],
+        cancel,
+    )
+    for place, frame in zip(places, enhanced, strict=True):
+        chunk.results[place] = frame
+
+
+def measure(
+    chunks: Iterable[Chunk],
+    speakers: Sequence[Speaker],
+    of_result: SyncMeter | None,
+    of_source: SyncMeter | None,
+    fps: Fraction,
+    clock: Clock,
+) -> Iterator[Chunk]:
+    """Show the meters who speaks: in the result, and in the source as far as it runs forward.
+
+    Args:
+        of_result: hears all speakers of the result.
+        of_source: hears the sound of the source, from its first picture frame on.
+    """
+    newest, before = -1, -1
+    for chunk in chunks:
+        with clock("measure"):
+            for place, (shown, frame, result) in enumerate(
+                zip(chunk.shown, chunk.frames, chunk.results, strict=True)
+            ):
+                number = chunk.first + place
+                now = _who_speaks(speakers, number, shown)
+                if of_result is not None:
+                    # One frame is left out where another person goes on: no window may hold both.
+                    same = now if now == before else -1
+                    of_result.update(float(number / fps), result, _judged(speakers, same, shown))
+                if of_source is not None and shown > newest:
+                    of_source.update(float(shown / fps), frame, _judged(speakers, now, shown))
+                    newest = shown
+                before = now
+        yield chunk
+
+
+def _who_speaks(speakers: Sequence[Speaker], number: int, shown: int) -> int:
+    """Place of the one whose mouth is to be looked at in frame `number`; -1 where there is none.
+
+    Who speaks alone is looked at in pauses too: lips that move there are a fault.
+    """
+    for place, speaker in enumerate(speakers):
+        looked_at = len(speakers) == 1 or speaker.weights[number] > 0
+        if looked_at and not np.isnan(speaker.track.boxes[shown, 0]):
+            return place
+    return -1
+
+
+def _judged(speakers: Sequence[Speaker], who: int, shown: int) -> FloatArray | None:
+    return None if who < 0 else speakers[who].judged[shown]
+
+
+def results(chunks: Iterable[Chunk], begin: int, upscaler: Upscaler | None, clock: Clock) -> Iterator[Frame]:
+    """The finished frames from number `begin` on, one by one, enlarged where that is asked for."""
+    for chunk in chunks:
+        if chunk.first < begin:
+            continue
+        for frame in chunk.results:
+            if upscaler is None:
+                yield frame
+                continue
+            with clock("upscale"):
+                larger = upscaler.upscale(frame)
+            yield larger
+
+
+def reduced(frame: Frame, longest: int = 640) -> Frame:
+    """A copy to look at, its longer side at most `longest` pixels."""
+    scale = min(1.0, longest / max(frame.shape[:2]))
+    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lipsync.data_types import AudioClip, FloatArray
+from lipsync.errors import Cancelled, ToolError, WeightsError
+from lipsync.progress import CancelToken, Progress
+from lipsync.speech import separate_voice
+from lipsync.speech.separation import load
+from lipsync.weights import CATALOGUE
+
+demucs = pytest.importorskip("demucs.htdemucs", reason="demucs is not installed")
+
+RATE = 44_100
+SHAPE: dict[str, Any] = {
+    "sources": ["drums", "bass", "other", "vocals"],
+    "channels": 8,
+    "bottom_channels": 16,
+    "t_layers": 1,
+    "t_heads": 2,
+    "segment": Fraction(4, 5),
+    "samplerate": RATE,
+}
+
+
+def save(path: Path, klass: str = "demucs.htdemucs.HTDemucs", **changed: Any) -> Path:
+    """A small network with made-up weights, in the format of adefossez/HTDemucs."""
+    torch.manual_seed(0)
+    network = demucs.HTDemucs(**{**SHAPE, **changed})
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(3)  # made louder: what it gives out would else be nearly nothing
+    state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    arguments = json.dumps({**SHAPE, **changed}, default=_fraction)
+    save_file(state, path, metadata={"klass": klass, "args": "[]", "kwargs": arguments})
+    return path
+
+
+def _fraction(value: Fraction) -> dict[str, Any]:
+    return {"_type": "fraction", "numerator": value.numerator, "denominator": value.denominator}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("demucs") / "small.safetensors")
+
+
+def sound(seconds: float, rate: int = RATE) -> FloatArray:
+    clock = np.arange(round(seconds * rate)) / rate
+    return (0.2 * np.sin(2 * np.pi * 300 * clock) * np.sin(2 * np.pi * 3 * clock)).astype(np.float32)
+
+
+def test_the_network_is_the_one_that_demucs_itself_reads(weights: Path) -> None:
+    from demucs.hf import load_safetensors_model
+
+    ours, theirs = load(weights, torch.device("cpu")), load_safetensors_model(weights)
+    assert ours.segment == Fraction(4, 5) and not ours.training
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value)
+
+
+def test_pieces_are_joined_as_demucs_joins_them(weights: Path) -> None:
+    from demucs.apply import apply_model
+    from scipy.signal import resample_poly
+
+    samples = sound(2.0)
+    voice = separate_voice(AudioClip(samples, RATE), device="cpu", weights=weights)
+    mix = torch.from_numpy(samples).expand(1, 2, -1)
+    network = load(weights, torch.device("cpu"))
+    whole = apply_model(network, (mix - mix.mean()) / mix.std(correction=0), shifts=0)[0, 3].mean(0)
+    expected = resample_poly((whole * mix.std(correction=0) + mix.mean()).numpy(), 16_000, RATE)
+    before_the_last_piece = slice(0, 16_000)  # which demucs pads with sound of before it
+    difference = np.abs(voice.samples - np.clip(expected, -1, 1))[before_the_last_piece]
+    assert np.abs(expected[before_the_last_piece]).max() > 0.001
+    assert difference.max() < 0.01 * np.abs(expected[before_the_last_piece]).max()
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+@pytest.mark.parametrize("seconds", [0.0, 0.013, 0.8, 1.3])
+def test_the_voice_is_as_long_as_it_was(weights: Path, rate: int, seconds: float) -> None:
+    voice = separate_voice(AudioClip(sound(seconds, rate), rate), device="cpu", weights=weights)
+    assert voice.sample_rate == 16_000
+    assert abs(len(voice.samples) - round(seconds * 16_000)) <= 1
+    assert np.isfinite(voice.samples).all() and np.abs(voice.samples).max(initial=0) <= 1
+
+
+def test_progress_and_cancel(weights: Path) -> None:
+    reports: list[Progress] = []
+    clip = AudioClip(sound(3.0), RATE)
+    separate_voice(clip, reports.append, device="cpu", weights=weights)
+    assert reports[0].done == 0 and reports[-1].done == reports[-1].total == 3
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        separate_voice(clip, cancel=token, device="cpu", weights=weights)
+
+
+def test_a_file_that_names_another_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="not those of HTDemucs"):
+        load(save(tmp_path / "a.safetensors", klass="subprocess.Popen"), torch.device("cpu"))
+
+
+def test_files_that_cannot_be_used_say_so(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load(broken, torch.device("cpu"))
+    silent = save(tmp_path / "silent.safetensors", sources=["drums", "bass"])
+    with pytest.raises(WeightsError, match="no voice"):
+        load(silent, torch.device("cpu"))
+    with pytest.raises(ValueError, match="multiple of 100"):
+        separate_voice(AudioClip(sound(1.0), 22_051), weights=silent)
+
+
+def test_without_the_package_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "demucs.htdemucs", None)
+    with pytest.raises(ToolError, match=r"pip install 'demucs>=4\.1'"):
+        separate_voice(AudioClip(sound(1.0), RATE))
+
+
+def test_its_weights_are_in_the_catalogue() -> None:
+    entry = CATALOGUE["htdemucs"]
+    assert "research" in entry.licence and entry.filename.endswith(".safetensors")
