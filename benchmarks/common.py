@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,31 @@ class Measured:
 
 
 def run_measured(arguments: Sequence[str]) -> Measured:
-    """Run `python -m lipsync …` by itself and watch the memory of the whole process tree.
+    """Run `python -m lipsync …` by itself and watch it."""
+    return measure_command([sys.executable, "-m", "lipsync", *arguments])
+
+
+def measure_command(
+    command: Sequence[str], folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Measured:
+    """Run a command and watch the memory and the CPU time of the whole process tree.
 
     Memory is the proportional share (PSS) where the system tells it, so that pages which two
     processes share count once; else the resident size.
+
+    Args:
+        folder: to run it in.
+        environment: variables that it gets besides this process's own.
     """
-    started = time.perf_counter()
+    me, started = psutil.Process(), time.perf_counter()
+    before = me.cpu_times()
     process = psutil.Popen(
-        [sys.executable, "-m", "lipsync", *arguments],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
     )
     peak, cpu = 0, 0.0
     finished = threading.Event()
@@ -60,11 +75,14 @@ def run_measured(arguments: Sequence[str]) -> Measured:
     watcher = threading.Thread(target=watch)
     watcher.start()
     output, errors = process.communicate()
+    seconds = time.perf_counter() - started
     finished.set()
     watcher.join()
     if process.returncode:
         raise SystemExit(f"the run failed:\n{errors}")
-    return Measured(output, time.perf_counter() - started, cpu, peak)
+    after = me.cpu_times()  # where the system adds ended children up, nothing is missed
+    ended = after.children_user + after.children_system - before.children_user - before.children_system
+    return Measured(output, seconds, max(cpu, ended), peak)
 
 
 def _tree(process: psutil.Process) -> tuple[int, float]:

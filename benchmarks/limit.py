@@ -44,7 +44,7 @@ def formats() -> dict[str, torch.dtype]:
 def convolution(channels: int, side: int, dtype: torch.dtype) -> tuple[Callable[[], Any], float]:
     """A 3x3 convolution over a batch, ready to be run, and its operations."""
     conv = torch.nn.Conv2d(channels, channels, 3, 1, 1).requires_grad_(False).to(dtype)
-    conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    conv = conv.to(memory_format=torch.channels_last)
     layer = PackedConv(conv) if can_pack(CPU, dtype) else conv
     x = torch.randn(BATCH, channels, side, side).to(dtype).contiguous(memory_format=torch.channels_last)
     return lambda: layer(x), 2.0 * 9 * channels**2 * side**2 * BATCH

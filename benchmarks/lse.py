@@ -15,10 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -26,6 +28,8 @@ import torch
 from benchmarks.common import SAMPLES, report
 from lipsync.media import ffmpeg_path
 
+Evaluate: TypeAlias = Callable[[], tuple[float, float, float]]
+"""Gives LSE-D, LSE-C and offset of the clip."""
 THREADS = 1  # more would wait for each other on a busy machine, and that counts as work
 
 
@@ -51,12 +55,15 @@ def main() -> None:
     figures = {
         name: {key: median(turn[key] for turn in done) for key in done[0]} for name, done in turns.items()
     }
-    ours, theirs = figures["ours"], figures["reference"]
-    rows = [("", f"{'reference':>12} {'ours':>12} {'ratio':>8}")]
+    theirs, names = figures["reference"], list(CHILDREN)
+    rows = [("", "".join(f"{name:>14}" for name in names))]
     for key in ("wall_seconds", "cpu_seconds", "peak_megabytes"):
-        rows.append((key, f"{theirs[key]:12.2f} {ours[key]:12.2f} {theirs[key] / ours[key]:8.2f}"))
+        rows.append((key, "".join(f"{figures[name][key]:14.2f}" for name in names)))
+        rows.append(
+            (" reference over it", "".join(f"{theirs[key] / figures[name][key]:14.2f}" for name in names))
+        )
     for key in ("distance", "confidence", "offset"):
-        rows.append((key, f"{theirs[key]:12.3f} {ours[key]:12.3f}"))
+        rows.append((key, "".join(f"{figures[name][key]:14.3f}" for name in names)))
     report("lse", rows, {**figures, "clip": chosen.clip.name, "turns": chosen.turns})
 
 
@@ -65,7 +72,6 @@ def start_child(name: str, chosen: argparse.Namespace, weights: Path, folder: Pa
     (folder / "bin").mkdir(exist_ok=True)
     if not (folder / "bin" / "ffmpeg").exists():
         (folder / "bin" / "ffmpeg").symlink_to(ffmpeg_path())
-    (folder / "ours.mp4").unlink(missing_ok=True)
     environment = {
         **os.environ,
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -98,12 +104,12 @@ def run_child(chosen: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def load_ours(chosen: argparse.Namespace) -> Any:
+def load_ours(chosen: argparse.Namespace, dtype: torch.dtype = torch.float32) -> Evaluate:
     """This program's way from file to figures."""
     from lipsync.evaluation.tracks import by_lse, evaluate_frames
     from lipsync.experts import load_syncnet
 
-    measure = by_lse(load_syncnet(chosen.weights))
+    measure = by_lse(load_syncnet(chosen.weights, dtype=dtype))
 
     def evaluate() -> tuple[float, float, float]:
         score = evaluate_frames(chosen.clip, measure).score
@@ -112,7 +118,7 @@ def load_ours(chosen: argparse.Namespace) -> Any:
     return evaluate
 
 
-def load_reference(chosen: argparse.Namespace) -> Any:
+def load_reference(chosen: argparse.Namespace) -> Evaluate:
     """The reference script's, as `calculate_scores_LRS.py` calls it."""
     if not torch.cuda.is_available():
         torch.nn.Module.cuda = lambda self, device=None: self  # type: ignore[method-assign]
@@ -132,7 +138,11 @@ def load_reference(chosen: argparse.Namespace) -> Any:
     return evaluate
 
 
-CHILDREN = {"reference": load_reference, "ours": load_ours}
+CHILDREN: dict[str, Callable[[argparse.Namespace], Evaluate]] = {
+    "reference": load_reference,
+    "ours": load_ours,
+    "ours_bf16": partial(load_ours, dtype=torch.bfloat16),
+}
 
 
 def cpu_seconds() -> float:

@@ -133,7 +133,7 @@ class Movement:
 
     Attributes:
         drift: float32 (2,), the mouth as a whole (median over its pixels), right and down.
-        change: mean length over its pixels.
+        change: how far its pixels move against each other, mean length.
     """
 
     drift: FloatArray
@@ -164,19 +164,25 @@ class HeadFollower:
         top = int(np.flatnonzero(mouth.max(axis=1) > 0)[0])
         head = (mouth == 0) & (rows < top) & (rows > 0.15 * len(mouth))
         head &= np.abs(columns / mouth.shape[1] - 0.5) < 0.35
-        expected = _similarity(head_flow, head)
-        apart = (self._between(results, box, scale) - expected)[mouth > 0.9] * (100 / _FLOW_WIDTH)
-        return Movement(np.median(apart, axis=0), float(np.hypot(apart[:, 0], apart[:, 1]).mean()))
+        area_flow, inside = self._between(results, box, scale), mouth > 0.9
+        drift = np.median((area_flow - _similarity(head_flow, head))[inside], axis=0)
+        apart = (area_flow - _similarity(area_flow, inside))[inside]
+        unit = np.float32(100 / _FLOW_WIDTH)
+        return Movement(drift * unit, float(np.hypot(apart[:, 0], apart[:, 1]).mean() * unit))
 
     def _between(self, frames: Sequence[Frame], box: PixelBox, scale: float) -> FloatArray:
-        grey = [_window(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), box, scale) for frame in frames]
-        return np.asarray(self._flow.calc(grey[0], grey[1], None), np.float32)  # type: ignore[call-overload]
+        grey = [
+            _window(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32), box, scale).astype(np.uint8)
+            for frame in frames
+        ]
+        flow = np.zeros((*grey[0].shape, 2), np.float32)
+        return np.asarray(self._flow.calc(grey[0], grey[1], flow), np.float32)
 
 
-def _window(picture: npt.NDArray[np.generic], box: PixelBox, scale: float) -> npt.NDArray[np.generic]:
+def _window(picture: FloatArray, box: PixelBox, scale: float) -> FloatArray:
     x1, y1, x2, y2 = box
     size = round((x2 - x1) * scale), round((y2 - y1) * scale)
-    return np.asarray(cv2.resize(picture[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA))  # type: ignore[arg-type]
+    return np.asarray(cv2.resize(picture[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _similarity(flow: FloatArray, where: Bools) -> FloatArray:

@@ -29,7 +29,14 @@ from lipsync.scores import SyncScore, Verdict
 from lipsync.weights import require
 
 SEEN = (
-    *("aniportrait_pose_ref", "dfrf_cnn2_25fps", "grid_s33", "grid_s34", "grid_unk_brbk7n", "grid_unk_lbbc2a"),
+    *(
+        "aniportrait_pose_ref",
+        "dfrf_cnn2_25fps",
+        "grid_s33",
+        "grid_s34",
+        "grid_unk_brbk7n",
+        "grid_unk_lbbc2a",
+    ),
     *("grid_unk_sbia1a", "grid_unk_sbwe5n", "grid_unk_swiz3n", "hdtf_RD_Radio10"),
     *("hdtf_WDA_AlexandriaOcasioCortez", "latentsync_demo2", "morfant_1", "pcavs_00015", "pcavs_517600055"),
     *("pcavs_620900105", "pcavs_731200067", "pcavs_796100172", "vanshg_talk", "vrt_3"),

@@ -20,9 +20,9 @@ from lipsync.evaluation.table import Judged, Table, as_csv, as_json, as_markdown
 from lipsync.evaluation.table_judge import Judge, JudgeOptions
 from lipsync.evaluation.table_run import Maker, fid_of_rows, judge_all
 from lipsync.generators import GENERATORS, choose_variant
-from lipsync.inspect_commands import write_text
 from lipsync.options import ReportOptions, SyncOptions
 from lipsync.progress import CancelToken, Progress, ProgressCallback
+from lipsync.replacing import write_text
 from lipsync.terminal import (
     EXIT_CANCELLED,
     EXIT_ERROR,

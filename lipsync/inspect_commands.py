@@ -13,7 +13,7 @@ from lipsync.evaluation.inspect import InspectOptions, MediaReport, inspect_medi
 from lipsync.evaluation.report_media import as_page_of_several, in_words
 from lipsync.media import write_picture
 from lipsync.options import DEVICES, FaceOptions, TranscriptOptions
-from lipsync.replacing import replacing
+from lipsync.replacing import write_text
 from lipsync.speech import to_srt, to_vtt
 from lipsync.terminal import EXIT_ERROR, ProgressBar, add_options, cancel_on_interrupt, read_options
 
@@ -75,13 +75,6 @@ def _write(chosen: argparse.Namespace, reports: list[MediaReport]) -> None:
     for path in (chosen.srt, chosen.vtt):
         if path:
             _write_subtitles(path, reports[0], "vtt" if path is chosen.vtt else "srt")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all; missing folders are made."""
-    with replacing(path.absolute()) as part:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, "utf-8")
 
 
 def _write_faces(folder: Path, report: MediaReport) -> None:

@@ -21,6 +21,8 @@ from lipsync.segments import FaceChoice, PlacedSegment
 from lipsync.speech import SpeechSpans, gate_voice, separate_voice, speech_weights
 
 SAMPLE_RATE = 16_000
+SEPARATION_RATE = 44_100
+"""What separating a voice wants to hear: what is above 8 kHz helps to tell music from speech."""
 SILENT = "The voice is silent, so the lips will hardly move."
 
 
@@ -99,10 +101,10 @@ def listen(
 
 
 def _read(voice: Voice, options: SyncOptions, cancel: CancelToken) -> AudioClip:
-    clip = voice.read(SAMPLE_RATE, cancel=cancel)
-    if options.speech.separate_voice and not Voice.is_silent(clip):
-        return separate_voice(clip, cancel=cancel)
-    return clip
+    if not options.speech.separate_voice:
+        return voice.read(SAMPLE_RATE, cancel=cancel)
+    clip = voice.read(SEPARATION_RATE, cancel=cancel)
+    return separate_voice(clip, cancel=cancel, device=options.generator.device)
 
 
 def _say(

@@ -138,7 +138,7 @@ def sync(
         measured = stages.measure(
             chain(earlier, chunks), speakers, meters.of_result, meters.of_source, picture.fps, clock
         )
-        finished = stages.results(measured, writer.finished, upscaler, clock)
+        finished = stages.results(measured, writer.finished, upscaler, cancel, clock)
         for frame in cleanup.enter_context(Ahead(finished, 2, cancel, "measure")):
             with clock("write"):
                 writer.write(frame)
@@ -225,7 +225,7 @@ def preview(
         chunks, speakers, options.blend, picture.fps, ready.generator.spec.averaged_crops, clock
     )
     [chunk] = stages.enhance(chunks, enhancement, cancel, clock)
-    [result] = stages.results([chunk], 0, upscaler, clock)
+    [result] = stages.results([chunk], 0, upscaler, cancel, clock)
     part = chunk.parts[0] if chunk.parts else None
     return Preview(
         time=at,

@@ -29,3 +29,14 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OutputError("A file cannot be written", given=f"{path} ({error.strerror or error})") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8; missing folders are made.
+
+    Raises:
+        DiskFullError, OutputError: it cannot be written.
+    """
+    with replacing(path.absolute()) as part:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, "utf-8")

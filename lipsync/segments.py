@@ -34,6 +34,7 @@ _PART = re.compile(r"\s*(?:[;\n]\s*)+")
 _WORD = re.compile(r"(\w+)\s*=\s*")
 _QUOTED = re.compile(r'"[^"]*"')
 _POINT = re.compile(r"(\d*\.?\d+)\s*,\s*(\d*\.?\d+)\s*(?:@\s*(\d+\.?\d*))?")
+_ALL = TimeRange()
 _WORDS = ("face", "voice", "file")
 _EXAMPLE = "Write for example: 0-4.5 face=0 voice=0-4.5; 5-9 face=1 voice=0-4 file=1"
 
@@ -67,7 +68,7 @@ class Segment:
 
     time: TimeRange
     face: FaceChoice = None
-    voice: TimeRange = TimeRange()
+    voice: TimeRange = _ALL
     voice_file: int = 0
 
     def __post_init__(self) -> None:
@@ -80,7 +81,7 @@ class Segment:
         words = [str(self.time)]
         if self.face is not None:
             words.append(f'face="{self.face}"' if isinstance(self.face, Path) else f"face={self.face}")
-        if self.voice != TimeRange():
+        if self.voice != _ALL:
             words.append(f"voice={self.voice}")
         if self.voice_file:
             words.append(f"file={self.voice_file}")
@@ -166,7 +167,7 @@ def _parse(text: str, names: list[str], pictures: bool) -> Segment:
     return Segment(
         time=TimeRange.parse(time),
         face=_parse_face(values["face"], names, pictures) if "face" in values else None,
-        voice=TimeRange.parse(values["voice"]) if "voice" in values else TimeRange(),
+        voice=TimeRange.parse(values["voice"]) if "voice" in values else _ALL,
         voice_file=_parse_number(values.get("file", "0"), "file"),
     )
 

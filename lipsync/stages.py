@@ -344,7 +344,7 @@ def results(chunks: Iterable[Chunk], begin: int, upscaler: Upscaler | None, cloc
                 yield frame
                 continue
             with clock("upscale"):
-                larger = upscaler.upscale(frame)
+                larger = upscaler.upscale(frame, cancel)
             yield larger
 
 

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _NON_COMMERCIAL = "non-commercial use only (trained on LRS2, whose terms forbid any other)"
-_GFPGAN = "Apache-2.0, except the StyleGAN2 in it: NVIDIA's terms, non-commercial (trained on FFHQ, CC BY-NC-SA)"
+_GFPGAN = "Apache-2.0, except its StyleGAN2: NVIDIA's terms, non-commercial (trained on FFHQ, CC BY-NC-SA)"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,10 @@
-"""5 · Paste back: where the generated mouth shows in the frame, and putting it there."""
+"""5 · Paste back: where the drawn mouth shows in the frame, and putting it there.
+
+    mouth -> is anything in front? -> mask -> colours -> detail -> (bands) -> laid over the frame
+             (occlusion)           (masks)   (color)   (detail)   (bands)    (compositing)
+
+`blender.Blender` runs the line; each step stands in the file named below it.
+"""
 
 from __future__ import annotations
 

@@ -85,8 +85,10 @@ class Blender:
         crop = _fitting(crop, frame, mouth, box)
         if self._options.occlusion:
             weight *= self._occlusion.look(crop)
+        if weight <= 0:
+            return frame, None
         mask = trim(make_mask(frame, box, points, self._options))
-        if weight <= 0 or not mask.alpha.size:
+        if not mask.alpha.size:
             return frame, None
         picture = self._picture(frame, levels(mouth), box, mask, crop)
         if self._options.blend == "multiband":

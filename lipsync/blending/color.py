@@ -21,7 +21,7 @@ _CELL = 8
 """Pixels of the drawn picture to a cell of the field of offsets."""
 _REACH = 0.2
 """Standard deviation of the spreading, in sides of the picture."""
-_UNLIKE = 12.0
+_UNLIKE = 20.0
 """Levels. A place that is off by more than this from the usual is no matter of tint: a jaw moved there."""
 _ON_RING = 0.2
 """Share of a cell that the ring must cover for the cell's colours to count as the ring's."""

@@ -98,7 +98,7 @@ class FaceEnhancement:
         result = frame.copy()
         if not shown.size:
             return result
-        placed = put_back(change, matrix, part)
+        placed = put_back(change * self._fade, matrix, part)
         under = result[y1:y2, x1:x2]
         mixed = under + shown[..., None] * placed
         under[:] = (np.clip(mixed, 0, 255) + np.float32(0.5)).astype(np.uint8)

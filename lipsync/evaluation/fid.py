@@ -154,7 +154,8 @@ class Fid:
         cancel: CancelToken | None = None,
     ) -> None:
         network = features or load_inception(weights, device, progress, cancel)
-        self._results, self._references = _Cloud(network), _Cloud(network)
+        self._moments = Moments(), Moments()
+        self._results, self._references = (_Batches(network, moments.add) for moments in self._moments)
 
     def update(self, result: Frame, reference: Frame, where: Region | None = None) -> None:
         """Count one frame of either set."""
@@ -164,7 +165,9 @@ class Fid:
 
     def compute(self) -> float:
         """The distance of the two sets."""
-        return frechet_distance(self._results.moments, self._references.moments)
+        self._results.flush()
+        self._references.flush()
+        return frechet_distance(*self._moments)
 
 
 @dataclass(frozen=True)
@@ -218,13 +221,9 @@ def add_moments(
 ) -> Moments:
     """Count all pictures of a video, a photo or a folder of pictures in `moments`, and give it back."""
     cancel = cancel or CancelToken()
-    cloud = _Cloud(features, moments)
     total, frames = _frames_of(path, cancel)
-    stage = StageProgress("Measuring FID", total, progress, cancel)
-    for frame in frames:
-        cloud.add(frame)
-        stage.advance()
-    return cloud.moments
+    _see(frames, features, moments.add, StageProgress("Measuring FID", total, progress, cancel))
+    return moments
 
 
 def save_features(
@@ -241,17 +240,20 @@ def save_features(
     cancel = cancel or CancelToken()
     stage = StageProgress("Measuring FID", picture.frame_count, progress, cancel)
     rows: npt.NDArray[np.float32] | None = None
+    first = 0
     with replacing(target) as part:
-        first = 0
-        for batch in _batches(picture.read(np.arange(picture.frame_count), cancel=cancel)):
-            vectors = features(batch)
+
+        def keep(vectors: FloatArray) -> None:
+            nonlocal rows, first
             if rows is None:
                 shape = (picture.frame_count, vectors.shape[1])
                 rows = np.lib.format.open_memmap(part, "w+", np.float32, shape)
             rows[first : first + len(vectors)] = vectors
             first += len(vectors)
-            stage.advance(len(vectors))
-        del rows  # writes it out
+
+        frames = picture.read(np.arange(picture.frame_count), cancel=cancel)
+        _see(frames, features, keep, stage)
+        rows = None  # writes it out
 
 
 def add_saved(target: Path, moments: Moments) -> None:
@@ -261,47 +263,35 @@ def add_saved(target: Path, moments: Moments) -> None:
         moments.add(rows[first : first + _ROWS])
 
 
-class _Cloud:
-    """Frames on their way into moments: gathered into batches of one size."""
+def _see(
+    frames: Iterable[Frame], features: Features, take: Callable[[FloatArray], None], stage: StageProgress
+) -> None:
+    """Hand the vectors of all frames to `take`, a batch at a time."""
+    batches = _Batches(features, take)
+    for frame in frames:
+        batches.add(frame)
+        stage.advance()
+    batches.flush()
 
-    def __init__(self, features: Features, moments: Moments | None = None) -> None:
-        self._features, self._moments = features, moments or Moments()
+
+class _Batches:
+    """Gathers frames into batches of one size, and hands on what the network makes of them."""
+
+    def __init__(self, features: Features, take: Callable[[FloatArray], None]) -> None:
+        self._features, self._take = features, take
         self._waiting: list[Frame] = []
 
     def add(self, frame: Frame) -> None:
         if self._waiting and self._waiting[0].shape != frame.shape:
-            self._flush()
+            self.flush()
         self._waiting.append(frame)
-        if len(self._waiting) >= _fitting(frame):
-            self._flush()
+        if len(self._waiting) >= max(1, min(_BATCH, _BATCH_BYTES // frame.nbytes)):
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self._waiting:
-            self._moments.add(self._features(np.stack(self._waiting)))
+            self._take(self._features(np.stack(self._waiting)))
             self._waiting.clear()
-
-    @property
-    def moments(self) -> Moments:
-        """Of all frames so far."""
-        self._flush()
-        return self._moments
-
-
-def _fitting(frame: Frame) -> int:
-    """Frames a batch: fewer where they are large."""
-    return max(1, min(_BATCH, _BATCH_BYTES // frame.nbytes))
-
-
-def _batches(frames: Iterable[Frame]) -> Iterator[npt.NDArray[np.uint8]]:
-    """Frames of one size, (N, H, W, 3) at a time."""
-    waiting: list[Frame] = []
-    for frame in frames:
-        waiting.append(frame)
-        if len(waiting) >= _fitting(frame):
-            yield np.stack(waiting)
-            waiting.clear()
-    if waiting:
-        yield np.stack(waiting)
 
 
 def _frames_of(path: Path, cancel: CancelToken) -> tuple[int, Iterable[Frame]]:

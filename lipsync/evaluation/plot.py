@@ -10,13 +10,16 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.experts.offsets import REACH
 from lipsync.replacing import replacing
 from lipsync.scores import REAL_CONFIDENCE, ScoreCard, SyncScore, Verdict, clock
 
+Doubles: TypeAlias = npt.NDArray[np.float64]
 _WIDTH, _HEIGHT, _HEIGHT_OF_WORDS = 760, 300, 60
 _LEFT = (44.0, 64.0, 450.0, 176.0)  # x, y, width, height of the plot over time
 _RIGHT = (546.0, 64.0, 190.0, 176.0)  # over offsets
@@ -78,7 +81,7 @@ def _headline(score: SyncScore) -> str:
 def _over_time(card: ScoreCard) -> Iterable[str]:
     score = card.result
     x, y, width, height = _LEFT
-    times, curve = _thinned(np.array(score.times), np.array(score.curve))
+    times, curve = _thinned(np.array(score.times, np.float64), np.array(score.curve, np.float64))
     length = max(score.times[-1] + 0.5, 1.0) if score.times else 1.0
     known = [value for value in curve if not math.isnan(value)]
     low, high = min(-0.1, *known, 0.0), max(0.45, *known, 0.0)
@@ -124,7 +127,7 @@ def _legend(x: float, what: str, card: ScoreCard) -> str:
     return f'<text x="{x}" y="{_HEIGHT - 14}">{spans}</text>'
 
 
-def _thinned(times: np.ndarray, curve: np.ndarray) -> tuple[list[float], list[float]]:  # type: ignore[type-arg]
+def _thinned(times: Doubles, curve: Doubles) -> tuple[list[float], list[float]]:
     """At most 300 points: the means of neighbours, unknown where all of them are."""
     step = max(1, math.ceil(len(times) / _MOST_POINTS))
     groups = [slice(start, start + step) for start in range(0, len(times), step)]
@@ -132,7 +135,7 @@ def _thinned(times: np.ndarray, curve: np.ndarray) -> tuple[list[float], list[fl
     return [float(times[group].mean()) for group in groups], means
 
 
-def _mean(values: np.ndarray) -> float:  # type: ignore[type-arg]
+def _mean(values: Doubles) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
 
@@ -142,12 +145,14 @@ def _mean(values: np.ndarray) -> float:  # type: ignore[type-arg]
 
 def _over_offsets(card: ScoreCard) -> Iterable[str]:
     x, y, width, height = _RIGHT
-    curves = [(card.source, "currentColor", 0.5), (card.result, _RESULT, 1.0)]
-    drawn = [(np.array(score.by_offset), *look) for score, *look in curves if score and score.by_offset]
-    # Each above its own median: what all offsets have in common says nothing of sync.
-    drawn = [(curve - np.nanmedian(curve), *look) for curve, *look in drawn]
-    low = min(-0.1, *(float(np.nanmin(curve)) for curve, *_ in drawn))
-    high = max(0.3, *(float(np.nanmax(curve)) for curve, *_ in drawn))
+    scores = [(card.source, "currentColor", 0.5), (card.result, _RESULT, 1.0)]
+    drawn = [
+        (_above_median(score), colour, opacity)
+        for score, colour, opacity in scores
+        if score and score.by_offset
+    ]
+    low = min(-0.1, *(float(np.nanmin(curve)) for curve, _, _ in drawn))
+    high = max(0.3, *(float(np.nanmax(curve)) for curve, _, _ in drawn))
 
     def across(offset: int) -> float:
         return x + width * (offset + REACH) / (2 * REACH)
@@ -162,12 +167,18 @@ def _over_offsets(card: ScoreCard) -> Iterable[str]:
         yield _text(across(offset), y + height + 17, name, anchor="middle")
     for curve, colour, opacity in drawn:
         points = [(across(n - REACH), down(float(value))) for n, value in enumerate(curve)]
-        yield _line(points, str(colour), float(opacity))
+        yield _line(points, colour, opacity)
     best = card.result.offset
     if best is not None:
         place = down(float(drawn[-1][0][best + REACH]))
         yield f'<circle cx="{across(best):.1f}" cy="{place:.1f}" r="4" fill="{_RESULT}"/>'
     yield _text(x + width / 2, _HEIGHT - 14, "sound early or late, frames of 40 ms", anchor="middle")
+
+
+def _above_median(score: SyncScore) -> Doubles:
+    """What all offsets have in common says nothing of sync."""
+    curve = np.array(score.by_offset, np.float64)
+    return curve - np.nanmedian(curve)
 
 
 # --- pieces --------------------------------------------------------------------------------------

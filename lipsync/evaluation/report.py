@@ -130,7 +130,7 @@ def curve(
         return ""
     bottom = min(values) if low is None else low
     top = max(values) if high is None else high
-    top = top if top > bottom else bottom + 1
+    top = top + 0.05 * (top - bottom) if top > bottom else bottom + 1
 
     def place(time: float, value: float) -> str:
         share = (min(max(value, bottom), top) - bottom) / (top - bottom)

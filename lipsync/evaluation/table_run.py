@@ -22,7 +22,7 @@ from lipsync.evaluation.fid import Moments, add_saved, frechet_distance
 from lipsync.evaluation.lists import Pair
 from lipsync.evaluation.table import Judged
 from lipsync.evaluation.table_judge import Judge
-from lipsync.replacing import replacing
+from lipsync.replacing import write_text
 
 Maker = Callable[[Pair, Path], Path]
 """Makes the result of a pair, to be written to the path given, and says where it is: there, or where
@@ -76,7 +76,7 @@ def _judge_one(pair: Pair, variant: str, make: Maker, folder: Path, judge: Judge
         known = {"format": _FORMAT, "inputs": inputs, "seconds": None}
         if result == target:  # else it was there before
             known["seconds"] = time.perf_counter() - started
-        _write(notes, known)
+        write_text(notes, json.dumps(known, indent=1))
     judged = _key(inputs, _stamp(result), *judge.measures)
     if known.get("judged") == judged:
         return _from_notes(pair, variant, result, known)
@@ -86,7 +86,7 @@ def _judge_one(pair: Pair, variant: str, make: Maker, folder: Path, judge: Judge
     found = judge.judge(pair, variant, result, features=vectors)
     if known.get("seconds"):
         found = replace(found, figures={**found.figures, "seconds": known["seconds"]})
-    _write(notes, {**known, "judged": judged, **found.as_dict()})
+    write_text(notes, json.dumps({**known, "judged": judged, **found.as_dict()}, indent=1))
     return found
 
 
@@ -123,11 +123,6 @@ def _read(notes: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) and values.get("format") == _FORMAT else {}
-
-
-def _write(notes: Path, values: Mapping[str, Any]) -> None:
-    with replacing(notes) as part:
-        part.write_text(json.dumps(values, indent=1), "utf-8")
 
 
 def _from_notes(pair: Pair, variant: str, result: Path, known: Mapping[str, Any]) -> Judged:

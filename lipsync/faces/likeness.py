@@ -224,7 +224,7 @@ _NEIGHBOURS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))  
 
 
 def _uniform_classes() -> npt.NDArray[np.intp]:
-    """(256,): patterns with at most two changes round the ring each have a class, the others one in common."""
+    """(256,): patterns with at most two changes round the ring have a class each, the others one."""
     bits = np.arange(256)[:, None] >> np.arange(8) & 1
     uniform = (bits != np.roll(bits, 1, axis=1)).sum(axis=1) <= 2
     return np.where(uniform, np.cumsum(uniform) - 1, _CLASSES - 1)

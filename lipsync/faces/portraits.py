@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.data_types import Face, FloatArray, Frame
 from lipsync.errors import MediaError
@@ -64,7 +65,7 @@ def _points(face: Face) -> FloatArray:
     return np.asarray(corner + _IN_BOX * extent, np.float32)
 
 
-def _similarity(points: FloatArray, places: FloatArray) -> FloatArray:
+def _similarity(points: FloatArray, places: npt.NDArray[np.float64]) -> FloatArray:
     """The turn, scale and shift (2, 3) that bring `points` (n, 2) nearest to `places`.
 
     In the complex plane that is a line fitted by least squares: w = a z + b.

@@ -28,7 +28,7 @@ _OPERATORS = (
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether convolutions in this number format can be packed for this device."""
     operators = torch.ops.mkldnn
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if not all(hasattr(operators, name) for name in _OPERATORS):
         return False

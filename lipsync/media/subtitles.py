@@ -175,6 +175,7 @@ def _mux(
         settings["movflags"] = "+faststart"
     # -copyts: else a sound that starts before the picture would be moved.
     graph = ffmpeg.output(*kept, media_input(text, "srt"), f"file:{part}", **settings)
+    cancel.check()
     with FFmpeg(graph, "-copyts", "-y") as running:
         if running.wait(cancel):
             raise explain(running.complaint(), video, writing=True)

@@ -161,7 +161,7 @@ def _listen(network: Any, clip: AudioClip, start: float, end: float, language: s
         _cut(clip, start, end),
         language=language,
         word_timestamps=True,
-        # One window's mistake must not spread to the next; and a wild guess helps nobody.
+        # What was misheard once must not be carried on; and a wild guess helps nobody.
         condition_on_previous_text=False,
         temperature=(0.0, 0.2, 0.4),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync.blending import Blender
-from lipsync.blending.occlusion import OcclusionFinder
+from lipsync.blending.occlusion import OcclusionFinder, is_covered
 from lipsync.data_types import FloatArray, Frame, PixelBox
 from lipsync.faces import DETECTORS, crop_face, pixel_box, track_faces
 from lipsync.media import open_picture
@@ -130,6 +130,16 @@ def test_light_that_changes_covers_nothing(talking: Shot) -> None:
     frames, boxes, _ = talking
     dimmed = [np.asarray(frame * (1 if n < 25 else 0.55), np.uint8) for n, frame in enumerate(frames)]
     assert free(dimmed, boxes).min() == 1
+
+
+def test_what_changes_the_whole_face_covers_nothing() -> None:
+    """The head has turned, or it is another face: as in a cut that was missed."""
+    change = np.zeros((16, 16, 3), np.float32)
+    change[9:, ::2, 1] = 40
+    assert is_covered(change)
+    change[:9, ::2, 1] = 40
+    change[:, 1::2, 1] = -40
+    assert not is_covered(change)
 
 
 def test_what_stays_is_learned_in_the_end(talking: Shot) -> None:

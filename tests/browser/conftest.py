@@ -15,7 +15,7 @@ from tests.sources.serving import HERE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-BUILTIN = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
+SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))
 GRACE = 0.2
 """Seconds that a visitor's files outlive the visit in these tests."""
 
@@ -28,11 +28,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def address(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page, running; "auto" is the built-in model, whatever else is on this machine."""
+    """The page, running; with the weights that ship and no way to more, whatever else is on this machine."""
     folder = tmp_path_factory.mktemp("weights")
-    shutil.copy(BUILTIN, folder)
+    for weights in SHIPPED:
+        shutil.copy(weights, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lipsync.weights._folders", lambda: (folder,))
+        patch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody is there
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         patch.setenv("GRADIO_TEMP_DIR", str(cache))
         page = build_page(allow_networks=HERE, grace=GRACE)

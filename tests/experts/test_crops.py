@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def test_the_crop_is_that_of_the_training(photo: Frame, scale: float, shift: flo
 def test_a_small_face_moves_by_parts_of_a_pixel(photo: Frame) -> None:
     """A box that drifts over a still picture must not make the picture jump."""
     crops = [crop_lower_face(photo, (170 + d, 60, 260 + d, 170)).astype(int) for d in np.arange(0, 1, 0.1)]
-    steps = [np.abs(one - other).mean() for one, other in zip(crops, crops[1:], strict=False)]
+    steps = [np.abs(one - other).mean() for one, other in pairwise(crops)]
     assert max(steps) < 2.5 * min(steps)
 
 

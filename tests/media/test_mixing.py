@@ -101,6 +101,22 @@ def test_pieces_of_one_file_may_come_in_any_order_and_twice(voices: list[Voice])
     assert heard(clip, 3.02, 3.98) == {300: 0.5, 500: 0.5}
 
 
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("0-1 voice=0-1; 1-2 voice=1-2; 3-4 voice=2-3", 1),
+        ("0-1 voice=1-2; 1-2 voice=0-1; 3-4 voice=2-3", 2),  # back in time
+        ("0-2 voice=0-2; 1-2 face=1 voice=2-3", 2),  # at the same time
+        ("0-1 voice=0-1; 1-2 voice=1-2 file=1; 3-4 voice=1-2", 2),
+    ],
+)
+def test_pieces_in_the_order_of_their_file_are_read_in_one_pass(
+    voices: list[Voice], text: str, passes: int
+) -> None:
+    arguments = mixed(text, voices, 5).stream().output("pipe:", f="f32le").compile()
+    assert arguments.count("-i") == passes
+
+
 def test_a_voice_with_ranges_is_counted_in_its_joined_time(tmp_path: Path) -> None:
     path = tones(tmp_path / "a.wav", 300, 400, 500)
     voice = open_voice(path, (TimeRange(2, 3), TimeRange(0, 1)))

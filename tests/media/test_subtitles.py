@@ -107,7 +107,7 @@ def test_kinds_that_cannot_carry_them(video: Path, words: Path, tmp_path: Path) 
 def test_vtt_with_settings_hours_left_out_and_windows_lines(tmp_path: Path) -> None:
     path = tmp_path / "words.vtt"
     path.write_bytes(
-        b"\xef\xbb\xbfWEBVTT\r\n\r\nintro\r\n00:01.000 --> 00:02.500 align:start\r\nHello\r\n\r\n"
+        b"\xef\xbb\xbfWEBVTT\r\n\r\nintro\r\n00:01.000 --> 00:02.500 align:start\r\nYou &amp; I\r\n\r\n"
     )
     assert read_subtitles(path) == (Cue(1.0, 2.5, "You & I"),)
 

@@ -38,7 +38,7 @@ def save(path: Path, klass: str = "demucs.htdemucs.HTDemucs", **changed: Any) ->
     network = demucs.HTDemucs(**{**SHAPE, **changed})
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.mul_(3)  # made louder: what it gives out would else be nearly nothing
+            parameter.mul_(2)  # made louder: what it gives out would else be nearly nothing
     state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     arguments = json.dumps({**SHAPE, **changed}, default=_fraction)
     save_file(state, path, metadata={"klass": klass, "args": "[]", "kwargs": arguments})
@@ -72,7 +72,7 @@ def test_pieces_are_joined_as_demucs_joins_them(weights: Path) -> None:
     from demucs.apply import apply_model
     from scipy.signal import resample_poly
 
-    samples = sound(2.0)
+    samples = sound(2.0) + np.float32(0.05)
     voice = separate_voice(AudioClip(samples, RATE), device="cpu", weights=weights)
     mix = torch.from_numpy(samples).expand(1, 2, -1)
     network = load(weights, torch.device("cpu"))
@@ -80,8 +80,8 @@ def test_pieces_are_joined_as_demucs_joins_them(weights: Path) -> None:
     expected = resample_poly((whole * mix.std(correction=0) + mix.mean()).numpy(), 16_000, RATE)
     before_the_last_piece = slice(0, 16_000)  # which demucs pads with sound of before it
     difference = np.abs(voice.samples - np.clip(expected, -1, 1))[before_the_last_piece]
-    assert np.abs(expected[before_the_last_piece]).max() > 0.001
-    assert difference.max() < 0.01 * np.abs(expected[before_the_last_piece]).max()
+    assert expected[before_the_last_piece].std() > 0.01 and np.abs(expected).max() < 1
+    assert difference.max() < 1e-4
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])

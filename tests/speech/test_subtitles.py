@@ -104,11 +104,11 @@ def test_cues_never_overlap_nor_leave_out_a_word(pace: float) -> None:
 
 
 def test_languages_without_spaces_and_with_wide_letters() -> None:
-    letters = "今天天气很好我们去公园散步然后回家吃饭。明天可能会下雨。"
+    letters = "今天天气很好我们去公园散步然后回家吃饭再一起看电影。明天可能会下雨。"
     words = tuple(Word(n * 0.2, n * 0.2 + 0.2, letter, 0.9) for n, letter in enumerate(letters))
     cues = to_cues(Transcript((Segment(0, 6, letters, words),), "zh", 0.9, "test"))
     assert [cue.lines for cue in cues] == [
-        ("今天天气很好我们去公园散步然后回家吃饭。",),
+        ("今天天气很好我们去公园散步", "然后回家吃饭再一起看电影。"),
         ("明天可能会下雨。",),
     ]
 

@@ -81,7 +81,7 @@ class Wav2Lip(BatchedGenerator):
         pictures = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
         # RGB -> BGR, which the network was trained on. The crops are channels-last already, and
         # seen as (B, 3, H, W) they stay so.
-        bgr = pictures.flip(-1).to(self.dtype).div_(255).permute(0, 3, 1, 2)
+        bgr = pictures.flip(-1).float().div_(255).permute(0, 3, 1, 2)
         hidden = bgr.clone()
         hidden[:, :, hidden.shape[2] // 2 :] = 0
         sound = torch.from_numpy(np.ascontiguousarray(audio_rows)).to(self.device, self.dtype)

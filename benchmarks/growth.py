@@ -1,0 +1,81 @@
+"""Do time and memory grow with the length? Runs of several lengths and sizes: a straight line, a flat one.
+
+Lengths are 10 s, 1 min and 10 min; `--quick` takes 5, 10 and 20 s. A further frame's time is what a run
+needs more than the next shorter one, so that the start is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.common import FPS, made_up_checkpoint, make_talking_head, report, run_measured
+
+SIZES = ("854x480", "1920x1080")
+LENGTHS, QUICK_LENGTHS = (10.0, 60.0, 600.0), (5.0, 10.0, 20.0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One length at one size."""
+
+    seconds: float
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def run(folder: Path, size: str, seconds: float, more: list[str]) -> Run:
+    """Make a clip and run it through."""
+    width, height = map(int, size.split("x"))
+    video, voice = make_talking_head(folder, width, height, seconds)
+    output = folder / "out.mp4"
+    measured = run_measured(["run", str(video), str(voice), "-o", str(output), "--json", *more])
+    for path in (video, voice, output):
+        path.unlink()
+    return Run(seconds, measured.seconds, measured.cpu_seconds, measured.peak_bytes)
+
+
+def in_rows(size: str, runs: list[Run]) -> list[tuple[str, str]]:
+    """One line a length: what it took, by itself and a frame, and the memory against the shortest."""
+    rows = []
+    for number, done in enumerate(runs):
+        mebibytes = done.peak_bytes / 2**20
+        line = f"{done.wall_seconds:7.1f} s, {done.cpu_seconds:7.1f} s of CPU, {mebibytes:5.0f} MiB"
+        if number:
+            before = runs[number - 1]
+            frames = (done.seconds - before.seconds) * FPS
+            line += (
+                f"; {1000 * (done.cpu_seconds - before.cpu_seconds) / frames:5.1f} ms of CPU a further frame"
+            )
+            line += f", memory x {done.peak_bytes / before.peak_bytes:.2f}"
+        rows.append((f"{size}, {done.seconds:g} s", line))
+    return rows
+
+
+def main() -> None:
+    """Run every length at every size and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="short lengths")
+    parser.add_argument("--sizes", nargs="*", default=SIZES, help=f"default {' '.join(SIZES)}")
+    parser.add_argument("--lengths", nargs="*", type=float, help="seconds, instead of the usual ones")
+    parser.add_argument("--weights", type=Path, help="Wav2Lip checkpoint (default: made-up weights)")
+    parser.add_argument("extra", nargs="*", help="more settings for `lipsync run`, after --")
+    chosen = parser.parse_args()
+    lengths = chosen.lengths or (QUICK_LENGTHS if chosen.quick else LENGTHS)
+    table, values = [], {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        weights = chosen.weights or made_up_checkpoint(folder)
+        more = ["--variant", "wav2lip", "--weights", str(weights), *chosen.extra]
+        for size in chosen.sizes:
+            runs = [run(folder, size, seconds, more) for seconds in sorted(lengths)]
+            table += in_rows(size, runs)
+            values[size] = [vars(done) for done in runs]
+    report("growth", table, values)
+
+
+if __name__ == "__main__":
+    main()

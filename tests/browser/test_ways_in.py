@@ -1,0 +1,128 @@
+"""Every way to give a picture, a voice and a setting, in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import CHROMIUM, QUIET
+from tests.browser.test_page import WAIT, finished, give, run
+from tests.make_media import run_ffmpeg
+from tests.material import FACE, SAMPLES, VOICE, make_voice
+from tests.sources.serving import serve
+
+FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+
+
+def test_a_sample_is_one_click_away(page: Page) -> None:
+    page.get_by_role("button", name="A video with another voice").click()
+    expect(page.locator("#foreseen")).to_contain_text("260×260", timeout=WAIT)
+    expect(page.locator("#previewed img")).to_be_visible(timeout=WAIT)
+    page.get_by_role("button", name="A photo that speaks").click()
+    expect(page.locator("#foreseen")).to_contain_text("512×512", timeout=WAIT)
+    expect(page.get_by_role("tab", name="Photo")).to_have_attribute("aria-selected", "true")
+
+
+def test_webcam_and_microphone(browser: Browser, address: str, tmp_path: Path) -> None:
+    voice = make_voice(tmp_path / "spoken.wav", seconds=3)
+    chromium = browser.browser_type.launch(
+        executable_path=CHROMIUM,
+        args=[*QUIET, *FAKE_DEVICES, f"--use-file-for-fake-audio-capture={voice}"],
+    )
+    try:
+        page = chromium.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(address)
+        page.get_by_role("tab", name="Photo").click()
+        page.locator("#photo").get_by_label("Capture from camera").click()
+        page.locator("#photo").get_by_role("button", name="Click to Access Webcam").click()
+        page.locator("#photo").get_by_label("capture photo").click(timeout=WAIT)
+        expect(page.locator("#photo img")).to_be_visible(timeout=WAIT)
+        page.locator("#voice").get_by_label("Record audio").click()
+        page.locator("#voice").get_by_role("button", name="Record", exact=True).click()
+        page.wait_for_timeout(1500)
+        page.locator("#voice").get_by_role("button", name="Stop", exact=True).click()
+        expect(page.locator("#foreseen")).to_contain_text("Ready", timeout=WAIT)
+    finally:
+        chromium.close()
+
+
+def test_the_sound_of_a_video_is_a_voice(page: Page) -> None:
+    page.get_by_role("tab", name="Photo").click()
+    page.locator("#photo input[type=file]").set_input_files(FACE)
+    page.get_by_role("tab", name="From a video").click()
+    page.locator("#voice-video input[type=file]").set_input_files(SAMPLES / "talk.mp4")
+    expect(page.locator("#run")).to_have_text("Make 6.6 s of lip-synced video", timeout=WAIT)
+    page.get_by_role("button", name="Use only parts of the voice").click()
+    page.locator("#voice-video video").evaluate("player => { player.currentTime = 5 }")
+    page.locator("#voice-start-1-here").click()
+    expect(page.locator("#run")).to_have_text("Make 1.6 s of lip-synced video", timeout=WAIT)
+
+
+def test_a_part_of_a_linked_voice_moves_along(page: Page, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Photo").click()
+    page.locator("#photo input[type=file]").set_input_files(FACE)
+    pieces = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "0", "-c:a", "aac"]
+    run_ffmpeg("-i", VOICE, *pieces, tmp_path / "voice.m3u8")
+    with serve() as site:
+        site.add_folder(tmp_path)
+        page.get_by_role("tab", name="Link").last.click()
+        page.get_by_label("Link").last.fill(site.url("/voice.m3u8"))
+        page.locator("#voice-look").click()
+        expect(page.locator("#voice-link-about")).to_contain_text("single parts", timeout=WAIT)
+        page.get_by_role("button", name="Use only parts of the voice").click()
+        fields = page.locator("#voice-ranges")
+        fields.get_by_label("Start of part 1").fill("4.5")
+        fields.get_by_label("End of part 1").fill("5.5")
+        page.locator("#voice-fetch").click()
+        expect(page.locator("#voice-link-about")).to_contain_text("count from", timeout=WAIT)
+    expect(fields.get_by_label("Start of part 1")).not_to_have_value("4.5", timeout=WAIT)
+    start, end = (fields.get_by_label(f"{side} of part 1").input_value() for side in ("Start", "End"))
+    assert _seconds(end) - _seconds(start or "0:00") == pytest.approx(1)
+    expect(page.locator("#run")).to_have_text("Make 1.0 s of lip-synced video", timeout=WAIT)
+
+
+def _seconds(clock: str) -> float:
+    minutes, seconds = clock.split(":")
+    return 60 * float(minutes) + float(seconds)
+
+
+def choose(page: Page, setting: str, words: str) -> None:
+    """Choose from a drop-down list."""
+    page.locator(f"#{setting} input").click()
+    page.get_by_role("option", name=words, exact=True).click()
+
+
+def test_two_models_side_by_side(page: Page, short_voice: Path) -> None:
+    give(page, short_voice, photo=FACE)
+    choose(page, "compare", "built in: small and quick")
+    run(page)
+    finished(page)
+    for place in ("#result", "#other-result"):
+        expect(page.locator(f"{place} video")).to_be_visible()
+    assert page.locator("#score .score").count() == 2
+    page.get_by_role("tab", name="Before and after").click()
+    expect(page.locator("#beside video")).to_be_visible(timeout=WAIT)
+
+
+def test_the_person_on_a_picture_speaks(page: Page, short_voice: Path) -> None:
+    give(page, short_voice, photo=FACE)
+    page.get_by_role("button", name="Face, mask, sharpening").click()
+    expect(page.locator("#face_index")).to_be_hidden()
+    choose(page, "which_face", "by number, from the left")
+    expect(page.locator("#face_index")).to_be_visible()
+    choose(page, "which_face", "the one on a picture")
+    expect(page.locator("#face_index")).to_be_hidden()
+    expect(page.locator("#preview-note")).to_contain_text("✕", timeout=WAIT)  # none is given yet
+    page.locator("#face_reference input[type=file]").set_input_files(FACE)
+    expect(page.locator("#preview-note")).to_contain_text("lips by", timeout=WAIT)
+
+
+def test_sharpening_that_cannot_be_had_is_said(page: Page, short_voice: Path) -> None:
+    give(page, short_voice, photo=FACE)
+    choose(page, "enhancer", "GFPGAN 1.4")
+    expect(page.locator("#preview-note")).to_contain_text("GFPGANv1.4.pth", timeout=WAIT)
+    page.get_by_role("button", name="All the rest").click()
+    page.get_by_label("Go on without sharpening").check()
+    expect(page.locator("#preview-note")).to_contain_text("lips by", timeout=WAIT)
