@@ -1,10 +1,10 @@
 """Drop in a video and a voice, and the lips say the voice.
 
     source ─► VideoInfo + AudioClip ─► FaceTrack ─► (face crops, audio rows) ─► mouths
-              media/                   faces/       in chunks                   generators/
+              media/, speech/          faces/       in chunks                   generators/
                                                                                   │
-    SyncResult ◄─ one muxed file ◄──────────────────────── blended frames ◄───────┘
-                  media/                                   blending/
+    SyncResult ◄─ one muxed file ◄─ score ◄─ enhanced frames ◄─ blended frames ◄──┘
+                  media/            evaluation/   enhancers/       blending/
 
     >>> import lipsync
     >>> result = lipsync.sync("talk.mp4", "voice.wav", output="synced.mp4")  # doctest: +SKIP
@@ -22,21 +22,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lipsync.data_types import Plan, Preview, SyncResult, TimeRange
     from lipsync.errors import Cancelled, LipsyncError
+    from lipsync.networks import KeptNetworks
     from lipsync.options import (
         BlendOptions,
+        EnhanceOptions,
         FaceOptions,
         GeneratorOptions,
         MediaOptions,
+        ReportOptions,
+        SpeechOptions,
         SyncOptions,
     )
     from lipsync.pipeline import plan, preview, sync
     from lipsync.progress import CancelToken, Progress
+    from lipsync.scores import ScoreCard
+    from lipsync.segments import Segment, parse_segments
 
 # Imported when first used: `lipsync doctor` must run where torch or OpenCV cannot be imported.
 _HOME = {
     "sync": "pipeline",
     "preview": "pipeline",
     "plan": "pipeline",
+    "KeptNetworks": "networks",
+    "Segment": "segments",
+    "parse_segments": "segments",
+    "ScoreCard": "scores",
     "SyncResult": "data_types",
     "Plan": "data_types",
     "Preview": "data_types",
@@ -46,6 +56,9 @@ _HOME = {
     "FaceOptions": "options",
     "GeneratorOptions": "options",
     "BlendOptions": "options",
+    "SpeechOptions": "options",
+    "EnhanceOptions": "options",
+    "ReportOptions": "options",
     "Progress": "progress",
     "CancelToken": "progress",
     "LipsyncError": "errors",
@@ -57,17 +70,24 @@ __all__ = [
     "BlendOptions",
     "CancelToken",
     "Cancelled",
+    "EnhanceOptions",
     "FaceOptions",
     "GeneratorOptions",
+    "KeptNetworks",
     "LipsyncError",
     "MediaOptions",
     "Plan",
     "Preview",
     "Progress",
+    "ReportOptions",
+    "ScoreCard",
+    "Segment",
+    "SpeechOptions",
     "SyncOptions",
     "SyncResult",
     "TimeRange",
     "__version__",
+    "parse_segments",
     "plan",
     "preview",
     "sync",

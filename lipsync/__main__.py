@@ -117,6 +117,12 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("video", help="video or photo: a file, or a link to a video")
     parser.add_argument("voice", help="sound, or a video whose sound is used: a file or a link")
+    parser.add_argument(
+        "--no-cache",
+        dest="cache",
+        action="store_false",
+        help="look for faces anew, and keep nothing of what is found in the cache folder of the user",
+    )
 
 
 def _add_segments(parser: argparse.ArgumentParser) -> None:
@@ -136,14 +142,19 @@ def _add_segments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _segments(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Segments and further voices, as `lipsync.sync` takes them."""
+def _more(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What `lipsync.sync` and `lipsync.preview` take beside files and settings."""
+    from lipsync.faces import SightingsCache
     from lipsync.segments import parse_segments
 
     text = chosen.segments or ""
     if text and "=" not in text and Path(text).is_file():
         text = Path(text).read_text("utf-8")
-    return {"segments": parse_segments(text), "more_voices": chosen.more_voice}
+    return {
+        "segments": parse_segments(text),
+        "more_voices": chosen.more_voice,
+        "cache": SightingsCache() if chosen.cache else None,
+    }
 
 
 def _options(chosen: argparse.Namespace) -> SyncOptions:
@@ -196,7 +207,7 @@ def _run(chosen: argparse.Namespace) -> int:
             cancel,
             output=output,
             resume=chosen.resume,
-            **_segments(chosen),
+            **_more(chosen),
         )
     if chosen.score_plot and result.score:
         from lipsync.evaluation import plot_score
@@ -238,7 +249,7 @@ def _preview(chosen: argparse.Namespace) -> int:
         ProgressBar() as bar,
         _at_hand(chosen, bar.update, cancel) as (video, voice, options),
     ):
-        drawn = lipsync.preview(video, voice, chosen.at, options, bar.update, cancel, **_segments(chosen))
+        drawn = lipsync.preview(video, voice, chosen.at, options, bar.update, cancel, **_more(chosen))
     write_picture(chosen.output, preview_sheet(drawn))
     if drawn.box is None:
         print("Note: there is no face to use at that time; the frame passes through.", file=sys.stderr)

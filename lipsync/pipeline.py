@@ -33,7 +33,19 @@ from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.errors import NoFaceError, RangeError
 from lipsync.evaluation import SyncMeter, usual_boxes
 from lipsync.experts import SyncExpert
-from lipsync.faces import DETECTORS, TrackedFaces, fixed_box_track, pixel_box, track_faces
+from lipsync.faces import (
+    DETECTORS,
+    SightingsCache,
+    TrackedFaces,
+    content_hash,
+    find_faces,
+    fixed_box_track,
+    follow_faces,
+    likeness_warnings,
+    pixel_box,
+    read_references,
+    sightings_key,
+)
 from lipsync.generators import LipGenerator, choose_variant
 from lipsync.listening import Heard, listen, speaking_faces
 from lipsync.media import (
@@ -71,6 +83,7 @@ def sync(
     more_voices: Sequence[str | Path] = (),
     resume: bool = False,
     networks: Networks | None = None,
+    cache: SightingsCache | None = None,
 ) -> SyncResult:
     """Make the lips in `video` say `voice`.
 
@@ -88,6 +101,8 @@ def sync(
             when it is started again with the same files and settings.
         networks: where networks come from; by default they are loaded for this job. Give all jobs of
             a program the same `KeptNetworks` to load them once.
+        cache: keeps where faces were seen, so that the next run of the same picture with another pad,
+            smoothing, face or model need not look for them again.
 
     Raises:
         LipsyncError: with what happened, what was given and what to do next. Nothing is left
@@ -100,7 +115,7 @@ def sync(
     job = _open(video, voice, options, segments, more_voices)
     picture, timeline = job.picture, job.timeline
     target = Path(output) if output is not None else free_name(Path(video))
-    warnings = [*picture.warnings, *_length_warnings(job, options)]
+    warnings = [*picture.warnings, *_length_warnings(job, options), *likeness_warnings(job.faces(options))]
 
     with ExitStack() as cleanup:
         # 2. Fetch what is not here yet, and load what sharpens.
@@ -114,10 +129,12 @@ def sync(
 
         # 3. the faces are found and followed, in the reduced picture.
         needed = np.arange(int(timeline.max()) + 1)
-        found = _find_faces(picture, needed, job.faces(options), options, loading, progress, cancel, clock)
+        found = _find_faces(
+            picture, needed, job.faces(options), options, loading, cache, progress, cancel, clock
+        )
         ready = _wait_for(loading, cancel)
         speakers = _speakers(found, ready.heard, job, options)
-        meters = _meters(ready, job, options, cancel)
+        meters = _meters(ready, job, cancel)
         free_memory(choose_device(options.generator.device))  # the detector's, and the checkpoint's
 
         # 4. Read, crop, draw, blend, sharpen, measure and write, all at once.
@@ -176,6 +193,7 @@ def preview(
     segments: Sequence[Segment] = (),
     more_voices: Sequence[str | Path] = (),
     networks: Networks | None = None,
+    cache: SightingsCache | None = None,
 ) -> Preview:
     """Draw the one frame that the result of `sync` would show at `at` seconds.
 
@@ -210,7 +228,7 @@ def preview(
             replace(choice, face_time=max(0.0, choice.face_time - start)) for choice in job.faces(options)
         ]
         try:
-            found = _find_faces(picture, around, choices, options, loading, progress, cancel, clock)
+            found = _find_faces(picture, around, choices, options, loading, cache, progress, cancel, clock)
         except NoFaceError:  # none around here, which says nothing of the rest
             found = [TrackedFaces(_no_track(len(around)), (), (), 0)] * len(choices)
         ready = _wait_for(loading, cancel)
@@ -370,16 +388,8 @@ def _open_writer(
 
 def _job_key(files: Sequence[Path], options: SyncOptions, segments: Sequence[PlacedSegment]) -> str:
     """What tells one job from all others: its files, by their content, and its settings."""
-    told = [repr(options), *map(str, segments), *map(_content, files)]
+    told = [repr(options), *map(str, segments), *map(content_hash, files)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-def _content(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # --- 2. the networks, and the voice -------------------------------------------------------------
@@ -466,35 +476,43 @@ def _find_faces(
     choices: Sequence[FaceOptions],
     options: SyncOptions,
     loading: Future[_Ready],
+    cache: SightingsCache | None,
     progress: ProgressCallback,
     cancel: CancelToken,
     clock: Clock,
 ) -> list[TrackedFaces]:
-    """Each chosen face in the picture frames `numbers` (consecutive), without holding frames."""
+    """Each chosen face in the picture frames `numbers` (consecutive), without holding frames.
+
+    Looking for faces is what takes time; what was seen before is not looked for again.
+    """
     faces, size = options.faces, (picture.width, picture.height)
     if faces.box is not None:
         fixed = TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), (), 0)
         return [fixed] * len(choices)
-    found = []
-    for choice in choices:
-        stage = StageProgress("Finding faces", len(numbers), progress, cancel)
+    stage = StageProgress("Finding faces", len(numbers), progress, cancel)
+    with clock("detect"):
         device = choose_device(options.generator.device)
-        with clock("detect"), ExitStack() as cleanup:
-            detector = DETECTORS.create(faces.detector, weights=faces.detector_weights, device=device)
-            reduced = picture.read(numbers, max_side=faces.detect_size, cancel=cancel)
-            frames = cleanup.enter_context(Ahead(reduced, 8, cancel, "look"))
-            found.append(
-                track_faces(
-                    _while_loading_is_well(frames, loading),
-                    count=len(numbers),
-                    frame_size=size,
-                    fps=picture.fps,
-                    detector=detector,
-                    options=choice,
-                    progress=stage,
-                )
-            )
-    return found
+        detector = DETECTORS.create(faces.detector, weights=faces.detector_weights, device=device)
+        references = read_references(choices, detector)  # an error in a picture shows before the search
+        key = sightings_key(picture.info.path, numbers, options.media, faces, detector) if cache else None
+        sightings = cache.get(key) if cache and key else None
+        if sightings is not None:
+            stage.advance(len(numbers))
+        else:
+            with ExitStack() as cleanup:
+                reduced = picture.read(numbers, max_side=faces.detect_size, cancel=cancel)
+                frames = cleanup.enter_context(Ahead(reduced, 8, cancel, "look"))
+                sightings = find_faces(_while_loading_is_well(frames, loading), detector, faces, stage)
+            if cache and key:
+                cache.put(key, sightings)
+        return follow_faces(
+            sightings,
+            count=len(numbers),
+            frame_size=size,
+            fps=picture.fps,
+            choices=choices,
+            references=references,
+        )
 
 
 def _seen_with(here: int, found: TrackedFaces, picture: Picture) -> tuple[SeenFace, ...]:
@@ -555,7 +573,7 @@ class _Meters:
         return ScoreCard(self.of_result.result(), source, self.no_source)
 
 
-def _meters(ready: _Ready, job: _Job, options: SyncOptions, cancel: CancelToken) -> _Meters:
+def _meters(ready: _Ready, job: _Job, cancel: CancelToken) -> _Meters:
     if ready.expert is None:
         return _Meters()
     fps = job.picture.fps
@@ -564,7 +582,8 @@ def _meters(ready: _Ready, job: _Job, options: SyncOptions, cancel: CancelToken)
         return _Meters(of_result, None, "a photo has no voice of its own")
     if not job.picture.info.has_audio:
         return _Meters(of_result, None, "the video has no sound of its own")
-    own = open_voice(job.picture.info.path, options.media.video_ranges).read(cancel=cancel)
+    seconds = float(job.picture.frame_count / fps)
+    own = mix_segments((), job.voices, seconds, job.picture).read(cancel=cancel)
     return _Meters(of_result, SyncMeter(ready.expert, own, fps))
 
 

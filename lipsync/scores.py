@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Any
 
 REAL_CONFIDENCE = (0.15, 0.31)
-"""Sync confidence of the middle three quarters, or so, of real video of people whom the expert was not
-trained on; a wrong voice of eight seconds stays below 0.12 nineteen times in twenty
-(`benchmarks/sync_score.py`)."""
+"""Sync confidence of real video of people whom the expert was not trained on: a quarter is below 0.157, a
+tenth above 0.315. A wrong voice of eight seconds stays below 0.12 nineteen times in twenty
+(`benchmarks/sync_score.py`, 24 people)."""
 OFFSETS_IN_SYNC = (-4, 2)
 """Frames of 40 ms that nobody minds: broadcasters accept sound up to 90 ms early and 185 ms late
 (ITU-R BT.1359-1, figure 2)."""

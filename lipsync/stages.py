@@ -334,7 +334,9 @@ def _judged(speakers: Sequence[Speaker], who: int, shown: int) -> FloatArray | N
     return None if who < 0 else speakers[who].judged[shown]
 
 
-def results(chunks: Iterable[Chunk], begin: int, upscaler: Upscaler | None, clock: Clock) -> Iterator[Frame]:
+def results(
+    chunks: Iterable[Chunk], begin: int, upscaler: Upscaler | None, cancel: CancelToken, clock: Clock
+) -> Iterator[Frame]:
     """The finished frames from number `begin` on, one by one, enlarged where that is asked for."""
     for chunk in chunks:
         if chunk.first < begin:

@@ -12,6 +12,7 @@ import lipsync
 from lipsync.data_types import Frame
 from lipsync.enhancers import EnhancerSpec
 from lipsync.errors import Cancelled, DownloadError
+from lipsync.faces import SightingsCache
 from lipsync.media import open_picture, open_voice
 from lipsync.networks import FreshNetworks, KeptNetworks
 from lipsync.options import EnhanceOptions, GeneratorOptions, SyncOptions
@@ -276,3 +277,23 @@ def test_the_newest_frame_is_shown_now_and_then(head: Path, voice: Path, tmp_pat
     shown = [picture for picture in pictures if picture is not None]
     assert shown
     assert shown[0].shape == (240, 320, 3)
+
+
+def test_faces_that_were_seen_are_not_looked_for_again(
+    head: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = SightingsCache(tmp_path / "cache")
+    first, again = tmp_path / "first.mp4", tmp_path / "again.mp4"
+    lipsync.sync(head, voice, BUILTIN, output=first, cache=cache)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("looked for faces again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lipsync.pipeline.find_faces", refuse)
+        lipsync.sync(head, voice, BUILTIN, output=again, cache=cache)
+        assert again.read_bytes() == first.read_bytes()
+        lipsync.sync(head, voice, builtin(pad_bottom=20.0), output=again, cache=cache)
+        assert again.read_bytes() != first.read_bytes()
+        with pytest.raises(AssertionError, match="again"):
+            lipsync.sync(head, voice, builtin(detect_size=320), output=again, cache=cache)

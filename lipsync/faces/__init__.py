@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lipsync.faces.cache import SightingsCache, sightings_key
+from lipsync.faces.cache import SightingsCache, content_hash, sightings_key
 from lipsync.faces.crops import crop_face, pixel_box
 from lipsync.faces.detectors.base import FaceDetector
 from lipsync.faces.finding import Sightings, find_faces
@@ -34,6 +34,7 @@ __all__ = [
     "SightingsCache",
     "TrackSummary",
     "TrackedFaces",
+    "content_hash",
     "crop_face",
     "find_faces",
     "fixed_box_track",

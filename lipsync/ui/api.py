@@ -36,7 +36,7 @@ def build_api(sessions: Sessions, networks: Networks) -> None:
         video, voice = gr.File(label="video"), gr.File(label="voice")
         agreed = gr.Checkbox(label="agreed")
         parts = [gr.Textbox("", label="video_ranges"), gr.Textbox("", label="voice_ranges")]
-        settings, at = gr.JSON({}, label="settings"), gr.Number(0, label="at")
+        settings, at = _Settings({}, label="settings"), gr.Number(0, label="at")
         videos = gr.File(label="videos", file_count="multiple")
         voices = gr.File(label="voices", file_count="multiple")
         result, report = gr.File(label="result"), gr.JSON(label="report")
@@ -52,6 +52,13 @@ def build_api(sessions: Sessions, networks: Networks) -> None:
         words = inspect.getdoc(function) or ""
         name = function.__name__
         trigger.click(function, given, answer, api_name=name, api_description=words, **_HEAVY)
+
+
+class _Settings(gr.JSON):
+    """Settings by name. Gradio's own JSON has a schema that MCP servers refuse: its type is no type."""
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": True, "description": "settings by name"}
 
 
 class Api:
@@ -82,8 +89,7 @@ class Api:
             agreed: true says that the people who are seen and heard agreed to this; needed.
             video_ranges: parts of the video to use, such as "2.5-10, 1:02-1:15"; empty uses all.
             voice_ranges: parts of the voice to use; empty uses all.
-            settings: any settings by name, such as {"pad_bottom": 10, "length_mode": "hold"}; those of
-                the table in the README, except paths on the server.
+            settings: any settings of the README by name, but paths: {"pad_bottom": 10, "mask": "box"}.
 
         Returns:
             The finished video as a file, and a report with its length, size, model, warnings, score and

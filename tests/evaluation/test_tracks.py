@@ -90,7 +90,7 @@ def two_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_face_in_every_stretch_has_a_row(two_faces: Path) -> None:
     reports: list[Progress] = []
-    options = TrackOptions(min_side=50)
+    options = TrackOptions(min_side=50, detect_size=160)  # boxes are scaled back
     expert = LevelExpert()
     rows = evaluate_tracks(two_faces, by_expert(expert), WhiteSpots(), options, progress=reports.append)
     found = [(row.track, round(row.start, 1), round(row.end, 1)) for row in rows]
@@ -100,7 +100,7 @@ def test_every_face_in_every_stretch_has_a_row(two_faces: Path) -> None:
         (2, 7.0, 12.0),
     ]
     left = next(row for row in rows if row.end - row.start > 10)
-    assert left.box is not None and np.abs(np.array(left.box) - (20, 60, 140, 180)).max() <= 2
+    assert left.box is not None and np.abs(np.array(left.box) - (20, 60, 140, 180)).max() <= 3
     assert left.score.offset in (0, 1)
     others = [row.score for row in rows if row is not left]
     assert all(score.verdict in (Verdict.POOR, Verdict.TOO_SHORT) for score in others)
@@ -132,7 +132,7 @@ def test_lse_sees_the_crops_of_the_reference(two_faces: Path) -> None:
 def test_crops_beyond_the_frame_are_grey() -> None:
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (100, 120, 3), dtype=np.uint8) for _ in range(30)]
-    corners = np.cumsum(random.normal(0, 4, (30, 2)), axis=0) + np.array([60, 40])
+    corners = np.cumsum(random.normal(0, 4, (30, 2)), axis=0) + np.array([-6, -4])
     boxes = np.concatenate([corners, corners + random.uniform(45, 60, (30, 2))], axis=1)
     crops = list(crop_as_reference(frames, boxes))
     size, x, y = (
