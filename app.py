@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib.metadata
 import os
 
 
@@ -19,8 +19,8 @@ def main() -> None:
     parser.add_argument("--mcp", action="store_true", help="serve the endpoints as MCP tools as well")
     chosen = parser.parse_args()
     mcp = chosen.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
-    if mcp and importlib.util.find_spec("mcp") is None:
-        parser.error('the MCP server needs one more package: pip install "gradio[mcp]"')
+    if mcp and not _mcp_version().startswith("1."):
+        parser.error('the MCP server needs the package mcp in version 1: pip install "gradio[mcp]"')
     build_page().launch(
         server_name=chosen.host,
         server_port=chosen.port,
@@ -28,6 +28,14 @@ def main() -> None:
         mcp_server=mcp,
         **launch_settings(),
     )
+
+
+def _mcp_version() -> str:
+    """Which version of the package mcp is installed, "" for none."""
+    try:
+        return importlib.metadata.version("mcp")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 if __name__ == "__main__":

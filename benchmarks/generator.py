@@ -215,14 +215,13 @@ def _prepared(
 
 
 def _peak_bytes() -> int:
+    """Most memory this process had; not by `getrusage`, which on Linux begins with the parent's."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     memory = psutil.Process().memory_info()
-    peak = getattr(memory, "peak_wset", 0)  # Windows
-    if not peak:
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peak *= 1 if sys.platform == "darwin" else 1024
-    return int(peak)
+    return int(getattr(memory, "peak_wset", memory.rss))
 
 
 @dataclass
@@ -346,13 +345,13 @@ def measure(names: Sequence[str], weights: Path, folder: Path, chosen: argparse.
             amount = ceiling_work if name in CEILINGS else work_of_frame * chosen.batch
             found[name] = {
                 "core": amount / min(one.cpu) / 1e9,
-                "all": amount / min(every.wall) / 1e9,
+                **({"all": amount / min(every.wall) / 1e9} if every is not one else {}),
                 "start_cpu_seconds": one.start,
             }
             if name not in CEILINGS:
                 found[name] |= {
                     "frames_a_second_a_core": chosen.batch / min(one.cpu),
-                    "frames_a_second": chosen.batch / min(every.wall),
+                    **({"frames_a_second": chosen.batch / min(every.wall)} if every is not one else {}),
                     "peak_bytes": one.ask(str(folder / f"{len(found)}.npy"))["peak"],
                     **_difference(folder / "1.npy", folder / f"{len(found)}.npy"),
                 }
@@ -369,14 +368,16 @@ def in_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for name, told in found.items():
         if name in CEILINGS:
-            rows.append((name, f"{told['core']:6.0f}·10^9/s a core, {told['all']:.0f} all"))
+            every = f", {told['all']:.0f} all" if "all" in told else ""
+            rows.append((name, f"{told['core']:6.0f}·10^9/s a core{every}"))
             continue
         ceiling = found.get("ceiling bf16" if name.endswith("bf16") else "ceiling fp32")
+        every = f"{told['frames_a_second']:5.1f} all, " if "all" in told else ""
         share = f"{100 * told['core'] / ceiling['core']:3.0f} % of the ceiling" if ceiling else ""
         rows.append(
             (
                 name,
-                f"{told['frames_a_second_a_core']:5.1f} frames/s a core, {told['frames_a_second']:5.1f} all, "
+                f"{told['frames_a_second_a_core']:5.1f} frames/s a core, {every}"
                 f"{share}, start {told['start_cpu_seconds']:5.1f} s of CPU, "
                 f"{told['peak_bytes'] / 2**20:5.0f} MiB, difference {told['max_difference']:.3f} "
                 f"(mean {told['mean_difference']:.4f})",

@@ -234,6 +234,7 @@ def _as_json(result: SyncResult) -> str:
     values = plain | {
         "path": str(result.path),
         "score": result.score.as_dict() if result.score else None,
+        "subtitles": str(result.subtitles) if result.subtitles else None,
         "fps": str(result.fps),
         "duration": result.duration,
     }

@@ -307,6 +307,7 @@ class SyncResult:
             time, which is under "total".
         warnings: things worth knowing that did not stop the job, in words.
         score: how well lips and voice go together, before and after; None where it was not measured.
+        subtitles: what is said, as a file beside the result; None without.
     """
 
     path: Path
@@ -319,6 +320,7 @@ class SyncResult:
     timings: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     score: ScoreCard | None = None
+    subtitles: Path | None = None
 
     @property
     def duration(self) -> float:

@@ -32,6 +32,7 @@ ENHANCERS = ("none", "gfpgan", "gfpgan_1.3", "restoreformer")
 UPSCALERS = ("none", "realesrgan_x2")
 SPEECH_MODELS = ("auto", "tiny.en", "tiny", "base", "small", "medium", "turbo")
 """Networks that write down what is said, by size; the downloads are 75 MB to 1.6 GB."""
+SUBTITLES = ("none", "file", "track")
 SILENCES = {
     "speak": "drawn as any other sound",
     "keep": "the source's own mouth",
@@ -177,10 +178,19 @@ class FaceOptions(OptionGroup):
     face_index: int = option(
         0, "with which_face=index: counted from the left, the first is 0", min=0, max=99, page="face"
     )
-    face_x: float = option(0.5, "with which_face=point: across the picture, 0 left to 1 right", min=0, max=1, page="face")
-    face_y: float = option(0.5, "with which_face=point: down the picture, 0 top to 1 bottom", min=0, max=1, page="face")
+    face_x: float = option(
+        0.5, "with which_face=point: across the picture, 0 left to 1 right", min=0, max=1, page="face"
+    )
+    face_y: float = option(
+        0.5, "with which_face=point: down the picture, 0 top to 1 bottom", min=0, max=1, page="face"
+    )
     face_time: float = option(
-        0.0, "with which_face=point: when the face is at that point", min=0, max=360_000, unit="s", page="face"
+        0.0,
+        "with which_face=point: when the face is at that point",
+        min=0,
+        max=360_000,
+        unit="s",
+        page="face",
     )
     face_reference: Path | None = option(
         None, "with which_face=reference: a picture of the person who speaks", page=""
@@ -329,13 +339,18 @@ class ReportOptions(OptionGroup):
     """What is measured on the result."""
 
     score: bool = option(True, "measure how well lips and voice go together, before and after")
+    subtitles: str = option(
+        "none",
+        "write down what is said: 'file' as an .srt beside the result, 'track' inside of it as well",
+        choices=SUBTITLES,
+    )
 
 
 @dataclass(frozen=True)
 class TranscriptOptions(OptionGroup):
     """How what is said is written down.
 
-    Not part of `SyncOptions`: a transcript is made for a report or for subtitles, not for the lips.
+    A transcript is made for a report or for subtitles, not for the lips.
     """
 
     speech_model: str = option(
@@ -385,6 +400,7 @@ class SyncOptions:
     speech: SpeechOptions = field(default_factory=SpeechOptions)
     enhance: EnhanceOptions = field(default_factory=EnhanceOptions)
     report: ReportOptions = field(default_factory=ReportOptions)
+    transcript: TranscriptOptions = field(default_factory=TranscriptOptions)
 
     @classmethod
     def from_flat(cls, **values: Any) -> SyncOptions:
@@ -419,6 +435,7 @@ _GROUPS: dict[str, Any] = {
     "speech": SpeechOptions,
     "enhance": EnhanceOptions,
     "report": ReportOptions,
+    "transcript": TranscriptOptions,
 }
 
 

@@ -30,7 +30,14 @@ from lipsync.blending import make_mask
 from lipsync.data_types import FaceTrack, Frame, IntArray, Plan, Preview, SeenFace, SyncResult
 from lipsync.devices import choose_device, free_memory
 from lipsync.enhancers import FaceEnhancement, Upscaler
-from lipsync.errors import NoFaceError, RangeError
+from lipsync.errors import (
+    DownloadError,
+    NoFaceError,
+    OptionError,
+    RangeError,
+    ToolError,
+    WeightsError,
+)
 from lipsync.evaluation import SyncMeter, usual_boxes
 from lipsync.experts import SyncExpert
 from lipsync.faces import (
@@ -58,11 +65,14 @@ from lipsync.media import (
     plan_timeline,
 )
 from lipsync.media.mixing import mix_segments
+from lipsync.media.subtitles import add_subtitles
 from lipsync.networks import FreshNetworks, Networks
 from lipsync.options import FaceOptions, GeneratorOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
+from lipsync.replacing import write_text
 from lipsync.scores import ScoreCard
 from lipsync.segments import PlacedSegment, Segment, place_segments
+from lipsync.speech import Transcript, to_srt, transcribe
 from lipsync.stages import Chunk, Speaker
 from lipsync.streaming import Ahead, Clock
 from lipsync.weights import require
@@ -161,10 +171,15 @@ def sync(
                 writer.write(frame)
             stage.advance(picture=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
 
-    # 5. The file is whole and in its place.
+        # 5. Write down what is said, where that is asked for.
+        transcript, trouble = _write_down(job, options, progress, cancel)
+
+    # 6. The file is whole and in its place.
+    subtitles = _add_subtitles(target, transcript, options)
     warnings += [
         *missing,
         *ready.heard.warnings,
+        *trouble,
         *writer.warnings,
         *_pass_through_warnings(speakers, timeline),
     ]
@@ -179,6 +194,7 @@ def sync(
         timings={**clock.seconds, "total": time.perf_counter() - started},
         warnings=tuple(warnings),
         score=meters.card(),
+        subtitles=subtitles,
     )
 
 
@@ -533,7 +549,29 @@ def _no_track(count: int) -> FaceTrack:
     return FaceTrack(boxes, points, np.zeros(count, np.float32))
 
 
-# --- 5. the result -----------------------------------------------------------------------------
+# --- 5. and 6. words and figures, and the result -----------------------------------------------
+
+
+def _write_down(
+    job: _Job, options: SyncOptions, progress: ProgressCallback, cancel: CancelToken
+) -> tuple[Transcript | None, list[str]]:
+    """What is said in the result; the result is not given up for what is lacking to hear it."""
+    if options.report.subtitles == "none":
+        return None, []
+    try:
+        return transcribe(job.sound.read(cancel=cancel), options.transcript, progress, cancel), []
+    except (ToolError, DownloadError, WeightsError, OptionError) as error:
+        return None, [f"There are no subtitles: {error}"]
+
+
+def _add_subtitles(target: Path, transcript: Transcript | None, options: SyncOptions) -> Path | None:
+    if transcript is None or not transcript.segments:
+        return None
+    subtitles = target.with_suffix(".srt")
+    write_text(subtitles, to_srt(transcript))
+    if options.report.subtitles == "track":
+        add_subtitles(target, subtitles, transcript.language)
+    return subtitles
 
 
 def _speakers(

@@ -294,7 +294,19 @@ def test_a_batch_makes_what_can_be_made_and_overwrites_nothing(
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     made = tmp_path / "made"
-    command = ["batch", "--videos", FACE, broken, other, "--voices", voice, "-o", made, "--variant", "builtin"]
+    command = [
+        "batch",
+        "--videos",
+        FACE,
+        broken,
+        other,
+        "--voices",
+        voice,
+        "-o",
+        made,
+        "--variant",
+        "builtin",
+    ]
     assert main([*map(str, command)]) == 1
     told = capsys.readouterr()
     assert "2 of 3 made" in told.out
@@ -307,9 +319,9 @@ def test_a_batch_makes_what_can_be_made_and_overwrites_nothing(
 
 def test_segments_come_as_text_or_file_and_the_score_as_a_picture(voice: Path, tmp_path: Path) -> None:
     listed = tmp_path / "segments.txt"
-    listed.write_text("0.1-0.3 face=0 voice=0-0.2\n", "utf-8")
+    listed.write_text("0.12-0.32 face=0 voice=0-0.2\n", "utf-8")
     plot = tmp_path / "score.svg"
-    for number, text in enumerate(["0.1-0.3 face=0 voice=0-0.2", str(listed)]):
+    for number, text in enumerate(["0.12-0.32 face=0 voice=0-0.2", str(listed)]):
         output = tmp_path / f"{number}.mp4"
         command = ["run", FACE, voice, "-o", output, "--variant", "builtin", "--segments", text]
         assert main([*map(str, command), "--score-plot", str(plot)]) == 0

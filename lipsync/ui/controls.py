@@ -80,6 +80,8 @@ def _component(
         return gr.Textbox(placeholder=texts.FOUR_NUMBERS, max_lines=1, **common)
     if choices:
         return gr.Dropdown(list(choices), **common)
+    if isinstance(field.default, str):
+        return gr.Textbox(max_lines=1, **common)
     if isinstance(field.default, bool):
         return gr.Checkbox(**common)
     step = 1 if isinstance(field.default, int) or declared["max"] > 10 else 0.05

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
 
 from lipsync.ui import texts
 from lipsync.ui.links import LinkPanel, build_link
@@ -82,6 +83,9 @@ def build_inputs() -> Inputs:
             example_labels=[texts.EXAMPLE_PHOTO, texts.EXAMPLE_VIDEO],
             elem_id="examples",
         )
+    # Gradio itself keeps the samples of some components only; the others would go with the first visitor.
+    for sample in (SAMPLES / name for name in ("face.jpg", "talk.mp4", "voice.mp3")):
+        voice.keep_in_cache.add(save_file_to_cache(str(sample), voice.GRADIO_CACHE))
     video.change(_prefer("video"), video, [picture_tabs, photo], **_QUIET)
     photo.change(_prefer("photo"), photo, [picture_tabs, video], **_QUIET)
     voice.change(_prefer("sound"), voice, [voice_tabs, voice_video], **_QUIET)

@@ -127,7 +127,7 @@ def _join_preview(events: Events, inputs: Inputs, settings: Settings, outputs: O
         **_QUIET,
     )
     preview: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [outputs.note], **_HEAVY}
-    planned.then(events.preview, moment, drawn, **preview)
+    planned.then(events.preview, moment, drawn, trigger_mode="always_last", **preview)
     gr.on(
         [outputs.redraw.click, outputs.time.release],
         events.preview,

@@ -33,7 +33,7 @@ from lipsync import errors
 from lipsync.data_types import AudioClip, FloatArray, Frame
 from lipsync.enhancers import Enhancer, EnhancerSpec, Upscaler, UpscalerSpec
 from lipsync.errors import Cancelled, LipsyncError, ToolError
-from lipsync.experts import LeanExpert, SyncNetColor
+from lipsync.experts import SyncExpert
 from lipsync.generators import AudioRows, GeneratorSpec, LipGenerator
 from lipsync.generators.batched import BatchedGenerator
 from lipsync.networks import FreshNetworks, Networks
@@ -108,7 +108,7 @@ class LentNetworks:
     def _there(self, options: EnhanceOptions) -> dict[str, Any]:
         return {"device": self._device, **_plain(options)}
 
-    def expert(self) -> LeanExpert | SyncNetColor:
+    def expert(self) -> SyncExpert:
         """As `Networks`: on the CPU, here."""
         return self._kept.expert()
 

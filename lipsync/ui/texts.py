@@ -51,6 +51,7 @@ SECTIONS = {
     "speech": "Voice",
     "enhance": "Sharpening",
     "report": "Score",
+    "transcript": "What is said",
 }
 """Headings inside of a group, one for every group of `SyncOptions`."""
 PRESET = "Quality"

@@ -23,7 +23,7 @@ def send(connection: Connection, header: dict[str, Any], *arrays: Array) -> None
     connection.send_bytes(json.dumps({"header": header, "arrays": shapes}).encode())
     for array in arrays:
         if array.size:
-            connection.send_bytes(memoryview(np.ascontiguousarray(array)).cast("B"))
+            connection.send_bytes(np.ascontiguousarray(array).data.cast("B"))
 
 
 def receive(connection: Connection) -> tuple[dict[str, Any], list[Array]]:
@@ -39,7 +39,7 @@ def receive(connection: Connection) -> tuple[dict[str, Any], list[Array]]:
         if dtype not in _DTYPES or int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize > _MOST_BYTES:
             raise ValueError(f"no such array: {dtype} {shape}")
         array = np.empty(shape, dtype)
-        if array.size and connection.recv_bytes_into(memoryview(array).cast("B")) != array.nbytes:
+        if array.size and connection.recv_bytes_into(array.data.cast("B")) != array.nbytes:
             raise ValueError(f"an array {dtype} {shape} came shorter than it was announced")
         arrays.append(array)
     return message["header"], arrays

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lipsync.ui import build_page
 from lipsync.ui.sessions import STALE_SECONDS, Sessions
 from tests.waiting import wait_until
 
@@ -100,3 +101,12 @@ def test_what_a_killed_server_left_is_swept_by_age(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../../etc", "a/b", ""])
 def test_a_visitors_name_is_no_path(tmp_path: Path, name: str) -> None:
     assert Sessions(tmp_path).of(name).folder.is_relative_to(tmp_path)
+
+
+def test_samples_outlive_every_visitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    page = build_page()
+    kept = {path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
+    samples = [path for path in tmp_path.glob("*/*") if path.is_file()]
+    assert {path.name for path in samples} == {"face.jpg", "talk.mp4", "voice.mp3"}
+    assert set(map(str, samples)) <= kept
