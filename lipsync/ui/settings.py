@@ -121,7 +121,7 @@ def _join_visibility(components: dict[str, Any]) -> None:
     for leader in dict.fromkeys(leader for leader, _ in _ONLY_WITH.values()):
         names = [name for name, (of, _) in _ONLY_WITH.items() if of == leader]
         show_them = _follower([_ONLY_WITH[name][1] for name in names])
-        components[leader].input(
+        components[leader].change(
             show_them, components[leader], [components[name] for name in names], **_QUIET
         )
 

@@ -33,6 +33,12 @@ def give(page: Page, voice: Path, *, video: Path | None = None, photo: Path | No
     expect(page.locator("#foreseen")).to_contain_text("Ready", timeout=WAIT)
 
 
+def unfold(page: Page, name: str) -> None:
+    """Open a folded part. Its controls come to life a moment after they are seen; no hand is faster."""
+    page.get_by_role("button", name=name).click()
+    page.wait_for_timeout(700)
+
+
 def run(page: Page) -> None:
     page.locator("#consent input").check()
     page.locator("#run").click()
@@ -60,16 +66,16 @@ def test_first_visit(visit: Callable[..., Page], head: Path, tmp_path: Path) -> 
     expect(page.locator("#previewed img")).to_be_visible(timeout=WAIT)
     previewed = time.monotonic()
 
-    page.get_by_role("button", name="Use only parts of the video").click()
+    unfold(page, "Use only parts of the video")
     page.locator("#video video").evaluate("player => { player.currentTime = 0.4 }")
     page.locator("#video-start-1-here").click()
     expect(page.get_by_label("Start of part 1").first).to_have_value("0:00.40")
-    page.get_by_role("button", name="Use only parts of the voice").click()
+    unfold(page, "Use only parts of the voice")
     page.get_by_label("End of part 1").last.fill("1")
     expect(page.locator("#run")).to_have_text("Make 1.0 s of lip-synced video", timeout=WAIT)
 
     before = page.locator("#overlay img").get_attribute("src")
-    page.get_by_role("button", name="Face, mask, sharpening").click()
+    unfold(page, "Face, mask, sharpening")
     page.locator("#pad_bottom input[type=number]").fill("30")
     page.locator("#pad_bottom input[type=number]").blur()
     expect(page.locator("#overlay img")).not_to_have_attribute("src", before or "", timeout=WAIT)
@@ -124,7 +130,7 @@ def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None
 
 def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: Path) -> None:
     give(page, make_voice(tmp_path / "voice.mp3", seconds=6), photo=FACE)
-    page.get_by_role("button", name="All the rest").click()
+    unfold(page, "All the rest")
     page.locator("#fps input[type=number]").fill("200")  # so that it takes its time
     page.locator("#fps input[type=number]").blur()
     expect(page.locator("#foreseen")).to_contain_text("1200 frames", timeout=WAIT)
@@ -166,7 +172,7 @@ def broken_video(folder: Path) -> Path:
 
 def test_bad_parts_are_marked_where_they_stand(page: Page, head: Path) -> None:
     page.locator("#video input[type=file]").set_input_files(head)
-    page.get_by_role("button", name="Use only parts of the video").click()
+    unfold(page, "Use only parts of the video")
     page.locator("#video-add").click()
     fields = page.locator("#video-ranges")
     fields.get_by_label("Start of part 1").fill("1.5")
@@ -249,9 +255,9 @@ def test_saved_settings_can_be_loaded(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({"feather": 20, "box": [10, 90, 20, 80], "video_ranges": ["1-2", "3-"]}))
     load(page, path)
-    page.get_by_role("button", name="All the rest").click()
+    unfold(page, "All the rest")
     expect(page.get_by_label("Fixed face box")).to_have_value("10 90 20 80", timeout=WAIT)
-    page.get_by_role("button", name="Use only parts of the video").click()
+    unfold(page, "Use only parts of the video")
     expect(page.locator("#video-ranges").get_by_label("Start of part 2")).to_have_value("0:03")
     other = tmp_path / "other.json"
     other.write_text('{"feather": 900}')
@@ -274,7 +280,7 @@ def test_many_at_once(page: Page, head: Path, short_voice: Path, tmp_path: Path)
 def test_everything_has_a_name_and_fits_a_phone(visit: Callable[..., Page]) -> None:
     page = visit(390, 844)
     for name in ("Use only parts of the video", "Face, mask, sharpening", "All the rest"):
-        page.get_by_role("button", name=name).click()
+        unfold(page, name)
     for tab in ("One video", "Many at once"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate(NAMELESS) == []
@@ -286,7 +292,7 @@ def test_text_can_be_read(page: Page, address: str, scheme: str) -> None:
     page.goto(f"{address}?__theme={scheme}")
     expect(page.locator("#foreseen")).to_be_visible(timeout=WAIT)
     for name in ("Use only parts of the video", "Face, mask, sharpening"):
-        page.get_by_role("button", name=name).click()
+        unfold(page, name)
     page.locator("#run").click()
     expect(page.locator("#status .bad")).to_be_visible(timeout=WAIT)
     pale = page.evaluate(PALE)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CHROMIUM, QUIET
-from tests.browser.test_page import WAIT, finished, give, run
+from tests.browser.test_page import WAIT, finished, give, run, unfold
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, SAMPLES, VOICE, make_voice
 from tests.sources.serving import serve
@@ -54,7 +54,7 @@ def test_the_sound_of_a_video_is_a_voice(page: Page) -> None:
     page.get_by_role("tab", name="From a video").click()
     page.locator("#voice-video input[type=file]").set_input_files(SAMPLES / "talk.mp4")
     expect(page.locator("#run")).to_have_text("Make 6.6 s of lip-synced video", timeout=WAIT)
-    page.get_by_role("button", name="Use only parts of the voice").click()
+    unfold(page, "Use only parts of the voice")
     page.locator("#voice-video video").evaluate("player => { player.currentTime = 5 }")
     page.locator("#voice-start-1-here").click()
     expect(page.locator("#run")).to_have_text("Make 1.6 s of lip-synced video", timeout=WAIT)
@@ -71,7 +71,7 @@ def test_a_part_of_a_linked_voice_moves_along(page: Page, tmp_path: Path) -> Non
         page.get_by_label("Link").last.fill(site.url("/voice.m3u8"))
         page.locator("#voice-look").click()
         expect(page.locator("#voice-link-about")).to_contain_text("single parts", timeout=WAIT)
-        page.get_by_role("button", name="Use only parts of the voice").click()
+        unfold(page, "Use only parts of the voice")
         fields = page.locator("#voice-ranges")
         fields.get_by_label("Start of part 1").fill("4.5")
         fields.get_by_label("End of part 1").fill("5.5")
@@ -108,7 +108,7 @@ def test_two_models_side_by_side(page: Page, short_voice: Path) -> None:
 
 def test_the_person_on_a_picture_speaks(page: Page, short_voice: Path) -> None:
     give(page, short_voice, photo=FACE)
-    page.get_by_role("button", name="Face, mask, sharpening").click()
+    unfold(page, "Face, mask, sharpening")
     expect(page.locator("#face_index")).to_be_hidden()
     choose(page, "which_face", "by number, from the left")
     expect(page.locator("#face_index")).to_be_visible()
@@ -123,6 +123,6 @@ def test_sharpening_that_cannot_be_had_is_said(page: Page, short_voice: Path) ->
     give(page, short_voice, photo=FACE)
     choose(page, "enhancer", "GFPGAN 1.4")
     expect(page.locator("#preview-note")).to_contain_text("GFPGANv1.4.pth", timeout=WAIT)
-    page.get_by_role("button", name="All the rest").click()
+    unfold(page, "All the rest")
     page.get_by_label("Go on without sharpening").check()
     expect(page.locator("#preview-note")).to_contain_text("lips by", timeout=WAIT)
