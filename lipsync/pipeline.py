@@ -122,7 +122,7 @@ def sync(
     clock, started = Clock(), time.perf_counter()
 
     # 1. Open what was given. Every check that needs no work comes first.
-    job = _open(video, voice, options, segments, more_voices)
+    job = open_job(video, voice, options, segments, more_voices)
     picture, timeline = job.picture, job.timeline
     target = Path(output) if output is not None else free_name(Path(video))
     warnings = [*picture.warnings, *_length_warnings(job, options), *likeness_warnings(job.faces(options))]
@@ -224,7 +224,7 @@ def preview(
     clock = Clock()
 
     # 1. Open, and find which picture frame is shown at that time.
-    job = _open(video, voice, options, segments, more_voices)
+    job = open_job(video, voice, options, segments, more_voices)
     picture, timeline = job.picture, job.timeline
     number = int(at * picture.fps)
     if not 0 <= number < len(timeline):
@@ -288,7 +288,7 @@ def plan(
         LipsyncError: as `sync` for what is wrong with the files, the ranges and the settings.
     """
     options = options or SyncOptions()
-    job = _open(video, voice, options, segments, more_voices)
+    job = open_job(video, voice, options, segments, more_voices)
     picture = job.picture
     scale = 2 if options.enhance.upscaler != "none" else 1
     return Plan(
@@ -305,7 +305,7 @@ def plan(
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class Job:
     """What was given, opened and checked.
 
     Attributes:
@@ -329,25 +329,30 @@ class _Job:
         return [speaking[face].face_options(options.faces) for face in speaking_faces(self.segments)]
 
 
-def _open(
+def open_job(
     video: str | Path,
     voice: str | Path,
     options: SyncOptions,
-    segments: Sequence[Segment],
-    more_voices: Sequence[str | Path],
-) -> _Job:
+    segments: Sequence[Segment] = (),
+    more_voices: Sequence[str | Path] = (),
+) -> Job:
+    """Open and check what is given to `sync`, without decoding.
+
+    Raises:
+        LipsyncError: as `sync` for what is wrong with the files, the ranges, the segments and settings.
+    """
     media = options.media
     picture = open_picture(Path(video), media)
     voices = [open_voice(Path(voice), media.voice_ranges, media.voice_shift / 1000)]
     voices += [open_voice(Path(other)) for other in more_voices]
     if not segments:
         timeline = plan_timeline(picture.frame_count, voices[0].duration, picture.fps, media.length_mode)
-        return _Job(picture, voices, (), voices[0], timeline)
+        return Job(picture, voices, (), voices[0], timeline)
     shown = None if picture.is_still else float(picture.frame_count / picture.fps)
     placed = place_segments(segments, shown, [one.duration for one in voices])
     seconds = shown or max(one.end for one in placed)
     timeline = plan_timeline(picture.frame_count, seconds, picture.fps, "picture")
-    return _Job(picture, voices, placed, mix_segments(placed, voices, seconds, picture), timeline)
+    return Job(picture, voices, placed, mix_segments(placed, voices, seconds, picture), timeline)
 
 
 def free_name(video: Path) -> Path:
@@ -360,7 +365,7 @@ def free_name(video: Path) -> Path:
     return candidate
 
 
-def _length_warnings(job: _Job, options: SyncOptions) -> list[str]:
+def _length_warnings(job: Job, options: SyncOptions) -> list[str]:
     """Say what the length mode did, where voice and picture differ by more than a frame."""
     picture = job.picture
     shown, heard = picture.frame_count / picture.fps, job.voices[0].duration
@@ -375,7 +380,7 @@ def _length_warnings(job: _Job, options: SyncOptions) -> list[str]:
 
 def _open_writer(
     cleanup: ExitStack,
-    job: _Job,
+    job: Job,
     target: Path,
     options: SyncOptions,
     upscaler: Upscaler | None,
@@ -445,7 +450,7 @@ def _load_in_background(
     variant: str,
     weights: Path,
     options: SyncOptions,
-    job: _Job,
+    job: Job,
     cancel: CancelToken,
     clock: Clock,
 ) -> Future[_Ready]:
@@ -553,7 +558,7 @@ def _no_track(count: int) -> FaceTrack:
 
 
 def _write_down(
-    job: _Job, options: SyncOptions, progress: ProgressCallback, cancel: CancelToken
+    job: Job, options: SyncOptions, progress: ProgressCallback, cancel: CancelToken
 ) -> tuple[Transcript | None, list[str]]:
     """What is said in the result; the result is not given up for what is lacking to hear it."""
     if options.report.subtitles == "none":
@@ -575,7 +580,7 @@ def _add_subtitles(target: Path, transcript: Transcript | None, options: SyncOpt
 
 
 def _speakers(
-    found: Sequence[TrackedFaces], heard: Heard, job: _Job, options: SyncOptions
+    found: Sequence[TrackedFaces], heard: Heard, job: Job, options: SyncOptions
 ) -> tuple[Speaker, ...]:
     """Who speaks, and what."""
     size = (job.picture.width, job.picture.height)
@@ -611,7 +616,7 @@ class _Meters:
         return ScoreCard(self.of_result.result(), source, self.no_source)
 
 
-def _meters(ready: _Ready, job: _Job, cancel: CancelToken) -> _Meters:
+def _meters(ready: _Ready, job: Job, cancel: CancelToken) -> _Meters:
     if ready.expert is None:
         return _Meters()
     fps = job.picture.fps

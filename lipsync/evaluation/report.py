@@ -15,13 +15,18 @@ from lipsync.data_types import Frame
 _STYLE = files("lipsync.evaluation").joinpath("report.css")
 
 
+def style() -> str:
+    """The style of all that is built here, as CSS."""
+    return _STYLE.read_text("utf-8")
+
+
 def page(title: str, body: Iterable[str], subtitle: str = "") -> str:
     """A whole HTML document. `body` is HTML; `title` and `subtitle` are plain text."""
     under = f'<p class="soft">{escape(subtitle)}</p>' if subtitle else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE.read_text('utf-8')}</style></head>"
+        f"<title>{escape(title)}</title><style>{style()}</style></head>"
         f"<body><main><h1>{escape(title)}</h1>{under}{''.join(body)}</main></body></html>\n"
     )
 

@@ -193,6 +193,11 @@ def as_page(report: MediaReport) -> str:
     return html.page(report.path.name, _sections(report), "What is in this file")
 
 
+def as_part_of_page(report: MediaReport) -> str:
+    """The report as HTML to put into a page that has a heading and `report.style` already."""
+    return "".join(_sections(report))
+
+
 def as_page_of_several(reports: list[MediaReport]) -> str:
     """Several reports below each other."""
     if len(reports) == 1:

@@ -16,11 +16,13 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import InputError
+from lipsync.evaluation.inspect import InspectOptions
 from lipsync.networks import Networks
-from lipsync.options import SyncOptions
+from lipsync.options import SyncOptions, TranscriptOptions
 from lipsync.ui import handlers, texts
 from lipsync.ui.controls import load_settings
 from lipsync.ui.handlers import Given
+from lipsync.ui.inspecting import look_into
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.ui.words import describe_progress, in_words
 from lipsync.ui.work import Done
@@ -39,6 +41,8 @@ def build_api(sessions: Sessions, networks: Networks) -> None:
         settings, at = _settings_field(), gr.Number(0, label="at")
         videos = gr.File(label="videos", file_count="multiple")
         voices = gr.File(label="voices", file_count="multiple")
+        file, spoken = gr.File(label="file"), gr.Textbox("auto", label="spoken_language")
+        looks = [gr.Checkbox(True, label=name) for name in ("faces", "sync", "transcript")]
         result, report = gr.File(label="result"), gr.JSON(label="report")
         pictures = [gr.File(label="overlay"), gr.File(label="result")]
     endpoints: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
@@ -46,6 +50,7 @@ def build_api(sessions: Sessions, networks: Networks) -> None:
         (api.preview, [video, voice, at, *parts, settings], [*pictures, report]),
         (api.batch, [videos, voices, agreed, settings], [result, report]),
         (api.plan, [video, voice, *parts, settings], [report]),
+        (api.inspect, [file, *looks, spoken], [report]),
     ]
     for function, given, answer in endpoints:
         # the whole docstring: Gradio alone would leave the arguments out
@@ -241,6 +246,43 @@ class Api:
             "width": foreseen.width,
             "height": foreseen.height,
         }
+
+    def inspect(
+        self,
+        request: gr.Request,
+        file: str,
+        faces: bool = True,
+        sync: bool = True,
+        transcript: bool = True,
+        spoken_language: str = "auto",
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands over its bar
+    ) -> Iterator[dict[str, Any]]:
+        """Tell what is in a video, a photo or a sound, and what to expect from a sync of it.
+
+        Args:
+            file: a video, a photo or a sound.
+            faces: look for faces and cuts.
+            sync: judge how well the lips go with the file's own sound; needs the faces.
+            transcript: write down what is said, with times.
+            spoken_language: a code like en, de or zh; auto finds out.
+
+        Returns:
+            A report: file, picture, sound, faces, sync, transcript, language, expectations, and under
+            missing what could not be found out. Before that, reports of progress.
+        """
+        session = self._session(request, file)
+        try:
+            options = InspectOptions(faces=faces or sync, sync=sync, transcript=transcript)
+            words = TranscriptOptions(spoken_language=spoken_language)
+            for news in look_into(file, options, words, session.begin("api-inspect")):
+                if isinstance(news, Done):
+                    yield news.value.as_dict()
+                else:
+                    if news.total:
+                        progress((news.done, news.total), desc=news.stage)
+                    yield {"stage": news.stage, "done": news.done, "total": news.total}
+        except Exception as error:
+            raise gr.Error(in_words(error), title=texts.NOT_DONE, print_exception=False) from error
 
 
 def _must_agree(agreed: bool) -> None:

@@ -62,6 +62,11 @@ def link_control(name: str, **more: Any) -> gr.components.FormComponent:
     return _component(field, heights, False, field.default, **more)
 
 
+def label(name: str) -> str:
+    """What a setting is called on the page."""
+    return texts.LABELS.get(name, name.replace("_", " ").capitalize())
+
+
 def _component(
     field: dataclasses.Field[Any],
     choices: Sequence[tuple[str, Any]],
@@ -70,12 +75,10 @@ def _component(
     **more: Any,
 ) -> gr.components.FormComponent:
     declared = field.metadata
-    label = texts.LABELS.get(field.name, field.name.replace("_", " ").capitalize())
     unit = f" ({declared['unit']})" if declared["unit"] else ""
-    label, info = (
-        (label + unit, declared["help"]) if len(unit) < _LONG_UNIT else (label, declared["help"] + unit)
-    )
-    common = {"value": value, "label": label, "info": info, "elem_id": field.name, **more}
+    name, info = label(field.name), declared["help"]
+    name, info = (name + unit, info) if len(unit) < _LONG_UNIT else (name, info + unit)
+    common = {"value": value, "label": name, "info": info, "elem_id": field.name, **more}
     if numbers:
         return gr.Textbox(placeholder=texts.FOUR_NUMBERS, max_lines=1, **common)
     if choices:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lipsync.networks import Networks
 from lipsync.options import SyncOptions
 from lipsync.pipeline import plan
 from lipsync.progress import Progress
+from lipsync.segments import parse_segments
 from lipsync.ui import controls, handlers, texts
 from lipsync.ui.batch import Batch, run_batch
 from lipsync.ui.handlers import Given, Made
@@ -48,11 +50,12 @@ class Events:
     def form(self) -> list[Any]:
         """The components that `_read` takes the values of."""
         fields = [*self._in.video_ranges.fields, *self._in.voice_ranges.fields]
-        return [*self._in.files, self._settings.reference, *fields, *self._settings.controls.values()]
+        said = [self._in.segments, self._in.more_voices]
+        return [*self._in.files, self._settings.reference, *said, *fields, *self._settings.controls.values()]
 
     def _read(self, values: Sequence[Any]) -> Given:
         """Raises `LipsyncError` for parts or settings that cannot be read."""
-        video, photo, voice, voice_video, person, *rest = values
+        video, photo, voice, voice_video, person, segments, more_voices, *rest = values
         video_parts, voice_parts = rest[: 2 * MOST], rest[2 * MOST : 4 * MOST]
         chosen = dict(zip(self._settings.controls, rest[4 * MOST :], strict=True))
         options = SyncOptions.from_flat(
@@ -61,10 +64,21 @@ class Events:
             video_ranges=read_ranges(video_parts),
             voice_ranges=read_ranges(voice_parts),
         )
-        return Given(video or photo, voice or voice_video, options)
+        return Given(
+            video or photo,
+            voice or voice_video,
+            options,
+            segments=parse_segments(segments or "", pictures=False),
+            more_voices=tuple(more_voices or ()),
+        )
 
     def _session(self, request: gr.Request, values: Sequence[Any] = ()) -> Session:
-        return self._sessions.of(request.session_hash, *values[:_FILES])
+        more_voices = values[_FILES + 1] or () if values else ()
+        return self._sessions.of(request.session_hash, *values[:_FILES], *more_voices)
+
+    def _given(self, session: Session, values: Sequence[Any]) -> Given:
+        """What was given, for work that looks for faces."""
+        return replace(self._read(values), cache=session.faces)
 
     # --- what is given ---------------------------------------------------------------------------
 
@@ -76,7 +90,7 @@ class Events:
         try:
             given = self._read(form)
             if given.complete:
-                foreseen = plan(*given.files(), given.options)
+                foreseen = plan(*given.files(), given.options, **given.spoken)
                 label = texts.RUN_READY.format(length=span(foreseen.seconds))
                 words = texts.STATUS_READY.format(
                     frames=foreseen.frames,
@@ -110,7 +124,7 @@ class Events:
         session = self._session(request, form)
         cancel = session.begin("preview")
         try:
-            given = self._read(form)
+            given = self._given(session, form)
             if not given.complete:
                 return {out.note: texts.PREVIEW_EMPTY, out.overlay: None, out.previewed: None}
             folder = session.place("preview")
@@ -167,7 +181,7 @@ class Events:
         kept = False
         yield {out.status: status_line(texts.STATUS_STARTING, "busy"), **self._live(True), **self._busy(True)}
         try:
-            given = self._read(form)
+            given = self._given(session, form)
             for news in handlers.make(given, compare, folder, cancel, self._networks):
                 if isinstance(news, Done):
                     shown_now = self._show(news.value, at, folder)
@@ -218,7 +232,15 @@ class Events:
         return {
             out.tabs: gr.Tabs(selected="result"),
             out.live: gr.Image(visible=False),
-            out.result: gr.Video(str(first.path), label=label, visible=True),
+            out.result: gr.Video(
+                str(first.path),
+                label=label,
+                visible=True,
+                subtitles=str(first.subtitles) if first.subtitles else None,
+            ),
+            out.subtitles: gr.DownloadButton(
+                value=str(first.subtitles) if first.subtitles else None, visible=bool(first.subtitles)
+            ),
             out.other: other,
             out.about: about,
             out.download: gr.DownloadButton(value=str(first.path), visible=True),
@@ -269,7 +291,9 @@ class Events:
             session = self._sessions.of(request.session_hash, *(videos or []), *(voices or []))
             try:
                 no_parts = [""] * 4 * MOST  # those belong to the one video
-                options = self._read([*form[:_FILES], *no_parts, *form[_FILES + 4 * MOST :]]).options
+                options = self._read(
+                    [*form[:_FILES], "", None, *no_parts, *form[_FILES + 2 + 4 * MOST :]]
+                ).options
             except LipsyncError as error:
                 yield {batch.status: error_line(error)}
                 return

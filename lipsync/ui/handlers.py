@@ -7,25 +7,21 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 
 from lipsync.blending import draw_overlay
 from lipsync.data_types import Frame, Preview, SyncResult, TimeRange
 from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
-from lipsync.media import (
-    open_picture,
-    open_voice,
-    plan_timeline,
-    probe_audio,
-    probe_video,
-    write_beside,
-    write_picture,
-)
+from lipsync.faces import SightingsCache
+from lipsync.media import open_picture, probe_audio, probe_video, write_beside, write_picture
 from lipsync.networks import Networks
 from lipsync.options import MediaOptions, SyncOptions
-from lipsync.pipeline import plan, preview
+from lipsync.pipeline import Job, open_job, plan, preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
+from lipsync.segments import Segment
 from lipsync.ui import controls, texts
 from lipsync.ui.score import write_scores
 from lipsync.ui.words import clock, in_words
@@ -55,6 +51,18 @@ class Given:
     video: str | None
     voice: str | None
     options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
+    segments: tuple[Segment, ...] = ()
+    more_voices: tuple[str, ...] = ()
+    cache: SightingsCache | None = None
+
+    @property
+    def spoken(self) -> dict[str, Any]:
+        """Who says what, as `lipsync.plan` and the others take it."""
+        return {"segments": self.segments, "more_voices": self.more_voices}
+
+    def job(self) -> Job:
+        """It all, opened and checked."""
+        return open_job(*self.files(), self.options, **self.spoken)
 
     @property
     def complete(self) -> bool:
@@ -113,13 +121,14 @@ def make(
     video, voice = given.files()
     chosen = [given.options.generator.variant, *([other_variant] if other_variant else [])]
     results: list[SyncResult] = []
+    more = {**given.spoken, "cache": given.cache}
     for number, variant in enumerate(chosen):
         generator = dataclasses.replace(given.options.generator, variant=variant)
         options = dataclasses.replace(given.options, generator=generator)
         suffix = f"_{number + 1}_{variant}" if len(chosen) > 1 else ""
         output = folder / f"{video.stem[:80]}_synced{suffix}.mp4"
         what = texts.STATUS_COMPARING.format(number=number + 1, count=len(chosen), variant=variant)
-        for news in sync_in_turn(video, voice, options, output, cancel, networks):
+        for news in sync_in_turn(video, voice, options, output, cancel, networks, more):
             if isinstance(news, Done):
                 results.append(news.value)
             else:
@@ -143,15 +152,13 @@ def put_beside(made: Made, folder: Path, progress: ProgressCallback, cancel: Can
     Raises:
         LipsyncError: as `make`.
     """
-    video, voice_path = made.given.files()
-    media = made.given.options.media
-    picture, voice = open_picture(video, media), open_voice(voice_path, media.voice_ranges)
-    timeline = plan_timeline(picture.frame_count, voice.duration, picture.fps, media.length_mode)
-    shown = [(picture, timeline)]
+    job = made.given.job()
+    shown = [(job.picture, job.timeline)]
     for result in made.results:
         after = open_picture(result.path, MediaOptions())
-        shown.append((after, np.arange(len(timeline))))
-    return write_beside(shown, voice, folder / f"{video.stem[:80]}_side_by_side.mp4", progress, cancel)
+        shown.append((after, np.arange(len(job.timeline))))
+    name = f"{job.picture.info.path.stem[:80]}_side_by_side.mp4"
+    return write_beside(shown, job.sound, folder / name, progress, cancel)
 
 
 def frame_pair(made: Made, at: float) -> tuple[Frame, Frame]:
@@ -160,14 +167,15 @@ def frame_pair(made: Made, at: float) -> tuple[Frame, Frame]:
     Raises:
         LipsyncError: a file cannot be read.
     """
-    video, voice_path = made.given.files()
-    media = made.given.options.media
-    picture, voice = open_picture(video, media), open_voice(voice_path, media.voice_ranges)
-    timeline = plan_timeline(picture.frame_count, voice.duration, picture.fps, media.length_mode)
-    number = min(max(0, int(at * picture.fps)), len(timeline) - 1)
-    [before] = picture.read([int(timeline[number])])
+    job = made.given.job()
+    number = min(max(0, int(at * job.picture.fps)), len(job.timeline) - 1)
+    [before] = job.picture.read([int(job.timeline[number])])
     [after] = open_picture(made.results[0].path, MediaOptions()).read([number])
     height, width = before.shape[:2]
+    if after.shape[0] >= 2 * height:  # enlarged
+        return np.asarray(
+            cv2.resize(before, after.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8
+        ), after
     return before, after[:height, :width]
 
 
@@ -196,7 +204,16 @@ def draw_preview(
         LipsyncError: what went wrong, in words.
     """
     video, voice = given.files()
-    drawn = preview(video, voice, at, without_gpu(given.options), cancel=cancel, networks=networks)
+    drawn = preview(
+        video,
+        voice,
+        at,
+        without_gpu(given.options),
+        cancel=cancel,
+        networks=networks,
+        cache=given.cache,
+        **given.spoken,
+    )
     overlay, result = folder / "overlay.jpg", folder / "result.jpg"
     write_picture(overlay, draw_overlay(drawn))
     write_picture(result, drawn.result)

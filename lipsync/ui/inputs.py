@@ -32,6 +32,8 @@ class Inputs:
     voice_video: gr.Video
     voice_link: LinkPanel
     voice_ranges: RangeTable
+    segments: gr.Textbox
+    more_voices: gr.File
 
     @property
     def files(self) -> list[Any]:
@@ -72,6 +74,18 @@ def build_inputs() -> Inputs:
         with gr.Tab(texts.TAB_LINK, id="link"):
             voice_link = build_link("voice")
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
+    with gr.Accordion(texts.SEVERAL, open=False, elem_id="several"):
+        gr.Markdown(texts.SEVERAL_ABOUT)
+        segments = gr.Textbox(
+            label=texts.SEGMENTS, placeholder=texts.SEGMENTS_EXAMPLE, lines=3, elem_id="segments"
+        )
+        more_voices = gr.File(
+            label=texts.MORE_VOICES,
+            file_count="multiple",
+            file_types=["audio", "video"],
+            height=110,
+            elem_id="more-voices",
+        )
     with samples:  # above what they fill in, which has to be there first
         gr.Examples(
             [
@@ -92,7 +106,7 @@ def build_inputs() -> Inputs:
     voice_video.change(_prefer("from-video"), voice_video, [voice_tabs, voice], **_QUIET)
     return Inputs(
         picture_tabs, video, photo, picture_link, video_ranges,
-        voice_tabs, voice, voice_video, voice_link, voice_ranges,
+        voice_tabs, voice, voice_video, voice_link, voice_ranges, segments, more_voices,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from lipsync.ui.api import build_api
 from lipsync.ui.batch import Batch, build_batch
 from lipsync.ui.events import Events
 from lipsync.ui.inputs import Inputs, build_inputs
+from lipsync.ui.inspecting import InspectEvents, Inspecting, build_inspecting
 from lipsync.ui.links import LinkEvents
 from lipsync.ui.outputs import Outputs, build_outputs
 from lipsync.ui.ranges import RangeTable
@@ -55,7 +56,7 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
     page: gr.Blocks
     with gr.Blocks(title=texts.TITLE, delete_cache=(3600, 86400), fill_width=True) as page:
         gr.Markdown(texts.HEADING, elem_id="heading")
-        with gr.Tabs(elem_id="pages"):
+        with gr.Tabs(elem_id="pages") as pages:
             with gr.Tab(texts.PAGE_ONE, id="one"), gr.Row(equal_height=False):
                 with gr.Column(scale=5, min_width=340, elem_id="left-side"):
                     with gr.Column(elem_id="inputs-side"):
@@ -66,6 +67,8 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
                     outputs = build_outputs()
             with gr.Tab(texts.BATCH, id="many"):
                 batch = build_batch()
+            with gr.Tab(texts.INSPECT, id="inspect"):
+                inspecting = build_inspecting()
         gr.Markdown(texts.FOOTER, elem_id="foot")
         kept = {path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
         sessions = Sessions(Path(page.GRADIO_CACHE), kept, grace)
@@ -77,6 +80,7 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         _join_preview(events, inputs, settings, outputs)
         _join_run(events, settings, outputs)
         _join_batch(events, batch)
+        _join_inspecting(InspectEvents(sessions, inspecting), inspecting, pages, inputs)
         page.unload(events.leave)
     page.queue(max_size=MAX_WAITING, default_concurrency_limit=None)
     return page
@@ -116,10 +120,12 @@ def _join_preview(events: Events, inputs: Inputs, settings: Settings, outputs: O
     moment = [*events.form, outputs.time]
     drawn = [outputs.note, outputs.overlay, outputs.previewed, outputs.faces, outputs.people]
     fields = [*inputs.video_ranges.fields, *inputs.voice_ranges.fields]
-    changed = [*inputs.files, settings.reference, *fields, *settings.controls.values()]
+    said = [inputs.segments, inputs.more_voices]
+    changed = [*inputs.files, settings.reference, *said, *fields, *settings.controls.values()]
     # A change while one is being drawn is answered afterwards, once, with the newest values.
     planned = gr.on(
-        [component.change for component in changed],
+        # a text counts when it is finished: half a segment is an error
+        [one.blur if one is inputs.segments else one.change for one in changed],
         events.plan,
         moment,
         [outputs.run, outputs.foreseen, outputs.time],
@@ -180,3 +186,19 @@ def _join_batch(events: Events, batch: Batch) -> None:
         **_HEAVY,
     )
     batch.stop.click(events.stop_batch(batch), None, batch.outputs[:3], queue=False, **_QUIET, cancels=[run])
+
+
+def _join_inspecting(events: InspectEvents, page: Inspecting, pages: gr.Tabs, inputs: Inputs) -> None:
+    page.file.change(events.give, page.file, page.run, **_QUIET)
+    waiting = page.run.click(events.wait, None, page.outputs[:3], queue=False, **_QUIET)
+    run = waiting.then(
+        events.run,
+        page.given,
+        page.outputs,
+        show_progress="minimal",
+        show_progress_on=[page.status],
+        **_HEAVY,
+    )
+    page.stop.click(events.stop, None, page.outputs[:3], queue=False, **_QUIET, cancels=[run])
+    places = [inputs.video, inputs.photo, inputs.voice]
+    page.use.click(events.use, page.found, [pages, *places], **_QUIET)

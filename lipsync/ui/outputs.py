@@ -39,6 +39,7 @@ class Outputs:
     settings: gr.DownloadButton
     score: gr.HTML
     score_file: gr.DownloadButton
+    subtitles: gr.DownloadButton
     slider: gr.ImageSlider
     beside_button: gr.Button
     beside: gr.Video
@@ -50,8 +51,8 @@ class Outputs:
         """What a run may change."""
         return [
             self.tabs, self.run, self.stop, self.status, self.live, self.result, self.other, self.about,
-            self.download, self.settings, self.score, self.score_file, self.slider, self.beside_button,
-            self.beside, self.made,
+            self.download, self.settings, self.score, self.score_file, self.subtitles, self.slider,
+            self.beside_button, self.beside, self.made,
         ]  # fmt: skip
 
 
@@ -116,6 +117,9 @@ def build_outputs() -> Outputs:
                 score_file = gr.DownloadButton(
                     texts.DOWNLOAD_SCORE, visible=False, min_width=120, elem_id="score-used"
                 )
+                subtitles = gr.DownloadButton(
+                    texts.DOWNLOAD_SUBTITLES, visible=False, min_width=120, elem_id="subtitles"
+                )
             score = gr.HTML(visible=False, elem_id="score")
         with gr.Tab(texts.TAB_COMPARE, id="compare"):
             gr.Markdown(texts.BESIDE_EMPTY)
@@ -126,8 +130,8 @@ def build_outputs() -> Outputs:
             )
     return Outputs(
         tabs, overlay, previewed, time, redraw, note, faces, gr.State([]), foreseen, consent, run, stop,
-        status, live, result, other, about, download, settings, score, score_file, slider, beside_button,
-        beside, gr.State(None), gr.State(""),
+        status, live, result, other, about, download, settings, score, score_file, subtitles, slider,
+        beside_button, beside, gr.State(None), gr.State(""),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from lipsync.faces import SightingsCache
 from lipsync.progress import CancelToken
 
 GRACE_SECONDS = 120.0
@@ -23,6 +24,7 @@ GRACE_SECONDS = 120.0
 STALE_SECONDS = 86_400.0
 """Who was not heard of for so long has left; folders of an ended server are removed then as well."""
 _PREFIX = "visits-"
+_FACES_BYTES = 50_000_000
 
 
 class Session:
@@ -60,6 +62,11 @@ class Session:
         """A new empty folder for the files of one piece of work."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+    @property
+    def faces(self) -> SightingsCache:
+        """Where faces were seen in this visitor's pictures; never shared, since it shows who they are."""
+        return SightingsCache(self.folder / "faces", limit_bytes=_FACES_BYTES)
 
     def only(self, name: str, kept: Path) -> None:
         """Remove the folders of earlier work called `name`."""

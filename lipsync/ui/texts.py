@@ -168,6 +168,7 @@ STATUS_READY = "Ready: {frames} frames, {width}×{height}, {fps:g} frames/s."
 STATUS_WAITING = "Waiting for its turn…"
 STATUS_STARTING = "Starting…"
 STATUS_STOPPED = "Stopped. Nothing was kept."
+STATUS_SECONDS = "{done} of {total} s"
 STATUS_FRAMES, STATUS_BYTES, STATUS_LEFT = (
     "{done} of {total} frames",
     "{done:.1f} of {total:.1f} MB",
@@ -200,12 +201,21 @@ DOWNLOAD, DOWNLOAD_SETTINGS = "Download the video", "Settings (JSON)"
 SCORE, SCORE_RESULT, SCORE_SOURCE = "Lips and voice", "Result", "Source, own voice"
 SCORE_ROWS = ("Sync confidence (higher is better)", "Sync distance (lower is better)", "Sound against lips")
 SCORE_CURVE, DOWNLOAD_SCORE = "Over time, and over offsets", "Score (JSON)"
+DOWNLOAD_SUBTITLES = "Subtitles (SRT)"
 SLIDER = "Before and after: drag the line"
 BESIDE_BUTTON = "Make a side by side video"
 BESIDE_DONE = "The side by side video is ready."
 BESIDE_EMPTY = "After a run, drag between the original and the result here."
 
 # --- many at once --------------------------------------------------------------------------------
+SEVERAL = "Several people, several voices"
+SEVERAL_ABOUT = (
+    "Say who says what and when; elsewhere the video keeps its own sound and lips. `face` is counted from "
+    "the left (0 is the first) or a point such as `0.7,0.4@12`; `voice` is the part of the voice, `file` "
+    "which voice: 0 is the one above, 1 the first further one."
+)
+SEGMENTS, MORE_VOICES = "Who says what, one a line", "Further voices"
+SEGMENTS_EXAMPLE = "0-4.5 face=0 voice=0-4.5\n5-9 face=1 voice=0-4 file=1"
 BATCH = "Many at once"
 BATCH_ABOUT = (
     "Several videos or photos and one voice for all, or as many voices as videos: the first goes with the "
@@ -221,6 +231,26 @@ BATCH_DONE = "{done} of {total} done"
 BATCH_COUNTS = "The voices do not go with the videos"
 BATCH_COUNTS_HINT = "Give one voice for all, or as many as there are videos."
 BATCH_FAILED = "Not one of them could be made"
+
+# --- what is in a file ---------------------------------------------------------------------------
+INSPECT = "What is in this file?"
+INSPECT_ABOUT = (
+    "Look through a video, a photo or a sound before anything is made of it: format, loudness, faces, words, "
+    "and what to expect from a sync."
+)
+INSPECT_FILE, INSPECT_PARTS = "Video, photo or sound", "Look closely at (each takes its time)"
+INSPECT_PART = {
+    "faces": "Faces and cuts",
+    "sync": "Lips against its own sound",
+    "transcript": "What is said",
+}
+INSPECT_WORDS = "How what is said is written down"
+INSPECT_RUN, INSPECT_EMPTY = "Look into it", "The report appears here."
+INSPECT_DONE = "{name} was looked through."
+INSPECT_PLAYER = "With subtitles"
+INSPECT_JSON, INSPECT_SRT, INSPECT_VTT = "Report (JSON)", "Subtitles (SRT)", "Subtitles (VTT)"
+INSPECT_USE = "Use it for “One video”"
+NO_FILE, NO_FILE_HINT = "There is no file yet", "Drop a video, a photo or a sound."
 
 # --- words that Gradio does not say --------------------------------------------------------------
 FOOTER = (

@@ -12,6 +12,8 @@ from lipsync.ui import texts
 _log = logging.getLogger(__name__)
 _BYTES = 100_000
 """A total above this counts bytes; below, frames."""
+_IN_SECONDS = ("Listening", "Writing down the words", "Separating the voice")
+"""Stages that count seconds of sound."""
 
 
 def clock(seconds: float) -> str:
@@ -34,6 +36,8 @@ def describe_progress(what: str, progress: Progress) -> str:
     parts = [what, progress.stage]
     if progress.total > _BYTES:
         parts.append(texts.STATUS_BYTES.format(done=progress.done / 1e6, total=progress.total / 1e6))
+    elif progress.total and progress.stage in _IN_SECONDS:
+        parts.append(texts.STATUS_SECONDS.format(done=progress.done, total=progress.total))
     elif progress.total:
         parts.append(texts.STATUS_FRAMES.format(done=progress.done, total=progress.total))
     if progress.seconds_left is not None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from lipsync.data_types import SyncResult
 from lipsync.networks import Networks
@@ -68,12 +70,19 @@ def _networks(
 
 
 def sync_in_turn(
-    video: Path, voice: Path, options: SyncOptions, output: Path, cancel: CancelToken, kept: Networks
+    video: Path,
+    voice: Path,
+    options: SyncOptions,
+    output: Path,
+    cancel: CancelToken,
+    kept: Networks,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Progress | Done[SyncResult]]:
     """Run one job; yields its progress, and last the result.
 
     Args:
         kept: the networks of this page.
+        more: further arguments of `lipsync.sync`, such as segments.
 
     Raises:
         LipsyncError: as `lipsync.sync`.
@@ -81,6 +90,8 @@ def sync_in_turn(
     here = without_gpu(options)
     with _networks(kept, video, voice, options, cancel) as networks:
         yield from in_thread(
-            lambda progress: sync(video, voice, here, progress, cancel, output=output, networks=networks),
+            lambda progress: sync(
+                video, voice, here, progress, cancel, output=output, networks=networks, **more
+            ),
             cancel,
         )

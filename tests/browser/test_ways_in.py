@@ -37,6 +37,7 @@ def test_webcam_and_microphone(browser: Browser, address: str, tmp_path: Path) -
         page.get_by_role("tab", name="Photo").click()
         page.locator("#photo").get_by_label("Capture from camera").click()
         page.locator("#photo").get_by_role("button", name="Click to Access Webcam").click()
+        page.wait_for_function("document.querySelector('#photo video')?.videoWidth > 0", timeout=WAIT)
         page.locator("#photo").get_by_label("capture photo").click(timeout=WAIT)
         expect(page.locator("#photo img")).to_be_visible(timeout=WAIT)
         page.locator("#voice").get_by_label("Record audio").click()
