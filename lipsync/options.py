@@ -138,7 +138,7 @@ class MediaOptions(OptionGroup):
     )
     voice_shift: float = option(
         0.0,
-        "hear the voice later against the picture, or earlier if negative: mends a source whose own sound is off",
+        "hear the voice later against the picture, or earlier if negative; mends a source whose sound is off",
         min=-10_000,
         max=10_000,
         unit="ms",

@@ -290,10 +290,8 @@ class Events:
         ) -> Iterator[Updates]:
             session = self._sessions.of(request.session_hash, *(videos or []), *(voices or []))
             try:
-                no_parts = [""] * 4 * MOST  # those belong to the one video
-                options = self._read(
-                    [*form[:_FILES], "", None, *no_parts, *form[_FILES + 2 + 4 * MOST :]]
-                ).options
+                nothing = ["", None, *[""] * 4 * MOST]  # segments and parts belong to the one video
+                options = self._read([*form[:_FILES], *nothing, *form[_FILES + len(nothing) :]]).options
             except LipsyncError as error:
                 yield {batch.status: error_line(error)}
                 return

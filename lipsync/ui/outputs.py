@@ -118,7 +118,7 @@ def build_outputs() -> Outputs:
                     texts.DOWNLOAD_SCORE, visible=False, min_width=120, elem_id="score-used"
                 )
                 subtitles = gr.DownloadButton(
-                    texts.DOWNLOAD_SUBTITLES, visible=False, min_width=120, elem_id="subtitles"
+                    texts.DOWNLOAD_SUBTITLES, visible=False, min_width=120, elem_id="subtitles-used"
                 )
             score = gr.HTML(visible=False, elem_id="score")
         with gr.Tab(texts.TAB_COMPARE, id="compare"):

@@ -50,7 +50,7 @@ SECTIONS = {
     "blend": "Mask and edge",
     "speech": "Voice",
     "enhance": "Sharpening",
-    "report": "Score",
+    "report": "Score and subtitles",
     "transcript": "What is said",
 }
 """Headings inside of a group, one for every group of `SyncOptions`."""
@@ -72,6 +72,9 @@ LABELS = {
     "separate_voice": "Free the voice from music",
     "voice_shift": "Voice later by",
     "score": "Measure lips against voice",
+    "subtitles": "Subtitles",
+    "speech_model": "Network that listens",
+    "spoken_language": "Language that is spoken",
     "blend": "Edge",
     "color_match": "Match colours",
     "keep_detail": "Keep skin detail",
@@ -102,6 +105,7 @@ LABELS = {
 }
 """Labels that are more than the setting's name."""
 CHOICES: dict[str, dict[Any, str]] = {
+    "subtitles": {"none": "none", "file": "as a file", "track": "as a file, and inside the video"},
     "which_face": {
         "largest": "the largest",
         "central": "the one in the middle",

