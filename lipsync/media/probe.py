@@ -85,11 +85,15 @@ def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
         packets = demux(container)
         found = packets[stream.index]
         _refuse_cut_off(container, stream, packets, path)
-        hints = (stream.guessed_rate, stream.average_rate)
-        base = stream.time_base or Fraction(1, 1_000_000)
+        hints = tuple(_fraction(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate)
+        base = _fraction(stream.time_base or Fraction(1, 1_000_000))
         jumps = found.jumps and container.format.name in BROADCAST_DEMUXERS
         timed = len(found.pts) >= max(1, 0.9 * found.count) and not jumps
-        starts = [p.pts[0] * s.time_base for s, p in with_packets(container, packets) if s.type == "audio"]
+        starts = [
+            p.pts[0] * _fraction(s.time_base)
+            for s, p in with_packets(container, packets)
+            if s.type == "audio"
+        ]
         index_of = (container.format.name.split(",")[0], stream.index)
     if not found.count:
         raise MediaError("The video holds no frame", given=path, hint="It is cut off or damaged.")
@@ -104,7 +108,7 @@ def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
         frames = max(1, round(duration * fps))
         index = PacketIndex(*index_of, pts, np.unique(np.array(found.keys, np.int64)), base, zero)
     else:
-        fps, variable = next((hint for hint in hints if hint), rates.FALLBACK_RATE), False
+        fps, variable = next(iter(hints), rates.FALLBACK_RATE), False
         frames, duration = found.count, found.count / fps
         pts = np.arange(frames, dtype=np.int64)
         index = PacketIndex(*index_of, pts, pts[:1], 1 / fps, timed=False)
@@ -121,6 +125,11 @@ def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
         ),
         index,
     )
+
+
+def _fraction(rational: Any) -> Fraction:
+    """PyAV 19 has a type of its own that cannot be rounded, written out or pickled like a fraction."""
+    return Fraction(rational.numerator, rational.denominator)
 
 
 def _video_stream(container: Any, path: Path) -> Any:
@@ -165,7 +174,7 @@ def _look(path: Path, stream_index: int) -> dict[str, Any]:
             frames.append(frame)
             if len(frames) == 3:
                 break
-        aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = _fraction(stream.sample_aspect_ratio or Fraction(1))
         context = stream.codec_context
         tags = (context.colorspace, context.color_range, context.color_primaries, context.color_trc)
     if not frames:
@@ -234,10 +243,11 @@ def scan_audio(path: Path | str) -> tuple[AudioInfo, AudioSource]:
 def _audio_times(container: Any, stream: Any, found: Packets) -> tuple[Fraction, ...]:
     """Seconds by which the sound starts after the file does, its length by its packets and by the header."""
     ticks = stream.start_time if stream.start_time is not None else min(found.pts, default=0)
-    start = ticks * stream.time_base
+    base = _fraction(stream.time_base)
+    start = ticks * base
     begin = start if container.start_time is None else Fraction(container.start_time, av.time_base)
-    held = found.end * stream.time_base - start if found.pts else Fraction(0)
-    return max(Fraction(0), start - begin), held, (stream.duration or 0) * stream.time_base
+    held = found.end * base - start if found.pts else Fraction(0)
+    return max(Fraction(0), start - begin), held, (stream.duration or 0) * base
 
 
 _VOICE_HINT = "Give a sound file, or a video with sound, as the voice."
