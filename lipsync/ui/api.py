@@ -276,7 +276,9 @@ class Api:
             words = TranscriptOptions(spoken_language=spoken_language)
             for news in look_into(file, options, words, session.begin("api-inspect")):
                 if isinstance(news, Done):
-                    yield news.value.as_dict()
+                    told = news.value.as_dict()
+                    # Gradio's clients take whatever has a "path" for a file, and would fetch it
+                    yield {"name": told.pop("path"), **told}
                 else:
                     if news.total:
                         progress((news.done, news.total), desc=news.stage)

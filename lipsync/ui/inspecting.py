@@ -54,6 +54,7 @@ def look_into(
     Raises:
         InputError: there is no file.
         LipsyncError: what went wrong, in words.
+        Cancelled: the token was thrown.
     """
     if not file:
         raise InputError(texts.NO_FILE, hint=texts.NO_FILE_HINT)
@@ -64,6 +65,7 @@ def look_into(
         ),
         cancel,
     ):
+        cancel.check()  # small files are done before anybody asks
         yield Done(_without_folders(news.value)) if isinstance(news, Done) else news
 
 
@@ -164,7 +166,10 @@ def build_inspecting() -> Inspecting:
         with gr.Column(scale=2, min_width=300):
             gr.Markdown(texts.INSPECT_ABOUT)
             file = gr.File(
-                label=texts.INSPECT_FILE, file_types=["video", "image", "audio"], elem_id="inspect-file"
+                label=texts.INSPECT_FILE,
+                file_types=["video", "image", "audio"],
+                height=170,
+                elem_id="inspect-file",
             )
             parts = gr.CheckboxGroup(
                 [(texts.INSPECT_PART[name], name) for name in PARTS],
@@ -187,8 +192,8 @@ def build_inspecting() -> Inspecting:
                     interactive=False,
                     elem_id="inspect-cancel",
                 )
-            status = gr.HTML(status_line(texts.INSPECT_EMPTY), elem_id="inspect-status")
         with gr.Column(scale=5, min_width=300):
+            status = gr.HTML(status_line(texts.INSPECT_EMPTY), elem_id="inspect-status")
             player = gr.Video(
                 label=texts.INSPECT_PLAYER,
                 interactive=False,

@@ -253,7 +253,7 @@ INSPECT_RUN, INSPECT_EMPTY = "Look into it", "The report appears here."
 INSPECT_DONE = "{name} was looked through."
 INSPECT_PLAYER = "With subtitles"
 INSPECT_JSON, INSPECT_SRT, INSPECT_VTT = "Report (JSON)", "Subtitles (SRT)", "Subtitles (VTT)"
-INSPECT_USE = "Use it for “One video”"
+INSPECT_USE = "Use it for a sync"
 NO_FILE, NO_FILE_HINT = "There is no file yet", "Drop a video, a photo or a sound."
 
 # --- words that Gradio does not say --------------------------------------------------------------

@@ -30,6 +30,7 @@ def theme() -> gr.themes.Base:
         body_text_color_subdued_dark="*neutral_300",
         block_info_text_color_dark="*neutral_300",
         button_secondary_border_color="*neutral_300",
+        button_secondary_background_fill_hover_dark="*neutral_700",
         button_border_width="1px",
         block_border_width="1px",
         input_border_width="1px",

@@ -89,7 +89,7 @@ def test_batch(client: Client, short_voice: Path) -> None:
 
 def test_arguments_are_documented(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/sync", "/preview", "/batch", "/plan"}
+    assert set(endpoints) == {"/sync", "/preview", "/batch", "/plan", "/inspect"}
     names = [parameter["parameter_name"] for parameter in endpoints["/sync"]["parameters"]]
     assert names == ["video", "voice", "agreed", "video_ranges", "voice_ranges", "settings"]
     assert "parts of the video to use" in str(endpoints["/sync"])

@@ -304,7 +304,7 @@ def test_everything_has_a_name_and_fits_a_phone(visit: Callable[..., Page]) -> N
     page = visit(390, 844)
     for name in ("Use only parts of the video", "Face, mask, sharpening", "All the rest"):
         unfold(page, name)
-    for tab in ("One video", "Many at once"):
+    for tab in ("One video", "Many at once", "What is in this file?"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
