@@ -112,7 +112,7 @@ class Original:
 
 def run_ours(folder: Path, video: Path, voice: Path, weights: Path, box: Box | None) -> Measured:
     """Our whole program, from start to end."""
-    arguments = ["run", str(video), str(voice), "-o", str(folder / "ours.mp4"), "--json"]
+    arguments = ["run", str(video), str(voice), "-o", str(folder / "ours.mp4"), "--json", "--no-cache"]
     arguments += ["--variant", "wav2lip", "--weights", str(weights), "--number-format", "auto", "--no-score"]
     arguments += ["--box", *map(str, box)] if box else []
     return run_measured(arguments)

@@ -30,7 +30,15 @@ def main() -> None:
         weights = chosen.weights
         if weights is None and chosen.variant.startswith("wav2lip"):
             weights = made_up_checkpoint(folder)
-        arguments = ["run", str(video), str(voice or video), "-o", str(folder / "out.mp4"), "--json"]
+        arguments = [
+            "run",
+            str(video),
+            str(voice or video),
+            "-o",
+            str(folder / "out.mp4"),
+            "--json",
+            "--no-cache",
+        ]
         arguments += ["--variant", chosen.variant, *chosen.extra]
         arguments += ["--weights", str(weights)] if weights else []
         measured = run_measured(arguments)

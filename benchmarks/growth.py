@@ -32,7 +32,7 @@ def run(folder: Path, size: str, seconds: float, more: list[str]) -> Run:
     width, height = map(int, size.split("x"))
     video, voice = make_talking_head(folder, width, height, seconds)
     output = folder / "out.mp4"
-    measured = run_measured(["run", str(video), str(voice), "-o", str(output), "--json", *more])
+    measured = run_measured(["run", str(video), str(voice), "-o", str(output), "--json", "--no-cache", *more])
     for path in (video, voice, output):
         path.unlink()
     return Run(seconds, measured.seconds, measured.cpu_seconds, measured.peak_bytes)

@@ -21,7 +21,7 @@ def main() -> None:
         weights = chosen.weights or made_up_checkpoint(folder)
         for seconds in (chosen.seconds, chosen.seconds * TIMES_LONGER):
             video, voice = make_talking_head(folder, width, height, seconds)
-            arguments = ["run", str(video), str(voice), "-o", str(folder / "out.mp4"), "--json"]
+            arguments = ["run", str(video), str(voice), "-o", str(folder / "out.mp4"), "--json", "--no-cache"]
             measured = run_measured(
                 [*arguments, "--variant", "wav2lip", "--weights", str(weights), *chosen.extra]
             )

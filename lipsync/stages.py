@@ -15,6 +15,8 @@ from itertools import islice
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from threadpoolctl import ThreadpoolController
 
 from lipsync.blending import Blender
 from lipsync.data_types import FaceTrack, FloatArray, Frame, IntArray, Mask, PixelBox
@@ -300,8 +302,11 @@ def measure(
         of_source: hears the sound of the source, from its first picture frame on.
     """
     newest, before = -1, -1
+    # A small network on all cores would be in the generator's way: in this thread torch gets one.
+    torch.get_num_threads()  # at its first call in a thread torch sets the number itself
+    threads = ThreadpoolController()
     for chunk in chunks:
-        with clock("measure"):
+        with clock("measure"), threads.limit(limits=1, user_api="openmp"):
             for place, (shown, frame, result) in enumerate(
                 zip(chunk.shown, chunk.frames, chunk.results, strict=True)
             ):

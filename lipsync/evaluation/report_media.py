@@ -133,7 +133,7 @@ def sync_facts(score: SyncScore) -> list[tuple[str, str]]:
     return [
         ("Sync confidence", f"{score.confidence:.3f}"),
         ("Sync distance", f"{score.distance:.3f}"),
-        ("Offset", f"{score.offset_ms:.0f} ms ({score.offset} frames)".replace("-", "−")),
+        ("Offset", f"{score.offset_ms:.0f} ms ({score.offset} frames of 40 ms)".replace("-", "−")),
     ]
 
 
