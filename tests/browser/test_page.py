@@ -256,6 +256,8 @@ def test_a_link_is_looked_at_and_fetched(page: Page, head: Path, cache: Path) ->
         expect(page.locator("#video video")).to_be_visible(timeout=WAIT)
         page.locator("#voice input[type=file]").set_input_files(VOICE)
         expect(page.locator("#foreseen")).to_contain_text("320×240", timeout=WAIT)
+        # what was fetched brings its own tab to the front; only after that go back to the link
+        expect(page.locator("#previewed img")).to_be_visible(timeout=WAIT)
 
         # a download that does not come to an end is cancelled, and leaves nothing
         site.answers["/stuck.mp4"] = stuck(site, head.read_bytes()[:5000])
