@@ -128,13 +128,13 @@ def sync(
     warnings = [*picture.warnings, *_length_warnings(job, options), *likeness_warnings(job.faces(options))]
 
     with ExitStack() as cleanup:
-        # 2. Fetch what is not here yet, and load what sharpens.
-        variant, weights = _choose_weights(options.generator, progress, cancel)
+        # What enlarges frames has to be there first: it says how large they are.
         enhancement, upscaler, missing = _load_enhancers(networks, options, progress, cancel)
-        # Opened before any work: a place that cannot be written to shows now. Closed last, and only
-        # then, when all went well, the file appears under its name.
-        writer = _open_writer(cleanup, job, target, options, upscaler, cancel, resume, weights)
-        # Load the generator and listen to the voice, while
+        # Opened before all other work and downloads: a place that cannot be written to shows now.
+        # Closed last, and only then, when all went well, the file appears under its name.
+        writer = _open_writer(cleanup, job, target, options, upscaler, resume, progress, cancel)
+        # 2. Load the generator and listen to the voice, while
+        variant, weights = _choose_weights(options.generator, progress, cancel)
         loading = _load_in_background(cleanup, networks, variant, weights, options, job, cancel, clock)
 
         # 3. the faces are found and followed, in the reduced picture.
@@ -384,9 +384,9 @@ def _open_writer(
     target: Path,
     options: SyncOptions,
     upscaler: Upscaler | None,
-    cancel: CancelToken,
     resume: bool,
-    weights: Path,
+    progress: ProgressCallback,
+    cancel: CancelToken,
 ) -> FrameWriter | ResumableWriter:
     scale = upscaler.spec.scale if upscaler else 1
     settings: dict[str, Any] = {
@@ -402,6 +402,7 @@ def _open_writer(
     }
     if not resume:
         return cleanup.enter_context(FrameWriter(target, **settings))
+    _, weights = _choose_weights(options.generator, progress, cancel)
     files = [job.picture.info.path, *(voice.info.path for voice in job.voices), weights]
     key = _job_key(files, options, job.segments)
     return cleanup.enter_context(ResumableWriter(target, key=key, **settings))

@@ -12,7 +12,7 @@ import pytest
 import lipsync
 from lipsync.data_types import Frame
 from lipsync.enhancers import EnhancerSpec
-from lipsync.errors import Cancelled, DownloadError
+from lipsync.errors import Cancelled, DownloadError, OutputError
 from lipsync.faces import SightingsCache
 from lipsync.media import open_picture, open_voice
 from lipsync.networks import FreshNetworks, KeptNetworks
@@ -324,3 +324,16 @@ def test_a_missing_speech_network_does_not_cost_the_result(
     assert result.subtitles is None
     assert any("no subtitles" in warning and "download" in warning for warning in result.warnings)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_a_place_that_cannot_be_written_to_shows_before_a_download(
+    head: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(*_: object, **__: object) -> None:
+        raise AssertionError("downloaded first")
+
+    monkeypatch.setattr("lipsync.pipeline.require", download)
+    with pytest.raises(OutputError, match="cannot be written"):
+        lipsync.sync(head, voice, SyncOptions.from_flat(variant="wav2lip"), output=tmp_path)
+    with pytest.raises(AssertionError, match="downloaded"):
+        lipsync.sync(head, voice, SyncOptions.from_flat(variant="wav2lip"), output=tmp_path / "a.mp4")
