@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +18,7 @@ from lipsync.enhancers import Enhancer, Upscaler, load_enhancer, load_upscaler
 from lipsync.experts import SyncExpert, load_expert
 from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
-from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.weights import require
 
 T = TypeVar("T")
@@ -71,24 +72,16 @@ class FreshNetworks:
         )
 
     def enhancer(
-        self,
-        options: EnhanceOptions,
-        device: str = "auto",
-        progress: ProgressCallback = ignore_progress,
-        cancel: CancelToken | None = None,
+        self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Enhancer | None, str]:
         """As `Networks`."""
-        return load_enhancer(options, choose_device(device), progress, cancel or CancelToken())
+        return load_enhancer(options, device, progress, cancel)
 
     def upscaler(
-        self,
-        options: EnhanceOptions,
-        device: str = "auto",
-        progress: ProgressCallback = ignore_progress,
-        cancel: CancelToken | None = None,
+        self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Upscaler | None, str]:
         """As `Networks`."""
-        return load_upscaler(options, choose_device(device), progress, cancel or CancelToken())
+        return load_upscaler(options, device, progress, cancel)
 
     def expert(self) -> SyncExpert:
         """As `Networks`."""
@@ -116,40 +109,20 @@ class KeptNetworks(FreshNetworks):
         return self._keep("generator", key, lambda: FreshNetworks.generator(self, variant, weights, options))
 
     def enhancer(
-        self,
-        options: EnhanceOptions,
-        device: str = "auto",
-        progress: ProgressCallback = ignore_progress,
-        cancel: CancelToken | None = None,
+        self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Enhancer | None, str]:
         """As `Networks`."""
-        if options.enhancer == "none":
-            return None, ""
         key = (options.enhancer, _identity(options.enhancer_weights), device)
-        return self._keep(
-            "enhancer",
-            key,
-            lambda: FreshNetworks.enhancer(self, options, device, progress, cancel),
-            worth=lambda found: found[0] is not None,
-        )
+        load = partial(load_enhancer, options, device, progress, cancel)
+        return self._keep("enhancer", key, load, worth=_is_there)
 
     def upscaler(
-        self,
-        options: EnhanceOptions,
-        device: str = "auto",
-        progress: ProgressCallback = ignore_progress,
-        cancel: CancelToken | None = None,
+        self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Upscaler | None, str]:
         """As `Networks`."""
-        if options.upscaler == "none":
-            return None, ""
         key = (options.upscaler, _identity(options.upscaler_weights), device)
-        return self._keep(
-            "upscaler",
-            key,
-            lambda: FreshNetworks.upscaler(self, options, device, progress, cancel),
-            worth=lambda found: found[0] is not None,
-        )
+        load = partial(load_upscaler, options, device, progress, cancel)
+        return self._keep("upscaler", key, load, worth=_is_there)
 
     def expert(self) -> SyncExpert:
         """As `Networks`."""
@@ -170,6 +143,11 @@ class KeptNetworks(FreshNetworks):
             if worth(loaded):
                 kept[key] = loaded
             return loaded
+
+
+def _is_there(loaded: tuple[object | None, str]) -> bool:
+    """Whether there is a network at all: none was asked for, or it cannot be had this time."""
+    return loaded[0] is not None
 
 
 def _identity(weights: Path | None) -> Hashable:

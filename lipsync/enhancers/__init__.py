@@ -8,13 +8,13 @@ when it is called.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from lipsync.enhancers.base import Enhancer, EnhancerSpec, Upscaler, UpscalerSpec
 from lipsync.enhancers.stage import FaceEnhancement
-from lipsync.errors import DownloadError, LipsyncError, ToolError
+from lipsync.errors import DownloadError, ToolError
 from lipsync.options import EnhanceOptions
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.registry import Registry
@@ -30,6 +30,8 @@ __all__ = [
     "load_enhancer",
     "load_upscaler",
 ]
+
+Member = TypeVar("Member")
 
 
 def _face(name: str, **arguments: Any) -> Enhancer:
@@ -69,18 +71,11 @@ def load_enhancer(
         WeightsError: the file that was given is missing, damaged or of another network.
         Cancelled: the user stopped the download.
     """
-    if options.enhancer == "none":
-        return None, ""
-    try:
-        return ENHANCERS.create(
-            options.enhancer,
-            weights=options.enhancer_weights,
-            device=device,
-            progress=progress,
-            cancel=cancel,
-        ), ""
-    except (DownloadError, ToolError) as error:
-        return None, _without(options, error, "Faces are not sharpened")
+    name, weights = options.enhancer, options.enhancer_weights
+    what = "Faces are not sharpened"
+    return _load(
+        ENHANCERS, name, what, options, weights=weights, device=device, progress=progress, cancel=cancel
+    )
 
 
 def load_upscaler(
@@ -90,23 +85,23 @@ def load_upscaler(
     cancel: CancelToken | None = None,
 ) -> tuple[Upscaler | None, str]:
     """The same for the upscaler."""
-    if options.upscaler == "none":
+    name, weights = options.upscaler, options.upscaler_weights
+    what = "Frames are not enlarged"
+    return _load(
+        UPSCALERS, name, what, options, weights=weights, device=device, progress=progress, cancel=cancel
+    )
+
+
+def _load(
+    registry: Registry[Member], name: str, without: str, options: EnhanceOptions, **arguments: Any
+) -> tuple[Member | None, str]:
+    """The member called `name`; `without` says what its lack means, where the user said to go on."""
+    if name == "none":
         return None, ""
     try:
-        return UPSCALERS.create(
-            options.upscaler,
-            weights=options.upscaler_weights,
-            device=device,
-            progress=progress,
-            cancel=cancel,
-        ), ""
+        return registry.create(name, **arguments), ""
     except (DownloadError, ToolError) as error:
-        return None, _without(options, error, "Frames are not enlarged")
-
-
-def _without(options: EnhanceOptions, error: LipsyncError, what: str) -> str:
-    """The warning, where the user said to go on; else the error."""
-    if options.without_enhancer:
-        return f"{what}: {error}"
-    hint = f"{error.hint} Or go on without it, with the setting 'without_enhancer'."
-    raise type(error)(error.what, given=error.given, hint=hint) from error
+        if options.without_enhancer:
+            return None, f"{without}: {error}"
+        hint = f"{error.hint} Or go on without it, with the setting 'without_enhancer'."
+        raise type(error)(error.what, given=error.given, hint=hint) from error

@@ -312,7 +312,8 @@ def _load(asked: dict[str, Any]) -> Any:
     device = asked.pop("device")
     paths = {name: Path(value) for name, value in asked.items() if name.endswith("_weights") and value}
     options = EnhanceOptions(**{**asked, **paths})
-    network, _ = fresh.enhancer(options, device) if kind == "enhancer" else fresh.upscaler(options, device)
+    load = fresh.enhancer if kind == "enhancer" else fresh.upscaler
+    network, _ = load(options, device, ignore_progress, CancelToken())
     if network is None:
         raise ToolError(texts.LENT_LOST)
     return network
