@@ -251,7 +251,7 @@ def preview(
 
     # 4. The same steps as in a run, for a chunk of one frame.
     here = int(np.searchsorted(around, shown))
-    [frame] = picture.read([shown], cancel=cancel)
+    [frame] = picture.read_yuv([shown], cancel=cancel)
     speakers = _speakers(found, ready.heard, job, options)
     chunks: Iterable[Chunk] = [stages.cut_chunk([frame], number, [here], speakers, ready.generator)]
     chunks = stages.draw(chunks, speakers, ready.generator, clock)
@@ -261,13 +261,14 @@ def preview(
     [chunk] = stages.enhance(chunks, enhancement, cancel, clock)
     [result] = stages.results([chunk], 0, upscaler, cancel, clock)
     part = chunk.parts[0] if chunk.parts else None
+    source = frame.rgb()
     return Preview(
         time=at,
-        source=frame,
-        result=result,
+        source=source,
+        result=result.rgb(),
         box=part.box if part else None,
         points=part.points if part else None,
-        mask=make_mask(frame, part.box, part.points, options.blend) if part else None,
+        mask=make_mask(source, part.box, part.points, options.blend) if part else None,
         variant=variant,
         people=_seen_with(here, found[0], picture),
         picture_time=float(shown / picture.fps),

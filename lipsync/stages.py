@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -24,7 +23,7 @@ from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.evaluation import SyncMeter
 from lipsync.faces import crop_face, pixel_box
 from lipsync.generators import AudioRows, LipGenerator
-from lipsync.media import Picture
+from lipsync.media import Picture, YuvFrame
 from lipsync.options import BlendOptions
 from lipsync.progress import CancelToken
 from lipsync.streaming import Clock
@@ -78,7 +77,7 @@ class Chunk:
     Attributes:
         first: number of the first of them in the result.
         shown: for each frame the number of the picture frame it is made of.
-        frames: the source's frames, full size.
+        frames: the source's frames, full size; only what a stage looks at becomes RGB.
         parts: the faces to draw, speaker by speaker.
         crops: uint8 (m, h, w, 3), the face of each part.
         mouths: float32 (m, 3, h, w), what the generator drew; empty until it has.
@@ -88,16 +87,16 @@ class Chunk:
 
     first: int
     shown: list[int]
-    frames: list[Frame]
+    frames: list[YuvFrame]
     parts: list[Part]
     crops: npt.NDArray[np.uint8]
     mouths: FloatArray
     masks: list[Mask | None] = field(default_factory=list)
-    results: list[Frame] = field(default_factory=list)
+    results: list[YuvFrame] = field(default_factory=list)
 
 
 def cut_chunk(
-    frames: list[Frame], first: int, shown: list[int], speakers: Sequence[Speaker], generator: LipGenerator
+    frames: list[YuvFrame], first: int, shown: list[int], speakers: Sequence[Speaker], generator: LipGenerator
 ) -> Chunk:
     """Cut out every face that is to be drawn.
 
@@ -105,7 +104,7 @@ def cut_chunk(
         frames: the picture frames `shown`.
         first: number of the first in the result.
     """
-    height, width = frames[0].shape[:2]
+    width, height = frames[0].width, frames[0].height
     parts = [
         Part(place, number, box, speaker.track.points[picture], float(speaker.weights[first + place]))
         for number, speaker in enumerate(speakers)
@@ -114,7 +113,8 @@ def cut_chunk(
         if (box := face_box(speaker, picture, width, height)) is not None
     ]
     size, averaged = generator.spec.crop_size, generator.spec.averaged_crops
-    crops = [crop_face(frames[part.place], part.box, size, averaged) for part in parts]
+    faces = [frames[part.place].rgb(part.box) for part in parts]
+    crops = [crop_face(face, (0, 0, face.shape[1], face.shape[0]), size, averaged) for face in faces]
     return Chunk(
         first=first,
         shown=shown,
@@ -149,7 +149,7 @@ def read_chunks(
             gives the networks the same batches; 0 for no such limit.
     """
     size = chunk_size(picture, generator)
-    frames = picture.read(timeline[begin:], cancel=cancel)
+    frames = picture.read_yuv(timeline[begin:], cancel=cancel)
     first = begin
     while first < len(timeline):
         stop = first + size
@@ -165,25 +165,24 @@ def read_chunks(
 
 
 def earlier_chunks(
-    results: Iterator[Frame], picture: Picture, timeline: IntArray, cancel: CancelToken
+    results: Iterator[YuvFrame], picture: Picture, timeline: IntArray, cancel: CancelToken
 ) -> Iterator[Chunk]:
     """What an earlier try has finished, with the source's frames, for those who look at all of it.
 
     Args:
         results: the finished frames, one for each of `timeline`; enlarged ones are reduced again.
     """
-    size = (picture.width, picture.height)
     none = np.empty((0, 1, 1, 3), np.uint8)
-    sources = picture.read(timeline, cancel=cancel)
+    sources = picture.read_yuv(timeline, cancel=cancel)
     for number, (shown, frame, result) in enumerate(zip(timeline.tolist(), sources, results, strict=True)):
-        if result.shape[1::-1] != size:
-            result = np.asarray(cv2.resize(result, size, interpolation=cv2.INTER_AREA), np.uint8)
+        if (result.width, result.height) != (frame.width, frame.height):
+            result = result.resized(frame.width, frame.height)
         yield Chunk(number, [shown], [frame], [], none, none.astype(np.float32), [], [result])
 
 
 def chunk_size(picture: Picture, generator: LipGenerator) -> int:
     """Frames a chunk: a full batch for the generator, unless the frames are large."""
-    frame_bytes = picture.width * picture.height * 3
+    frame_bytes = picture.width * picture.height * 3 // 2
     return max(1, min(generator.batch_size, CHUNK_BYTES // frame_bytes))
 
 
@@ -230,19 +229,37 @@ def blend(
             for part, mouth, crop in zip(chunk.parts, chunk.mouths, chunk.crops, strict=True):
                 now = (chunk.first + part.place, chunk.shown[part.place])
                 follows = _follows(last[part.speaker], now, speakers[part.speaker].cuts)
-                frame, mask = blenders[part.speaker].blend(
+                fresh = not follows or (part_frames > 0 and now[0] % part_frames == 0)
+                chunk.results[part.place], mask = _blend_part(
+                    blenders[part.speaker],
                     chunk.results[part.place],
+                    part,
                     mouth,
-                    part.box,
-                    part.points,
-                    weight=part.weight,
-                    fresh=not follows or (part_frames > 0 and now[0] % part_frames == 0),
-                    crop=crop if averaged else None,
+                    crop if averaged else None,
+                    fresh,
                 )
-                chunk.results[part.place] = frame
                 chunk.masks.append(mask)
                 last[part.speaker] = now
         yield chunk
+
+
+def _blend_part(
+    blender: Blender, frame: YuvFrame, part: Part, mouth: FloatArray, crop: Frame | None, fresh: bool
+) -> tuple[YuvFrame, Mask | None]:
+    """The frame with one mouth in it, and where it shows: `Blender.blend` of the pixels around the box.
+
+    There are some around it unless the picture ends: the mask fades to the one and not to the other.
+    """
+    around = frame.around(part.box)
+    x, y = around[:2]
+    x1, y1, x2, y2 = part.box
+    box = (x1 - x, y1 - y, x2 - x, y2 - y)
+    before = frame.rgb(around)
+    points = part.points - np.array([x, y], np.float32)
+    after, mask = blender.blend(before, mouth, box, points, weight=part.weight, fresh=fresh, crop=crop)
+    if mask is None:
+        return frame, None
+    return frame.changed(around, before, after), replace(mask, x=mask.x + x, y=mask.y + y)
 
 
 def _follows(before: tuple[int, int] | None, now: tuple[int, int], cuts: Sequence[int]) -> bool:
@@ -276,15 +293,17 @@ def _enhance_speaker(chunk: Chunk, number: int, enhancement: FaceEnhancement, ca
         (part, mask) for part, mask in zip(chunk.parts, chunk.masks, strict=True) if part.speaker == number
     ]
     places = [part.place for part, _ in mine]
+    before = [chunk.results[place].rgb() for place in places]
     enhanced = enhancement.apply(
-        [chunk.results[place] for place in places],
+        before,
         [part.box for part, _ in mine],
         np.stack([part.points for part, _ in mine]),
         [mask for _, mask in mine],
         cancel,
     )
-    for place, frame in zip(places, enhanced, strict=True):
-        chunk.results[place] = frame
+    for place, old, new in zip(places, before, enhanced, strict=True):
+        frame = chunk.results[place]
+        chunk.results[place] = frame.changed((0, 0, frame.width, frame.height), old, new)
 
 
 def measure(
@@ -318,9 +337,9 @@ def measure(
                 if of_result is not None:
                     # One frame is left out where another person goes on: no window may hold both.
                     same = now if now == before else -1
-                    of_result.update(float(number / fps), result, _judged(speakers, same, shown))
+                    _show(of_result, float(number / fps), result, _judged(speakers, same, shown))
                 if of_source is not None and shown > newest:
-                    of_source.update(float(shown / fps), frame, _judged(speakers, now, shown))
+                    _show(of_source, float(shown / fps), frame, _judged(speakers, now, shown))
                     newest = shown
                 before = now
         yield chunk
@@ -342,9 +361,20 @@ def _judged(speakers: Sequence[Speaker], who: int, shown: int) -> FloatArray | N
     return None if who < 0 else speakers[who].judged[shown]
 
 
+def _show(meter: SyncMeter, at: float, frame: YuvFrame, box: FloatArray | None) -> None:
+    if box is None:
+        meter.update(at, _NOTHING, None)
+        return
+    x, y, right, lower = frame.around(pixel_box(box, frame.width, frame.height))
+    meter.update(at, frame.rgb((x, y, right, lower)), box - np.array([x, y, x, y], np.float32))
+
+
+_NOTHING = np.zeros((1, 1, 3), np.uint8)
+
+
 def results(
     chunks: Iterable[Chunk], begin: int, upscaler: Upscaler | None, cancel: CancelToken, clock: Clock
-) -> Iterator[Frame]:
+) -> Iterator[YuvFrame]:
     """The finished frames from number `begin` on, one by one, enlarged where that is asked for."""
     for chunk in chunks:
         if chunk.first < begin:
@@ -354,12 +384,11 @@ def results(
                 yield frame
                 continue
             with clock("upscale"):
-                larger = upscaler.upscale(frame, cancel)
+                larger = YuvFrame.from_rgb(upscaler.upscale(frame.rgb(), cancel), frame.colors)
             yield larger
 
 
-def reduced(frame: Frame, longest: int = 640) -> Frame:
-    """A copy to look at, its longer side at most `longest` pixels."""
-    scale = min(1.0, longest / max(frame.shape[:2]))
-    size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+def reduced(frame: YuvFrame, longest: int = 640) -> Frame:
+    """A picture to look at, RGB, its longer side at most `longest` pixels."""
+    scale = min(1.0, longest / max(frame.width, frame.height))
+    return frame.resized(max(1, round(frame.width * scale)), max(1, round(frame.height * scale))).rgb()

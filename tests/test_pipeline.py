@@ -16,7 +16,7 @@ from PIL import Image
 import lipsync
 from lipsync.data_types import Frame
 from lipsync.errors import Cancelled, LipsyncError, NoFaceError, RangeError, WeightsError
-from lipsync.media import FrameWriter, open_picture, open_voice, probe_audio, probe_video
+from lipsync.media import open_picture, open_voice, probe_audio, probe_video
 from lipsync.options import MediaOptions, SyncOptions
 from lipsync.progress import CancelToken, Progress
 from tests.material import FACE, PROMPT_SECONDS, VOICE, make_head, make_voice
@@ -88,28 +88,12 @@ def test_the_result_has_the_right_length_picture_and_sound(
 def test_only_the_mouth_changes_and_frames_without_a_face_not_at_all(
     head: Path, voice: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
-    """Both are written without loss, so any difference was made before encoding."""
-    output, control = tmp_path / "out.mp4", tmp_path / "control.mp4"
+    """Written without loss, so any difference from the source was made on the way."""
+    output = tmp_path / "out.mp4"
     lipsync.sync(head, voice, options(checkpoint, quality=0), output=output)
-    info = probe_video(head)
-    source = frames_of(head)
-    with FrameWriter(
-        control,
-        width=320,
-        height=240,
-        fps=info.fps,
-        frames=len(source),
-        voice=None,
-        source=info,
-        quality=0,
-        encoder="software",
-        cancel=CancelToken(),
-    ) as writer:
-        for frame in source:
-            writer.write(frame)
     differences = [
-        np.abs(made.astype(int) - kept.astype(int)).max(axis=-1)
-        for made, kept in zip(frames_of(output), frames_of(control), strict=True)
+        np.abs(made.astype(int) - source.astype(int)).max(axis=-1)
+        for made, source in zip(frames_of(output), frames_of(head), strict=True)
     ]
     assert all(difference.max() == 0 for difference in differences[33:47])  # the stretch without a face
     for difference in (differences[10], differences[60]):

@@ -1,11 +1,11 @@
 """Reading and writing of video, photos and sound; the only package that starts ffmpeg.
 
-    path -> open_picture -> Picture.read(numbers) -> frames
+    path -> open_picture -> Picture.read(numbers) -> frames, or read_yuv(numbers) -> YuvFrames
     path -> open_voice   -> Voice.read()          -> AudioClip
     plan_timeline(...)   -> which picture frame goes with which output frame
     frames + Voice       -> FrameWriter           -> one file
 
-Frames are RGB uint8 (H, W, 3), sound is float32 mono, times are seconds.
+Frames are RGB uint8 (H, W, 3), or as videos hold them (`YuvFrame`); sound is float32 mono, times are seconds.
 """
 
 from lipsync.media.beside import write_beside
@@ -17,12 +17,14 @@ from lipsync.media.stills import write_picture
 from lipsync.media.timeline import plan_timeline
 from lipsync.media.voice import Voice, open_voice
 from lipsync.media.writer import FrameWriter
+from lipsync.media.yuv import YuvFrame
 
 __all__ = [
     "FrameWriter",
     "Picture",
     "ResumableWriter",
     "Voice",
+    "YuvFrame",
     "ffmpeg_path",
     "has_encoder",
     "open_picture",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lipsync.data_types import VideoInfo
+from lipsync.media.yuv import YuvColors
 
 # Numbers of ITU-T H.273 as ffmpeg names them; what is missing here is unknown.
 SPACES = {
@@ -27,11 +28,16 @@ _MATRICES = {
     "bt709": "bt709", "fcc": "fcc", "bt470bg": "bt601", "smpte170m": "bt601", "smpte240m": "smpte240m",
     "bt2020nc": "bt2020", "bt2020c": "bt2020",
 }  # fmt: skip
+_SHARES = {  # of red and of blue in the brightness, Kr and Kb
+    "bt709": (0.2126, 0.0722), "fcc": (0.30, 0.11), "bt601": (0.299, 0.114), "smpte240m": (0.212, 0.087),
+    "bt2020": (0.2627, 0.0593),
+}  # fmt: skip
 _TRANSFER_OPTIONS = {"bt470m": "gamma22", "bt470bg": "gamma28"}  # named otherwise as output options
 # With these swscale reproduces the standard's formulas to the nearest integer; its faster
 # defaults are 1 to 2 levels too dark.
 _READ_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
 _WRITE_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+_PLANES_FLAGS = "bicubic+accurate_rnd"
 
 
 def is_rgb(info: VideoInfo) -> bool:
@@ -53,8 +59,25 @@ def read_arguments(info: VideoInfo) -> dict[str, Any]:
     return {"in_color_matrix": _MATRICES[_space(info)], "in_range": info.color_range, "flags": _READ_FLAGS}
 
 
+def yuv_colors(info: VideoInfo) -> YuvColors:
+    """What the numbers of a result made of this file mean."""
+    return YuvColors(*_SHARES[_MATRICES[_space(info)]], full_range=write_tags(info)["range"] == "pc")
+
+
+def planes_arguments(info: VideoInfo) -> dict[str, Any]:
+    """Arguments of ffmpeg's scale filter that leave the colours of this file's YUV as they are."""
+    matrix, color_range = _MATRICES[_space(info)], info.color_range
+    return {
+        "in_color_matrix": matrix,
+        "out_color_matrix": matrix,
+        "in_range": color_range,
+        "out_range": color_range,
+        "flags": _PLANES_FLAGS,
+    }
+
+
 def to_yuv(stream: Any, info: VideoInfo) -> Any:
-    """Append the filters that turn RGB frames back into 8 bit YUV in the colours of `info`."""
+    """Append the filters that turn RGB frames into 8 bit YUV in the colours of `info`."""
     color_range = write_tags(info)["range"]
     matrix = {"out_color_matrix": _MATRICES[_space(info)], "in_range": "pc", "out_range": color_range}
     stream = stream.filter("scale", **matrix, flags=_WRITE_FLAGS)
@@ -62,7 +85,7 @@ def to_yuv(stream: Any, info: VideoInfo) -> Any:
         # On the direct way to full range swscale takes half a level off the colour differences.
         stream = stream.filter("format", "yuv420p12le")
         stream = stream.filter("scale", in_range="pc", out_range="pc", flags=_WRITE_FLAGS)
-    return stream.filter("format", "yuv420p").filter("setparams", **write_tags(info))
+    return stream.filter("format", "yuv420p")
 
 
 def write_tags(info: VideoInfo) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One ffmpeg that decodes one stretch of a video, forward, into RGB frames on a regular grid."""
+"""One ffmpeg that decodes one stretch of a video, forward, into frames on a regular grid."""
 
 from __future__ import annotations
 
@@ -10,17 +10,37 @@ from typing import Any
 
 import numpy as np
 
-from lipsync.data_types import Frame, VideoInfo
+from lipsync.data_types import VideoInfo
 from lipsync.errors import MediaError
 from lipsync.media import rates
 from lipsync.media.ffmpeg import FFmpeg, explain, media_input, read_chunks
 from lipsync.media.geometry import Geometry, Size
 from lipsync.media.probe import INDEXED_DEMUXERS, PacketIndex
+from lipsync.media.yuv import half
 from lipsync.progress import CancelToken
 
 _TICKS = 1_000_000
 _TOLERATED_FRAMES = 2
 """Frames of the file that may be missing at the end before it counts as broken."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How frames are wanted.
+
+    Attributes:
+        size: width and height in pixels.
+        planes: YUV 4:2:0, for which `size` is that of the geometry; else RGB.
+    """
+
+    size: Size
+    planes: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Of one frame."""
+        width, height = self.size
+        return width * height + 2 * half(width) * half(height) if self.planes else width * height * 3
 
 
 @dataclass(frozen=True)
@@ -33,25 +53,24 @@ class Decoder:
     fps: Fraction
 
     def frames(
-        self, start: Fraction, step: int, count: int, size: Size, cancel: CancelToken
-    ) -> Generator[Frame, None, None]:
-        """What is on screen at `start`, start + step/fps, ... : `count` frames of `size`.
+        self, start: Fraction, step: int, count: int, form: Form, cancel: CancelToken
+    ) -> Generator[bytearray, None, None]:
+        """What is on screen at `start`, start + step/fps, ... : `count` frames of `form`.
 
         If the file ends a frame or two early the last one is given again.
         """
-        width, height = size
         got, held = 0, None
-        graph, flags = self._graph(start, step, count, size)
+        graph, flags = self._graph(start, step, count, form)
         with (
             FFmpeg(graph, *flags) as running,
-            closing(read_chunks(running, width * height * 3, cancel)) as pieces,
+            closing(read_chunks(running, form.bytes, cancel)) as pieces,
         ):
             for piece in pieces:
-                if len(piece) < width * height * 3:
+                if len(piece) < form.bytes:
                     break
                 if held is not None:
                     yield held
-                held, got = np.frombuffer(piece, np.uint8).reshape(height, width, 3), got + 1
+                held, got = piece, got + 1
                 if got == count:
                     break
             if got < count:
@@ -62,7 +81,7 @@ class Decoder:
             yield held.copy()
         yield held
 
-    def _graph(self, start: Fraction, step: int, count: int, size: Size) -> tuple[Any, tuple[str, ...]]:
+    def _graph(self, start: Fraction, step: int, count: int, form: Form) -> tuple[Any, tuple[str, ...]]:
         """The graph and the global flags of ffmpeg."""
         seek, flags = self._seek(start)
         source = media_input(self.info.path, self.index.demuxer, reinit_filter=0, **seek)
@@ -82,8 +101,12 @@ class Decoder:
         stream = stream.filter("fps", fps=str(self.fps), start_time=0, round="up")
         if step > 1:
             stream = stream.filter("select", f"not(mod(n,{step}))").filter("setpts", "N")
-        stream = self.geometry.filter(stream, self.info, size)
-        return stream.output("pipe:", f="rawvideo", pix_fmt="rgb24", **{"frames:v": count}), flags
+        if form.planes:
+            stream = self.geometry.planes_filter(stream, self.info)
+        else:
+            stream = self.geometry.filter(stream, self.info, form.size)
+        pixels = "yuv420p" if form.planes else "rgb24"
+        return stream.output("pipe:", f="rawvideo", pix_fmt=pixels, **{"frames:v": count}), flags
 
     def _seek(self, start: Fraction) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Input settings that enter the file at a key frame before what is on screen at `start`.

@@ -7,27 +7,31 @@ the same however it is reached.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lipsync.data_types import Frame, IntArray, VideoInfo
 from lipsync.media import colors, rates, stills
-from lipsync.media.decode import Decoder
+from lipsync.media.decode import Decoder, Form
 from lipsync.media.geometry import Geometry, Size
 from lipsync.media.order import backward_blocks, monotone_runs
 from lipsync.media.probe import PacketIndex, scan_video
 from lipsync.media.timeline import frames_for, resolve_ranges
+from lipsync.media.yuv import YuvColors, YuvFrame
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken
 
 BLOCK_BYTES = 128 << 20
-"""Most that is held to play a stretch backward: 21 frames of 1080p."""
+"""Most that is held to play a stretch backward: 21 frames of 1080p in RGB."""
+Pieces: TypeAlias = Generator[tuple[bytearray, bool], None, None]
+"""Frames as ffmpeg wrote them, and whether this is the last time that one is shown."""
 
 
 def open_picture(path: Path | str, options: MediaOptions | None = None) -> Picture:
@@ -102,61 +106,94 @@ class Picture:
             MediaError: decoding broke off; says at what second.
             Cancelled: the token was thrown.
         """
+        numbers, cancel = self._checked(indices), cancel or CancelToken()
+        size = self._geometry.reduced(max_side)
+        if self._decoder is None:
+            still = self._still(size)
+            return (still.copy() for _ in self._counted(len(numbers), cancel))
+        return self._rgb_frames(self._pieces(self._decoder, numbers, Form(size), cancel), size)
+
+    def read_yuv(
+        self, indices: npt.ArrayLike, *, cancel: CancelToken | None = None
+    ) -> Generator[YuvFrame, None, None]:
+        """The same at full size, as the result holds them: YUV 4:2:0 in the file's own colours.
+
+        A frame that is shown again may be the same object again.
+
+        Args, Raises: as for `read`.
+        """
+        numbers, cancel = self._checked(indices), cancel or CancelToken()
+        size, own = self._geometry.size, colors.yuv_colors(self.info)
+        if self._decoder is None:
+            still = YuvFrame.from_rgb(self._still(size), own)
+            return (still for _ in self._counted(len(numbers), cancel))
+        pieces = self._pieces(self._decoder, numbers, Form(size, planes=True), cancel)
+        return self._yuv_frames(pieces, size, own)
+
+    def _checked(self, indices: npt.ArrayLike) -> IntArray:
         wanted = np.asarray(indices, np.int64).reshape(-1)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.frame_count:
             raise IndexError(f"frame numbers go from 0 to {self.frame_count - 1}")
-        size, cancel = self._geometry.reduced(max_side), cancel or CancelToken()
-        if self._decoder is None:
-            return self._read_still(len(wanted), size, cancel)
-        return self._read(self._decoder, wanted, size, cancel)
+        return wanted
 
-    def _read_still(self, count: int, size: Size, cancel: CancelToken) -> Generator[Frame, None, None]:
-        frame = self._geometry.apply(stills.read_still(self.info.path), size)
+    def _still(self, size: Size) -> Frame:
+        return self._geometry.apply(stills.read_still(self.info.path), size)
+
+    @staticmethod
+    def _counted(count: int, cancel: CancelToken) -> Iterator[None]:
         for _ in range(count):
             cancel.check("reading")
-            yield frame.copy()
+            yield
 
-    def _read(
-        self, decoder: Decoder, wanted: IntArray, size: Size, cancel: CancelToken
-    ) -> Generator[Frame, None, None]:
-        most = max(1, BLOCK_BYTES // (size[0] * size[1] * 3))
+    @staticmethod
+    def _rgb_frames(pieces: Pieces, size: Size) -> Generator[Frame, None, None]:
+        with closing(pieces):
+            for data, last in pieces:
+                frame = np.frombuffer(data, np.uint8).reshape(size[1], size[0], 3)
+                yield frame if last else frame.copy()
+
+    @staticmethod
+    def _yuv_frames(pieces: Pieces, size: Size, own: YuvColors) -> Generator[YuvFrame, None, None]:
+        with closing(pieces):
+            for data, _ in pieces:
+                yield YuvFrame.from_bytes(data, *size, own)
+
+    def _pieces(self, decoder: Decoder, wanted: IntArray, form: Form, cancel: CancelToken) -> Pieces:
+        most = max(1, BLOCK_BYTES // form.bytes)
         for run in monotone_runs(wanted, self._part(wanted)):
             if run[0] <= run[-1]:
-                yield from self._forward(decoder, run, size, cancel)
+                yield from self._forward(decoder, run, form, cancel)
                 continue
             for block in backward_blocks(run, most):
-                yield from self._backward(decoder, block, size, cancel)
+                yield from self._backward(decoder, block, form, cancel)
 
     def _part(self, numbers: IntArray) -> IntArray:
         """The range, counted from 0, that each frame number lies in."""
         return np.searchsorted(self._offsets, numbers, side="right") - 1
 
-    def _forward(
-        self, decoder: Decoder, run: IntArray, size: Size, cancel: CancelToken
-    ) -> Generator[Frame, None, None]:
+    def _forward(self, decoder: Decoder, run: IntArray, form: Form, cancel: CancelToken) -> Pieces:
         """A run that never goes back: every frame is decoded once, repeated or dropped as asked."""
         part = int(self._part(run[:1])[0])
         start = self._starts[part] + int(run[0] - self._offsets[part]) / self.fps
         step = max(1, int(np.gcd.reduce(np.diff(run))))
         places = (run - run[0]) // step  # of each wanted frame among the decoded ones
-        with closing(decoder.frames(start, step, int(places[-1]) + 1, size, cancel)) as frames:
+        with closing(decoder.frames(start, step, int(places[-1]) + 1, form, cancel)) as frames:
             at, frame = 0, next(frames)
             for place, following in zip(places, [*places[1:], -1], strict=True):
                 while at < place:
                     at, frame = at + 1, next(frames)
                 cancel.check("reading")
-                yield frame.copy() if following == place else frame
+                yield frame, following != place
 
-    def _backward(
-        self, decoder: Decoder, block: IntArray, size: Size, cancel: CancelToken
-    ) -> Generator[Frame, None, None]:
+    def _backward(self, decoder: Decoder, block: IntArray, form: Form, cancel: CancelToken) -> Pieces:
         """A run that never goes forward, short enough to be held."""
         numbers = np.unique(block)
-        held = dict(zip(numbers.tolist(), self._forward(decoder, numbers, size, cancel), strict=True))
+        pieces = self._forward(decoder, numbers, form, cancel)
+        held = {number: data for number, (data, _) in zip(numbers.tolist(), pieces, strict=True)}
         places = block.tolist()
         for number, following in zip(places, [*places[1:], -1], strict=True):
             cancel.check("reading")
-            yield held[number].copy() if following == number else held.pop(number)
+            yield (held[number], False) if following == number else (held.pop(number), True)
 
 
 def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:

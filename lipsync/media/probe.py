@@ -98,7 +98,7 @@ def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
     if not found.count:
         raise MediaError("The video holds no frame", given=path, hint="It is cut off or damaged.")
     if timed:
-        pts = np.unique(np.array(found.pts, np.int64))
+        pts = _in_order(found.pts)
         fps, variable = rates.frame_rate(pts, base, hints)
         first = int(pts[0]) * base
         # A sound that starts long after the picture, or just before it, moves nothing.
@@ -106,7 +106,7 @@ def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
         last = found.last[1] * base if found.last[1] * base * fps >= 1 - rates.SLACK else 1 / fps
         duration = int(pts[-1]) * base + last - zero
         frames = max(1, round(duration * fps))
-        index = PacketIndex(*index_of, pts, np.unique(np.array(found.keys, np.int64)), base, zero)
+        index = PacketIndex(*index_of, pts, _in_order(found.keys), base, zero)
     else:
         fps, variable = next(iter(hints), rates.FALLBACK_RATE), False
         frames, duration = found.count, found.count / fps
@@ -125,6 +125,11 @@ def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
         ),
         index,
     )
+
+
+def _in_order(times: list[int]) -> IntArray:
+    # Not np.unique: it imports NumPy's masked arrays, which takes longer than all the rest here.
+    return np.array(sorted(set(times)), np.int64)
 
 
 def _fraction(rational: Any) -> Fraction:

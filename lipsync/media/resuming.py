@@ -28,6 +28,7 @@ from lipsync.media.ffmpeg import FFmpeg, explain, media_input
 from lipsync.media.picture import open_picture
 from lipsync.media.voice import Voice
 from lipsync.media.writer import COMMENT, MUXERS, FrameWriter, checked_target, disk_error, exact_sound
+from lipsync.media.yuv import YuvFrame
 from lipsync.progress import CancelToken
 from lipsync.replacing import replacing
 
@@ -99,15 +100,15 @@ class ResumableWriter:
         self.finished = self._written = min(whole * self.part_frames, self._frames)
         return self
 
-    def earlier_frames(self) -> Generator[Frame, None, None]:
+    def earlier_frames(self) -> Generator[YuvFrame, None, None]:
         """The frames that earlier tries have written, as they are in the parts."""
         for number in range(math.ceil(self.finished / self.part_frames)):
             part = open_picture(self._place(number))
-            for frame in part.read(np.arange(part.frame_count), cancel=self._cancel):
-                yield frame[: self._settings["height"], : self._settings["width"]]
+            for frame in part.read_yuv(np.arange(part.frame_count), cancel=self._cancel):
+                yield frame.cut(self._settings["width"], self._settings["height"])
 
-    def write(self, frame: Frame) -> None:
-        """Append one frame, RGB uint8 (height, width, 3)."""
+    def write(self, frame: YuvFrame | Frame) -> None:
+        """Append one frame, as `FrameWriter.write`."""
         if self._part is None:
             self._part = self._begin()
         self._part.write(frame)

@@ -13,6 +13,7 @@ from lipsync.data_types import Frame
 from lipsync.errors import MediaError, OutputError
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II", b"MM")
 _ANIMATED = ("GIF", "WEBP", "PNG")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _BOMB = "The photo is too large"
@@ -21,6 +22,8 @@ _BOMB = "The photo is too large"
 def count_pictures(path: Path) -> int:
     """0 if the file is no photo, 1 for a photo, more for an animation (GIF, WebP, APNG)."""
     try:
+        if not _may_be_picture(path):
+            return 0
         with Image.open(path, formats=_FORMATS) as image:
             # The other pictures of a phone's MPO or of a TIFF are no animation.
             return int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
@@ -28,6 +31,13 @@ def count_pictures(path: Path) -> int:
         return 0
     except Image.DecompressionBombError as error:
         raise MediaError(_BOMB, given=path, hint="Scale it down first.") from error
+
+
+def _may_be_picture(path: Path) -> bool:
+    """Whether the file begins as one of `_FORMATS` does: for others Pillow imports all that it can read."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head.startswith(_BEGINNINGS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
 
 
 def read_still(path: Path) -> Frame:

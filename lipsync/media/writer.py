@@ -22,6 +22,7 @@ from lipsync.errors import DiskFullError, OutputError
 from lipsync.media import colors, encoding
 from lipsync.media.ffmpeg import FFmpeg, explain
 from lipsync.media.voice import Voice
+from lipsync.media.yuv import Plane, YuvFrame, even
 from lipsync.progress import CancelToken
 
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -79,6 +80,7 @@ class FrameWriter:
         self.width, self.height, self.fps, self.frames = width, height, fps, frames
         self.written = 0
         self._voice, self._source, self._quality = voice, source, quality
+        self._colors = colors.yuv_colors(source)
         self._compact = compact
         self.encoded_size = (width + width % 2, height + height % 2)
         self._encoder, warning = encoding.choose_encoder(encoder, *self.encoded_size)
@@ -87,15 +89,15 @@ class FrameWriter:
         self._partial = self.path.with_name(f".{secrets.token_hex(8)}.part{self.path.suffix}")
         # Written by a thread, because a pipe can be waited for in no other way that is the same on
         # all systems and leaves us free to notice a cancel.
-        self._queue: queue.Queue[bytes | None] = queue.Queue(
-            max(1, min(16, _QUEUE_BYTES // (width * height * 3)))
+        self._queue: queue.Queue[tuple[Plane, ...] | None] = queue.Queue(
+            max(1, min(16, _QUEUE_BYTES // (width * height * 3 // 2)))
         )
         self._feeder = threading.Thread(target=self._feed, name="ffmpeg-stdin", daemon=True)
 
     finished = part_frames = 0
     """What `ResumableWriter` has of its own: frames written by earlier tries, frames of a part."""
 
-    def earlier_frames(self) -> Iterator[Frame]:
+    def earlier_frames(self) -> Iterator[YuvFrame]:
         """The frames of earlier tries, see `ResumableWriter`: none."""
         return iter(())
 
@@ -113,18 +115,19 @@ class FrameWriter:
         self._feeder.start()
         return self
 
-    def write(self, frame: Frame) -> None:
-        """Append one frame, RGB uint8 (height, width, 3); it may be changed afterwards."""
-        if frame.shape != (self.height, self.width, 3) or frame.dtype != np.uint8:
-            raise ValueError(
-                f"expected uint8 {(self.height, self.width, 3)}, got {frame.dtype} {frame.shape}"
-            )
+    def write(self, frame: YuvFrame | Frame) -> None:
+        """Append one frame, of `Picture.read_yuv` or RGB uint8 (height, width, 3)."""
+        if not isinstance(frame, YuvFrame):
+            if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+                raise ValueError(f"expected RGB uint8, got {frame.dtype} {frame.shape}")
+            frame = YuvFrame.from_rgb(frame, self._colors)
+        if (frame.width, frame.height) != (self.width, self.height):
+            raise ValueError(f"expected {self.width}x{self.height}, got {frame.width}x{frame.height}")
+        if frame.colors != self._colors:
+            raise ValueError(f"expected the colours {self._colors}, got {frame.colors}")
         if self.written == self.frames:
             raise ValueError(f"only {self.frames} frames were announced")
-        columns, rows = self.encoded_size[0] - self.width, self.encoded_size[1] - self.height
-        if columns or rows:
-            frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        self._hand_over(frame.tobytes())
+        self._hand_over(tuple(map(np.ascontiguousarray, (even(frame.y), frame.u, frame.v))))
         self.written += 1
 
     def __exit__(
@@ -166,7 +169,7 @@ class FrameWriter:
         if held and held != self.frames:
             raise OutputError("The result is not complete", given=f"{held} of {self.frames} frames")
 
-    def _hand_over(self, data: bytes | None) -> None:
+    def _hand_over(self, data: tuple[Plane, ...] | None) -> None:
         while True:
             self._cancel.check("writing")
             if not self._feeder.is_alive():
@@ -185,10 +188,11 @@ class FrameWriter:
         pipe = self._running.process.stdin
         assert pipe
         with contextlib.suppress(OSError):  # ffmpeg has gone; `_hand_over` and `_finish` find out why
-            while (data := self._queue.get()) is not None:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[pipe.write(rest) :]
+            while (planes := self._queue.get()) is not None:
+                for plane in planes:
+                    rest = plane.data.cast("B")
+                    while rest:
+                        rest = rest[pipe.write(rest) :]
             pipe.close()
 
     def _drain(self) -> None:
@@ -205,11 +209,11 @@ class FrameWriter:
         picture = ffmpeg.input(
             "pipe:",
             f="rawvideo",
-            pix_fmt="rgb24",
+            pix_fmt="yuv420p",
             s=f"{width}x{height}",
             framerate=str(self.fps),
         )
-        picture = colors.to_yuv(picture, self._source)
+        picture = picture.filter("setparams", **colors.write_tags(self._source))
         picture = picture.filter("setsar", str(self._source.sample_aspect_ratio))
         settings = encoding.video_settings(self._encoder, self._quality, self.fps, self._compact)
         settings |= colors.write_settings(self._source)
