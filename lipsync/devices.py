@@ -6,8 +6,10 @@ import ctypes
 import gc
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 from lipsync.errors import OptionError, ToolError
 
@@ -40,6 +42,19 @@ def cpu_has_bf16() -> bool:
 def _cpu_flag(name: str) -> bool:
     probe = getattr(torch.cpu, name, None)  # private in torch, absent in some versions
     return bool(probe()) if callable(probe) else False
+
+
+class Cores:
+    """Says how many cores torch takes for work of the thread that asks."""
+
+    def __init__(self) -> None:
+        self._pools = ThreadpoolController()
+
+    def only(self, count: int) -> AbstractContextManager[object]:
+        """In the block torch takes `count` cores in this thread; in others it takes what it took."""
+        torch.get_num_threads()  # at its first call in a thread torch sets the number itself
+        limit: AbstractContextManager[object] = self._pools.limit(limits=count, user_api="openmp")
+        return limit
 
 
 def choose_dtype(name: str, device: torch.device, supported: tuple[str, ...]) -> torch.dtype:

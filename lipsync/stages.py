@@ -7,7 +7,9 @@ its own. A frame that nobody speaks in goes through all of them as the array tha
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
@@ -15,10 +17,10 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 import torch
-from threadpoolctl import ThreadpoolController
 
 from lipsync.blending import Blender
 from lipsync.data_types import FaceTrack, FloatArray, Frame, IntArray, Mask, PixelBox
+from lipsync.devices import Cores
 from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.evaluation import SyncMeter
 from lipsync.faces import crop_face, pixel_box
@@ -189,21 +191,40 @@ def chunk_size(picture: Picture, generator: LipGenerator) -> int:
 def draw(
     chunks: Iterable[Chunk], speakers: Sequence[Speaker], generator: LipGenerator, clock: Clock
 ) -> Iterator[Chunk]:
-    """Generate a mouth for every part."""
-    for chunk in chunks:
+    """Generate a mouth for every part; several chunks at a time, given out in order."""
+    at_once, cores = generator.at_once, Cores()
+    share = max(1, torch.get_num_threads() // at_once)
+
+    def work(chunk: Chunk) -> Chunk:
         if chunk.parts:
-            with clock("generate"):
-                heard = [
-                    speaker.rows[np.array(numbers)]
-                    for number, speaker in enumerate(speakers)
-                    if (
-                        numbers := [
-                            chunk.first + part.place for part in chunk.parts if part.speaker == number
-                        ]
-                    )
-                ]
-                chunk.mouths = generator.generate(chunk.crops, np.concatenate(heard))
-        yield chunk
+            with clock("generate"), cores.only(share):
+                chunk.mouths = generator.generate(chunk.crops, _heard(chunk, speakers))
+        return chunk
+
+    with ThreadPoolExecutor(at_once, "lipsync draw") as pool:
+        under_way: deque[Future[Chunk]] = deque()
+        try:
+            for chunk in chunks:
+                under_way.append(pool.submit(work, chunk))
+                if len(under_way) > at_once:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _heard(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:
+    """The row of sound of each part."""
+    places = [
+        [part.place for part in chunk.parts if part.speaker == number] for number in range(len(speakers))
+    ]
+    rows = [
+        speaker.rows[chunk.first + np.array(own)]
+        for speaker, own in zip(speakers, places, strict=True)
+        if own
+    ]
+    return np.concatenate(rows)
 
 
 def blend(
@@ -324,11 +345,10 @@ def measure(
         yield from chunks
         return
     newest, before = -1, -1
-    # A small network on all cores would be in the generator's way: in this thread torch gets one.
-    torch.get_num_threads()  # at its first call in a thread torch sets the number itself
-    threads = ThreadpoolController()
+    cores = Cores()
     for chunk in chunks:
-        with clock("measure"), threads.limit(limits=1, user_api="openmp"):
+        # A small network on all cores would be in the generator's way.
+        with clock("measure"), cores.only(1):
             for place, (shown, frame, result) in enumerate(
                 zip(chunk.shown, chunk.frames, chunk.results, strict=True)
             ):

@@ -60,6 +60,11 @@ class LipGenerator(Protocol):
     batch_size: int
 
     @property
+    def at_once(self) -> int:
+        """Batches that are best drawn at the same time, by as many threads that share the cores."""
+        ...
+
+    @property
     def spec(self) -> GeneratorSpec:
         """What it takes and gives."""
         ...

@@ -14,6 +14,7 @@ from lipsync.generators.base import GeneratorSpec
 
 # On a CPU larger batches are no faster, and a cancel has to wait for the batch under way.
 _SIZES = {"cpu": 4, "mps": 32, "cuda": 128}
+_MOST_AT_ONCE = 4  # each takes memory of its own
 
 
 class BatchedGenerator(ABC):
@@ -27,6 +28,15 @@ class BatchedGenerator(ABC):
     spec: GeneratorSpec
     device: torch.device
     batch_size: int
+
+    @property
+    def at_once(self) -> int:
+        """Batches to draw at the same time, see `LipGenerator`.
+
+        On a CPU one for each core, up to a few: cores that share a batch wait for each other after every
+        layer, and wait long where one of them has been called away to decode or encode.
+        """
+        return min(torch.get_num_threads(), _MOST_AT_ONCE) if self.device.type == "cpu" else 1
 
     @staticmethod
     def default_batch_size(device: torch.device) -> int:
@@ -47,7 +57,8 @@ class BatchedGenerator(ABC):
         def draw(part: slice) -> None:
             drawn[part] = self._draw(crops[part], audio_rows[part])
 
-        self.batch_size = in_batches(draw, len(crops), self.batch_size, self.device, "draw even one frame")
+        size = in_batches(draw, len(crops), self.batch_size, self.device, "draw even one frame")
+        self.batch_size = min(size, self.batch_size)  # another thread may have found a smaller one
         return drawn
 
     @abstractmethod

@@ -121,6 +121,10 @@ class _LentGenerator:
         self.batch_size = batch_size
 
     @property
+    def at_once(self) -> int:
+        return 1
+
+    @property
     def spec(self) -> GeneratorSpec:
         return self._own.spec
 
