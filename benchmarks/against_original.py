@@ -29,6 +29,7 @@ from pathlib import Path
 from benchmarks.common import (
     FPS,
     Measured,
+    apply_edits,
     made_up_checkpoint,
     make_talking_head,
     measure_command,
@@ -83,12 +84,7 @@ class Original:
         shutil.copytree(checkout, self.folder, ignore=shutil.ignore_patterns(".git"))
         for name in ("temp", "results"):
             (self.folder / name).mkdir(exist_ok=True)
-        for name, old, new in EDITS:
-            path = self.folder / name
-            text = path.read_text()
-            if old not in text and new not in text:
-                raise SystemExit(f"{path} is not as expected: it does not say {old!r}")
-            path.write_text(text.replace(old, new))
+        apply_edits(self.folder, EDITS)
         programs = folder / "programs"
         programs.mkdir()
         (programs / "ffmpeg").symlink_to(ffmpeg_path())

@@ -123,6 +123,23 @@ def make_talking_head(folder: Path, width: int, height: int, seconds: float) -> 
     return video, voice
 
 
+def apply_edits(folder: Path, edits: Sequence[tuple[str, str, str]]) -> None:
+    """Replace text in a copy of somebody's program.
+
+    Args:
+        edits: file below `folder`, what it says, and what it must say.
+
+    Raises:
+        SystemExit: a file says neither.
+    """
+    for name, old, new in edits:
+        path = folder / name
+        text = path.read_text()
+        if old not in text and new not in text:
+            raise SystemExit(f"{path} is not as expected: it does not say {old!r}")
+        path.write_text(text.replace(old, new))
+
+
 def _ffmpeg(arguments: Sequence[str]) -> None:
     subprocess.run([ffmpeg_path(), "-y", "-v", "error", *arguments], check=True)
 

@@ -1,8 +1,13 @@
-"""LSE against the reference scripts: the same clip and weights, by turns, each in a process of its own.
+"""LSE against the reference scripts: the same clips and weights, by turns, each in a process of its own.
 
-The reference is Rudrabha/Wav2Lip's `evaluation/scores_LSE` on joonson/syncnet_python's network; give the
-paths of checkouts of both. Nothing of theirs is changed but `cuda()`, which does nothing where there is
-no CUDA device. Both need `ffmpeg` to be found.
+    git clone https://github.com/Rudrabha/Wav2Lip WAV2LIP
+    git clone https://github.com/joonson/syncnet_python SYNCNET
+    pip install --no-deps --target SCENEDETECT scenedetect==0.5.6.1
+    python -m benchmarks.lse WAV2LIP SYNCNET --scenedetect SCENEDETECT
+
+Two forms are measured. "frames": one face fills the frame, as in the LRS sets. "tracks": a real video, in
+which the faces are looked for first; the reference does so in every frame with S3FD, this program with its
+own detector. The reference is run from a copy; what is changed there is told in `benchmarks.lse_reference`.
 """
 
 from __future__ import annotations
@@ -10,149 +15,134 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
-from typing import TypeAlias
 
 import numpy as np
 import torch
 
 from benchmarks.common import SAMPLES, report
+from benchmarks.lse_reference import environment, make_up_detector, prepare_reference
+from benchmarks.lse_turn import PROGRAMS, Turn
+from lipsync.data_types import PixelBox
 from lipsync.media import ffmpeg_path
 
-Evaluate: TypeAlias = Callable[[], tuple[float, float, float]]
-"""Gives LSE-D, LSE-C and offset of the clip."""
 THREADS = 1  # more would wait for each other on a busy machine, and that counts as work
+Figures = dict[str, float]
 
 
 def main() -> None:
-    """Run both by turns and print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run all by turns and print the ratios."""
+    chosen = _arguments()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        weights = chosen.weights or made_up_syncnet(folder)
+        reference = prepare_reference(chosen.wav2lip, chosen.syncnet, folder)
+        clips = {"frames": chosen.clip, "tracks": chosen.video or make_real_video(folder)}
+        if "tracks" in chosen.forms:
+            make_up_detector(reference, *find_face(clips["tracks"]))
+        turns = [
+            Turn(form, program, *map(_absolute, (clips[form], weights, reference, chosen.scenedetect)))
+            for form in chosen.forms
+            for program in PROGRAMS[form]
+        ]
+        done = [[run_turn(turn) for turn in turns] for _ in range(chosen.turns)]
+    table: list[tuple[str, str]] = []
+    values: dict[str, object] = {"turns": chosen.turns}
+    for form in chosen.forms:
+        found = {
+            turn.name: medians([each[number] for each in done])
+            for number, turn in enumerate(turns)
+            if turn.form == form
+        }
+        table += [(f"{form}: {clips[form].name}", ""), *in_rows(found)]
+        values[form] = {**found, "clip": clips[form].name}
+    report("lse", table, values)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("wav2lip", type=Path, help="checkout of Rudrabha/Wav2Lip")
     parser.add_argument("syncnet", type=Path, help="checkout of joonson/syncnet_python")
-    parser.add_argument("--clip", type=Path, default=SAMPLES / "talk.mp4", help="25 frames a second")
+    parser.add_argument("--scenedetect", type=Path, help="folder with scenedetect 0.5.6.1")
+    parser.add_argument("--clip", type=Path, default=SAMPLES / "talk.mp4", help="a face, 25 frames a second")
+    parser.add_argument("--video", type=Path, help="with one face (default: the sample in 1280x720)")
     parser.add_argument("--weights", type=Path, help="syncnet_v2.model (default: made-up weights)")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--child", choices=sorted(CHILDREN), help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.child:
-        print(json.dumps(run_child(chosen)))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        weights = chosen.weights or made_up_syncnet(Path(folder))
-        turns: dict[str, list[dict[str, float]]] = {name: [] for name in CHILDREN}
-        for _ in range(chosen.turns):
-            for name, done in turns.items():
-                done.append(start_child(name, chosen, weights, Path(folder)))
-    figures = {
-        name: {key: median(turn[key] for turn in done) for key in done[0]} for name, done in turns.items()
-    }
-    theirs, names = figures["reference"], list(CHILDREN)
-    rows = [("", "".join(f"{name:>14}" for name in names))]
-    for key in ("wall_seconds", "cpu_seconds", "peak_megabytes"):
-        rows.append((key, "".join(f"{figures[name][key]:14.2f}" for name in names)))
-        rows.append(
-            (" reference over it", "".join(f"{theirs[key] / figures[name][key]:14.2f}" for name in names))
-        )
-    for key in ("distance", "confidence", "offset"):
-        rows.append((key, "".join(f"{figures[name][key]:14.3f}" for name in names)))
-    report("lse", rows, {**figures, "clip": chosen.clip.name, "turns": chosen.turns})
+    parser.add_argument("--forms", nargs="+", choices=sorted(PROGRAMS), default=sorted(PROGRAMS))
+    parser.add_argument("--turns", type=int, default=3, help="the medians count")
+    return parser.parse_args()
 
 
-def start_child(name: str, chosen: argparse.Namespace, weights: Path, folder: Path) -> dict[str, float]:
-    """One turn in a process of its own; the same threads for both."""
-    (folder / "bin").mkdir(exist_ok=True)
-    if not (folder / "bin" / "ffmpeg").exists():
-        (folder / "bin" / "ffmpeg").symlink_to(ffmpeg_path())
-    environment = {
-        **os.environ,
-        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "OMP_NUM_THREADS": str(THREADS),
-    }
-    paths = (chosen.wav2lip.resolve(), chosen.syncnet.resolve())
-    further = ["--child", name, "--weights", weights.resolve(), "--clip", chosen.clip.resolve()]
-    command = [sys.executable, "-m", "benchmarks.lse", *map(str, (*paths, *further))]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def _absolute(path: Path | None) -> str:
+    return str(path.resolve()) if path else ""
+
+
+def run_turn(turn: Turn) -> Figures:
+    """One turn in a process of its own; the same threads for all."""
+    variables = {**os.environ, **environment(Path(turn.reference)), "OMP_NUM_THREADS": str(THREADS)}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.lse_turn", turn.as_json()],
+        env=variables,
+        stdin=subprocess.DEVNULL,  # the reference opens a debugger where ffmpeg fails
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
-        raise SystemExit(f"{name} failed:\n{done.stderr}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        raise SystemExit(f"{turn.name} failed:\n{done.stderr}")
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
-def run_child(chosen: argparse.Namespace) -> dict[str, float]:
-    """Load the network, then measure the clip; only the second is timed, as a run judges many clips."""
-    evaluate = CHILDREN[chosen.child](chosen)
-    loaded_peak = peak_bytes()
-    started, cpu = time.perf_counter(), cpu_seconds()
-    distance, confidence, offset = evaluate()
-    return {
-        "distance": distance,
-        "confidence": confidence,
-        "offset": offset,
-        "wall_seconds": time.perf_counter() - started,
-        "cpu_seconds": cpu_seconds() - cpu,
-        "peak_megabytes": peak_bytes() / 1e6,
-        "peak_megabytes_loaded": loaded_peak / 1e6,
-    }
+def medians(turns: Sequence[Figures]) -> Figures:
+    """Of each figure over the turns."""
+    return {key: median(turn[key] for turn in turns) for key in turns[0]}
 
 
-def load_ours(chosen: argparse.Namespace, dtype: torch.dtype = torch.float32) -> Evaluate:
-    """This program's way from file to figures."""
-    from lipsync.evaluation.tracks import by_lse, evaluate_frames
-    from lipsync.experts import load_syncnet
-
-    measure = by_lse(load_syncnet(chosen.weights, dtype=dtype))
-
-    def evaluate() -> tuple[float, float, float]:
-        score = evaluate_frames(chosen.clip, measure).score
-        return score.distance, score.confidence, score.offset
-
-    return evaluate
-
-
-def load_reference(chosen: argparse.Namespace) -> Evaluate:
-    """The reference script's, as `calculate_scores_LRS.py` calls it."""
-    if not torch.cuda.is_available():
-        torch.nn.Module.cuda = lambda self, device=None: self  # type: ignore[method-assign]
-        torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
-    sys.path[:0] = [str(chosen.wav2lip / "evaluation" / "scores_LSE"), str(chosen.syncnet)]
-    from SyncNetInstance_calc_scores import SyncNetInstance  # type: ignore[import-not-found]
-
-    network = SyncNetInstance()
-    network.loadParameters(str(chosen.weights))
-
-    def evaluate() -> tuple[float, float, float]:
-        with tempfile.TemporaryDirectory() as folder:
-            options = SimpleNamespace(tmp_dir=folder, reference="demo", batch_size=20, vshift=15)
-            offset, confidence, distance = network.evaluate(options, videofile=str(chosen.clip))
-        return float(distance), float(confidence), float(offset)
-
-    return evaluate
+def in_rows(found: Mapping[str, Figures]) -> list[tuple[str, str]]:
+    """A table with a column for each program; the first is the one that the others are compared with."""
+    theirs = next(iter(found.values()))
+    rows = [("", "".join(f"{name:>14}" for name in found))]
+    for key in ("wall_seconds", "cpu_seconds", "peak_megabytes"):
+        rows.append((key, "".join(f"{each[key]:14.2f}" for each in found.values())))
+        rows.append(
+            (" reference over it", "".join(f"{theirs[key] / each[key]:14.2f}" for each in found.values()))
+        )
+    for key in ("distance", "confidence", "offset", "rows"):
+        rows.append((key, "".join(f"{each[key]:14.4g}" for each in found.values())))
+    return rows
 
 
-CHILDREN: dict[str, Callable[[argparse.Namespace], Evaluate]] = {
-    "reference": load_reference,
-    "ours": load_ours,
-    "ours_bf16": partial(load_ours, dtype=torch.bfloat16),
-}
+def make_real_video(folder: Path) -> Path:
+    """The sample in the middle of a picture of 1280x720."""
+    path = folder / "talk_720p.mp4"
+    picture = ["-vf", "scale=-2:720,pad=1280:720:(ow-iw)/2:0", "-c:v", "libx264", "-crf", "18"]
+    command = [str(ffmpeg_path()), "-v", "error", "-i", str(SAMPLES / "talk.mp4"), *picture]
+    subprocess.run([*command, "-c:a", "copy", str(path)], check=True)
+    return path
 
 
-def cpu_seconds() -> float:
-    """Of this process and of those that it started and that have ended."""
-    return float(sum(os.times()[:4]))
+def find_face(video: Path) -> tuple[tuple[int, int], PixelBox]:
+    """Size of the frames, and where the face is that is seen longest."""
+    from lipsync.evaluation.lse import LSE_FPS
+    from lipsync.evaluation.tracks import TrackOptions, find_paths
+    from lipsync.faces import DETECTORS
+    from lipsync.media import open_picture
+    from lipsync.options import MediaOptions
 
-
-def peak_bytes() -> int:
-    """The most that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    picture = open_picture(video, MediaOptions(fps=LSE_FPS))
+    paths = find_paths(picture, DETECTORS.create("centerface"), TrackOptions())
+    if not paths:
+        raise SystemExit(f"no face is seen long enough in {video}")
+    longest = max(paths, key=lambda path: len(path.boxes))
+    x1, y1, x2, y2 = (round(float(edge)) for edge in np.median(longest.boxes, axis=0))
+    return (picture.width, picture.height), (x1, y1, x2, y2)
 
 
 def made_up_syncnet(folder: Path) -> Path:

@@ -32,6 +32,7 @@ from lipsync.media import Picture, open_picture, open_voice
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.scores import SyncScore
+from lipsync.streaming import Ahead
 
 _RATE = 16_000
 _FRAME_SAMPLES = _RATE // LSE_FPS
@@ -103,19 +104,23 @@ class Measure(Generic[Score]):
     """How a face is judged; made by `by_lse` or `by_expert`.
 
     Attributes:
-        of_track: takes frames, where the face is in them, the sound of that time, and the token.
+        of_track: takes frames, where the face is in them, the sound of that time, and the progress, which
+            it advances by one a frame.
         of_frames: takes frames that the face fills, and sound; None where a measure has no such form.
     """
 
-    of_track: Callable[[Iterator[Frame], FacePath, AudioClip, CancelToken], Score]
+    of_track: Callable[[Iterator[Frame], FacePath, AudioClip, StageProgress], Score]
     of_frames: Callable[[Iterator[Frame], AudioClip, CancelToken], Score] | None = None
 
 
 def by_lse(network: SyncEmbedder, batch: int = 20) -> Measure[LseScore]:
     """LSE-D, LSE-C and offset; `network` is to be SyncNet."""
 
-    def of_track(frames: Iterator[Frame], path: FacePath, sound: AudioClip, cancel: CancelToken) -> LseScore:
-        return measure_lse(network, crop_as_reference(frames, path.boxes), sound, batch=batch, cancel=cancel)
+    def of_track(frames: Iterator[Frame], path: FacePath, sound: AudioClip, stage: StageProgress) -> LseScore:
+        cancel = stage.cancel
+        # While one batch goes through the network, the next is read and cut out.
+        with Ahead(crop_as_reference(frames, path.boxes), batch, cancel, "cut") as crops:
+            return measure_lse(network, _counted(crops, stage), sound, batch=batch, cancel=cancel)
 
     def of_frames(frames: Iterator[Frame], sound: AudioClip, cancel: CancelToken) -> LseScore:
         return measure_lse(network, frames, sound, batch=batch, cancel=cancel)
@@ -126,11 +131,12 @@ def by_lse(network: SyncEmbedder, batch: int = 20) -> Measure[LseScore]:
 def by_expert(expert: SyncExpert) -> Measure[SyncScore]:
     """The sync score of our own; it needs faces, so it has no form for whole frames."""
 
-    def of_track(frames: Iterator[Frame], path: FacePath, sound: AudioClip, cancel: CancelToken) -> SyncScore:
+    def of_track(
+        frames: Iterator[Frame], path: FacePath, sound: AudioClip, stage: StageProgress
+    ) -> SyncScore:
         meter = SyncMeter(expert, sound, LSE_FPS)
         boxes: Doubles | None = None
-        for number, frame in enumerate(frames):
-            cancel.check("Judging lip sync")
+        for number, frame in enumerate(_counted(frames, stage)):
             if boxes is None:
                 boxes = pad(path.boxes, (frame.shape[1], frame.shape[0]), FaceOptions())
             meter.update(number / LSE_FPS, frame, boxes[number])
@@ -170,7 +176,7 @@ def evaluate_tracks(
 ) -> list[TrackScore[Score]]:
     """The score of every face in every shot, in order of time; none where nobody is seen long enough.
 
-    Frames are read once to find the faces, then once for each track; a second or so of them is held.
+    Frames are read once to find the faces, then once for each track; a second or two of them is held.
 
     Raises:
         MediaError: the video cannot be read, or has no sound.
@@ -188,7 +194,7 @@ def evaluate_tracks(
             stage.advance(len(one.boxes))
             continue
         with closing(picture.read(np.arange(one.first, last), cancel=cancel)) as frames:
-            score = measure.of_track(_counted(frames, stage), one, part, cancel)
+            score = measure.of_track(frames, one, part, stage)
         x1, y1, x2, y2 = (round(float(edge)) for edge in np.median(one.boxes, axis=0))
         start, end = one.first / LSE_FPS, last / LSE_FPS
         rows.append(TrackScore(picture.info.path, track, start, end, (x1, y1, x2, y2), score))
@@ -210,7 +216,8 @@ def find_paths(
     count = picture.frame_count
     stage = StageProgress("Finding faces", count, progress, cancel or CancelToken())
     looking = FaceOptions(detect_every=options.detect_every, min_score=options.min_score)
-    with closing(picture.read(np.arange(count), max_side=options.detect_size, cancel=stage.cancel)) as frames:
+    reduced = picture.read(np.arange(count), max_side=options.detect_size, cancel=stage.cancel)
+    with Ahead(reduced, LSE_FPS, stage.cancel, "look") as frames:
         sightings = find_faces(frames, detector, looking, stage)
     scale = np.tile(np.array([picture.width, picture.height]) / np.maximum(1, sightings.size), 2)
     paths = [_path(track, scale) for track in link_tracks(sightings, LSE_FPS)]

@@ -1,0 +1,192 @@
+"""One turn of `benchmarks.lse`, in a process of its own: one program judges one clip, and is measured.
+
+Not timed: starting Python and loading packages and networks, since a run judges many clips. Only the
+reference's scripts for real videos load their networks in the time, as they do so anew for each video.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import runpy
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+Evaluate: TypeAlias = Callable[[], dict[str, float]]
+"""Gives LSE-D, LSE-C, offset where it is told, and how many clips or tracks they are of."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one process does.
+
+    Attributes:
+        form: "frames" or "tracks".
+        name: whose program.
+        clip: what is judged.
+        weights: `syncnet_v2.model`.
+        reference: folder of the reference's copy.
+        scenedetect: folder in which that package lies, or empty.
+    """
+
+    form: str
+    name: str
+    clip: str
+    weights: str
+    reference: str
+    scenedetect: str = ""
+
+    def as_json(self) -> str:
+        """For the command line of the process."""
+        return json.dumps(asdict(self))
+
+
+def main() -> None:
+    """Do the turn that the only argument describes, and print the figures."""
+    print(json.dumps(measured(Turn(**json.loads(sys.argv[1])))))
+
+
+def measured(turn: Turn) -> dict[str, float]:
+    """Get ready, then judge the clip; only the second is timed."""
+    evaluate = PROGRAMS[turn.form][turn.name](turn)
+    loaded_peak = peak_bytes()
+    started, cpu = time.perf_counter(), cpu_seconds()
+    found = evaluate()
+    return {
+        **found,
+        "wall_seconds": time.perf_counter() - started,
+        "cpu_seconds": cpu_seconds() - cpu,
+        "peak_megabytes": peak_bytes() / 1e6,
+        "peak_megabytes_loaded": loaded_peak / 1e6,
+    }
+
+
+def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
+    """This program, where the face fills the frame."""
+    from lipsync.evaluation.tracks import by_lse, evaluate_frames
+    from lipsync.experts import load_syncnet
+
+    measure = by_lse(load_syncnet(Path(turn.weights), dtype=dtype))
+
+    def evaluate() -> dict[str, float]:
+        score = evaluate_frames(turn.clip, measure).score
+        return figures(score.distance, score.confidence, score.offset)
+
+    return evaluate
+
+
+def our_tracks(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
+    """This program on a real video."""
+    from lipsync.evaluation.tracks import by_lse, evaluate_tracks, mean_lse
+    from lipsync.experts import load_syncnet
+    from lipsync.faces import DETECTORS
+
+    measure = by_lse(load_syncnet(Path(turn.weights), dtype=dtype))
+    detector = DETECTORS.create("centerface")
+
+    def evaluate() -> dict[str, float]:
+        rows = evaluate_tracks(turn.clip, measure, detector)
+        score = mean_lse(rows)
+        if score is None:
+            raise SystemExit(f"no face is seen long enough in {turn.clip}")
+        return figures(score.distance, score.confidence, score.offset, len(rows))
+
+    return evaluate
+
+
+def reference_frames(turn: Turn) -> Evaluate:
+    """The reference, as `calculate_scores_LRS.py` calls it."""
+    _enter_reference(turn)
+    network = import_module("SyncNetInstance_calc_scores").SyncNetInstance()
+    network.loadParameters(turn.weights)
+
+    def evaluate() -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            options = SimpleNamespace(tmp_dir=folder, reference="demo", batch_size=20, vshift=15)
+            offset, confidence, distance = network.evaluate(options, videofile=turn.clip)
+        return figures(float(distance), float(confidence), float(offset))
+
+    return evaluate
+
+
+def reference_tracks(turn: Turn) -> Evaluate:
+    """The reference's two scripts, as `calculate_scores_real_videos.sh` calls them for one video.
+
+    They are run in this process, so that their imports, done before, don't count. They print no offset.
+    """
+    _enter_reference(turn)
+    for module in ("scenedetect", "detectors", "SyncNetInstance_calc_scores"):
+        import_module(module)
+
+    def evaluate() -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            common = ["--videofile", turn.clip, "--reference", "wav2lip", "--data_dir", folder]
+            _run_script("run_pipeline.py", common)
+            rows = _run_script("calculate_scores_real_videos.py", [*common, "--initial_model", turn.weights])
+        distances, confidences = np.array([row.split() for row in rows.splitlines()], float).T
+        return figures(distances.mean(), confidences.mean(), float("nan"), len(distances))
+
+    return evaluate
+
+
+PROGRAMS: dict[str, dict[str, Callable[[Turn], Evaluate]]] = {
+    "frames": {
+        "reference": reference_frames,
+        "ours": our_frames,
+        "ours_bf16": partial(our_frames, dtype=torch.bfloat16),
+    },
+    "tracks": {
+        "reference": reference_tracks,
+        "ours": our_tracks,
+        "ours_bf16": partial(our_tracks, dtype=torch.bfloat16),
+    },
+}
+
+
+def figures(distance: float, confidence: float, offset: float, rows: int = 1) -> dict[str, float]:
+    """What is compared besides the time."""
+    return {"distance": distance, "confidence": confidence, "offset": offset, "rows": rows}
+
+
+def _enter_reference(turn: Turn) -> None:
+    """Its folder is where it looks for its modules and weights; `cuda()` does nothing."""
+    torch.nn.Module.cuda = lambda self, device=None: self  # type: ignore[method-assign]
+    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
+    os.chdir(turn.reference)
+    sys.path[:0] = [turn.reference, *([turn.scenedetect] if turn.scenedetect else [])]
+
+
+def _run_script(name: str, arguments: list[str]) -> str:
+    """What the script prints."""
+    sys.argv = [name, *arguments]
+    with redirect_stdout(io.StringIO()) as printed:
+        runpy.run_path(name)
+    return printed.getvalue()
+
+
+def cpu_seconds() -> float:
+    """Of this process and of those that it started and that have ended."""
+    return float(sum(os.times()[:4]))
+
+
+def peak_bytes() -> int:
+    """The most that this process has held so far; its ffmpeg is not counted."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()
