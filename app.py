@@ -10,7 +10,10 @@ import os
 def main() -> None:
     """Read where to listen, build the page and serve it."""
     # Imported here: the process that fetches a link reads this file anew, and needs no page.
-    from lipsync.ui import build_page, launch_settings
+    from lipsync.terminal import heavy_imports
+
+    with heavy_imports():
+        from lipsync.ui import build_page, launch_settings
 
     parser = argparse.ArgumentParser(description="The lipsync page in your browser.")
     parser.add_argument("--host", help="address to listen on (default: this machine only)")

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lipsync
 from lipsync.data_types import SyncResult
@@ -25,10 +25,17 @@ from lipsync.terminal import (
     add_options,
     cancel_on_interrupt,
     chosen_options,
+    heavy_imports,
+    leave,
     read_options,
 )
 
 _GROUPS = tuple(getattr(SyncOptions(), field.name) for field in dataclasses.fields(SyncOptions))
+
+
+def program() -> NoReturn:
+    """`main` as a process of its own."""
+    leave(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,19 +100,22 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model of your own: prepare videos, train on them")
     if words[:1] == ["train"]:  # the libraries that training needs take seconds to load
-        from lipsync.train_commands import add_train_commands
+        with heavy_imports():
+            from lipsync.train_commands import add_train_commands
 
         add_train_commands(train)
 
     evaluate = commands.add_parser("evaluate", help="measure videos: one, or a list by several models")
     if words[:1] == ["evaluate"]:
-        from lipsync.evaluate_commands import add_evaluate_command
+        with heavy_imports():
+            from lipsync.evaluate_commands import add_evaluate_command
 
         add_evaluate_command(evaluate)
 
     inspect = commands.add_parser("inspect", help="say what is in files, and what to expect of them")
     if words[:1] == ["inspect"]:
-        from lipsync.inspect_commands import add_inspect_command
+        with heavy_imports():
+            from lipsync.inspect_commands import add_inspect_command
 
         add_inspect_command(inspect)
 
@@ -189,7 +199,8 @@ def _at_hand(
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from lipsync.pipeline import free_name
+    with heavy_imports():
+        from lipsync.pipeline import free_name
 
     with (
         cancel_on_interrupt() as cancel,
@@ -242,15 +253,17 @@ def _as_json(result: SyncResult) -> str:
 
 
 def _preview(chosen: argparse.Namespace) -> int:
-    from lipsync.blending import preview_sheet
-    from lipsync.media import write_picture
+    with heavy_imports():
+        from lipsync.blending import preview_sheet
+        from lipsync.media import write_picture
+        from lipsync.pipeline import preview
 
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,
         _at_hand(chosen, bar.update, cancel) as (video, voice, options),
     ):
-        drawn = lipsync.preview(video, voice, chosen.at, options, bar.update, cancel, **_more(chosen))
+        drawn = preview(video, voice, chosen.at, options, bar.update, cancel, **_more(chosen))
     write_picture(chosen.output, preview_sheet(drawn))
     if drawn.box is None:
         print("Note: there is no face to use at that time; the frame passes through.", file=sys.stderr)
@@ -259,8 +272,9 @@ def _preview(chosen: argparse.Namespace) -> int:
 
 
 def _batch(chosen: argparse.Namespace) -> int:
-    from lipsync.networks import KeptNetworks
-    from lipsync.pipeline import free_name
+    with heavy_imports():
+        from lipsync.networks import KeptNetworks
+        from lipsync.pipeline import free_name
 
     videos, voices = chosen.videos, chosen.voices
     if len(voices) not in (1, len(videos)):
@@ -291,7 +305,8 @@ def _batch(chosen: argparse.Namespace) -> int:
 
 
 def _weights(chosen: argparse.Namespace) -> int:
-    from lipsync.weights import CATALOGUE, find, require
+    with heavy_imports():
+        from lipsync.weights import CATALOGUE, find, require
 
     for name in chosen.names:
         with cancel_on_interrupt() as cancel, ProgressBar() as bar:
@@ -309,7 +324,8 @@ def _doctor(_: argparse.Namespace) -> int:
     from lipsync.doctor import examine
 
     signs = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
-    findings = examine()
+    with heavy_imports():  # each check does its own
+        findings = examine()
     for finding in findings:
         print(f"{signs[finding.state]} {finding.name}: {finding.found}")
         if finding.advice:
@@ -318,4 +334,4 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

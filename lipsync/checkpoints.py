@@ -232,6 +232,10 @@ _FINGERPRINTS = {
 def load_into(network: nn.Module, state: StateDict, *, what: str, path: Path | str = "") -> None:
     """Copy `state` into `network`; every name and shape must fit.
 
+    A network on the device "meta", which has no memory yet, gets the tensors themselves: nothing is
+    made up first, and nothing copied. From a file they are a mapping of it, which others may change, so
+    such a network has to be worked on at once.
+
     Args:
         what: the network that is expected, in words ("the Wav2Lip generator").
         path: the file that `state` came from, for the message.
@@ -245,7 +249,11 @@ def load_into(network: nn.Module, state: StateDict, *, what: str, path: Path | s
     unexpected = [key for key in state if key not in own]
     reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
     if not (missing or unexpected or reshaped):
-        network.load_state_dict(state, strict=False)
+        if any(value.is_meta for value in own.values()):
+            given = {key: state.get(key, torch.zeros(())).to(value.dtype) for key, value in own.items()}
+            network.load_state_dict(given, assign=True)
+        else:
+            network.load_state_dict(state, strict=False)
         return
     counts = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
     told = ", ".join(f"{len(keys)} {how} (such as {keys[0]})" for how, keys in counts.items() if keys)

@@ -51,6 +51,10 @@ def examine() -> list[Finding]:
     for check in checks:
         try:
             findings += check()
+        except ImportError as error:  # of a package that has its own line
+            name = check.__name__.strip("_")
+            advice = "Mend what is missing above, then ask again."
+            findings.append(Finding(name, "note", f"not looked at: {error}", advice))
         except Exception as error:  # a broken package may fail in any way; the report goes on
             name = check.__name__.strip("_")
             findings.append(Finding(name, "missing", f"the check failed: {error}", "Run `make app` again."))

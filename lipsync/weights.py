@@ -20,14 +20,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import platformdirs
 import pooch
-import requests
 
 from lipsync.checkpoints import StateDict, load_into, load_state_dict
 from lipsync.errors import DownloadError, OptionError
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
+
+if TYPE_CHECKING:
+    import requests
 
 __all__ = [
     "CATALOGUE",
@@ -441,6 +444,8 @@ def _resume(
     wanted: WeightsEntry, url: str, part: Path, progress: ProgressCallback, cancel: CancelToken
 ) -> None:
     """Bring `part` to its full size, beginning again where the connection was cut."""
+    import requests  # here and below: what has its weights need not wait for it
+
     if _size(part) > wanted.bytes:
         part.unlink()  # left over from another file of this name
     have, before = _size(part), -1
@@ -472,6 +477,8 @@ def _stream(
     progress: ProgressCallback,
     cancel: CancelToken,
 ) -> None:
+    import requests
+
     headers = {"Accept-Encoding": "identity"}  # compressed, sizes and ranges would not be the file's
     if 0 < have < wanted.bytes:
         headers["Range"] = f"bytes={have}-"

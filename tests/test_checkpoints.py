@@ -202,3 +202,20 @@ def test_load_into_guesses_the_other_network(network: Small) -> None:
 def test_load_into_does_without_the_counters_of_training(network: Small) -> None:
     state = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
     load_into(Small(), state, what="the small one")
+
+
+def test_a_network_without_memory_takes_the_tensors_themselves(network: Small, tmp_path: Path) -> None:
+    halves = {
+        k: v.half() if v.is_floating_point() else v
+        for k, v in network.state_dict().items()
+        if not k.endswith("num_batches_tracked")
+    }
+    with torch.device("meta"):
+        fresh = Small()
+    load_into(fresh, halves, what="the small one")
+    for name, value in fresh.state_dict().items():
+        assert value.dtype == network.state_dict()[name].dtype and not value.is_meta
+        if name in halves:
+            torch.testing.assert_close(value, halves[name].to(value.dtype), atol=0, rtol=0)
+    with torch.device("meta"), pytest.raises(WeightsError, match="not those of"):
+        load_into(Small(), {"first.0.bias": torch.ones(5)}, what="the small one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from fractions import Fraction
 
+import librosa.filters
 import numpy as np
 import pytest
 
@@ -35,6 +36,12 @@ def test_samples_that_are_not_numbers(bad: float) -> None:
     samples[70] = bad
     with pytest.raises(MediaError, match="not numbers"):
         mel_spectrogram(AudioClip(samples))
+
+
+def test_the_basis_is_that_of_librosa() -> None:
+    original = librosa.filters.mel(sr=16_000, n_fft=800, n_mels=80, fmin=55, fmax=7600)
+    np.testing.assert_array_equal(module.mel_basis(), original)
+    assert module.mel_basis().dtype == original.dtype == np.float32
 
 
 def test_another_rate_is_refused() -> None:

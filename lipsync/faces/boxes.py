@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 Floats = npt.NDArray[np.floating]
 
-_NEVER = 1e3
+NEVER = 1e3
+"""The cost of what cannot belong together."""
 
 
 def overlap(one: Floats, many: Floats, pixel: float = 0.0) -> Floats:
@@ -75,7 +75,17 @@ def match(these: Floats, those: Floats, reach: float = 1.0) -> list[tuple[int, i
     apart = np.linalg.norm(centre(these)[:, None] - centre(those)[None], axis=2)
     apart = apart / np.minimum(sizes[:, None], others[None])
     growth = np.abs(np.log2(sizes[:, None] / others[None]))
-    cost = np.where((apart > reach) | (growth > 1), _NEVER, apart + growth)
+    return assign(np.where((apart > reach) | (growth > 1), NEVER, apart + growth))
+
+
+def assign(cost: Floats) -> list[tuple[int, int]]:
+    """Pairs of row and column of `cost` (N, M), each at most once, of the lowest cost on the whole.
+
+    Pairs that cost `NEVER` are left out.
+    """
+    # Here, since it takes a quarter of a second, which a run with a given box need not wait.
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(cost)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return [(row, column) for row, column in pairs if cost[row, column] < _NEVER]
+    return [(row, column) for row, column in pairs if cost[row, column] < NEVER]

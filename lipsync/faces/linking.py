@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from lipsync.data_types import FloatArray, Frame
-from lipsync.faces.boxes import Floats, centre, side
+from lipsync.faces.boxes import NEVER, Floats, assign, centre, side
 from lipsync.faces.finding import Sighting, Sightings
 
 _LONGEST_GAP_SECONDS = 1.0
@@ -24,7 +23,6 @@ _FORESEE_SECONDS = 0.4
 _REACH = 1.0
 """Sizes that a face may lie away from where it is expected."""
 _COLOUR_WEIGHT = 1 / 100
-_NEVER = 1e3
 _NEAR = 1.5
 """Sizes: who comes back this near to where a person was last seen is that person..."""
 _OTHER_COLOURS = 60.0
@@ -129,13 +127,7 @@ def _continued(tracks: list[Track], faces: list[Sighting], number: int, fps: flo
     apart = np.linalg.norm(centre(expected)[:, None] - centre(boxes)[None], axis=2) / sizes
     growth = np.abs(np.log2(side(expected)[:, None] / side(boxes)[None]))
     colours = np.array([[unlike(track.sightings[-1].look, face.look) for face in faces] for track in tracks])
-    cost = np.where((apart > _REACH) | (growth > 1), _NEVER, apart + growth + _COLOUR_WEIGHT * colours)
-    rows, columns = linear_sum_assignment(cost)
-    return [
-        (int(row), int(column))
-        for row, column in zip(rows, columns, strict=True)
-        if cost[row, column] < _NEVER
-    ]
+    return assign(np.where((apart > _REACH) | (growth > 1), NEVER, apart + growth + _COLOUR_WEIGHT * colours))
 
 
 def _expected_box(track: Track, number: int, fps: float) -> Floats:
@@ -156,7 +148,7 @@ def gather_people(tracks: list[Track], cuts: list[int]) -> list[Person]:
         scene = bisect_right(cuts, track.first)
         away = [one for one in people if one.scene == scene and one.tracks[-1].last < track.first]
         costs = [_return_cost(one, track) for one in away]
-        if costs and min(costs) < _NEVER:
+        if costs and min(costs) < NEVER:
             away[int(np.argmin(costs))].tracks.append(track)
         else:
             people.append(Person(scene, [track]))
@@ -164,9 +156,9 @@ def gather_people(tracks: list[Track], cuts: list[int]) -> list[Person]:
 
 
 def _return_cost(person: Person, track: Track) -> float:
-    """How unlikely it is that `track` is `person` come back; `_NEVER` when it is not."""
+    """How unlikely it is that `track` is `person` come back; `NEVER` when it is not."""
     left, back = person.tracks[-1].sightings[-1].face.box, track.sightings[0].face.box
     apart = float(np.linalg.norm(centre(left) - centre(back)) / min(side(left), side(back)))
     colours = unlike(person.look, median_look(track.sightings))
     near = apart <= _NEAR and colours <= _OTHER_COLOURS
-    return apart + colours / _SAME_COLOURS if near or colours <= _SAME_COLOURS else _NEVER
+    return apart + colours / _SAME_COLOURS if near or colours <= _SAME_COLOURS else NEVER

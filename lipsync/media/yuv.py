@@ -92,9 +92,14 @@ class YuvFrame:
     @classmethod
     def from_rgb(cls, frame: Frame, colors: YuvColors) -> YuvFrame:
         """RGB uint8 (H, W, 3) in these colours."""
-        numbers = cv2.transform(frame.astype(np.float32), colors.to_yuv)
-        y, u, v = (np.asarray(plane, np.float32) for plane in cv2.split(numbers))
-        return cls(_rounded(y), _rounded(_halved(u)), _rounded(_halved(v)), colors)
+        numbers, matrix = frame.astype(np.float32), colors.to_yuv
+        size = (half(frame.shape[1]), half(frame.shape[0]))
+        halved = cv2.resize(even(numbers), size, interpolation=cv2.INTER_AREA)
+        y, u, v = (
+            _rounded(cv2.transform(source, matrix[row : row + 1]))
+            for row, source in enumerate((numbers, halved, halved))
+        )
+        return cls(y, u, v, colors)
 
     @property
     def width(self) -> int:
@@ -178,7 +183,7 @@ def half(side: int) -> int:
 
 def _rounded(values: cv2.typing.MatLike) -> Plane:
     """To the nearest of 0 to 255."""
-    return np.asarray(cv2.convertScaleAbs(np.maximum(values, 0)), np.uint8)
+    return np.asarray(cv2.addWeighted(values, 1, values, 0, 0, dtype=cv2.CV_8U), np.uint8)
 
 
 def _doubled(plane: Plane) -> Plane:
@@ -187,15 +192,11 @@ def _doubled(plane: Plane) -> Plane:
 
 
 def even(plane: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """The plane with its last row or column twice where their number is odd."""
+    """The plane, or picture, with its last row or column twice where their number is odd."""
     rows, columns = plane.shape[0] % 2, plane.shape[1] % 2
-    return np.pad(plane, ((0, rows), (0, columns)), mode="edge") if rows or columns else plane
-
-
-def _halved(plane: FloatArray) -> FloatArray:
-    """The mean of every two by two."""
-    size = (half(plane.shape[1]), half(plane.shape[0]))
-    return np.asarray(cv2.resize(even(plane), size, interpolation=cv2.INTER_AREA), np.float32)
+    if not rows and not columns:
+        return plane
+    return np.pad(plane, ((0, rows), (0, columns), (0, 0))[: plane.ndim], mode="edge")
 
 
 def _any_of_four(where: Plane) -> Plane:

@@ -13,6 +13,7 @@ from torch import nn
 import lipsync
 from lipsync.data_types import FloatArray
 from lipsync.errors import OptionError, ToolError, WeightsError
+from lipsync.generators import packed
 from lipsync.generators.wav2lip.adapter import Wav2Lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media import open_picture
@@ -105,6 +106,25 @@ def test_wrong_shapes_are_refused() -> None:
 
 def test_nothing_to_draw() -> None:
     assert make(Recorder()).generate(crops(0), rows(0)).shape == (0, 3, 96, 96)
+
+
+@pytest.mark.parametrize("number_format", ["fp32", "bf16"])
+@pytest.mark.parametrize("packs", [True, False])
+def test_what_becomes_of_the_file_afterwards_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number_format: str, packs: bool
+) -> None:
+    """Weights are read through a mapping of the file, which must be let go of."""
+    if not packs:
+        monkeypatch.setattr(packed, "_OPERATORS", ("_an_operator_of_another_torch",))
+    path = tmp_path / "small.pth"
+    torch.manual_seed(0)
+    torch.save(Wav2LipNetwork((32, 32), 0.25).state_dict(), path)
+    generator = Wav2Lip(path, device="cpu", number_format=number_format)
+    before = generator.generate(np.full((1, 32, 32, 3), 90, np.uint8), rows(1))
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    after = generator.generate(np.full((1, 32, 32, 3), 90, np.uint8), rows(1))
+    np.testing.assert_array_equal(after, before)
 
 
 def test_checkpoint_of_another_network(tmp_path: Path) -> None:

@@ -93,11 +93,14 @@ class Wav2Lip(BatchedGenerator):
 def load(path: Path) -> Wav2LipNetwork:
     """The network of a checkpoint, of the size and width that its tensors have.
 
+    Its tensors may still be those of the file, see `load_into`.
+
     Raises:
         WeightsError: the file is no Wav2Lip generator.
     """
     state = load_state_dict(path)
-    network = network_for(state)
+    with torch.device("meta"):  # random weights, to be thrown away, would take as long as the rest
+        network = network_for(state)
     load_into(network, state, what="the Wav2Lip generator", path=path)
     return network
 

@@ -8,12 +8,13 @@ channels; its tensors then tell which (`network_for`).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from lipsync.conv_block import ConvBlock, conv_blocks
 from lipsync.generators.packed import PackedConv, can_pack
@@ -155,18 +156,17 @@ def fold_batch_norm(network: nn.Module) -> None:
     """
     for block in network.modules():
         if isinstance(block, ConvBlock):
-            conv, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", tuple(block.conv_block))
-            transposed = isinstance(conv, nn.ConvTranspose2d)
-            block.conv_block = nn.Sequential(fuse_conv_bn_eval(conv, norm, transpose=transposed))
+            _fold(block)
 
 
-def pack(network: nn.Module) -> None:
-    """Pack every block, batch norm already folded, for the CPU's kernels, in place; see `PackedConv`."""
-    for parent in list(network.modules()):
-        for name, block in parent.named_children():
-            if isinstance(block, ConvBlock):
-                [conv] = cast("tuple[nn.Conv2d | nn.ConvTranspose2d]", tuple(block.conv_block))
-                setattr(parent, name, PackedConv(conv, residual=block.residual))
+def _fold(block: ConvBlock) -> None:
+    conv, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", tuple(block.conv_block))
+    mean, variance = cast("tuple[torch.Tensor, torch.Tensor]", (norm.running_mean, norm.running_var))
+    transposed = isinstance(conv, nn.ConvTranspose2d)
+    conv.weight, conv.bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias, transposed
+    )
+    block.conv_block = nn.Sequential(conv)
 
 
 class _Cast(nn.Module):
@@ -193,13 +193,25 @@ def prepare_for_inference(network: Wav2LipNetwork, device: torch.device, dtype: 
     Channels last is the layout that the convolution kernels of CPUs and of tensor cores work in.
     Casting by autocast instead would repeat the casting of all weights in every batch.
     """
-    fold_batch_norm(network.eval().requires_grad_(False))
+    network.eval().requires_grad_(False)
+    packed, blocks = can_pack(device, dtype), network.face_encoder_blocks
+    first = set(blocks[0].modules())
+    # Layer by layer: each is read, worked on while it is in the cache, and given up for its packed form.
+    for parent in list(network.modules()):
+        for name, block in parent.named_children():
+            if isinstance(block, ConvBlock):
+                _fold(block)
+                block.to(device=device, dtype=torch.float32 if block in first else dtype)
+                setattr(parent, name, _packed(block) if packed else block)
+    # A copy: what is left of the given weights may lie in a mapped file, which others can change.
+    network.output_block[1] = copy.deepcopy(network.output_block[1])
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    blocks = network.face_encoder_blocks
-    for part in (network.audio_encoder, *blocks[1:], network.face_decoder_blocks, network.output_block[0]):
-        part.to(dtype)
-    if can_pack(device, dtype):
-        pack(network)
     if dtype != torch.float32:
         blocks[0] = nn.Sequential(blocks[0], _Cast(dtype))
     return network
+
+
+def _packed(block: ConvBlock) -> PackedConv:
+    """The block, batch norm already folded, packed for the CPU's kernels."""
+    [conv] = cast("tuple[nn.Conv2d | nn.ConvTranspose2d]", tuple(block.conv_block))
+    return PackedConv(conv, residual=block.residual)
