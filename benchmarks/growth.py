@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="short lengths")
     parser.add_argument("--sizes", nargs="*", default=SIZES, help=f"default {' '.join(SIZES)}")
     parser.add_argument("--lengths", nargs="*", type=float, help="seconds, instead of the usual ones")
+    parser.add_argument("--variant", default="wav2lip", help="builtin, or one with Wav2Lip's network")
     parser.add_argument("--weights", type=Path, help="Wav2Lip checkpoint (default: made-up weights)")
     parser.add_argument("extra", nargs="*", help="more settings for `lipsync run`, after --")
     chosen = parser.parse_args()
@@ -68,8 +69,9 @@ def main() -> None:
     table, values = [], {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weights = chosen.weights or made_up_checkpoint(folder)
-        more = ["--variant", "wav2lip", "--weights", str(weights), *chosen.extra]
+        more = ["--variant", chosen.variant, *chosen.extra]
+        if chosen.variant != "builtin":
+            more += ["--weights", str(chosen.weights or made_up_checkpoint(folder))]
         for size in chosen.sizes:
             runs = [run(folder, size, seconds, more) for seconds in sorted(lengths)]
             table += in_rows(size, runs)

@@ -2,7 +2,8 @@
 
 In each scene one person is chosen:
 
-- `largest`: who has the most picture: median area of the face times the frames it is seen in.
+- `largest`: who has the most picture: median area of the face times the frames it is seen in; a face
+  seen from the side counts less, since a mouth is drawn worse there, and it often is a listener's.
 - `central`: whose face is, in the median, nearest to the middle of the picture.
 - `index`: the n-th from the left by the median middle of the face; a scene with fewer people has
   nobody who speaks.
@@ -31,6 +32,9 @@ _PASSING_SECONDS = 0.5
 _PASSING_SHARE = 0.1
 _SAME_COLOURS = 30.0
 _SAME_PLACE = 1.0
+_EYES_APART = 0.36
+"""Distance of the eyes in sizes of the face, from which on it looks this way: 0.37 to 0.42 in real clips
+of people who do, 0.26 to 0.29 of one who looks to the side."""
 
 
 def left_to_right(people: list[Person], fps: float) -> dict[int, list[Person]]:
@@ -102,7 +106,17 @@ def _most_alike(scenes: dict[int, list[Person]], reference: Reference) -> dict[i
 
 
 def _largest(people: list[Person]) -> Person:
-    return max(people, key=lambda person: float(side(person.box)) ** 2 * person.frames)
+    return max(people, key=lambda person: _facing(person) * float(side(person.box)) ** 2 * person.frames)
+
+
+def _facing(person: Person) -> float:
+    """1 for a face that looks this way, by the distance of its eyes; 0.6 three quarters turned away."""
+    apart = [
+        float(np.linalg.norm(face.points[1] - face.points[0]) / side(face.box))
+        for face in (sighting.face for sighting in person.sightings)
+        if face.points is not None
+    ]
+    return min(1.0, float(np.median(apart)) / _EYES_APART) ** 2 if apart else 1.0
 
 
 def _take_index(scenes: dict[int, list[Person]], index: int) -> dict[int, Person]:

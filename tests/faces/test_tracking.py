@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -186,6 +187,24 @@ def test_largest_is_chosen_by_size_and_presence() -> None:
     tracked = follow(film(actors, 100), 100)
     assert middles(tracked).tolist() == pytest.approx([70] * 100)
     assert [person.chosen for person in tracked.people] == [False, True, False]
+
+
+def test_a_face_seen_from_the_side_counts_less_than_one_a_little_smaller() -> None:
+    class FromTheSide(RectangleDetector):
+        def _find(self, frame: Frame, colour: tuple[int, int, int]) -> Face | None:
+            face = super()._find(frame, colour)
+            if face is None or colour == RED or face.points is None:
+                return face
+            eyes = face.points.copy()
+            eyes[1] = eyes[0] + 0.25 * (eyes[1] - eyes[0])
+            return replace(face, points=eyes)
+
+    def chosen(side: float) -> float:
+        actors = {RED: still(10, side=20), GREEN: still(100, side=side)}
+        return float(np.median(middles(follow(film(actors, 20), 20, detector=FromTheSide()))))
+
+    assert chosen(24) == 20
+    assert chosen(40) == 120
 
 
 def test_central_index_and_point() -> None:
