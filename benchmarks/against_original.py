@@ -12,9 +12,9 @@ nothing else is changed and none of its code is here:
   frame. What is found does not matter, since the time is that of the network.
 
 First both take the face box as given: ours once as it comes, with the mouth blended in, and once with
-the original's own paste of the whole box (`--mask box`). Then both look for the face; the original does so in a short clip
-only, and the time that it needs more than with the box is scaled to the length of the clip, which the
-report says. Wall time suffers from whatever else the machine does; CPU time hardly.
+the original's own paste of the whole box (`--mask box`). Then both look for the face; the original does
+so in a short clip only, and the time that it needs more than with the box is scaled to the length of the
+clip, which the report says. Wall time suffers from whatever else the machine does; CPU time hardly.
 """
 
 from __future__ import annotations
