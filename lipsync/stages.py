@@ -203,15 +203,12 @@ def draw(
 
     with ThreadPoolExecutor(at_once, "lipsync draw") as pool:
         under_way: deque[Future[Chunk]] = deque()
-        try:
-            for chunk in chunks:
-                under_way.append(pool.submit(work, chunk))
-                if len(under_way) > at_once:
-                    yield under_way.popleft().result()
-            while under_way:
+        for chunk in chunks:
+            under_way.append(pool.submit(work, chunk))
+            if len(under_way) > at_once:
                 yield under_way.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while under_way:
+            yield under_way.popleft().result()
 
 
 def _heard(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:

@@ -100,6 +100,8 @@ def test_freeing_the_sizes_keeps_the_weights_to_the_byte() -> None:
 
 LARGE, SMALL = 1.4, 0.5
 """Scales at which the sample's face, 103 pixels, is 144 and 52."""
+SMALLEST_LARGE = (42.0, 56.0)
+"""Sides in the halved picture between which a face is neither."""
 
 
 class Watched:
@@ -166,12 +168,17 @@ def test_nothing_is_looked_for_in_the_whole_picture_before_it_is_given_up(
     assert watched.widths == [320, 640]
 
 
-def test_the_box_of_a_face_that_comes_nearer_does_not_jump() -> None:
-    detector = CenterFace()
-    scales = np.arange(0.8 * SMALL, LARGE, 0.01)
-    sides = []
-    for scale in scales:
-        [face] = certain(detector.detect([with_faces((100, 20, float(scale)))])[0])
-        sides.append(side(face.box) / scale)
-    steps = np.abs(np.diff(np.log(np.array(sides))))
-    assert steps.max() < 0.07, scales[int(steps.argmax())]
+def test_a_face_between_small_and_large_is_mixed_of_both_looks_so_that_it_does_not_jump() -> None:
+    detector, shares = CenterFace(), []
+    for scale in (0.85, 0.95, 1.05):
+        picture = with_faces((100, 20, scale))
+        half = cv2.resize(picture, (320, 240), interpolation=cv2.INTER_AREA)
+        [whole], [halved] = (certain(found) for found in detector.look([picture, half]))
+        share = (side(halved.box) - SMALLEST_LARGE[0]) / (SMALLEST_LARGE[1] - SMALLEST_LARGE[0])
+        assert np.abs(2 * halved.box - whole.box).max() > 2
+        [found] = certain(detector.detect([picture])[0])
+        expected = whole.box + share * (2 * halved.box - whole.box)
+        np.testing.assert_allclose(found.box, expected, atol=0.01)
+        assert found.score == pytest.approx(whole.score + share * (halved.score - whole.score), abs=1e-4)
+        shares.append(share)
+    assert 0 < shares[0] < shares[1] < shares[2] < 1

@@ -168,6 +168,7 @@ def test_only_what_was_drawn_gets_new_numbers(noise: YuvFrame, place: tuple[int,
     halves[y1 // 2 : -(-y2 // 2), x1 // 2 : -(-x2 // 2)] = True
     for one, other in ((drawn.u, noise.u), (drawn.v, noise.v)):
         assert np.array_equal(one[~halves], other[~halves])
+        assert (one[halves] != other[halves]).mean() > 0.95  # the same by chance in one of 160
     inner = drawn.rgb()[y1 + 5 : y2 - 5, x1 + 5 : x2 - 5]
     assert np.abs(inner.astype(int) - (10, 150, 60)).max() <= 2
     assert noise.changed(box, before, before.copy()) is noise
