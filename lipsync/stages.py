@@ -23,7 +23,7 @@ from lipsync.data_types import FaceTrack, FloatArray, Frame, IntArray, Mask, Pix
 from lipsync.devices import Cores
 from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.evaluation import SyncMeter
-from lipsync.faces import crop_face, pixel_box
+from lipsync.faces import crop_face, pixel_box, reduced_size
 from lipsync.generators import AudioRows, LipGenerator
 from lipsync.media import Picture, YuvFrame
 from lipsync.options import BlendOptions
@@ -407,5 +407,4 @@ def results(
 
 def reduced(frame: YuvFrame, longest: int = 640) -> Frame:
     """A picture to look at, RGB, its longer side at most `longest` pixels."""
-    scale = min(1.0, longest / max(frame.width, frame.height))
-    return frame.resized(max(1, round(frame.width * scale)), max(1, round(frame.height * scale))).rgb()
+    return frame.resized(*reduced_size(frame.width, frame.height, longest)).rgb()

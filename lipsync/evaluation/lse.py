@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
-from python_speech_features import mfcc
 from torch import Tensor
 
 from lipsync.data_types import AudioClip, FloatArray, Frame
@@ -161,6 +160,9 @@ def mfcc_rows(samples: FloatArray, count: int) -> FloatArray:
     Args:
         samples: (n,) in [-1, 1] at 16 kHz, long enough for all rows.
     """
+    # Here, since it brings part of SciPy along, which every run would wait for.
+    from python_speech_features import mfcc
+
     rows = np.empty((count, 13), np.float32)
     for first in range(0, count, _ROWS_AT_A_TIME):
         last = min(first + _ROWS_AT_A_TIME, count)

@@ -14,7 +14,7 @@ from lipsync.errors import InputError
 from lipsync.networks import Networks
 from lipsync.options import SyncOptions
 from lipsync.ui import handlers, texts
-from lipsync.ui.outputs import error_line, progress_line, status_line
+from lipsync.ui.outputs import at_work, error_line, progress_line, run_and_stop, status_line
 from lipsync.ui.sessions import Session
 from lipsync.ui.work import Done
 
@@ -57,16 +57,7 @@ def build_batch() -> Batch:
                 elem_id="batch-voices",
             )
         consent = gr.Checkbox(label=texts.CONSENT, container=False, elem_id="batch-consent")
-        with gr.Row():
-            run = gr.Button(texts.BATCH_RUN, variant="primary", scale=3, elem_id="batch-run")
-            stop = gr.Button(
-                texts.CANCEL,
-                variant="stop",
-                scale=1,
-                min_width=100,
-                interactive=False,
-                elem_id="batch-cancel",
-            )
+        run, stop = run_and_stop(texts.BATCH_RUN, "batch-")
         status = gr.HTML(elem_id="batch-status")
         archive = gr.File(label=texts.BATCH_ZIP, visible=False, interactive=False, elem_id="batch-zip")
     return Batch(videos, voices, consent, run, stop, status, archive)
@@ -84,10 +75,9 @@ def run_batch(
     """Run them one after the other; tells how far it is, and what came of each."""
     folder, kept = session.place("batch"), False
     cancel = session.begin("batch")
-    idle: Updates = {batch.run: gr.Button(interactive=True), batch.stop: gr.Button(interactive=False)}
+    idle = at_work(batch, False)
     yield {
-        batch.run: gr.Button(interactive=False),
-        batch.stop: gr.Button(interactive=True),
+        **at_work(batch, True),
         batch.status: status_line(texts.STATUS_STARTING, "busy"),
         batch.zip: gr.File(visible=False),
     }

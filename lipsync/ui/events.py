@@ -22,7 +22,7 @@ from lipsync.ui import controls, handlers, texts
 from lipsync.ui.batch import Batch, run_batch
 from lipsync.ui.handlers import Given, Made
 from lipsync.ui.inputs import Inputs
-from lipsync.ui.outputs import Outputs, error_line, progress_line, status_line
+from lipsync.ui.outputs import Outputs, at_work, error_line, progress_line, status_line
 from lipsync.ui.ranges import MOST, mark_problems, read_ranges
 from lipsync.ui.score import score_html
 from lipsync.ui.sessions import Session, Sessions
@@ -169,7 +169,7 @@ class Events:
         return {
             out.ticket: secrets.token_hex(8),
             out.status: status_line(texts.STATUS_WAITING, "busy"),
-            **self._busy(True),
+            **at_work(self._out, True),
         }
 
     def run(self, request: gr.Request, compare: str, at: float, *form: Any) -> Iterator[Updates]:
@@ -179,7 +179,11 @@ class Events:
         cancel = session.begin("run")
         folder = session.place("run")
         kept = False
-        yield {out.status: status_line(texts.STATUS_STARTING, "busy"), **self._live(True), **self._busy(True)}
+        yield {
+            out.status: status_line(texts.STATUS_STARTING, "busy"),
+            **self._live(True),
+            **at_work(self._out, True),
+        }
         try:
             given = self._given(session, form)
             for news in handlers.make(given, compare, folder, cancel, self._networks):
@@ -187,12 +191,12 @@ class Events:
                     shown_now = self._show(news.value, at, folder)
                     kept = True
                     session.only("run", folder)
-                    yield {**shown_now, **self._busy(False)}
+                    yield {**shown_now, **at_work(self._out, False)}
                 else:
                     yield {out.status: progress_line(*news), **self._newest_picture(news[1], folder)}
         except Exception as error:  # whatever it is, it is said in words
             kept = False
-            yield {out.status: error_line(error), **self._live(False), **self._busy(False)}
+            yield {out.status: error_line(error), **self._live(False), **at_work(self._out, False)}
         finally:
             if not kept:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -262,7 +266,7 @@ class Events:
         if made is None:
             return
         cancel = self._session(request).begin("run")
-        yield self._busy(True)
+        yield at_work(self._out, True)
         try:
             folder = made.settings.parent
             for news in in_thread(
@@ -271,16 +275,20 @@ class Events:
                 if isinstance(news, Done):
                     line = status_line(texts.BESIDE_DONE, "done")
                     video = gr.Video(str(news.value), visible=True)
-                    yield {out.beside: video, out.status: line, **self._busy(False)}
+                    yield {out.beside: video, out.status: line, **at_work(self._out, False)}
                 else:
                     yield {out.status: progress_line("", news)}
         except Exception as error:  # whatever it is, it is said in words
-            yield {out.status: error_line(error), **self._busy(False)}
+            yield {out.status: error_line(error), **at_work(self._out, False)}
 
     def cancel(self, request: gr.Request) -> Updates:
         """Stop what runs for this visitor."""
         self._session(request).cancel("run")
-        return {self._out.status: status_line(texts.STATUS_STOPPED), **self._live(False), **self._busy(False)}
+        return {
+            self._out.status: status_line(texts.STATUS_STOPPED),
+            **self._live(False),
+            **at_work(self._out, False),
+        }
 
     def batch(self, batch: Batch) -> Callable[..., Iterator[Updates]]:
         """What running many at once does."""
@@ -305,18 +313,10 @@ class Events:
 
         def react(request: gr.Request) -> Updates:
             self._session(request).cancel("batch")
-            line = status_line(texts.STATUS_STOPPED)
-            return {
-                batch.status: line,
-                batch.run: gr.Button(interactive=True),
-                batch.stop: gr.Button(interactive=False),
-            }
+            return {batch.status: status_line(texts.STATUS_STOPPED), **at_work(batch, False)}
 
         return react
 
     def leave(self, request: gr.Request) -> None:
         """The visitor has closed the page."""
         self._sessions.leave(request.session_hash)
-
-    def _busy(self, busy: bool) -> Updates:
-        return {self._out.run: gr.Button(interactive=not busy), self._out.stop: gr.Button(interactive=busy)}

@@ -22,7 +22,7 @@ from lipsync.progress import CancelToken, Progress
 from lipsync.replacing import write_text
 from lipsync.speech import to_srt, to_vtt
 from lipsync.ui import controls, texts
-from lipsync.ui.outputs import error_line, progress_line, status_line
+from lipsync.ui.outputs import at_work, error_line, progress_line, run_and_stop, status_line
 from lipsync.ui.sessions import Sessions
 from lipsync.ui.words import without_folders
 from lipsync.ui.work import Done, in_thread
@@ -180,18 +180,7 @@ def build_inspecting() -> Inspecting:
             with gr.Accordion(texts.INSPECT_WORDS, open=False):
                 model = controls.control("speech_model", elem_id="inspect-model")
                 language = controls.control("spoken_language", elem_id="inspect-language")
-            with gr.Row():
-                run = gr.Button(
-                    texts.INSPECT_RUN, variant="primary", scale=3, interactive=False, elem_id="inspect-run"
-                )
-                stop = gr.Button(
-                    texts.CANCEL,
-                    variant="stop",
-                    scale=1,
-                    min_width=100,
-                    interactive=False,
-                    elem_id="inspect-cancel",
-                )
+            run, stop = run_and_stop(texts.INSPECT_RUN, "inspect-", interactive=False)
         with gr.Column(scale=5, min_width=300):
             status = gr.HTML(status_line(texts.INSPECT_EMPTY), elem_id="inspect-status")
             player = gr.Video(
@@ -237,7 +226,7 @@ class InspectEvents:
 
     def wait(self) -> Updates:
         """The button was pressed; others may be before."""
-        return {self._page.status: status_line(texts.STATUS_WAITING, "busy"), **self._busy(True)}
+        return {self._page.status: status_line(texts.STATUS_WAITING, "busy"), **at_work(self._page, True)}
 
     def run(
         self, request: gr.Request, file: str | None, parts: Sequence[str], model: str, language: str
@@ -245,7 +234,11 @@ class InspectEvents:
         """Look through the file; tell how far it is, and at last show the report."""
         page, session = self._page, self._sessions.of(request.session_hash, file)
         cancel, folder, kept = session.begin("inspect"), session.place("inspect"), False
-        yield {page.status: status_line(texts.STATUS_STARTING, "busy"), **self._busy(True), **self._nothing()}
+        yield {
+            page.status: status_line(texts.STATUS_STARTING, "busy"),
+            **at_work(self._page, True),
+            **self._nothing(),
+        }
         try:
             # lips cannot be judged before they are found
             chosen = {*parts, "faces"} if "sync" in parts else {*parts}
@@ -256,12 +249,12 @@ class InspectEvents:
                     shown_now = self._show(news.value, str(file), folder)
                     kept = True
                     session.only("inspect", folder)
-                    yield {**shown_now, **self._busy(False)}
+                    yield {**shown_now, **at_work(self._page, False)}
                 else:
                     yield {page.status: progress_line("", news)}
         except Exception as error:  # whatever it is, it is said in words
             kept = False
-            yield {page.status: error_line(error), **self._busy(False)}
+            yield {page.status: error_line(error), **at_work(self._page, False)}
         finally:
             if not kept:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -269,7 +262,7 @@ class InspectEvents:
     def stop(self, request: gr.Request) -> Updates:
         """Stop what runs for this visitor."""
         self._sessions.of(request.session_hash).cancel("inspect")
-        return {self._page.status: status_line(texts.STATUS_STOPPED), **self._busy(False)}
+        return {self._page.status: status_line(texts.STATUS_STOPPED), **at_work(self._page, False)}
 
     def use(self, found: tuple[str, str] | None) -> list[Any]:
         """Give the file to the first page, and go there: its tabs, video, photo and voice."""
@@ -278,9 +271,6 @@ class InspectEvents:
         file, place = found
         places = [file if name == place else gr.skip() for name in ("video", "photo", "voice")]
         return [gr.Tabs(selected="one"), *places]
-
-    def _busy(self, busy: bool) -> Updates:
-        return {self._page.run: gr.Button(interactive=not busy), self._page.stop: gr.Button(interactive=busy)}
 
     def _nothing(self) -> Updates:
         """Nothing was found yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import gradio as gr
 
@@ -60,17 +60,7 @@ def build_outputs() -> Outputs:
     """Lay out the right side: the button on top, where it stays whatever is shown below."""
     foreseen = gr.HTML(status_line(texts.STATUS_EMPTY), elem_id="foreseen")
     consent = gr.Checkbox(label=texts.CONSENT, container=False, elem_id="consent")
-    with gr.Row():
-        run = gr.Button(texts.RUN_NOTHING, variant="primary", size="lg", scale=3, elem_id="run")
-        stop = gr.Button(
-            texts.CANCEL,
-            variant="stop",
-            size="lg",
-            scale=1,
-            min_width=100,
-            interactive=False,
-            elem_id="cancel",
-        )
+    run, stop = run_and_stop(texts.RUN_NOTHING, size="lg")
     status = gr.HTML(elem_id="status")
     with gr.Tabs(elem_id="right") as tabs:
         with gr.Tab(texts.TAB_PREVIEW, id="preview"):
@@ -146,6 +136,51 @@ def _picture(label: str, name: str, height: int = 300, visible: bool = True) -> 
         alt_text=label,
         elem_id=name,
     )
+
+
+def run_and_stop(
+    label: str, prefix: str = "", *, interactive: bool = True, **more: Any
+) -> tuple[gr.Button, gr.Button]:
+    """The button that begins the work of a page, and beside it the one that ends it.
+
+    Args:
+        prefix: of their names in the page, which end in "run" and "cancel".
+        interactive: whether the first can be pressed yet.
+        more: goes to both.
+    """
+    with gr.Row():
+        run = gr.Button(
+            label, variant="primary", scale=3, interactive=interactive, elem_id=f"{prefix}run", **more
+        )
+        stop = gr.Button(
+            texts.CANCEL,
+            variant="stop",
+            scale=1,
+            min_width=100,
+            interactive=False,
+            elem_id=f"{prefix}cancel",
+            **more,
+        )
+    return run, stop
+
+
+class RunAndStop(Protocol):
+    """A page with these two buttons."""
+
+    @property
+    def run(self) -> gr.Button:
+        """Begins the work."""
+        ...
+
+    @property
+    def stop(self) -> gr.Button:
+        """Ends it."""
+        ...
+
+
+def at_work(page: RunAndStop, busy: bool) -> dict[Any, Any]:
+    """What becomes of the two buttons while there is work, and when there is none."""
+    return {page.run: gr.Button(interactive=not busy), page.stop: gr.Button(interactive=busy)}
 
 
 def status_line(words: str, kind: str = "info", share: float | None = None) -> str:
