@@ -19,6 +19,8 @@ from lipsync.ui.sessions import Session
 from lipsync.ui.work import Done
 
 Updates = dict[Any, Any]
+_ABREAST = 320
+"""Pixels of width that a place for files needs beside another; on a phone one is below the other."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,16 @@ def build_batch() -> Batch:
                 label=texts.BATCH_VIDEOS,
                 file_count="multiple",
                 file_types=["video", "image"],
+                height=170,
+                min_width=_ABREAST,
                 elem_id="batch-videos",
             )
             voices = gr.File(
                 label=texts.BATCH_VOICES,
                 file_count="multiple",
                 file_types=["audio", "video"],
+                height=170,
+                min_width=_ABREAST,
                 elem_id="batch-voices",
             )
         consent = gr.Checkbox(label=texts.CONSENT, container=False, elem_id="batch-consent")

@@ -310,6 +310,10 @@ def test_everything_has_a_name_and_fits_a_phone(visit: Callable[..., Page]) -> N
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("tab", name="Many at once").click()
+    for place in ("#batch-videos", "#batch-voices"):  # its name does not hide what it is for
+        name, icon = (page.locator(f"{place} {part}").bounding_box() for part in ("label", ".icon-wrap"))
+        assert name and icon and name["y"] + name["height"] <= icon["y"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -20,6 +20,9 @@ def test_a_sample_is_one_click_away(page: Page) -> None:
     page.get_by_role("button", name="A video with another voice").click()
     expect(page.locator("#foreseen")).to_contain_text("260×260", timeout=WAIT)
     expect(page.locator("#previewed img")).to_be_visible(timeout=WAIT)
+    for source in ("Upload file", "Capture from camera"):  # in the block, not cut off by its edge
+        expect(page.locator("#video").get_by_label(source)).to_be_in_viewport(ratio=1)
+    expect(page.locator("#video [aria-label^=Trim]")).to_be_hidden()  # parts are chosen below
     page.get_by_role("button", name="A photo that speaks").click()
     expect(page.locator("#foreseen")).to_contain_text("512×512", timeout=WAIT)
     expect(page.get_by_role("tab", name="Photo")).to_have_attribute("aria-selected", "true")
