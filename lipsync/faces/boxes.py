@@ -83,9 +83,29 @@ def assign(cost: Floats) -> list[tuple[int, int]]:
 
     Pairs that cost `NEVER` are left out.
     """
-    # Here, since it takes a quarter of a second, which a run with a given box need not wait.
-    from scipy.optimize import linear_sum_assignment
+    rows, columns = (np.flatnonzero((cost < NEVER).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return []
+    # Who can belong to nobody is left out, and then each mostly has a nearest one of its own.
+    possible = cost[np.ix_(rows, columns)]
+    chosen = _nearest(possible)
+    if chosen is None:
+        # Here, since it takes a quarter of a second, which few runs need to wait.
+        from scipy.optimize import linear_sum_assignment
 
-    rows, columns = linear_sum_assignment(cost)
-    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+        chosen = linear_sum_assignment(possible)
+    pairs = zip(rows[chosen[0]].tolist(), columns[chosen[1]].tolist(), strict=True)
     return [(row, column) for row, column in pairs if cost[row, column] < NEVER]
+
+
+def _nearest(cost: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]] | None:
+    """The cheapest column of each row, or the other way round, if no two have the same one: then no
+    pairs cost less. As `linear_sum_assignment` gives them, by row; else None."""
+    count, others = cost.shape
+    row_wise, column_wise = cost.argmin(axis=1), cost.argmin(axis=0)
+    if len(np.unique(row_wise)) == count:
+        return np.arange(count), row_wise
+    if len(np.unique(column_wise)) == others:
+        order = np.argsort(column_wise)
+        return column_wise[order], order
+    return None

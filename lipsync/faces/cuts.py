@@ -17,6 +17,8 @@ import numpy as np
 from lipsync.data_types import FloatArray, Frame
 
 _SIZE = (32, 18)  # width, height
+_ROWS = 4
+"""Rows of the frame that each row of the thumbnail is made of; all of them would take four times as long."""
 _BEFORE = 3
 _AFTER = 3
 _LEAST = 0.25
@@ -64,8 +66,9 @@ class CutFinder:
 
 def _thumbnail(frame: Frame) -> FloatArray:
     """Grey levels less their mean, over their spread."""
-    small = cv2.resize(frame, _SIZE, interpolation=cv2.INTER_AREA)
-    grey = small.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    some = frame[:: max(1, frame.shape[0] // (_ROWS * _SIZE[1]))]
+    small = cv2.resize(cv2.cvtColor(some, cv2.COLOR_RGB2GRAY), _SIZE, interpolation=cv2.INTER_AREA)
+    grey = small.astype(np.float32)
     grey -= grey.mean()
     return np.asarray(grey / max(float(grey.std()), _LEAST_CONTRAST), dtype=np.float32)
 

@@ -5,6 +5,10 @@ far), the frame in the middle is looked at too, and so on until the frame is fou
 happened. At a scene cut both sides are looked at. Frames are held only until the looks on both
 sides of them agree: at most `_HELD_FRAMES` or one gap between looks, whichever is more.
 
+Where the detector can, it looks closely only about once a second and beside cuts, and briefly in
+between. A brief look that disagrees with a neighbour about who is there is done again closely, so
+a small face that only close looks see is followed to the frame where it came and went.
+
 Everything that is needed of the frames later on is kept in the sightings, so that another choice
 of the face, another smoothing or another pad takes no second look.
 """
@@ -12,7 +16,7 @@ of the face, another smoothing or another pad takes no second look.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -22,7 +26,7 @@ import numpy as np
 from lipsync.data_types import Face, FloatArray, Frame
 from lipsync.faces.boxes import match, shift
 from lipsync.faces.cuts import CutFinder
-from lipsync.faces.detectors.base import FaceDetector
+from lipsync.faces.detectors.base import BriefDetector, FaceDetector
 from lipsync.faces.portraits import take_portrait
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
@@ -30,7 +34,7 @@ from lipsync.progress import StageProgress
 _HELD_FRAMES = 32
 _MOVED = 0.1
 """A face that moved by more than this share of its size is looked at in between."""
-_AS_FORESEEN = 0.04
+_AS_FORESEEN = 0.06
 """A face this close to the straight line between the looks on either side needs no more looks."""
 _LESS_SURE = 0.1
 """Where the confidence in a face changes by more than this, something may have come before it."""
@@ -114,15 +118,18 @@ class _Search:
         self.found = Sightings()
         self._foreseen: set[tuple[int, int]] = set()
         self._asked: dict[int, tuple[int, int]] = {}
+        self._brief: set[int] = set()
         self._portrayed: tuple[int, ...] = ()
 
     def settle(self, until: int, cuts: Sequence[int]) -> None:
         """Do all looks up to frame `until`, and let go of the frames before it."""
         start = min(self.held)
         step = self._options.detect_every
+        closely = {start, until}
         wanted = {n for n in range(start, until + 1) if n % step == 0} | {until}
-        while wanted := wanted - self.found.seen.keys():
-            self._look(sorted(wanted))
+        while wanted := wanted - self.found.seen.keys() | wanted & self._brief:
+            closely |= wanted & self._brief  # a brief look was not enough there
+            self._look(sorted(wanted), closely)
             self._note_foreseen()
             looked = [n for n in range(start, until + 1) if n in self.found.seen]
             wanted = set()
@@ -132,12 +139,20 @@ class _Search:
         for number in [n for n in self.held if n < until]:
             del self.held[number]
 
-    def _look(self, numbers: list[int]) -> None:
+    def _look(self, numbers: list[int], closely: set[int]) -> None:
+        detector, brief = self._detector, []
+        if isinstance(detector, BriefDetector):
+            brief = [number for number in numbers if number not in closely]
+            self._take(brief, detector.detect_briefly)
+        self._take([number for number in numbers if number not in brief], detector.detect)
+        self._brief = self._brief.difference(numbers).union(brief)
+
+    def _take(self, numbers: list[int], detect: Callable[[Sequence[Frame]], list[list[Face]]]) -> None:
         size = max(1, self._detector.batch_size)
         for start in range(0, len(numbers), size):
             self._progress.cancel.check(self._progress.stage)
             batch = numbers[start : start + size]
-            results = self._detector.detect([self.held[number] for number in batch])
+            results = detect([self.held[number] for number in batch])
             for number, faces in zip(batch, results, strict=True):
                 self.found.seen[number] = [
                     Sighting(number, face, appearance(self.held[number], face.box))
@@ -146,18 +161,19 @@ class _Search:
                 ]
 
     def _between(self, early: int, late: int, cuts: Sequence[int]) -> set[int]:
-        """Which frames between two neighbouring looks have to be looked at as well."""
-        if late - early < 2 or (early, late) in self._foreseen:
-            return set()
+        """Which frames between two neighbouring looks have to be looked at, or which of the two again."""
         next_cut = bisect_right(cuts, early)
         if next_cut < len(cuts) and cuts[next_cut] <= late:
             return {cuts[next_cut] - 1, cuts[next_cut]}
         before, after = _boxes(self.found.seen[early]), _boxes(self.found.seen[late])
         pairs = match(before, after)
+        same_faces = len(pairs) == len(before) == len(after)
+        if not same_faces and self._brief & {early, late}:
+            return self._brief & {early, late}
+        if late - early < 2 or (same_faces and (early, late) in self._foreseen):
+            return set()
         middle = (early + late) // 2
-        if len(pairs) == len(before) == len(after):
-            if self._less_sure(early, late, pairs):
-                return {middle}
+        if same_faces and not self._less_sure(early, late, pairs):
             if all(shift(before[one], after[other]) <= _MOVED for one, other in pairs):
                 return set()
             self._asked[middle] = (early, late)

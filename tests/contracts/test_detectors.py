@@ -9,6 +9,7 @@ import torch
 from lipsync.data_types import Face, Frame
 from lipsync.errors import OptionError
 from lipsync.faces import DETECTORS, FaceDetector
+from lipsync.faces.detectors.base import BriefDetector
 from lipsync.options import FaceOptions
 from tests.faces.made_up import write_s3fd
 
@@ -68,6 +69,17 @@ def test_a_batch_gives_what_its_frames_give_alone(detector: FaceDetector) -> Non
     frames = pictures()
     for together, frame in zip(detector.detect(frames), frames, strict=True):
         assert_same(together, detector.detect([frame])[0])
+
+
+def test_a_brief_look_gives_nothing_that_a_close_one_does_not(detector: FaceDetector) -> None:
+    if not isinstance(detector, BriefDetector):
+        pytest.skip("this detector knows only one way to look")
+    frames = [*pictures(), drawn_face(480)]
+    results = detector.detect_briefly(frames)
+    assert any(results)
+    for briefly, closely in zip(results, detector.detect(frames), strict=True):
+        for face in briefly:
+            assert any(np.allclose(face.box, other.box, atol=1e-3) for other in closely)
 
 
 def test_frames_are_not_changed(detector: FaceDetector) -> None:

@@ -98,10 +98,10 @@ def test_freeing_the_sizes_keeps_the_weights_to_the_byte() -> None:
 # --- faces of all sizes -------------------------------------------------------------------------
 
 
-LARGE, SMALL = 1.4, 0.5
-"""Scales at which the sample's face, 103 pixels, is 144 and 52."""
-SMALLEST_LARGE = (42.0, 56.0)
-"""Sides in the halved picture between which a face is neither."""
+LARGE, SMALL = 1.4, 0.3
+"""Scales at which the sample's face, 103 pixels, is 144 and 31."""
+SMALLEST_LARGE = (16.0, 30.0)
+"""Sides in a reduced picture between which a face is neither."""
 
 
 class Watched:
@@ -137,7 +137,7 @@ def certain(faces: list[Face]) -> list[Face]:
 def test_large_faces_are_looked_for_in_half_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(monkeypatch)
     [found] = watched.detector.detect([with_faces((100, 0, LARGE))])
-    assert watched.widths == [320]
+    assert watched.widths == [160, 320]
     [whole] = CenterFace().look([with_faces((100, 0, LARGE))])
     assert len(certain(found)) == len(certain(whole)) == 1
     size = side(whole[0].box)
@@ -152,7 +152,7 @@ def test_small_faces_are_looked_for_at_full_size_beside_large_ones_too(
     for places in ([(0, 0, SMALL)], [(0, 0, LARGE), (480, 200, SMALL)]):
         watched = Watched(monkeypatch)
         [found] = watched.detector.detect([with_faces(*places)])
-        assert watched.widths == [320, 640]
+        assert watched.widths == [160, 320, 640]
         assert len(certain(found)) == len(places)
         [whole] = CenterFace().look([with_faces(*places)])
         small = min(certain(found), key=lambda face: side(face.box))
@@ -165,20 +165,59 @@ def test_nothing_is_looked_for_in_the_whole_picture_before_it_is_given_up(
 ) -> None:
     watched = Watched(monkeypatch)
     assert not certain(watched.detector.detect([with_faces()])[0])
-    assert watched.widths == [320, 640]
+    assert not certain(watched.detector.detect_briefly([with_faces()])[0])
+    assert watched.widths == [160, 320, 640] * 2
 
 
-def test_a_face_between_small_and_large_is_mixed_of_both_looks_so_that_it_does_not_jump() -> None:
+def test_a_brief_look_in_a_quarter_of_the_size_sees_a_large_face_as_a_close_one_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch)
+    alone, beside = with_faces((0, 0, LARGE)), with_faces((0, 0, LARGE), (480, 200, SMALL))
+    briefly = watched.detector.detect_briefly([alone, beside])
+    assert watched.widths == [160, 160]
+    closely = watched.detector.detect([alone, beside])
+    assert [len(certain(found)) for found in briefly] == [1, 1]
+    assert [len(certain(found)) for found in closely] == [1, 2]
+    for one, other in zip(briefly, closely, strict=True):
+        np.testing.assert_allclose(one[0].box, other[0].box, atol=1e-3)
+        np.testing.assert_allclose(one[0].points, other[0].points, atol=1e-3)
+        assert one[0].score == pytest.approx(other[0].score, abs=1e-5)
+
+
+@pytest.mark.parametrize(("width", "widths"), [(420, [105, 210, 420]), (390, [195, 390]), (190, [190])])
+def test_a_small_picture_is_not_reduced_to_next_to_nothing(
+    monkeypatch: pytest.MonkeyPatch, width: int, widths: list[int]
+) -> None:
+    watched = Watched(monkeypatch)
+    watched.detector.detect([with_faces()[:150, :width]])
+    assert watched.widths == widths
+
+
+def test_a_brief_look_goes_on_where_a_face_is_too_small_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched, places = Watched(monkeypatch), [(0, 0, LARGE), (400, 200, 0.8)]
+    [found] = watched.detector.detect_briefly([with_faces(*places)])
+    assert watched.widths == [160, 320]
+    assert len(certain(found)) == 2
+
+
+@pytest.mark.parametrize(("part", "scales"), [(2, (0.35, 0.45, 0.52)), (4, (0.7, 0.85, 1.05))])
+def test_a_face_between_small_and_large_is_mixed_of_both_looks_so_that_it_does_not_jump(
+    part: int, scales: tuple[float, ...]
+) -> None:
     detector, shares = CenterFace(), []
-    for scale in (0.85, 0.95, 1.05):
+    for scale in scales:
         picture = with_faces((100, 20, scale))
-        half = cv2.resize(picture, (320, 240), interpolation=cv2.INTER_AREA)
-        [whole], [halved] = (certain(found) for found in detector.look([picture, half]))
-        share = (side(halved.box) - SMALLEST_LARGE[0]) / (SMALLEST_LARGE[1] - SMALLEST_LARGE[0])
-        assert np.abs(2 * halved.box - whole.box).max() > 2
+        pictures = [
+            cv2.resize(picture, (640 // one, 480 // one), interpolation=cv2.INTER_AREA)
+            for one in (part // 2, part)
+        ]
+        [fine], [coarse] = (certain(found) for found in detector.look(pictures))
+        share = (side(coarse.box) - SMALLEST_LARGE[0]) / (SMALLEST_LARGE[1] - SMALLEST_LARGE[0])
+        boxes = fine.box * (part // 2), coarse.box * part
+        assert np.abs(boxes[1] - boxes[0]).max() > 0.5
         [found] = certain(detector.detect([picture])[0])
-        expected = whole.box + share * (2 * halved.box - whole.box)
-        np.testing.assert_allclose(found.box, expected, atol=0.01)
-        assert found.score == pytest.approx(whole.score + share * (halved.score - whole.score), abs=1e-4)
+        np.testing.assert_allclose(found.box, boxes[0] + share * (boxes[1] - boxes[0]), atol=0.01)
+        assert found.score == pytest.approx(fine.score + share * (coarse.score - fine.score), abs=1e-4)
         shares.append(share)
     assert 0 < shares[0] < shares[1] < shares[2] < 1

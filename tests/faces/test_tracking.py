@@ -21,6 +21,7 @@ from tests.faces.fakes import (
     RED,
     SIZE,
     Box,
+    BriefRectangleDetector,
     RectangleDetector,
     backdrop,
     during,
@@ -62,6 +63,35 @@ def test_a_quiet_film_is_looked_at_in_every_nth_frame_only() -> None:
     tracked = follow(film({RED: still(40)}, 101), 101, detector=detector, detect_every=5)
     assert detector.looks == tracked.frames_looked_at == 21
     assert tracked.track.present.all()
+
+
+def test_a_quiet_film_is_looked_at_closely_about_once_a_second() -> None:
+    detector = BriefRectangleDetector()
+    tracked = follow(film({RED: still(40)}, 101), 101, detector=detector, detect_every=5)
+    assert (detector.looks, detector.brief_looks) == (5, 16)
+    assert tracked.frames_looked_at == 21
+    assert tracked.track.present.all()
+
+
+@pytest.mark.parametrize("every", [1, 4, 5, 30])
+@pytest.mark.parametrize("there", [(0, 32), (23, 58), (31, 65), (58, 100), (80, 100)])
+def test_the_very_frames_are_found_where_one_comes_and_goes_whom_brief_looks_miss(
+    every: int, there: tuple[int, int]
+) -> None:
+    actors = {RED: slide(0, 80, 100), GREEN: during(still(110), there)}
+    choice = {"which_face": "index", "face_index": 1, "detect_every": every}
+    tracked = follow(film(actors, 100), 100, detector=BriefRectangleDetector(), **choice)
+    assert np.flatnonzero(tracked.track.present).tolist() == list(range(*there))
+
+
+def test_somebody_whom_brief_looks_miss_is_found_in_a_short_scene() -> None:
+    actors = {RED: still(40), GREEN: during(still(110), (11, 19))}
+    frames = film(actors, 60, seeds=lambda n: (n >= 11) + (n >= 19))
+    tracked = follow(
+        frames, 60, detector=BriefRectangleDetector(), which_face="index", face_index=1, detect_every=5
+    )
+    assert tracked.cuts == (11, 19)
+    assert np.flatnonzero(tracked.track.present).tolist() == list(range(11, 19))
 
 
 def test_steady_motion_needs_few_more_looks_and_a_jerk_is_caught() -> None:

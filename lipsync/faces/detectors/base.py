@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -41,6 +41,18 @@ class FaceDetector(Protocol):
             One list a frame. Boxes lie inside the frame, are not empty, and are in its pixels;
             points, where the detector gives them, may lie outside. What is found in a frame does
             not depend on the frames beside it.
+        """
+        ...
+
+
+@runtime_checkable
+class BriefDetector(Protocol):
+    """A detector that can also look more briefly, for the frames between two that it looks at closely."""
+
+    def detect_briefly(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        """As `detect`, in less time; small faces beside large ones may be left out.
+
+        A face that both find is the same in both.
         """
         ...
 

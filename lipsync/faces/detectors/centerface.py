@@ -29,11 +29,18 @@ _HEATMAP, _SIZE, _OFFSET, _POINTS = "537", "538", "539", "540"  # the file's own
 _STRIDE = 4
 _MULTIPLE = 32
 _MOST_OVERLAP = 0.3
-_WORTH_HALVING = 400
-"""Longer side of a picture, pixels; a smaller one is looked at soon enough as it is."""
-_SMALL, _LARGE = 42.0, 56.0
-"""Sides of faces in the halved picture: up to the one they are taken from the whole picture, from the
-other on from the halved one, and between the two they are mixed, so that none jumps as it grows."""
+_PARTS = (4, 2, 1)
+"""The picture is looked at in these parts of its size, one after the other, as far as needed."""
+_CLOSE = 2
+"""The part up to which a close look goes, however large the faces are."""
+_LEAST_PICTURE = 100
+"""Longer side of a reduced picture, pixels; below, reducing it further saves next to nothing."""
+_SMALL, _LARGE = 16.0, 30.0
+"""Sides of faces in a reduced picture: up to the one they are taken from the next larger picture, from
+the other on from this one. Between the two they are mixed, so that none jumps as it grows, and since
+two looks err less than one. Over 20 real clips brought to such sizes, boxes of faces of 26 to 70 pixels
+stray equally little from what the other sizes say (1.7 % of the face), below 22 more; of 519 faces
+none is missed from 24 pixels on, of the same darkened to a quarter 0.4 % at 32."""
 _CERTAIN = 0.3
 """Confidence from which on something counts as a face when it is decided whether to look again."""
 
@@ -45,10 +52,9 @@ class CenterFace:
     black on the right and below. Boxes of faces that the border cuts are cut there; the original
     shifts them inwards instead, and so makes them too wide.
 
-    Large faces are looked for in the picture at half its size, which takes a quarter of the time. They
-    are found there as well or better, since the network learned from small ones: of nine real
-    clips with faces of 93 to 450 pixels the boxes tremble less in seven. Only where a face is small, or
-    none is seen, the whole picture is looked at.
+    Large faces are looked for in the picture at a quarter and at half its size, which takes a sixteenth
+    and a quarter of the time: the network learned from small ones, and finds them there as well. Only
+    where a face is small, or none is seen, the whole picture is looked at.
     """
 
     def __init__(
@@ -62,17 +68,25 @@ class CenterFace:
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
-        halved = {
-            row: _halved(frame) for row, frame in enumerate(frames) if max(frame.shape[:2]) >= _WORTH_HALVING
-        }
-        found = {
-            row: _enlarged(faces, halved[row], frames[row])
-            for row, faces in zip(halved, self.look(list(halved.values())), strict=True)
-        }
-        again = [row for row in range(len(frames)) if not _are_large(found.get(row, []))]
-        for row, faces in zip(again, self.look([frames[row] for row in again]), strict=True):
-            found[row] = _joined(found.get(row, []), faces)
-        return [found[row] for row in range(len(frames))]
+        return self._detect(frames, _CLOSE)
+
+    def detect_briefly(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        """See `BriefDetector`: beside faces of 120 pixels and more, some of less than 64 are left out."""
+        return self._detect(frames, max(_PARTS))
+
+    def _detect(self, frames: Sequence[Frame], enough: int) -> list[list[Face]]:
+        """`enough`: from this part of the picture's size on the looks end, if all faces are large in it."""
+        found: list[list[Face]] = [[] for _ in frames]
+        left = list(range(len(frames)))
+        for part in _PARTS:
+            rows = [row for row in left if part == 1 or max(frames[row].shape[:2]) >= part * _LEAST_PICTURE]
+            pictures = [_reduced(frames[row], part) for row in rows]
+            for row, picture, faces in zip(rows, pictures, self.look(pictures), strict=True):
+                seen = _enlarged(faces, picture, frames[row])
+                found[row] = _joined(found[row], seen, 2 * part)
+                if part <= enough and _are_large(found[row], part):
+                    left.remove(row)
+        return found
 
     def look(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """As `detect`, at the size that the frames have."""
@@ -98,43 +112,47 @@ class CenterFace:
         return found
 
 
-def _halved(frame: Frame) -> Frame:
+def _reduced(frame: Frame, part: int) -> Frame:
+    if part == 1:
+        return frame
     height, width = frame.shape[:2]
-    size = (max(1, round(width / 2)), max(1, round(height / 2)))
+    size = (max(1, round(width / part)), max(1, round(height / part)))
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _enlarged(faces: list[Face], halved: Frame, frame: Frame) -> list[Face]:
-    """What was seen in the halved picture, in pixels of the whole one."""
-    scale = (np.array(frame.shape[1::-1]) / halved.shape[1::-1]).astype(np.float32)
+def _enlarged(faces: list[Face], reduced: Frame, frame: Frame) -> list[Face]:
+    """What was seen in the reduced picture, in pixels of the whole one."""
+    size = np.array(frame.shape[1::-1], np.float32)
+    scale = (size / reduced.shape[1::-1]).astype(np.float32)
     return [
         replace(
             face,
-            box=face.box * np.tile(scale, 2),
+            box=np.minimum(face.box * np.tile(scale, 2), np.tile(size, 2)),
             points=None if face.points is None else face.points * scale,
         )
         for face in faces
     ]
 
 
-def _share(face: Face) -> float:
-    """How far a face is to be taken from the halved picture, 0..1, by its size in the whole one."""
-    return float(np.clip((side(face.box) / 2 - _SMALL) / (_LARGE - _SMALL), 0, 1))
+def _share(face: Face, part: int) -> float:
+    """How far a face is to be taken from the picture at this part of its size, 0..1, by its side in there."""
+    return float(np.clip((side(face.box) / part - _SMALL) / (_LARGE - _SMALL), 0, 1))
 
 
-def _are_large(faces: list[Face]) -> bool:
-    """Whether there are faces, and the halved picture shows them all well."""
+def _are_large(faces: list[Face], part: int) -> bool:
+    """Whether there are faces, and the picture at this part of its size shows them all well."""
     certain = [face for face in faces if face.score >= _CERTAIN]
-    return bool(certain) and all(_share(face) == 1 for face in certain)
+    return bool(certain) and all(_share(face, part) == 1 for face in certain)
 
 
-def _joined(halved: list[Face], whole: list[Face]) -> list[Face]:
-    """Each face as it is seen best, best first."""
-    seen, joined = set(), list(whole)
-    for one, other in match(_boxes(halved), _boxes(whole)):
+def _joined(coarse: list[Face], fine: list[Face], part: int) -> list[Face]:
+    """Each face as it is seen best, best first; `coarse` was seen at this part of the picture's size."""
+    coarse = [face for face in coarse if _share(face, part)]  # the others are taken from `fine` as they are
+    seen, joined = set(), list(fine)
+    for one, other in match(_boxes(coarse), _boxes(fine)):
         seen.add(one)
-        joined[other] = _mixed(halved[one], whole[other])
-    joined += [face for place, face in enumerate(halved) if place not in seen and _share(face) == 1]
+        joined[other] = _mixed(coarse[one], fine[other], _share(coarse[one], part))
+    joined += [face for place, face in enumerate(coarse) if place not in seen and _share(face, part) == 1]
     return sorted(joined, key=lambda face: -face.score)
 
 
@@ -142,13 +160,12 @@ def _boxes(faces: list[Face]) -> FloatArray:
     return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
 
 
-def _mixed(halved: Face, whole: Face) -> Face:
-    share = np.float32(_share(halved))
+def _mixed(coarse: Face, fine: Face, share: float) -> Face:
     points = None
-    if halved.points is not None and whole.points is not None:
-        points = whole.points + share * (halved.points - whole.points)
-    box, score = whole.box + share * (halved.box - whole.box), halved.score - whole.score
-    return Face(box, whole.score + float(share) * score, points)
+    if coarse.points is not None and fine.points is not None:
+        points = fine.points + np.float32(share) * (coarse.points - fine.points)
+    box = fine.box + np.float32(share) * (coarse.box - fine.box)
+    return Face(box, fine.score + share * (coarse.score - fine.score), points)
 
 
 def decode(
