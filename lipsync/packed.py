@@ -70,9 +70,14 @@ class PackedConv(nn.Module):
         # Neither parameter nor buffer: in these blocks it can be neither moved nor saved.
         self.weight: Tensor = pack(conv.weight.detach(), *self.form)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W'), channels last."""
-        operators, own = torch.ops.mkldnn, (self.weight, self.bias, *self.form)
+    def forward(self, x: Tensor, dilation: tuple[int, int] | None = None) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W'), channels last.
+
+        Args:
+            dilation: instead of the convolution's own; not for a transposed one.
+        """
+        form = self.form if dilation is None else (*self.form[:-2], dilation, self.form[-1])
+        operators, own = torch.ops.mkldnn, (self.weight, self.bias, *form)
         out: Tensor
         if self.transposed:
             out = operators._convolution_transpose_pointwise(x, *own, self.after, [], "")

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from lipsync.generators import packed
-from lipsync.generators.packed import PackedConv, can_pack
+from lipsync import packed
 from lipsync.generators.wav2lip.network import Wav2LipNetwork, prepare_for_inference
+from lipsync.packed import PackedConv, can_pack
 
 CPU = torch.device("cpu")
 needs_packing = pytest.mark.skipif(

@@ -79,7 +79,7 @@ def measure_lse(
     frames: Iterable[Frame],
     sound: AudioClip,
     *,
-    batch: int = 20,
+    batch: int = 24,
     cancel: CancelToken | None = None,
 ) -> LseScore:
     """LSE-D, LSE-C and offset of one clip.
@@ -105,7 +105,7 @@ def measure_lse(
     heard_frames = len(sound.samples) // _FRAME_SAMPLES
     if heard_frames < FEWEST_FRAMES:
         raise _too_short(f"{sound.duration:.2f} s of sound")
-    seen = _embed_faces(network, islice(frames, heard_frames), batch, cancel)[:-1]
+    seen = _embed_faces(network, islice(frames, heard_frames), batch, cancel)
     heard = _embed_sound(network, sound, len(seen), batch, cancel)
     by_shift = mean_distances(seen, heard)
     best = int(by_shift.argmin())
@@ -120,7 +120,7 @@ def _too_short(given: str) -> InputError:
 
 
 def _embed_faces(network: SyncEmbedder, frames: Iterable[Frame], batch: int, cancel: CancelToken) -> Tensor:
-    """All windows of T frames, (T - 4, D) on the CPU."""
+    """All windows of T frames but the last, (T - 5, D) on the CPU."""
     count, found = 0, []
     waiting: list[cv2.typing.MatLike] = []
     for frame in frames:
@@ -133,9 +133,10 @@ def _embed_faces(network: SyncEmbedder, frames: Iterable[Frame], batch: int, can
             del waiting[:batch]  # the last four begin the next windows
     if count < FEWEST_FRAMES:
         raise _too_short(f"{count} frames")
+    del waiting[-1:]  # its window is left out, and need not be looked at
     if len(waiting) >= FRAMES:
         found.append(network.embed_faces(torch.from_numpy(np.stack(waiting))).cpu())
-    return torch.cat(found)
+    return torch.cat(found)[: count - FRAMES]
 
 
 def _embed_sound(

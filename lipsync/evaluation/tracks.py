@@ -113,7 +113,7 @@ class Measure(Generic[Score]):
     of_frames: Callable[[Iterator[Frame], AudioClip, CancelToken], Score] | None = None
 
 
-def by_lse(network: SyncEmbedder, batch: int = 20) -> Measure[LseScore]:
+def by_lse(network: SyncEmbedder, batch: int = 24) -> Measure[LseScore]:
     """LSE-D, LSE-C and offset; `network` is to be SyncNet."""
 
     def of_track(frames: Iterator[Frame], path: FacePath, sound: AudioClip, stage: StageProgress) -> LseScore:

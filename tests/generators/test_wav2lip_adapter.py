@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 import lipsync
+from lipsync import packed
 from lipsync.data_types import FloatArray
 from lipsync.errors import OptionError, ToolError, WeightsError
-from lipsync.generators import packed
 from lipsync.generators.wav2lip.adapter import Wav2Lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media import open_picture

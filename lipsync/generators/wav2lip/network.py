@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from lipsync.conv_block import ConvBlock, conv_blocks
-from lipsync.generators.packed import PackedConv, can_pack
+from lipsync.packed import PackedConv, can_pack
 
 MEL_ROW = (80, 16)
 """Mel channels and columns of the sound of one frame; 16 columns are 0.2 s."""
