@@ -102,6 +102,7 @@ def ffmpeg_rates(clip: Path, most_frames: int = 100) -> dict[str, dict[str, floa
     count = min(most_frames, picture.frame_count)
     decode = ["-i", str(clip), "-frames:v", str(count)]
     settings = video_settings("libx264", MediaOptions().quality, Fraction(picture.fps))
+    settings["threads"] = 0  # as many as it likes: here it has the machine for itself
     encode = ["-c:v", str(settings.pop("vcodec"))]
     encode += [part for key, value in settings.items() for part in (f"-{key}", str(value))]
     with tempfile.TemporaryDirectory() as folder:

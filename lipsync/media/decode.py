@@ -13,7 +13,7 @@ import numpy as np
 from lipsync.data_types import VideoInfo
 from lipsync.errors import MediaError
 from lipsync.media import rates
-from lipsync.media.ffmpeg import FFmpeg, explain, media_input, read_chunks
+from lipsync.media.ffmpeg import FFmpeg, explain, media_input, read_chunks, thread_count
 from lipsync.media.geometry import Geometry, Size
 from lipsync.media.probe import INDEXED_DEMUXERS, PacketIndex
 from lipsync.media.yuv import half
@@ -84,7 +84,8 @@ class Decoder:
     def _graph(self, start: Fraction, step: int, count: int, form: Form) -> tuple[Any, tuple[str, ...]]:
         """The graph and the global flags of ffmpeg."""
         seek, flags = self._seek(start)
-        source = media_input(self.info.path, self.index.demuxer, reinit_filter=0, **seek)
+        settings = {"reinit_filter": 0, "threads": thread_count(), **seek}
+        source = media_input(self.info.path, self.index.demuxer, **settings)
         stream = source[str(self.index.stream)]
         if self.info.interlaced:
             stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")

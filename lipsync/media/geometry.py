@@ -59,7 +59,8 @@ class Geometry:
     def filter(self, stream: Any, info: VideoInfo, size: Size) -> Any:
         """Append the filters that end in RGB frames of `size` to an ffmpeg-python stream."""
         first = self.resized if self._crops else (size[::-1] if self.swaps_sides else size)
-        stream = stream.filter("scale", *first, **colors.read_arguments(info))
+        reduced = size != self.size and not self._crops
+        stream = stream.filter("scale", *first, **colors.read_arguments(info, reduced))
         # By way of planes the exact conversion takes half the time, for the same values.
         stream = self._turn_and_crop(stream.filter("format", "gbrp").filter("format", "rgb24"))
         if size != self.size and self._crops:
