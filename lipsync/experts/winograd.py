@@ -130,7 +130,10 @@ class RowConv(nn.Module):
 
 
 class RowPool(nn.Module):
-    """What `nn.MaxPool2d` computes, for pictures with their rows outermost: down, then along the rows."""
+    """What `nn.MaxPool2d` computes, for pictures with their rows outermost: down, then along the rows.
+
+    PyTorch's own also finds where the largest is, which takes most of its time.
+    """
 
     def __init__(self, pool: nn.MaxPool2d) -> None:
         super().__init__()
@@ -138,12 +141,20 @@ class RowPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(H, B, W, C) -> (H', B, W', C)."""
-        batch, columns = x.shape[1:3]
-        one = x.flatten(1, 2)[None].permute(0, 3, 1, 2)  # a single picture, B * W wide
-        one = F.max_pool2d(one, (self.size[0], 1), (self.step[0], 1), (self.pad[0], 0))
-        rows = one.permute(2, 3, 1, 0).reshape(-1, columns, one.shape[1], 1).permute(0, 2, 3, 1)
-        rows = F.max_pool2d(rows, (1, self.size[1]), (1, self.step[1]), (0, self.pad[1]))
-        return rows.permute(0, 2, 3, 1).reshape(-1, batch, rows.shape[3], rows.shape[1])
+        down = largest(x, self.size[0], self.step[0], self.pad[0])
+        return largest(down.transpose(0, 2), self.size[1], self.step[1], self.pad[1]).transpose(0, 2)
+
+
+def largest(x: Tensor, size: int, step: int, pad: int = 0) -> Tensor:
+    """The largest of every `size` rows, (R, ...) -> (R', ...), with `pad` rows of nothing at both ends."""
+    count = (len(x) + 2 * pad - size) // step + 1
+    out = x.new_full((count, *x.shape[1:]), -torch.inf)
+    for place in range(-pad, size - pad):
+        first = max(0, -(place // step))  # of the outputs, the one from which on there is such a row
+        rows = x[place + first * step :: step][: count - first]
+        part = out[first : first + len(rows)]
+        torch.maximum(part, rows, out=part)
+    return out
 
 
 class Upright(nn.Module):

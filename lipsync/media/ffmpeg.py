@@ -91,7 +91,7 @@ def has_encoder(name: str, width: int = 640, height: int = 360) -> bool:
 
 
 def thread_count() -> int:
-    """Threads that a video's decoder or encoder is to take: half the cores, since the networks work beside it.
+    """Threads that a video's decoder or encoder is to take: half the cores; the networks work beside it.
 
     By default ffmpeg takes one and a half times as many as there are cores. On two cores that costs a
     tenth more CPU time in either, more memory, and a run with the official network a tenth more time.

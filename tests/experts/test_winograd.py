@@ -93,7 +93,13 @@ def test_the_number_of_rows_is_only_a_guess() -> None:
 
 
 @pytest.mark.parametrize(
-    "pool", [nn.MaxPool2d(3, 2), nn.MaxPool2d(3, 2, padding=1), nn.MaxPool2d((3, 2), (1, 2))]
+    "pool",
+    [
+        nn.MaxPool2d(3, 2),
+        nn.MaxPool2d(3, 2, padding=1),
+        nn.MaxPool2d((3, 2), (1, 2)),
+        nn.MaxPool2d(2, 1, padding=1),
+    ],
 )
 def test_pooling(pool: nn.MaxPool2d) -> None:
     x = pictures(4, 13, 10) - 1
