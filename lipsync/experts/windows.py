@@ -3,7 +3,7 @@
 Windows that follow each other share all frames but one, yet no product is shared: each frame meets each
 slice of the weights once. What can be saved are multiplications, by the algorithm of `winograd.py`, here
 over time: for eight windows of five frames, twelve convolutions of one frame do the work of forty. For
-SyncNet's first layer, with its pooling, that is 4.3 ms a window on a core of an EPYC instead of 13.
+SyncNet's first layer, with its pooling, that is 5 ms a window on a core of an EPYC instead of 13.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ arXiv 1509.09308. For 7 outputs of a filter with 3 taps, 9 products do the work 
 
 Here it runs down the rows of pictures, in one dimension. Each product is then a convolution along the
 columns, for which a CPU's own kernels are as fast as for any other, and the sums before and after are
-products with small matrices, a fifth of the time. On a core of an EPYC, SyncNet's 3 x 3 layers take 0.54 ms
-a window instead of 0.85, and the one with a step of 2 takes 2.6 instead of 3.7. In two dimensions there would
+products with small matrices, a fifth of the time. On a core of an EPYC, SyncNet's 3 x 3 layers take 0.6 ms
+a window instead of 0.85, and the one with a step of 2 takes 2.8 instead of 3.7. In two dimensions there would
 be half as many products again, yet with four times the sums, at half the speed, that is no faster.
 
 Pictures are kept with their rows outermost, (H, B, W, C), since a row of all of them is then one run of
