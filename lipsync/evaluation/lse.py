@@ -39,6 +39,8 @@ _FRAME_ROWS = _FRAME_SAMPLES // _ROW_STEP
 _WINDOW_ROWS = FRAMES * _FRAME_ROWS
 _ROWS_AT_A_TIME = 6000  # a minute of sound
 _DISTANCES_AT_A_TIME = 4096  # windows
+WINDOWS_AT_A_TIME = 24
+"""Go through the network: a multiple of those that its first layer works out together."""
 
 
 class SyncEmbedder(Protocol):
@@ -79,7 +81,7 @@ def measure_lse(
     frames: Iterable[Frame],
     sound: AudioClip,
     *,
-    batch: int = 24,
+    batch: int = WINDOWS_AT_A_TIME,
     cancel: CancelToken | None = None,
 ) -> LseScore:
     """LSE-D, LSE-C and offset of one clip.

@@ -20,7 +20,14 @@ import numpy.typing as npt
 from scipy.signal import medfilt
 
 from lipsync.data_types import AudioClip, Frame, PixelBox
-from lipsync.evaluation.lse import FEWEST_FRAMES, LSE_FPS, LseScore, SyncEmbedder, measure_lse
+from lipsync.evaluation.lse import (
+    FEWEST_FRAMES,
+    LSE_FPS,
+    WINDOWS_AT_A_TIME,
+    LseScore,
+    SyncEmbedder,
+    measure_lse,
+)
 from lipsync.evaluation.meter import SyncMeter
 from lipsync.experts import SyncExpert
 from lipsync.experts.syncnet import SYNCNET_PICTURE
@@ -113,7 +120,7 @@ class Measure(Generic[Score]):
     of_frames: Callable[[Iterator[Frame], AudioClip, CancelToken], Score] | None = None
 
 
-def by_lse(network: SyncEmbedder, batch: int = 24) -> Measure[LseScore]:
+def by_lse(network: SyncEmbedder, batch: int = WINDOWS_AT_A_TIME) -> Measure[LseScore]:
     """LSE-D, LSE-C and offset; `network` is to be SyncNet."""
 
     def of_track(frames: Iterator[Frame], path: FacePath, sound: AudioClip, stage: StageProgress) -> LseScore:

@@ -8,13 +8,12 @@ SyncNet's first layer, with its pooling, that is 5 ms a window on a core of an E
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from lipsync.experts.winograd import products, transforms
+from lipsync.experts.winograd import largest, products, steps, transforms
 
 TOGETHER = 8
 """Windows that are worked out together; with five frames, all points of `winograd.py` are used."""
@@ -55,8 +54,7 @@ class WindowConv(nn.Module):
         """Every window in a row, (T, H, W, C) -> (H', T - frames + 1, W', outputs)."""
         count = len(frames) - self.frames + 1
         rows, columns = (
-            ((side - self.kernel) // self.stride + 1 - self.size) // self.step + 1
-            for side in frames.shape[1:3]
+            steps(steps(side, self.kernel, self.stride), self.size, self.step) for side in frames.shape[1:3]
         )
         found = torch.empty(rows, count, columns, self.outputs, device=self.before.device)
         for first in range(0, count, TOGETHER):
@@ -68,7 +66,7 @@ class WindowConv(nn.Module):
 
     def _look(self, frames: Tensor, found: Tensor) -> None:
         """(P, H, W, C) -> (T, H', W', outputs), a few rows at a time; pooling needs some of them twice."""
-        width = (frames.shape[2] - self.kernel) // self.stride + 1
+        width = steps(frames.shape[2], self.kernel, self.stride)
         most = (min(_ROWS_AT_A_TIME, found.shape[1]) - 1) * self.step + self.size
         held = found.new_empty(TOGETHER, most, width, self.outputs)
         done, kept = 0, 0
@@ -80,13 +78,10 @@ class WindowConv(nn.Module):
             points = self.before[:, : len(frames)] @ needed.flatten(1)  # what is missing counts as black
             points = points.view(-1, *needed.shape[1:]).permute(0, 3, 1, 2)
             self._convolve(points, part[:, kept:])
-            found[:, top:bottom] = self._pool(self._pool(part[: len(found)], 1), 2)
+            down = largest(part[: len(found)], 1, self.size, self.step)
+            found[:, top:bottom] = largest(down, 2, self.size, self.step)
             done, kept = max(end, bottom * self.step), max(0, end - bottom * self.step)
             held[:, :kept] = part[:, part.shape[1] - kept :].clone()
-
-    def _pool(self, x: Tensor, dim: int) -> Tensor:
-        """Max pooling over one dimension; PyTorch's own also finds where the largest is, which takes time."""
-        return reduce(torch.maximum, x.unfold(dim, self.size, self.step).unbind(-1))
 
     def _convolve(self, points: Tensor, out: Tensor) -> None:
         """(P, C, H, W) -> (`TOGETHER`, H', W', outputs).

@@ -16,6 +16,7 @@ memory: rows can be weighed and added up where they lie.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -85,7 +86,8 @@ class RowConv(nn.Module):
         super().__init__()
         _check(conv)
         (self.step, along), (self.pad, pad) = conv.stride, _both(cast(Step, conv.padding))
-        self.kernel = conv.kernel_size[0]
+        self.kernel, self.outputs = conv.kernel_size[0], conv.out_channels
+        self.along = conv.kernel_size[1], along, pad
         taps = -(-self.kernel // self.step)
         self.at_once = -(-rows // -(-rows // _MOST_OUTPUTS))
         before, slices, after = (torch.from_numpy(each) for each in transforms(self.at_once, taps))
@@ -102,9 +104,9 @@ class RowConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(H, B, W, C) float32 -> (H', B, W', O)."""
-        flat, batch = x.flatten(1), x.shape[1]
-        rows = (len(x) + 2 * self.pad - self.kernel) // self.step + 1
-        out: Tensor | None = None
+        flat, (batch, width) = x.flatten(1), x.shape[1:3]
+        rows, columns = steps(len(x), self.kernel, self.step, self.pad), steps(width, *self.along)
+        out = x.new_empty(rows, batch, columns, self.outputs)
         points = x.new_empty(len(self.before), self.step, flat.shape[1])
         # The even rows of the pictures, then the odd ones: those of one picture lie `batch` apart.
         pictures = points.view(len(points), 1, -1, *x.shape[2:]).permute(0, 1, 4, 2, 3)
@@ -115,11 +117,9 @@ class RowConv(nn.Module):
                 product(one, (batch, 1)).permute(0, 2, 3, 1)
                 for product, one in zip(self.products, pictures, strict=True)
             ]
-            if out is None:
-                out = x.new_empty(rows, *found[0].shape[1:])
             part = out[top : top + self.at_once].flatten(1)
             torch.mm(self.after[: len(part)], torch.cat(found).flatten(1), out=part)
-        return cast(Tensor, out)
+        return out
 
     def _weigh(self, flat: Tensor, top: int, out: Tensor) -> None:
         """The polynomial of the rows from `top` on, each `step` after the last, at every point."""
@@ -130,10 +130,7 @@ class RowConv(nn.Module):
 
 
 class RowPool(nn.Module):
-    """What `nn.MaxPool2d` computes, for pictures with their rows outermost: down, then along the rows.
-
-    PyTorch's own also finds where the largest is, which takes most of its time.
-    """
+    """What `nn.MaxPool2d` computes, for pictures with their rows outermost: down, then along the rows."""
 
     def __init__(self, pool: nn.MaxPool2d) -> None:
         super().__init__()
@@ -141,20 +138,20 @@ class RowPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(H, B, W, C) -> (H', B, W', C)."""
-        down = largest(x, self.size[0], self.step[0], self.pad[0])
-        return largest(down.transpose(0, 2), self.size[1], self.step[1], self.pad[1]).transpose(0, 2)
+        for place, dim in enumerate((0, 2)):
+            x = largest(x, dim, self.size[place], self.step[place], self.pad[place])
+        return x
 
 
-def largest(x: Tensor, size: int, step: int, pad: int = 0) -> Tensor:
-    """The largest of every `size` rows, (R, ...) -> (R', ...), with `pad` rows of nothing at both ends."""
-    count = (len(x) + 2 * pad - size) // step + 1
-    out = x.new_full((count, *x.shape[1:]), -torch.inf)
-    for place in range(-pad, size - pad):
-        first = max(0, -(place // step))  # of the outputs, the one from which on there is such a row
-        rows = x[place + first * step :: step][: count - first]
-        part = out[first : first + len(rows)]
-        torch.maximum(part, rows, out=part)
-    return out
+def largest(x: Tensor, dim: int, size: int, step: int, pad: int = 0) -> Tensor:
+    """Max pooling over one dimension. PyTorch's own also finds where the largest is, which takes long.
+
+    Args:
+        pad: how many places of nothing are added at both ends.
+    """
+    if pad:
+        x = F.pad(x, (0, 0) * (x.ndim - 1 - dim) + (pad, pad), value=-torch.inf)
+    return reduce(torch.maximum, x.unfold(dim, size, step).unbind(-1))
 
 
 class Upright(nn.Module):
@@ -246,7 +243,10 @@ def _both(value: Step) -> tuple[int, int]:
 
 
 def _rows_after(layer: nn.Conv2d | nn.MaxPool2d, rows: int) -> int:
-    size, step, pad = (
-        _both(cast(Step, each))[0] for each in (layer.kernel_size, layer.stride, layer.padding)
-    )
-    return (rows + 2 * pad - size) // step + 1
+    form = (layer.kernel_size, layer.stride, layer.padding)
+    return steps(rows, *(_both(cast(Step, each))[0] for each in form))
+
+
+def steps(side: int, size: int, step: int, pad: int = 0) -> int:
+    """How often a filter, or a pooling, of this size fits along a side."""
+    return (side + 2 * pad - size) // step + 1

@@ -84,7 +84,8 @@ def test_streaming_equals_whole() -> None:
         assert score.distance == pytest.approx(whole.distance, abs=1e-6)
         assert (score.offset, score.windows) == (whole.offset, whole.windows) == (0, 48)
         assert max(shape[0] for shape in network.shapes) <= batch + 4
-        assert 48 <= sum(shape[0] - 4 for shape in network.shapes) <= 49
+        # of 49 windows the last is left out, but where it ends a batch
+        assert sum(shape[0] - 4 for shape in network.shapes) == (48 if 49 % batch else 49)
         assert network.heard == 48
 
 
@@ -188,7 +189,7 @@ def test_frames_in_a_row_are_seen_as_their_windows_are(official: Path) -> None:
         assert together.shape == (3, 1024)
         for start in range(3):
             alone = network.embed_faces(frames[start : start + 5])
-            torch.testing.assert_close(together[start], alone[0], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(together[start], alone[0], rtol=3e-5, atol=4e-6)
 
 
 def test_fewer_multiplications_find_the_same(official: Path) -> None:
@@ -198,12 +199,12 @@ def test_fewer_multiplications_find_the_same(official: Path) -> None:
         found = network.embed_faces(frames)
         assert network.first is not None
         network.first = None
-        torch.testing.assert_close(found, network.embed_faces(frames), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, network.embed_faces(frames), rtol=3e-5, atol=4e-6)
         mfcc = 10 * torch.randn(5, 1, 13, 20)
         heard = network.embed_sound(mfcc)
         assert network.hearing is not None
         network.hearing = None
-        torch.testing.assert_close(heard, network.embed_sound(mfcc), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(heard, network.embed_sound(mfcc), rtol=3e-5, atol=4e-6)
 
 
 def test_it_is_ready_for_use(official: Path) -> None:

@@ -221,3 +221,14 @@ def test_a_face_between_small_and_large_is_mixed_of_both_looks_so_that_it_does_n
         assert found.score == pytest.approx(fine.score + share * (coarse.score - fine.score), abs=1e-4)
         shares.append(share)
     assert 0 < shares[0] < shares[1] < shares[2] < 1
+
+
+def test_the_box_of_a_face_that_comes_nearer_does_not_jump() -> None:
+    detector = CenterFace()
+    scales = np.arange(0.4, LARGE, 0.01)
+    sides = []
+    for scale in scales:
+        [face] = certain(detector.detect([with_faces((100, 20, float(scale)))])[0])
+        sides.append(side(face.box) / scale)
+    steps = np.abs(np.diff(np.log(np.array(sides))))
+    assert steps.max() < 0.07, scales[int(steps.argmax())]
