@@ -5,9 +5,13 @@
     pip install --no-deps --target SCENEDETECT scenedetect==0.5.6.1
     python -m benchmarks.lse WAV2LIP SYNCNET --scenedetect SCENEDETECT
 
-Two forms are measured. "frames": one face fills the frame, as in the LRS sets. "tracks": a real video, in
-which the faces are looked for first; the reference does so in every frame with S3FD, this program with its
-own detector. The reference is run from a copy; what is changed there is told in `benchmarks.lse_reference`.
+Three forms are measured. "frames": a clip in which one face fills the frame, as in the LRS sets. "set":
+several such clips of two to seven seconds, one after the other; what a process does only once counts for
+less. "tracks": a real video, in which the faces are looked for first; the reference does so in every frame
+with S3FD, this program with its own detector. The reference is run from a copy; what is changed there is
+told in `benchmarks.lse_reference`.
+
+All may use every core; `--threads 1` shows the work itself.
 """
 
 from __future__ import annotations
@@ -31,7 +35,8 @@ from benchmarks.lse_turn import PROGRAMS, Turn
 from lipsync.data_types import PixelBox
 from lipsync.media import ffmpeg_path
 
-THREADS = 1  # more would wait for each other on a busy machine, and that counts as work
+PIECES = ((0.0, 6.6), (0.0, 4.0), (2.0, 5.0), (4.0, 6.0))
+"""Seconds of the sample that the clips are, start and end; the first is all of it."""
 Figures = dict[str, float]
 
 
@@ -42,7 +47,11 @@ def main() -> None:
         folder = Path(name)
         weights = chosen.weights or made_up_syncnet(folder)
         reference = prepare_reference(chosen.wav2lip, chosen.syncnet, folder)
-        clips = {"frames": chosen.clip, "tracks": chosen.video or make_real_video(folder)}
+        clips = {
+            "frames": make_clips(folder / "clip", PIECES[:1]),
+            "set": chosen.clips or make_clips(folder / "clips", PIECES),
+            "tracks": chosen.video or make_real_video(folder),
+        }
         if "tracks" in chosen.forms:
             make_up_detector(reference, *find_face(clips["tracks"]))
         turns = [
@@ -50,9 +59,9 @@ def main() -> None:
             for form in chosen.forms
             for program in PROGRAMS[form]
         ]
-        done = [[run_turn(turn) for turn in turns] for _ in range(chosen.turns)]
+        done = [[run_turn(turn, chosen.threads) for turn in turns] for _ in range(chosen.turns)]
     table: list[tuple[str, str]] = []
-    values: dict[str, object] = {"turns": chosen.turns}
+    values: dict[str, object] = {"turns": chosen.turns, "threads": chosen.threads}
     for form in chosen.forms:
         found = {
             turn.name: medians([each[number] for each in done])
@@ -71,11 +80,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("wav2lip", type=Path, help="checkout of Rudrabha/Wav2Lip")
     parser.add_argument("syncnet", type=Path, help="checkout of joonson/syncnet_python")
     parser.add_argument("--scenedetect", type=Path, help="folder with scenedetect 0.5.6.1")
-    parser.add_argument("--clip", type=Path, default=SAMPLES / "talk.mp4", help="a face, 25 frames a second")
+    parser.add_argument("--clips", type=Path, help="set: folder of *.mp4 (default: pieces of the sample)")
     parser.add_argument("--video", type=Path, help="with one face (default: the sample in 1280x720)")
     parser.add_argument("--weights", type=Path, help="syncnet_v2.model (default: made-up weights)")
     parser.add_argument("--forms", nargs="+", choices=sorted(PROGRAMS), default=sorted(PROGRAMS))
     parser.add_argument("--turns", type=int, default=3, help="the medians count")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="that each may use")
     return parser.parse_args()
 
 
@@ -83,9 +93,9 @@ def _absolute(path: Path | None) -> str:
     return str(path.resolve()) if path else ""
 
 
-def run_turn(turn: Turn) -> Figures:
+def run_turn(turn: Turn, threads: int) -> Figures:
     """One turn in a process of its own; the same threads for all."""
-    variables = {**os.environ, **environment(Path(turn.reference)), "OMP_NUM_THREADS": str(THREADS)}
+    variables = {**os.environ, **environment(Path(turn.reference)), "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.lse_turn", turn.as_json()],
         env=variables,
@@ -117,6 +127,16 @@ def in_rows(found: Mapping[str, Figures]) -> list[tuple[str, str]]:
     for key in ("distance", "confidence", "offset", "rows"):
         rows.append((key, "".join(f"{each[key]:14.4g}" for each in found.values())))
     return rows
+
+
+def make_clips(folder: Path, pieces: Sequence[tuple[float, float]]) -> Path:
+    """Pieces of the sample, 25 frames a second."""
+    folder.mkdir()
+    for number, (start, end) in enumerate(pieces):
+        piece = ["-i", str(SAMPLES / "talk.mp4"), "-ss", str(start), "-to", str(end)]
+        path = str(folder / f"{number}.mp4")
+        subprocess.run([str(ffmpeg_path()), "-v", "error", *piece, "-crf", "18", path], check=True)
+    return folder
 
 
 def make_real_video(folder: Path) -> Path:

@@ -1,7 +1,8 @@
-"""One turn of `benchmarks.lse`, in a process of its own: one program judges one clip, and is measured.
+"""One turn of `benchmarks.lse`, in a process of its own: one program judges clips, and is measured.
 
-Not timed: starting Python and loading packages and networks, since a run judges many clips. Only the
-reference's scripts for real videos load their networks in the time, as they do so anew for each video.
+Not timed: starting Python, loading packages and networks, and this program's look at which ffmpeg there is
+(the reference takes the one of that name), since a run judges many clips. Only the reference's scripts for
+real videos load their networks in the time, as they do so anew for each video.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import runpy
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,8 +27,10 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from lipsync.media import ffmpeg_path
+
 Evaluate: TypeAlias = Callable[[], dict[str, float]]
-"""Gives LSE-D, LSE-C, offset where it is told, and how many clips or tracks they are of."""
+"""Gives mean LSE-D, LSE-C, offset where it is told, and how many clips or tracks they are of."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,9 @@ class Turn:
     """What one process does.
 
     Attributes:
-        form: "frames" or "tracks".
+        form: "frames", "set" or "tracks".
         name: whose program.
-        clip: what is judged.
+        clip: what is judged: for "tracks" a video, for the others a folder of *.mp4.
         weights: `syncnet_v2.model`.
         reference: folder of the reference's copy.
         scenedetect: folder in which that package lies, or empty.
@@ -61,7 +64,8 @@ def main() -> None:
 
 
 def measured(turn: Turn) -> dict[str, float]:
-    """Get ready, then judge the clip; only the second is timed."""
+    """Get ready, then judge; only the second is timed."""
+    ffmpeg_path()
     evaluate = PROGRAMS[turn.form][turn.name](turn)
     loaded_peak = peak_bytes()
     started, cpu = time.perf_counter(), cpu_seconds()
@@ -83,8 +87,8 @@ def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
     measure = by_lse(load_syncnet(Path(turn.weights), dtype=dtype))
 
     def evaluate() -> dict[str, float]:
-        score = evaluate_frames(turn.clip, measure).score
-        return figures(score.distance, score.confidence, score.offset)
+        scores = [evaluate_frames(clip, measure).score for clip in _clips(turn)]
+        return means([(score.distance, score.confidence, score.offset) for score in scores])
 
     return evaluate
 
@@ -115,10 +119,13 @@ def reference_frames(turn: Turn) -> Evaluate:
     network.loadParameters(turn.weights)
 
     def evaluate() -> dict[str, float]:
+        found = []
         with tempfile.TemporaryDirectory() as folder:
             options = SimpleNamespace(tmp_dir=folder, reference="demo", batch_size=20, vshift=15)
-            offset, confidence, distance = network.evaluate(options, videofile=turn.clip)
-        return figures(float(distance), float(confidence), float(offset))
+            for clip in _clips(turn):
+                offset, confidence, distance = network.evaluate(options, videofile=str(clip))
+                found.append((float(distance), float(confidence), float(offset)))
+        return means(found)
 
     return evaluate
 
@@ -143,18 +150,30 @@ def reference_tracks(turn: Turn) -> Evaluate:
     return evaluate
 
 
+_OF_FRAMES: dict[str, Callable[[Turn], Evaluate]] = {
+    "reference": reference_frames,
+    "ours": our_frames,
+    "ours_bf16": partial(our_frames, dtype=torch.bfloat16),
+}
 PROGRAMS: dict[str, dict[str, Callable[[Turn], Evaluate]]] = {
-    "frames": {
-        "reference": reference_frames,
-        "ours": our_frames,
-        "ours_bf16": partial(our_frames, dtype=torch.bfloat16),
-    },
+    "frames": _OF_FRAMES,
+    "set": _OF_FRAMES,
     "tracks": {
         "reference": reference_tracks,
         "ours": our_tracks,
         "ours_bf16": partial(our_tracks, dtype=torch.bfloat16),
     },
 }
+
+
+def means(found: Sequence[tuple[float, float, float]]) -> dict[str, float]:
+    """Of the distance, confidence and offset of several clips."""
+    distance, confidence, offset = np.mean(found, axis=0).tolist()
+    return figures(distance, confidence, offset, len(found))
+
+
+def _clips(turn: Turn) -> list[Path]:
+    return sorted(Path(turn.clip).glob("*.mp4"))
 
 
 def figures(distance: float, confidence: float, offset: float, rows: int = 1) -> dict[str, float]:

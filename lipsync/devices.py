@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 from lipsync.errors import OptionError, ToolError
 
+_MOST_AT_ONCE = 4  # each takes memory of its own
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -44,11 +45,29 @@ def _cpu_flag(name: str) -> bool:
     return bool(probe()) if callable(probe) else False
 
 
-class Cores:
-    """Says how many cores torch takes for work of the thread that asks."""
+def batches_at_once(device: torch.device) -> int:
+    """How many batches a network is to work on at the same time, each in a thread of its own.
 
-    def __init__(self) -> None:
+    On a CPU one for each core, up to a few: cores that share a batch wait for each other after every
+    layer, and wait long where one of them has been called away to decode or encode.
+    """
+    return min(torch.get_num_threads(), _MOST_AT_ONCE) if device.type == "cpu" else 1
+
+
+class Cores:
+    """Says how many cores torch takes for work of the thread that asks.
+
+    Args:
+        shared_by: threads that are to work at the same time, on the cores that torch takes in this one.
+    """
+
+    def __init__(self, shared_by: int = 1) -> None:
         self._pools = ThreadpoolController()
+        self._share = max(1, torch.get_num_threads() // shared_by)
+
+    def share(self) -> AbstractContextManager[object]:
+        """In the block torch takes in this thread what falls to it."""
+        return self.only(self._share)
 
     def only(self, count: int) -> AbstractContextManager[object]:
         """In the block torch takes `count` cores in this thread; in others it takes what it took."""

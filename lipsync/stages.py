@@ -7,16 +7,13 @@ its own. A frame that nobody speaks in goes through all of them as the array tha
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lipsync.blending import Blender
 from lipsync.data_types import FaceTrack, FloatArray, Frame, IntArray, Mask, PixelBox
@@ -28,7 +25,7 @@ from lipsync.generators import AudioRows, LipGenerator
 from lipsync.media import Picture, YuvFrame
 from lipsync.options import BlendOptions
 from lipsync.progress import CancelToken
-from lipsync.streaming import Clock
+from lipsync.streaming import Clock, side_by_side
 
 CHUNK_BYTES = 32 * 2**20
 """Full-size frames travel in chunks of about this size; five or six chunks are under way at once."""
@@ -192,23 +189,15 @@ def draw(
     chunks: Iterable[Chunk], speakers: Sequence[Speaker], generator: LipGenerator, clock: Clock
 ) -> Iterator[Chunk]:
     """Generate a mouth for every part; several chunks at a time, given out in order."""
-    at_once, cores = generator.at_once, Cores()
-    share = max(1, torch.get_num_threads() // at_once)
+    cores = Cores(shared_by=generator.at_once)
 
     def work(chunk: Chunk) -> Chunk:
         if chunk.parts:
-            with clock("generate"), cores.only(share):
+            with clock("generate"), cores.share():
                 chunk.mouths = generator.generate(chunk.crops, _heard(chunk, speakers))
         return chunk
 
-    with ThreadPoolExecutor(at_once, "lipsync draw") as pool:
-        under_way: deque[Future[Chunk]] = deque()
-        for chunk in chunks:
-            under_way.append(pool.submit(work, chunk))
-            if len(under_way) > at_once:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+    yield from side_by_side(work, chunks, generator.at_once, "draw")
 
 
 def _heard(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:

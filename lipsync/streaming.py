@@ -5,13 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from lipsync.progress import CancelToken
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class _End:
@@ -90,6 +93,23 @@ class Ahead(Generic[Item]):
                 continue
             return True
         return False
+
+
+def side_by_side(
+    work: Callable[[Item], Result], items: Iterable[Item], at_once: int, name: str
+) -> Iterator[Result]:
+    """What `work` makes of each item, in their order, in `at_once` threads; one item more is taken ahead.
+
+    An error of `work` is raised where its result is read; what is under way then is finished first.
+    """
+    with ThreadPoolExecutor(at_once, f"lipsync {name}") as pool:
+        under_way: deque[Future[Result]] = deque()
+        for item in items:
+            under_way.append(pool.submit(work, item))
+            if len(under_way) > at_once:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
 
 class Clock:

@@ -103,7 +103,7 @@ def test_cores_are_taken_in_one_thread_only() -> None:
     thread = threading.Thread(target=other)
     thread.start()
     before = torch.get_num_threads()
-    with Cores().only(1):
+    with Cores(shared_by=before).share():
         seen.append(torch.get_num_threads())
         inside.set()
         done.wait(PATIENCE)

@@ -8,7 +8,7 @@ shift of the sound, -15 to 15 frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -21,11 +21,13 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lipsync.data_types import AudioClip, FloatArray, Frame
+from lipsync.devices import Cores
 from lipsync.errors import InputError
 from lipsync.experts.base import FRAMES
 from lipsync.experts.offsets import REACH
 from lipsync.experts.syncnet import SYNCNET_PICTURE
 from lipsync.progress import CancelToken
+from lipsync.streaming import side_by_side
 
 _STAGE = "Judging lip sync"
 LSE_FPS = 25
@@ -45,6 +47,11 @@ WINDOWS_AT_A_TIME = 24
 
 class SyncEmbedder(Protocol):
     """What vectors come from; LSE is LSE only with `lipsync.experts.SyncNet`."""
+
+    @property
+    def at_once(self) -> int:
+        """Batches to embed at the same time, each in a thread of its own."""
+        ...
 
     def embed_faces(self, frames: Tensor) -> Tensor:
         """Every window of T frames in a row, (T, 224, 224, 3) RGB uint8 -> (T - 4, D)."""
@@ -75,7 +82,6 @@ class LseScore:
     windows: int
 
 
-@torch.inference_mode()
 def measure_lse(
     network: SyncEmbedder,
     frames: Iterable[Frame],
@@ -94,7 +100,7 @@ def measure_lse(
         frames: 25 a second, each (H, W, 3) RGB uint8 of any size: crops of one face, or whole frames
             where the face fills the picture, as in the LRS sets.
         sound: at 16 kHz.
-        batch: windows that go through the network at a time.
+        batch: windows that go through the network together; as many batches at the same time as it says.
 
     Raises:
         InputError: there are fewer than six frames, or less sound than those take.
@@ -107,8 +113,7 @@ def measure_lse(
     heard_frames = len(sound.samples) // _FRAME_SAMPLES
     if heard_frames < FEWEST_FRAMES:
         raise _too_short(f"{sound.duration:.2f} s of sound")
-    seen = _embed_faces(network, islice(frames, heard_frames), batch, cancel)
-    heard = _embed_sound(network, sound, len(seen), batch, cancel)
+    seen, heard = _embed(network, islice(frames, heard_frames), sound, batch, cancel)
     by_shift = mean_distances(seen, heard)
     best = int(by_shift.argmin())
     distance = float(by_shift[best])
@@ -121,37 +126,59 @@ def _too_short(given: str) -> InputError:
     return InputError("The clip is too short to judge", given=given, hint=hint)
 
 
-def _embed_faces(network: SyncEmbedder, frames: Iterable[Frame], batch: int, cancel: CancelToken) -> Tensor:
-    """All windows of T frames but the last, (T - 5, D) on the CPU."""
-    count, found = 0, []
+def _embed(
+    network: SyncEmbedder, frames: Iterable[Frame], sound: AudioClip, batch: int, cancel: CancelToken
+) -> tuple[Tensor, Tensor]:
+    """All windows of T frames but the last, and their sound: two (T - 5, D) on the CPU."""
+    seen: list[Tensor] = []
+    heard: list[Tensor] = []
+    cores = Cores(shared_by=network.at_once)
+
+    def batches() -> Iterator[tuple[list[Tensor], Callable[[Tensor], Tensor], Tensor]]:
+        """Where vectors belong, what they are made by, and of what."""
+        windows = 0
+        for pictures in _in_batches(frames, batch, cancel):
+            windows += len(pictures) - FRAMES + 1
+            yield seen, network.embed_faces, pictures
+        # The sound comes last: its batches are short, so that no core waits long for the other ones.
+        sounds = _sound_windows(sound, windows)
+        for spans in torch.chunk(sounds, max(1, windows // batch)):  # all alike; few windows take long
+            cancel.check(_STAGE)
+            yield heard, network.embed_sound, spans
+
+    @torch.inference_mode()
+    def embed(one: tuple[list[Tensor], Callable[[Tensor], Tensor], Tensor]) -> tuple[list[Tensor], Tensor]:
+        where, by, given = one
+        with cores.share():
+            return where, by(given).cpu()
+
+    for where, vectors in side_by_side(embed, batches(), network.at_once, "judge"):
+        where.append(vectors)
+    return torch.cat(seen), torch.cat(heard)
+
+
+def _in_batches(frames: Iterable[Frame], batch: int, cancel: CancelToken) -> Iterator[Tensor]:
+    """Frames of `batch` windows, or at the end of less, (T, 224, 224, 3); the last window is left out."""
+    count = 0
     waiting: list[cv2.typing.MatLike] = []
     for frame in frames:
         cancel.check(_STAGE)
         count += 1
         # Bilinear, whatever the scale, as the reference does.
         waiting.append(cv2.resize(frame, (SYNCNET_PICTURE, SYNCNET_PICTURE)))
-        if len(waiting) == batch + FRAMES - 1:
-            found.append(network.embed_faces(torch.from_numpy(np.stack(waiting))).cpu())
-            del waiting[:batch]  # the last four begin the next windows
+        if len(waiting) == batch + FRAMES:
+            yield torch.from_numpy(np.stack(waiting[:-1]))
+            del waiting[:batch]  # the last five begin the next windows
     if count < FEWEST_FRAMES:
         raise _too_short(f"{count} frames")
-    del waiting[-1:]  # its window is left out, and need not be looked at
-    if len(waiting) >= FRAMES:
-        found.append(network.embed_faces(torch.from_numpy(np.stack(waiting))).cpu())
-    return torch.cat(found)[: count - FRAMES]
+    if len(waiting) > FRAMES:
+        yield torch.from_numpy(np.stack(waiting[:-1]))
 
 
-def _embed_sound(
-    network: SyncEmbedder, sound: AudioClip, windows: int, batch: int, cancel: CancelToken
-) -> Tensor:
-    """The first `windows` windows, (windows, D) on the CPU."""
-    rows = mfcc_rows(sound.samples, (windows - 1) * _FRAME_ROWS + _WINDOW_ROWS)
-    spans = torch.from_numpy(rows).unfold(0, _WINDOW_ROWS, _FRAME_ROWS)[:, None]  # (windows, 1, 13, 20)
-    found = []
-    for part in torch.split(spans, batch):
-        cancel.check(_STAGE)
-        found.append(network.embed_sound(part).cpu())
-    return torch.cat(found)
+def _sound_windows(sound: AudioClip, count: int) -> Tensor:
+    """The sound of the first `count` windows, (count, 1, 13, 20) MFCC."""
+    rows = mfcc_rows(sound.samples, (count - 1) * _FRAME_ROWS + _WINDOW_ROWS)
+    return torch.from_numpy(rows).unfold(0, _WINDOW_ROWS, _FRAME_ROWS)[:, None]
 
 
 def mfcc_rows(samples: FloatArray, count: int) -> FloatArray:

@@ -165,11 +165,14 @@ def evaluate_frames(
     if measure.of_frames is None:
         raise ValueError("this measure needs faces")
     cancel = cancel or CancelToken()
-    picture, sound = _open(Path(path), cancel)
-    numbers = np.arange(min(picture.frame_count, len(sound.samples) // _FRAME_SAMPLES + 1))
-    with closing(picture.read(numbers, cancel=cancel)) as frames:
+    picture = _open_picture(path)
+    # The first frames are decoded while the sound is.
+    reading = picture.read(np.arange(picture.frame_count), cancel=cancel)
+    with Ahead(reading, WINDOWS_AT_A_TIME, cancel, "read") as frames:
+        sound = _read_sound(path, cancel)
         score = measure.of_frames(frames, sound, cancel)
-    return TrackScore(picture.info.path, 0, 0.0, len(numbers) / LSE_FPS, None, score)
+    heard = len(sound.samples) // _FRAME_SAMPLES + 1
+    return TrackScore(picture.info.path, 0, 0.0, min(picture.frame_count, heard) / LSE_FPS, None, score)
 
 
 def evaluate_tracks(
@@ -190,7 +193,7 @@ def evaluate_tracks(
         Cancelled: the user stopped it.
     """
     options, cancel = options or TrackOptions(), cancel or CancelToken()
-    picture, sound = _open(Path(path), cancel)
+    picture, sound = _open_picture(path), _read_sound(path, cancel)
     paths = find_paths(picture, detector, options, progress, cancel)
     stage = StageProgress("Judging lip sync", sum(len(one.boxes) for one in paths), progress, cancel)
     rows = []
@@ -272,9 +275,12 @@ def _odd(count: int) -> int:
     return count - 1 + count % 2
 
 
-def _open(path: Path, cancel: CancelToken) -> tuple[Picture, AudioClip]:
-    picture = open_picture(path, MediaOptions(fps=LSE_FPS))
-    return picture, open_voice(path).read(_RATE, cancel=cancel)
+def _open_picture(path: Path | str) -> Picture:
+    return open_picture(path, MediaOptions(fps=LSE_FPS))
+
+
+def _read_sound(path: Path | str, cancel: CancelToken) -> AudioClip:
+    return open_voice(path).read(_RATE, cancel=cancel)
 
 
 def _path(track: Track, scale: Doubles) -> FacePath:

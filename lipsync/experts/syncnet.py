@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from lipsync.checkpoints import load_into, load_state_dict
 from lipsync.conv_block import Step
+from lipsync.devices import batches_at_once
 from lipsync.experts.base import FRAMES
 from lipsync.experts.windows import TOGETHER, WindowConv
 from lipsync.experts.winograd import Upright, by_rows
@@ -73,6 +74,11 @@ class SyncNet(nn.Module):
         The channels of the picture are the five frames' blue, then their green, then their red, 0..255.
         """
         return self.netfcaud(self.netcnnaud(mfcc).flatten(1)), self.netfclip(self.netcnnlip(faces).flatten(1))
+
+    @property
+    def at_once(self) -> int:
+        """Batches to embed at the same time."""
+        return batches_at_once(next(self.parameters()).device)
 
     def embed_faces(self, frames: Tensor) -> Tensor:
         """Every window of T frames in a row, (T, 224, 224, 3) RGB uint8 -> (T - 4, 1024) float32."""

@@ -9,12 +9,11 @@ import numpy.typing as npt
 import torch
 
 from lipsync.data_types import FloatArray
-from lipsync.devices import in_batches
+from lipsync.devices import batches_at_once, in_batches
 from lipsync.generators.base import GeneratorSpec
 
 # On a CPU larger batches are no faster, and a cancel has to wait for the batch under way.
 _SIZES = {"cpu": 4, "mps": 32, "cuda": 128}
-_MOST_AT_ONCE = 4  # each takes memory of its own
 
 
 class BatchedGenerator(ABC):
@@ -31,12 +30,8 @@ class BatchedGenerator(ABC):
 
     @property
     def at_once(self) -> int:
-        """Batches to draw at the same time, see `LipGenerator`.
-
-        On a CPU one for each core, up to a few: cores that share a batch wait for each other after every
-        layer, and wait long where one of them has been called away to decode or encode.
-        """
-        return min(torch.get_num_threads(), _MOST_AT_ONCE) if self.device.type == "cpu" else 1
+        """Batches to draw at the same time, see `LipGenerator`."""
+        return batches_at_once(self.device)
 
     @staticmethod
     def default_batch_size(device: torch.device) -> int:

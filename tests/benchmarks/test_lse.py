@@ -58,7 +58,7 @@ def test_the_reference_is_run_as_its_script_does(tmp_path: Path, checkouts: tupl
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "scenedetect.py").write_text("")
     turn = Turn("tracks", "reference", "talk.mp4", "syncnet.model", str(reference), str(tmp_path / "old"))
-    found = run_turn(turn)
+    found = run_turn(turn, threads=1)
     assert (found["distance"], found["confidence"], found["rows"]) == (7.0, 2.5, 2)
     assert math.isnan(found["offset"]) and found["wall_seconds"] > 0
 
