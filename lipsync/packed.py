@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 _OPERATORS = (
     "_convolution_pointwise",
-    "_convolution_pointwise_",
     "_convolution_transpose_pointwise",
     "_reorder_convolution_weight",
     "_reorder_convolution_transpose_weight",
@@ -77,7 +76,8 @@ class PackedConv(nn.Module):
         Args:
             dilation: instead of the convolution's own; not for a transposed one.
         """
-        operators, own = torch.ops.mkldnn, self._own(dilation)
+        form = self.form if dilation is None else (*self.form[:-2], dilation, self.form[-1])
+        operators, own = torch.ops.mkldnn, (self.weight, self.bias, *form)
         out: Tensor
         if self.transposed:
             out = operators._convolution_transpose_pointwise(x, *own, self.after, [], "")
@@ -86,19 +86,3 @@ class PackedConv(nn.Module):
         else:
             out = operators._convolution_pointwise(x, *own, self.after, [], "")
         return out
-
-    def add_to(self, total: Tensor, x: Tensor, dilation: tuple[int, int] | None = None) -> None:
-        """Add what `forward` gives for `x` to `total` where that lies; for plain ones without ReLU.
-
-        Args:
-            total: (B, C', H', W'), channels last.
-        """
-        if self.transposed or self.residual or self.after != "none":
-            raise ValueError(f"{self} cannot be added to something")
-        torch.ops.mkldnn._convolution_pointwise_.binary(
-            total, x, *self._own(dilation), "add", 1.0, None, [], None
-        )
-
-    def _own(self, dilation: tuple[int, int] | None) -> tuple[object, ...]:
-        form = self.form if dilation is None else (*self.form[:-2], dilation, self.form[-1])
-        return self.weight, self.bias, *form

@@ -54,18 +54,6 @@ def test_the_input_is_added_before_the_relu() -> None:
 
 
 @needs_packing
-def test_it_is_added_to_what_is_there() -> None:
-    conv = nn.Conv2d(3, 24, 7, 2).requires_grad_(False)
-    x = channels_last(1, 3, 31, 20)
-    before = channels_last(1, 24, 13, 7)
-    total = before.clone()
-    PackedConv(conv, relu=False).add_to(total, x)
-    torch.testing.assert_close(total, before + conv(x), atol=1e-5, rtol=1e-5)
-    with pytest.raises(ValueError, match="cannot be added"):
-        PackedConv(conv).add_to(total, x)
-
-
-@needs_packing
 @pytest.mark.parametrize(
     ("conv", "arguments"),
     [

@@ -13,12 +13,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lipsync.experts.winograd import Product, largest, products, steps, transforms
+from lipsync.experts.winograd import largest, products, steps, transforms
 
 TOGETHER = 8
 """Windows that are worked out together; with five frames, all points of `winograd.py` are used."""
-_ROWS_AT_A_TIME = 4
-"""Rows after pooling: before it, 12 pictures of 8 x 109 with 96 channels are 4 MB, which caches hold."""
+_ROWS_AT_A_TIME = 6
+"""Rows after pooling: before it, 12 pictures of 12 x 109 with 96 channels are 6 MB, which caches hold."""
 
 
 class WindowConv(nn.Module):
@@ -45,7 +45,10 @@ class WindowConv(nn.Module):
         weights = torch.einsum("pt,octhw->pochw", slices, by_frame)
         self.products = products(weights, conv.bias.detach(), self.stride)
         self.before = nn.Parameter(before.float(), requires_grad=False)
-        self.after = nn.Parameter(after.float(), requires_grad=False)
+        positive = slice(1, None, 2)  # and infinity
+        evens = torch.cat([after[::2, :1], after[::2, positive][:, :-1]], dim=1)
+        self.evens = nn.Parameter(evens.float(), requires_grad=False)
+        self.odds = nn.Parameter(after[1::2, positive].float(), requires_grad=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Every window in a row, (T, H, W, C) -> (H', T - frames + 1, W', outputs)."""
@@ -66,7 +69,6 @@ class WindowConv(nn.Module):
         width = steps(frames.shape[2], self.kernel, self.stride)
         most = (min(_ROWS_AT_A_TIME, found.shape[1]) - 1) * self.step + self.size
         held = found.new_empty(TOGETHER, most, width, self.outputs)
-        room = found.new_empty(len(self.before) * most * width * self.outputs)
         done, kept = 0, 0
         for top in range(0, found.shape[1], _ROWS_AT_A_TIME):
             bottom = min(top + _ROWS_AT_A_TIME, found.shape[1])
@@ -75,19 +77,26 @@ class WindowConv(nn.Module):
             needed = frames[:, done * self.stride : (end - 1) * self.stride + self.kernel].float()
             points = self.before[:, : len(frames)] @ needed.flatten(1)  # what is missing counts as black
             points = points.view(-1, *needed.shape[1:]).permute(0, 3, 1, 2)
-            self._convolve(points, part[:, kept:], room)
+            self._convolve(points, part[:, kept:])
             down = largest(part[: len(found)], 1, self.size, self.step)
             found[:, top:bottom] = largest(down, 2, self.size, self.step)
             done, kept = max(end, bottom * self.step), max(0, end - bottom * self.step)
             held[:, :kept] = part[:, part.shape[1] - kept :].clone()
 
-    def _convolve(self, points: Tensor, out: Tensor, room: Tensor) -> None:
-        """(P, C, H, W) -> (`TOGETHER`, H', W', outputs); `room` is for the products.
+    def _convolve(self, points: Tensor, out: Tensor) -> None:
+        """(P, C, H, W) -> (`TOGETHER`, H', W', outputs).
 
-        They are added to zeros, since that is how oneDNN puts them beside each other without a copy.
+        Points but 0 and infinity come in pairs, x and -x, which weigh the same in outputs of even number,
+        and in the others the same but for the sign; so half the sum is made of sums, half of differences.
         """
-        one = out[0]
-        found = room[: len(points) * one.numel()].zero_().view(len(points), *one.shape)
-        for product, total, point in zip(self.products, found, points, strict=True):
-            cast(Product, product).add_to(total.permute(2, 0, 1)[None], point[None])
-        torch.mm(self.after, found.flatten(1), out=out.flatten(1))
+        zero, *pairs, infinity = (
+            product(one[None]).permute(0, 2, 3, 1).flatten()
+            for product, one in zip(self.products, points, strict=True)
+        )
+        sums, differences = zero.new_empty(2, len(pairs) // 2 + 1, len(zero))
+        sums[0], differences[-1] = zero, infinity
+        for at, (one, opposite) in enumerate(zip(pairs[::2], pairs[1::2], strict=True)):
+            torch.add(one, opposite, out=sums[at + 1])
+            torch.sub(one, opposite, out=differences[at])
+        torch.mm(self.evens, sums, out=out[::2].flatten(1))
+        torch.mm(self.odds, differences, out=out[1::2].flatten(1))

@@ -56,22 +56,11 @@ class Product(nn.Module):
 
     def forward(self, x: Tensor, dilation: tuple[int, int] = (1, 1)) -> Tensor:
         """(B, C, H, W) -> (B, O, H', W'), channels last."""
-        if self.packed is not None and _many(x):
+        if self.packed is not None and x[:, 0].numel() >= _FEW_PIXELS:
             out: Tensor = self.packed(x, dilation)
             return out
         conv = self.conv
         return F.conv2d(x, conv.weight, conv.bias, conv.stride, conv.padding, dilation)
-
-    def add_to(self, total: Tensor, x: Tensor) -> None:
-        """Add what `forward` gives for `x` to `total`, (B, O, H', W'), channels last."""
-        if self.packed is not None and _many(x):
-            self.packed.add_to(total, x)
-        else:
-            total += self(x)
-
-
-def _many(x: Tensor) -> bool:
-    return x[:, 0].numel() >= _FEW_PIXELS
 
 
 def products(weights: Tensor, bias: Tensor, stride: Step = 1, padding: Step = 0) -> nn.ModuleList:
