@@ -343,9 +343,9 @@ def measure(
                 if of_result is not None:
                     # One frame is left out where another person goes on: no window may hold both.
                     same = now if now == before else -1
-                    _show(of_result, float(number / fps), result, _judged(speakers, same, shown))
+                    of_result.update(float(number / fps), result, _judged(speakers, same, shown))
                 if of_source is not None and shown > newest:
-                    _show(of_source, float(shown / fps), frame, _judged(speakers, now, shown))
+                    of_source.update(float(shown / fps), frame, _judged(speakers, now, shown))
                     newest = shown
                 before = now
         yield chunk
@@ -365,17 +365,6 @@ def _who_speaks(speakers: Sequence[Speaker], number: int, shown: int) -> int:
 
 def _judged(speakers: Sequence[Speaker], who: int, shown: int) -> FloatArray | None:
     return None if who < 0 else speakers[who].judged[shown]
-
-
-def _show(meter: SyncMeter, at: float, frame: YuvFrame, box: FloatArray | None) -> None:
-    if box is None:
-        meter.update(at, _NOTHING, None)
-        return
-    x, y, right, lower = frame.around(pixel_box(box, frame.width, frame.height))
-    meter.update(at, frame.rgb((x, y, right, lower)), box - np.array([x, y, x, y], np.float32))
-
-
-_NOTHING = np.zeros((1, 1, 3), np.uint8)
 
 
 def results(

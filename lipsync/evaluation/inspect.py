@@ -265,7 +265,7 @@ def own_sync(
     boxes = usual_boxes(track.boxes, (picture.width, picture.height), options)
     numbers = np.flatnonzero(track.present)
     stage = StageProgress("Judging lip sync", len(numbers), progress, cancel)
-    with closing(picture.read(numbers, cancel=cancel)) as frames:
+    with closing(picture.read_yuv(numbers, cancel=cancel)) as frames:
         for number, frame in zip(numbers.tolist(), frames, strict=True):
             meter.update(number / float(picture.fps), frame, boxes[number])
             stage.advance()

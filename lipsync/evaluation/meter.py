@@ -13,8 +13,10 @@ from lipsync.evaluation.windows import METER_FPS, FaceWindows, SoundWindows
 from lipsync.experts import SyncExpert, crop_lower_face
 from lipsync.experts.crops import AnyBox
 from lipsync.experts.offsets import REACH
+from lipsync.faces import pixel_box
 from lipsync.faces.boxes import shift
 from lipsync.faces.finishing import Doubles, pad
+from lipsync.media import YuvFrame
 from lipsync.options import FaceOptions
 from lipsync.scores import SyncScore
 
@@ -45,14 +47,14 @@ class SyncMeter:
         self._loudness: list[FloatArray] = []
         self._numbers: list[IntArray] = []
 
-    def update(self, time_seconds: float, frame: Frame, box: AnyBox | None) -> None:
+    def update(self, time_seconds: float, frame: YuvFrame, box: AnyBox | None) -> None:
         """Take the frame that is shown from `time_seconds` on for 1 / fps.
 
         Frames may be left out; a frame that is not after those given before is passed over. Nothing
         of `frame` is kept.
 
         Args:
-            frame: (H, W, 3) RGB uint8.
+            frame: of which the lower half of the box becomes RGB.
             box: the face box with the usual pads (see `usual_boxes`), x1, y1, x2, y2 in pixels of the
                 frame, best to parts of a pixel; None where there is no face.
         """
@@ -67,7 +69,7 @@ class SyncMeter:
         if self._box is not None and shift(self._box, here) > _JUMP:
             self._keep(self._faces.flush())
         self._box = here
-        picture = crop_lower_face(frame, here)
+        picture = _lower_face(frame, here)
         for number in range(first, last):
             self._keep(self._faces.push(number, picture))
 
@@ -87,6 +89,13 @@ class SyncMeter:
         self._likeness.append(self._sound.likeness(first, faces))
         self._loudness.append(self._sound.loudness(first, len(faces)))
         self._numbers.append(np.arange(first, first + len(faces)))
+
+
+def _lower_face(frame: YuvFrame, box: FloatArray) -> Frame:
+    """`crop_lower_face` of the part that it needs, with the pixels beside it."""
+    x1, y1, x2, y2 = box.tolist()
+    part = frame.around(pixel_box((x1, (y1 + y2) / 2, x2, y2), frame.width, frame.height))
+    return crop_lower_face(frame.rgb(part), box - np.array([part[0], part[1]] * 2, np.float32))
 
 
 def usual_boxes(boxes: FloatArray, size: tuple[int, int], options: FaceOptions) -> FloatArray:

@@ -35,7 +35,7 @@ from lipsync.faces import FaceDetector
 from lipsync.faces.finding import find_faces
 from lipsync.faces.finishing import pad
 from lipsync.faces.linking import Track, link_tracks
-from lipsync.media import Picture, open_picture, open_voice
+from lipsync.media import Picture, YuvFrame, open_picture, open_voice
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.scores import SyncScore
@@ -48,6 +48,7 @@ _MEDIAN_FRAMES = 13
 _GREY = 110
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Score = TypeVar("Score", LseScore, SyncScore)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,16 @@ class Measure(Generic[Score]):
         of_frames: takes frames that the face fills, and sound; None where a measure has no such form.
     """
 
-    of_track: Callable[[Iterator[Frame], FacePath, AudioClip, StageProgress], Score]
+    of_track: Callable[[Iterator[YuvFrame], FacePath, AudioClip, StageProgress], Score]
     of_frames: Callable[[Iterator[Frame], AudioClip, CancelToken], Score] | None = None
 
 
 def by_lse(network: SyncEmbedder, batch: int = WINDOWS_AT_A_TIME) -> Measure[LseScore]:
     """LSE-D, LSE-C and offset; `network` is to be SyncNet."""
 
-    def of_track(frames: Iterator[Frame], path: FacePath, sound: AudioClip, stage: StageProgress) -> LseScore:
+    def of_track(
+        frames: Iterator[YuvFrame], path: FacePath, sound: AudioClip, stage: StageProgress
+    ) -> LseScore:
         cancel = stage.cancel
         # While one batch goes through the network, the next is read and cut out.
         with Ahead(crop_as_reference(frames, path.boxes), batch, cancel, "cut") as crops:
@@ -139,13 +142,13 @@ def by_expert(expert: SyncExpert) -> Measure[SyncScore]:
     """The sync score of our own; it needs faces, so it has no form for whole frames."""
 
     def of_track(
-        frames: Iterator[Frame], path: FacePath, sound: AudioClip, stage: StageProgress
+        frames: Iterator[YuvFrame], path: FacePath, sound: AudioClip, stage: StageProgress
     ) -> SyncScore:
         meter = SyncMeter(expert, sound, LSE_FPS)
         boxes: Doubles | None = None
         for number, frame in enumerate(_counted(frames, stage)):
             if boxes is None:
-                boxes = pad(path.boxes, (frame.shape[1], frame.shape[0]), FaceOptions())
+                boxes = pad(path.boxes, (frame.width, frame.height), FaceOptions())
             meter.update(number / LSE_FPS, frame, boxes[number])
         return meter.result()
 
@@ -203,7 +206,7 @@ def evaluate_tracks(
         if len(part.samples) < FEWEST_FRAMES * _FRAME_SAMPLES:  # the sound has ended before
             stage.advance(len(one.boxes))
             continue
-        with closing(picture.read(np.arange(one.first, last), cancel=cancel)) as frames:
+        with closing(picture.read_yuv(np.arange(one.first, last), cancel=cancel)) as frames:
             score = measure.of_track(frames, one, part, stage)
         x1, y1, x2, y2 = (round(float(edge)) for edge in np.median(one.boxes, axis=0))
         start, end = one.first / LSE_FPS, last / LSE_FPS
@@ -244,7 +247,7 @@ def mean_lse(rows: Sequence[TrackScore[LseScore]]) -> LseScore | None:
     return LseScore(distance, confidence, rows[int(np.argmax(weights))].score.offset, sum(weights))
 
 
-def crop_as_reference(frames: Iterable[Frame], boxes: Doubles) -> Iterator[Frame]:
+def crop_as_reference(frames: Iterable[YuvFrame], boxes: Doubles) -> Iterator[Frame]:
     """Faces as `run_pipeline.py` cuts them out, (224, 224, 3), of frames with these boxes (T, 4)."""
     half = np.maximum(boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]) / 2
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
@@ -258,16 +261,12 @@ def crop_as_reference(frames: Iterable[Frame], boxes: Doubles) -> Iterator[Frame
         yield np.asarray(cv2.resize(face, (SYNCNET_PICTURE, SYNCNET_PICTURE)), np.uint8)
 
 
-def _cut(frame: Frame, left: int, top: int, right: int, bottom: int) -> Frame:
+def _cut(frame: YuvFrame, left: int, top: int, right: int, bottom: int) -> Frame:
     """A part of the frame, grey where it lies beyond."""
-    height, width = frame.shape[:2]
-    inside = frame[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
-    above, below = max(0, -top), max(0, bottom - height)
-    before, after = max(0, -left), max(0, right - width)
-    if not (above or below or before or after):
-        return inside
+    x1, y1, x2, y2 = max(0, left), max(0, top), min(right, frame.width), min(bottom, frame.height)
     out = np.full((bottom - top, right - left, 3), _GREY, np.uint8)
-    out[above : above + inside.shape[0], before : before + inside.shape[1]] = inside
+    if x1 < x2 and y1 < y2:
+        out[y1 - top : y2 - top, x1 - left : x2 - left] = frame.rgb((x1, y1, x2, y2))
     return out
 
 
@@ -291,7 +290,7 @@ def _path(track: Track, scale: Doubles) -> FacePath:
     return FacePath(track.first, np.stack([np.interp(frames, seen, edge) for edge in boxes.T], axis=1))
 
 
-def _counted(frames: Iterable[Frame], stage: StageProgress) -> Iterator[Frame]:
+def _counted(frames: Iterable[Item], stage: StageProgress) -> Iterator[Item]:
     for frame in frames:
         stage.advance()
         yield frame

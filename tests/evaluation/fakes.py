@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.data_types import AudioClip, FloatArray, Frame
+from lipsync.data_types import AudioClip, FloatArray
+from lipsync.media import YuvFrame
+from lipsync.media.yuv import YuvColors
 
+COLORS = YuvColors(0.299, 0.114, full_range=True)
 BOX = (10.0, 10.0, 110.0, 110.0)
 FRAME_SAMPLES = 640
 
@@ -44,9 +47,10 @@ def make_levels(count: int, seed: int = 1) -> FloatArray:
     return np.convolve(random, np.ones(3) / 3, "valid").astype(np.float32)
 
 
-def make_pictures(levels: FloatArray) -> list[Frame]:
+def make_pictures(levels: FloatArray) -> list[YuvFrame]:
     """One grey frame of 120x120 a level."""
-    return [np.full((120, 120, 3), round(255 * float(level)), np.uint8) for level in levels]
+    frames = (np.full((120, 120, 3), round(255 * float(level)), np.uint8) for level in levels)
+    return [YuvFrame.from_rgb(frame, COLORS) for frame in frames]
 
 
 def make_voice(levels: FloatArray) -> AudioClip:

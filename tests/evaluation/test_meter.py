@@ -7,19 +7,27 @@ import numpy as np
 import pytest
 import torch
 
-from lipsync.data_types import AudioClip, FloatArray, Frame
+from lipsync.data_types import AudioClip, FloatArray, Frame, PixelBox
 from lipsync.evaluation import SyncMeter, usual_boxes
 from lipsync.evaluation.windows import FaceWindows, SoundWindows
-from lipsync.experts import LeanConfig, LeanExpert, SyncExpert, embed_clip, likeness_by_offset
+from lipsync.experts import (
+    LeanConfig,
+    LeanExpert,
+    SyncExpert,
+    crop_lower_face,
+    embed_clip,
+    likeness_by_offset,
+)
 from lipsync.faces.finishing import pad
+from lipsync.media import YuvFrame
 from lipsync.mel import mel_spectrogram
 from lipsync.options import FaceOptions
 from lipsync.scores import SyncScore, Verdict
-from tests.evaluation.fakes import BOX, LevelExpert, make_levels, make_pictures, make_voice
+from tests.evaluation.fakes import BOX, COLORS, LevelExpert, make_levels, make_pictures, make_voice
 
 
 def measure(
-    frames: Iterable[Frame], voice: AudioClip, fps: Fraction | float = 25, expert: SyncExpert | None = None
+    frames: Iterable[YuvFrame], voice: AudioClip, fps: Fraction | float = 25, expert: SyncExpert | None = None
 ) -> SyncScore:
     meter = SyncMeter(expert or LevelExpert(), voice, fps)
     for number, frame in enumerate(frames):
@@ -129,8 +137,38 @@ def test_nothing_of_a_frame_is_kept() -> None:
     meter = SyncMeter(LevelExpert(), make_voice(levels), 25)
     for number, frame in enumerate(make_pictures(levels)):
         meter.update(number / 25, frame, BOX)
-        frame[:] = 0
+        frame.y[:] = 0
     assert meter.result().verdict is Verdict.GOOD
+
+
+@pytest.mark.parametrize("box", [(20, 30, 70, 90), (-8.5, 40.2, 60.3, 131.7), (100.4, 2.5, 119.9, 17.5)])
+def test_only_the_lower_half_of_the_face_becomes_rgb(
+    box: tuple[float, float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that is seen as if all of the frame were; of frames above 25 a second, some not at all."""
+    random = np.random.default_rng(0)
+    frame = YuvFrame.from_rgb(random.integers(0, 256, (120, 130, 3), dtype=np.uint8), COLORS)
+    seen: list[Frame] = []
+    shapes: list[tuple[int, ...]] = []
+    whole_rgb = YuvFrame.rgb
+
+    def rgb(self: YuvFrame, part: PixelBox | None = None) -> Frame:
+        found = whole_rgb(self, part)
+        shapes.append(found.shape)
+        return found
+
+    def push(self: FaceWindows, number: int, picture: Frame) -> None:
+        seen.append(picture)
+
+    monkeypatch.setattr(YuvFrame, "rgb", rgb)
+    monkeypatch.setattr(FaceWindows, "push", push)
+    meter = SyncMeter(LevelExpert(), make_voice(make_levels(10)), 50)
+    for number in range(4):
+        meter.update(number / 50, frame, box)
+    assert len(seen) == len(shapes) == 2
+    assert all(height <= (box[3] - box[1]) / 2 + 7 for height, *_ in shapes)
+    for picture in seen:
+        np.testing.assert_array_equal(picture, crop_lower_face(whole_rgb(frame), box))
 
 
 @pytest.mark.parametrize("seconds", [0, 0.1, 1.0, 1.9])

@@ -95,7 +95,7 @@ def test_frames_at_their_own_rate_come_to_the_same_as_25(clip: Clip, expert: Syn
     picture, track = open_picture(path), find_face(path, 0.0)
     assert picture.fps == 30
     meter = SyncMeter(expert, open_voice(path).read(), picture.fps)
-    for number, frame in enumerate(picture.read(np.arange(len(track)))):
+    for number, frame in enumerate(picture.read_yuv(np.arange(len(track)))):
         meter.update(number / 30, frame, track.boxes[number] if track.present[number] else None)
     score, at_25 = meter.result(), material(path, expert)
     other = at_25.score(expert, at_25.sound)

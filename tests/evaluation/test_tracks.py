@@ -25,10 +25,11 @@ from lipsync.evaluation.tracks import (
 )
 from lipsync.experts import load_expert
 from lipsync.faces import DETECTORS
+from lipsync.media import YuvFrame
 from lipsync.progress import CancelToken, Progress
 from lipsync.scores import Verdict
 from lipsync.weights import require
-from tests.evaluation.fakes import LevelExpert, make_levels, make_voice
+from tests.evaluation.fakes import COLORS, LevelExpert, make_levels, make_voice
 from tests.make_media import make_video, run_ffmpeg
 
 
@@ -126,14 +127,15 @@ def test_lse_sees_the_crops_of_the_reference(two_faces: Path) -> None:
     assert crop.shape == (224, 224, 3)
     # Half a face is 60: from 60 above the middle to 108 below, and 84 to either side.
     red = crop[..., 0] > 200
-    assert red[: round(224 * 120 / 168) - 3, round(224 * 24 / 168) + 3 : round(224 * 144 / 168) - 3].all()
+    assert red[3 : round(224 * 120 / 168) - 3, round(224 * 24 / 168) + 3 : round(224 * 144 / 168) - 3].all()
     assert not red[round(224 * 120 / 168) + 3 :].any()
     assert not red[:, : round(224 * 24 / 168) - 3].any()
 
 
 def test_crops_beyond_the_frame_are_grey() -> None:
     random = np.random.default_rng(0)
-    frames = [random.integers(0, 256, (100, 120, 3), dtype=np.uint8) for _ in range(30)]
+    noise = (random.integers(0, 256, (100, 120, 3), dtype=np.uint8) for _ in range(30))
+    frames = [YuvFrame.from_rgb(frame, COLORS) for frame in noise]
     corners = np.cumsum(random.normal(0, 4, (30, 2)), axis=0) + np.array([-6, -4])
     boxes = np.concatenate([corners, corners + random.uniform(45, 60, (30, 2))], axis=1)
     crops = list(crop_as_reference(frames, boxes))
@@ -147,7 +149,7 @@ def test_crops_beyond_the_frame_are_grey() -> None:
     )
     for number, frame in enumerate(frames):
         edge = int(1.8 * size[number])
-        padded = np.pad(frame, ((edge, edge), (edge, edge), (0, 0)), constant_values=110)
+        padded = np.pad(frame.rgb(), ((edge, edge), (edge, edge), (0, 0)), constant_values=110)
         my, mx, half = y[number] + edge, x[number] + edge, size[number]
         whole = padded[int(my - half) : int(my + 1.8 * half), int(mx - 1.4 * half) : int(mx + 1.4 * half)]
         np.testing.assert_array_equal(crops[number], cv2.resize(whole, (224, 224)))
