@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from lipsync.blending.blender import Blender, blend
-from lipsync.blending.compositing import paste, paste_box
+from lipsync.blending.compositing import paste_box
 from lipsync.blending.masks import box_mask, make_mask, mouth_mask
 from lipsync.blending.sheet import draw_overlay, preview_sheet
 
@@ -20,7 +20,6 @@ __all__ = [
     "draw_overlay",
     "make_mask",
     "mouth_mask",
-    "paste",
     "paste_box",
     "preview_sheet",
 ]

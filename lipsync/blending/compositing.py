@@ -31,14 +31,6 @@ def paste_box(frame: Frame, mouth: FloatArray, box: PixelBox) -> Frame:
     return pasted
 
 
-def paste(frame: Frame, mouth: FloatArray, box: PixelBox, mask: Mask) -> Frame:
-    """Lay the mouth over the box as strongly as `mask` says; arguments as for `paste_box`."""
-    mask = trim(mask)
-    if not mask.alpha.size:
-        return frame.copy()
-    return lay(frame, cut(to_box(levels(mouth), box), box, mask), mask)
-
-
 def levels(mouth: FloatArray) -> FloatArray:
     """(3, h, w) in [0, 1] to (h, w, 3) in [0, 255]."""
     return np.ascontiguousarray(mouth.transpose(1, 2, 0)) * np.float32(255)
