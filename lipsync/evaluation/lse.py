@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -43,6 +43,8 @@ _ROWS_AT_A_TIME = 6000  # a minute of sound
 _DISTANCES_AT_A_TIME = 4096  # windows
 WINDOWS_AT_A_TIME = 24
 """Go through the network: a multiple of those that its first layer works out together."""
+_Batch: TypeAlias = tuple[list[Tensor], Callable[[Tensor], Tensor], Tensor]
+"""Where vectors belong, what they are made by, and of what."""
 
 
 class SyncEmbedder(Protocol):
@@ -134,8 +136,7 @@ def _embed(
     heard: list[Tensor] = []
     cores = Cores(shared_by=network.at_once)
 
-    def batches() -> Iterator[tuple[list[Tensor], Callable[[Tensor], Tensor], Tensor]]:
-        """Where vectors belong, what they are made by, and of what."""
+    def batches() -> Iterator[_Batch]:
         windows = 0
         for pictures in _in_batches(frames, batch, cancel):
             windows += len(pictures) - FRAMES + 1
@@ -147,7 +148,7 @@ def _embed(
             yield heard, network.embed_sound, spans
 
     @torch.inference_mode()
-    def embed(one: tuple[list[Tensor], Callable[[Tensor], Tensor], Tensor]) -> tuple[list[Tensor], Tensor]:
+    def embed(one: _Batch) -> tuple[list[Tensor], Tensor]:
         where, by, given = one
         with cores.share():
             return where, by(given).cpu()
