@@ -33,6 +33,9 @@ from lipsync.ui.work import Done, in_thread
 Updates = dict[Any, Any]
 _FILES = 5
 """Places on the form that a file can be in: they come first."""
+_LIVE = 10
+"""Finished frames that stay while a run goes on: a browser that is far away, or has much to do, asks for
+one seconds after it was told of it."""
 
 
 class Events:
@@ -214,8 +217,8 @@ class Events:
         if progress.picture is None:
             return {}
         path = folder / f"live_{secrets.token_hex(4)}.jpg"
-        for earlier in sorted(folder.glob("live_*.jpg"), key=lambda one: one.stat().st_mtime)[:-1]:
-            earlier.unlink(missing_ok=True)  # all but the newest, which the browser may still fetch
+        for earlier in sorted(folder.glob("live_*.jpg"), key=lambda one: one.stat().st_mtime)[:-_LIVE]:
+            earlier.unlink(missing_ok=True)
         write_picture(path, progress.picture)
         return {self._out.live: str(path)}
 

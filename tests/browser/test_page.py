@@ -160,6 +160,7 @@ def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: 
     run(page)
     expect(page.locator("#status")).to_contain_text("Drawing lips", timeout=WAIT)
     expect(page.locator("#live img")).to_be_visible(timeout=WAIT)  # a finished frame
+    wait_until(lambda: len(list(cache.rglob("live_*.jpg"))) > 3)  # which stays for a browser that is slow
     page.locator("#cancel").click()
     expect(page.locator("#status")).to_contain_text("Nothing was kept", timeout=8_000)
     expect(page.locator("#run")).to_be_enabled()
