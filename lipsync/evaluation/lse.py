@@ -43,8 +43,8 @@ _ROWS_AT_A_TIME = 6000  # a minute of sound
 _DISTANCES_AT_A_TIME = 4096  # windows
 WINDOWS_AT_A_TIME = 24
 """Go through the network: a multiple of those that its first layer works out together."""
-_Batch: TypeAlias = tuple[list[Tensor], Callable[[Tensor], Tensor], Tensor]
-"""Where vectors belong, what they are made by, and of what."""
+_Batch: TypeAlias = tuple[Callable[[Tensor], Tensor], Tensor]
+"""What makes vectors, and of what."""
 
 
 class SyncEmbedder(Protocol):
@@ -132,30 +132,28 @@ def _embed(
     network: SyncEmbedder, frames: Iterable[Frame], sound: AudioClip, batch: int, cancel: CancelToken
 ) -> tuple[Tensor, Tensor]:
     """All windows of T frames but the last, and their sound: two (T - 5, D) on the CPU."""
-    seen: list[Tensor] = []
-    heard: list[Tensor] = []
     cores = Cores(shared_by=network.at_once)
 
     def batches() -> Iterator[_Batch]:
         windows = 0
         for pictures in _in_batches(frames, batch, cancel):
             windows += len(pictures) - FRAMES + 1
-            yield seen, network.embed_faces, pictures
+            yield network.embed_faces, pictures
         # The sound comes last: its batches are short, so that no core waits long for the other ones.
         sounds = _sound_windows(sound, windows)
         for spans in torch.chunk(sounds, max(1, windows // batch)):  # all alike; few windows take long
             cancel.check(_STAGE)
-            yield heard, network.embed_sound, spans
+            yield network.embed_sound, spans
 
     @torch.inference_mode()
-    def embed(one: _Batch) -> tuple[list[Tensor], Tensor]:
-        where, by, given = one
+    def work(one: _Batch) -> Tensor:
+        embed, given = one
         with cores.share():
-            return where, by(given).cpu()
+            return embed(given).cpu()
 
-    for where, vectors in side_by_side(embed, batches(), network.at_once, "judge"):
-        where.append(vectors)
-    return torch.cat(seen), torch.cat(heard)
+    vectors = torch.cat(list(side_by_side(work, batches(), network.at_once, "judge")))
+    seen, heard = vectors.chunk(2)  # as many of sound as of pictures
+    return seen, heard
 
 
 def _in_batches(frames: Iterable[Frame], batch: int, cancel: CancelToken) -> Iterator[Tensor]:
