@@ -10,7 +10,7 @@ import os
 def main() -> None:
     """Read where to listen, build the page and serve it."""
     # Imported here: the process that fetches a link reads this file anew, and needs no page.
-    from lipsync.terminal import heavy_imports
+    from lipsync.cli.terminal import heavy_imports
 
     with heavy_imports():
         from lipsync.ui import build_page, launch_settings

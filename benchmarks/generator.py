@@ -29,12 +29,12 @@ import torch
 
 from benchmarks.common import SAMPLES, made_up_checkpoint, report
 from benchmarks.limit import CPU, best_seconds, convolution, formats
-from lipsync.data_types import FloatArray
 from lipsync.faces import DETECTORS, crop_face
 from lipsync.generators.wav2lip.adapter import load
 from lipsync.generators.wav2lip.network import Wav2LipNetwork, fold_batch_norm, prepare_for_inference
 from lipsync.media import open_picture, open_voice
-from lipsync.mel import MelWindows, mel_spectrogram
+from lipsync.media.audio.mel import MelWindows, mel_spectrogram
+from lipsync.types import FloatArray
 
 Draw: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
 """Mel (B, 1, 80, 16) and face (B, 6, 96, 96) in [0, 1], float32, to the picture (B, 3, 96, 96)."""

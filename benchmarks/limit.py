@@ -23,9 +23,9 @@ import torch
 from benchmarks.common import make_talking_head, report
 from lipsync.devices import cpu_has_bf16
 from lipsync.media import ffmpeg_path, open_picture
-from lipsync.media.encoding import video_settings
+from lipsync.media.video.encoder_settings import video_settings
 from lipsync.options import MediaOptions
-from lipsync.packed import PackedConv, can_pack
+from lipsync.utils.onednn_conv import PackedConv, can_pack
 
 CPU = torch.device("cpu")
 CONVOLUTIONS = ((64, 96), (128, 48), (256, 24), (384, 12), (512, 6))

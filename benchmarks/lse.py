@@ -32,8 +32,8 @@ import torch
 from benchmarks.common import SAMPLES, report
 from benchmarks.lse_reference import environment, make_up_detector, prepare_reference
 from benchmarks.lse_turn import PROGRAMS, Turn
-from lipsync.data_types import PixelBox
 from lipsync.media import ffmpeg_path
+from lipsync.types import PixelBox
 
 PIECES = ((0.0, 6.6), (0.0, 4.0), (2.0, 5.0), (4.0, 6.0))
 """Seconds of the sample that the clips are, start and end; the first is all of it."""
@@ -150,10 +150,10 @@ def make_real_video(folder: Path) -> Path:
 
 def find_face(video: Path) -> tuple[tuple[int, int], PixelBox]:
     """Size of the frames, and where the face is that is seen longest."""
-    from lipsync.evaluation.lse import LSE_FPS
-    from lipsync.evaluation.tracks import TrackOptions, find_paths
     from lipsync.faces import DETECTORS
     from lipsync.media import open_picture
+    from lipsync.metrics.lse import LSE_FPS
+    from lipsync.metrics.lse_tracks import TrackOptions, find_paths
     from lipsync.options import MediaOptions
 
     picture = open_picture(video, MediaOptions(fps=LSE_FPS))
@@ -167,7 +167,7 @@ def find_face(video: Path) -> tuple[tuple[int, int], PixelBox]:
 
 def made_up_syncnet(folder: Path) -> Path:
     """A checkpoint in the official format with random weights: the same work as the real one."""
-    from lipsync.experts import SyncNet
+    from lipsync.sync_score import SyncNet
 
     torch.manual_seed(0)
     state = dict(SyncNet().state_dict())

@@ -24,8 +24,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.common import apply_edits, measure_command
-from lipsync.data_types import PixelBox
 from lipsync.media import ffmpeg_path
+from lipsync.types import PixelBox
 
 EDITS = (
     ("detectors/s3fd/box_utils.py", "astype(np.int)", "astype(int)"),

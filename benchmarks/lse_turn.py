@@ -81,8 +81,8 @@ def measured(turn: Turn) -> dict[str, float]:
 
 def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
     """This program, where the face fills the frame."""
-    from lipsync.evaluation.tracks import by_lse, evaluate_frames
-    from lipsync.experts import load_syncnet
+    from lipsync.metrics.lse_tracks import by_lse, evaluate_frames
+    from lipsync.sync_score import load_syncnet
 
     measure = by_lse(load_syncnet(Path(turn.weights), dtype=dtype))
 
@@ -95,9 +95,9 @@ def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
 
 def our_tracks(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
     """This program on a real video."""
-    from lipsync.evaluation.tracks import by_lse, evaluate_tracks, mean_lse
-    from lipsync.experts import load_syncnet
     from lipsync.faces import DETECTORS
+    from lipsync.metrics.lse_tracks import by_lse, evaluate_tracks, mean_lse
+    from lipsync.sync_score import load_syncnet
 
     measure = by_lse(load_syncnet(Path(turn.weights), dtype=dtype))
     detector = DETECTORS.create("centerface")

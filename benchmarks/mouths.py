@@ -1,6 +1,7 @@
 """How well the built-in model's mouths fit a voice, on people of a prepared set it was not trained on.
 
-Read by a sync expert and by MediaPipe's landmarker; see `lipsync.training.judge` for the figures.
+Read by a sync expert and by MediaPipe's landmarker; `lipsync.training.tasks.evaluate_builtin` says what the
+figures mean.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common import report
-from lipsync.experts import LeanExpert, load_expert
 from lipsync.generators.builtin.adapter import Builtin
+from lipsync.sync_score import LeanExpert, load_expert
 from lipsync.training import read_set
-from lipsync.training.dataset import Clip
-from lipsync.training.judge import Verdict, judge, mean_verdict
-from lipsync.training.teacher import MediaPipeTeacher
+from lipsync.training.data.dataset import Clip
+from lipsync.training.data.landmarks import MediaPipeTeacher
+from lipsync.training.tasks.evaluate_builtin import Verdict, judge, mean_verdict
 from lipsync.weights import require
 
 

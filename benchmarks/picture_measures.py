@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.data_types import FloatArray, Frame, Mask, PixelBox
+from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 Bools = npt.NDArray[np.bool_]
 _BORDER, _BESIDE = 0.02, 0.08

@@ -31,13 +31,13 @@ from benchmarks.picture_measures import (
     sharpness,
 )
 from lipsync.blending import Blender, make_mask
-from lipsync.data_types import AudioClip, FloatArray, Frame, Mask, PixelBox, TimeRange
 from lipsync.errors import LipsyncError
 from lipsync.faces import DETECTORS, FaceDetector, crop_face, pixel_box, track_faces
 from lipsync.generators import GENERATORS, LipGenerator, choose_variant
 from lipsync.media import open_picture, open_voice
 from lipsync.options import BlendOptions, FaceOptions, MediaOptions
 from lipsync.progress import CancelToken, StageProgress, ignore_progress
+from lipsync.types import AudioClip, FloatArray, Frame, Mask, PixelBox, TimeRange
 from lipsync.weights import require
 
 PLAIN = BlendOptions(color_match=0, keep_detail=0, occlusion=False)

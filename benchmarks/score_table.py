@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.common import report
 from lipsync import SyncOptions, TimeRange, sync
-from lipsync.scores import SyncScore
+from lipsync.types import SyncScore
 
 
 def main() -> None:

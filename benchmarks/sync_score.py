@@ -1,8 +1,8 @@
 """What the sync score says of real video, of the same video with its sound moved, and of a wrong voice.
 
 The folder is one of real talking-face clips with a `manifest.tsv` (columns file and person). Every clip
-goes the whole way: file, faces, 25 frames a second, expert. The thresholds of `lipsync.scores` and
-`lipsync.evaluation.verdict` come from the rows of people whom the expert was not trained on.
+goes the whole way: file, faces, 25 frames a second, expert. The thresholds of `lipsync.types` and
+`lipsync.sync_score.thresholds` come from the rows of people whom the expert was not trained on.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import report
-from lipsync.data_types import AudioClip, FloatArray, Frame
-from lipsync.evaluation.verdict import judge
-from lipsync.evaluation.windows import METER_FPS, FaceWindows, SoundWindows
-from lipsync.experts import SyncExpert, crop_lower_face, load_expert
-from lipsync.experts.offsets import REACH
 from lipsync.faces import DETECTORS, track_faces
 from lipsync.media import open_picture, open_voice
 from lipsync.options import FaceOptions, MediaOptions
 from lipsync.progress import StageProgress
-from lipsync.scores import SyncScore, Verdict
+from lipsync.sync_score import SyncExpert, crop_lower_face, load_expert
+from lipsync.sync_score.offset import REACH
+from lipsync.sync_score.streaming_embed import METER_FPS, FaceWindows, SoundWindows
+from lipsync.sync_score.thresholds import judge
+from lipsync.types import AudioClip, FloatArray, Frame, SyncScore, Verdict
 from lipsync.weights import require
 
 SEEN = (

@@ -11,7 +11,7 @@
     >>> result.duration  # doctest: +SKIP
     4.0
 
-The road itself is in `lipsync.pipeline`; every setting is in `lipsync.options`.
+The road itself is in `lipsync.pipeline.sync`; every setting is in `lipsync.options`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lipsync.data_types import Plan, Preview, SyncResult, TimeRange
     from lipsync.errors import Cancelled, LipsyncError
-    from lipsync.networks import KeptNetworks
     from lipsync.options import (
         BlendOptions,
         EnhanceOptions,
@@ -33,24 +31,25 @@ if TYPE_CHECKING:
         SpeechOptions,
         SyncOptions,
     )
-    from lipsync.pipeline import plan, preview, sync
+    from lipsync.pipeline.model_provider import KeptNetworks
+    from lipsync.pipeline.sync import plan, preview, sync
     from lipsync.progress import CancelToken, Progress
-    from lipsync.scores import ScoreCard
     from lipsync.segments import Segment, parse_segments
+    from lipsync.types import Plan, Preview, ScoreCard, SyncResult, TimeRange
 
 # Imported when first used: `lipsync doctor` must run where torch or OpenCV cannot be imported.
 _HOME = {
-    "sync": "pipeline",
-    "preview": "pipeline",
-    "plan": "pipeline",
-    "KeptNetworks": "networks",
+    "sync": "pipeline.sync",
+    "preview": "pipeline.sync",
+    "plan": "pipeline.sync",
+    "KeptNetworks": "pipeline.model_provider",
     "Segment": "segments",
     "parse_segments": "segments",
-    "ScoreCard": "scores",
-    "SyncResult": "data_types",
-    "Plan": "data_types",
-    "Preview": "data_types",
-    "TimeRange": "data_types",
+    "ScoreCard": "types",
+    "SyncResult": "types",
+    "Plan": "types",
+    "Preview": "types",
+    "TimeRange": "types",
     "SyncOptions": "options",
     "MediaOptions": "options",
     "FaceOptions": "options",

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lipsync.data_types import TimeRange
 from lipsync.errors import OptionError
+from lipsync.types import TimeRange
 
 LENGTH_MODES = {
     "pingpong": "as the voice, picture back and forth",

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lipsync.data_types import Frame
 from lipsync.errors import Cancelled
+from lipsync.types import Frame
 
 
 @dataclass(frozen=True)

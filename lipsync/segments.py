@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from lipsync.data_types import TimeRange
 from lipsync.errors import LipsyncError, OptionError, RangeError
 from lipsync.options import FaceOptions
+from lipsync.types import TimeRange
 
 _ROUNDING_SECONDS = 0.05
 """A time may lie this much past an end: people type lengths that a player has rounded."""

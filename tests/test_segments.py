@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.data_types import TimeRange
 from lipsync.errors import OptionError, RangeError
 from lipsync.options import FaceOptions
 from lipsync.segments import FacePoint, Segment, format_segments, parse_segments, place_segments
+from lipsync.types import TimeRange
 
 TEXT = """
 0-4.5  face=0 voice=0-4.5

@@ -11,7 +11,7 @@ from __future__ import annotations
 from lipsync.blending.blender import Blender, blend
 from lipsync.blending.compositing import paste_box
 from lipsync.blending.masks import box_mask, make_mask, mouth_mask
-from lipsync.blending.sheet import draw_overlay, preview_sheet
+from lipsync.blending.overlay import draw_overlay, preview_sheet
 
 __all__ = [
     "Blender",

@@ -7,7 +7,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from lipsync.blending.bands import multiband
 from lipsync.blending.color import ColorMatch
 from lipsync.blending.compositing import (
     Picture,
@@ -20,11 +19,12 @@ from lipsync.blending.compositing import (
     to_box,
     trim,
 )
-from lipsync.blending.detail import DetailKeeper
 from lipsync.blending.masks import box_mask, make_mask, sample
+from lipsync.blending.multiband import multiband
 from lipsync.blending.occlusion import OcclusionFinder
-from lipsync.data_types import FloatArray, Frame, Mask, PixelBox
+from lipsync.blending.skin_detail import DetailKeeper
 from lipsync.options import BlendOptions
+from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 _BANDS = 4
 """Halvings in multi-band blending: the coarsest band fades over some 32 pixels."""

@@ -13,7 +13,7 @@ import math
 import cv2
 import numpy as np
 
-from lipsync.data_types import FloatArray
+from lipsync.types import FloatArray
 
 _SECONDS = 0.2
 """Time over which the colours are averaged: light changes slowly, the drawn picture's errors do not."""

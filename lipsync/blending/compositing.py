@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar
 import cv2
 import numpy as np
 
-from lipsync.data_types import FloatArray, Frame, Mask, PixelBox
+from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 Picture: TypeAlias = Frame | FloatArray
 """(h, w, 3) in [0, 255]: rounded, or not yet."""

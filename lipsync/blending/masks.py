@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lipsync.data_types import FloatArray, Frame, IntArray, Mask, PixelBox
 from lipsync.options import BlendOptions
+from lipsync.types import FloatArray, Frame, IntArray, Mask, PixelBox
 
 _HALF_WIDTH = 0.94  # cheeks: the corners of a wide open mouth are at 0.5
 _BELOW = 1.15  # the chin is at 0.75, with an open jaw at 1.1

@@ -13,7 +13,7 @@ import math
 import cv2
 import numpy as np
 
-from lipsync.data_types import FloatArray, Frame
+from lipsync.types import FloatArray, Frame
 
 _GRID = 16
 _ACROSS = slice(4, 12)

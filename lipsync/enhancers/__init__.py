@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import torch
 
 from lipsync.enhancers.base import Enhancer, EnhancerSpec, Upscaler, UpscalerSpec
-from lipsync.enhancers.stage import FaceEnhancement
+from lipsync.enhancers.face_enhancement import FaceEnhancement
 from lipsync.errors import DownloadError, ToolError
 from lipsync.options import EnhanceOptions
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
-from lipsync.registry import Registry
+from lipsync.utils.registry import Registry
 
 __all__ = [
     "ENHANCERS",
@@ -35,15 +35,15 @@ Member = TypeVar("Member")
 
 
 def _face(name: str, **arguments: Any) -> Enhancer:
-    from lipsync.enhancers import faces
+    from lipsync.enhancers import face_restoration
 
-    return faces.create(name, **arguments)
+    return face_restoration.create(name, **arguments)
 
 
 def _realesrgan(**arguments: Any) -> Upscaler:
-    from lipsync.enhancers import frames
+    from lipsync.enhancers import upscaling
 
-    return frames.create(**arguments)
+    return upscaling.create(**arguments)
 
 
 ENHANCERS: Registry[Enhancer] = Registry("enhancer")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.data_types import FloatArray, Frame, PixelBox
+from lipsync.types import FloatArray, Frame, PixelBox
 
 SIZE = 512
 TEMPLATE = np.array(

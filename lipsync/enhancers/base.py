@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.data_types import Frame
 from lipsync.progress import CancelToken
+from lipsync.types import Frame
 
 
 @dataclass(frozen=True)

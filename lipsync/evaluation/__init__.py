@@ -1,15 +1,5 @@
-"""Measuring results: LSE-D, LSE-C and offset as papers report them, and the sync score of our own."""
+"""Evaluation of results over data sets: pairs of videos and voices, several variants, one table."""
 
-from lipsync.evaluation.lse import LseScore, SyncEmbedder, measure_lse
-from lipsync.evaluation.meter import SyncMeter, usual_boxes
-from lipsync.evaluation.plot import plot_score, score_svg
+from lipsync.metrics.lse import LseScore, measure_lse
 
-__all__ = [
-    "LseScore",
-    "SyncEmbedder",
-    "SyncMeter",
-    "measure_lse",
-    "plot_score",
-    "score_svg",
-    "usual_boxes",
-]
+__all__ = ["LseScore", "measure_lse"]

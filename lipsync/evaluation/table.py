@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lipsync.evaluation.lists import Pair
+from lipsync.evaluation.dataset import Pair
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lipsync.faces.cache import SightingsCache, content_hash, sightings_key
 from lipsync.faces.crops import crop_face, pixel_box
+from lipsync.faces.detection_cache import SightingsCache, content_hash, sightings_key
+from lipsync.faces.detection_schedule import Sightings, find_faces
 from lipsync.faces.detectors.base import FaceDetector
-from lipsync.faces.finding import Sightings, find_faces
-from lipsync.faces.finishing import fixed_box_track
-from lipsync.faces.likeness import likeness_warnings
+from lipsync.faces.recognition import likeness_warnings
 from lipsync.faces.tracking import (
     TrackedFaces,
     TrackSummary,
@@ -25,7 +24,8 @@ from lipsync.faces.tracking import (
     reduced_size,
     track_faces,
 )
-from lipsync.registry import Registry
+from lipsync.faces.trajectory import fixed_box_track
+from lipsync.utils.registry import Registry
 
 __all__ = [
     "DETECTORS",

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.data_types import Frame
+from lipsync.types import Frame
 
 AnyBox: TypeAlias = Sequence[float] | npt.NDArray[np.floating]
 """x1, y1, x2, y2 in pixels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.data_types import IntArray
+from lipsync.types import IntArray
 
 Doubles = npt.NDArray[np.float64]
 

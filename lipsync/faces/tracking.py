@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync.data_types import FaceTrack, FloatArray, Frame
 from lipsync.errors import NoFaceError
-from lipsync.faces.choosing import choose, left_to_right
+from lipsync.faces.association import Person, gather_people, link_tracks
+from lipsync.faces.detection_schedule import Sightings, find_faces
 from lipsync.faces.detectors.base import FaceDetector
-from lipsync.faces.finding import Sightings, find_faces
-from lipsync.faces.finishing import fill_in, finish
-from lipsync.faces.likeness import Reference, read_reference
-from lipsync.faces.linking import Person, gather_people, link_tracks
+from lipsync.faces.recognition import Reference, read_reference
+from lipsync.faces.selection import choose, left_to_right
+from lipsync.faces.trajectory import fill_in, finish
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
+from lipsync.types import FaceTrack, FloatArray, Frame
 
 
 @dataclass(frozen=True, eq=False)

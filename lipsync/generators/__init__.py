@@ -13,7 +13,7 @@ from typing import Any
 from lipsync import weights
 from lipsync.errors import OptionError
 from lipsync.generators.base import AudioRows, GeneratorSpec, LipGenerator
-from lipsync.registry import Registry
+from lipsync.utils.registry import Registry
 
 __all__ = [
     "GENERATORS",

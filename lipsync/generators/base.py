@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.data_types import AudioClip, FloatArray, IntArray
+from lipsync.types import AudioClip, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

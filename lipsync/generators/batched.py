@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lipsync.data_types import FloatArray
 from lipsync.devices import batches_at_once, in_batches
 from lipsync.generators.base import GeneratorSpec
+from lipsync.types import FloatArray
 
 # On a CPU larger batches are no faster, and a cancel has to wait for the batch under way.
 _SIZES = {"cpu": 4, "mps": 32, "cuda": 128}

@@ -8,16 +8,16 @@
 Frames are RGB uint8 (H, W, 3), or as videos hold them (`YuvFrame`); sound is float32 mono, times are seconds.
 """
 
-from lipsync.media.beside import write_beside
+from lipsync.media.audio.reader import Voice, open_voice
 from lipsync.media.ffmpeg import ffmpeg_path, has_encoder
-from lipsync.media.picture import Picture, open_picture
 from lipsync.media.probe import probe_audio, probe_video
-from lipsync.media.resuming import ResumableWriter
-from lipsync.media.stills import write_picture
-from lipsync.media.timeline import plan_timeline
-from lipsync.media.voice import Voice, open_voice
-from lipsync.media.writer import FrameWriter
-from lipsync.media.yuv import YuvFrame
+from lipsync.media.video.images import write_picture
+from lipsync.media.video.reader import Picture, open_picture
+from lipsync.media.video.resumable_writer import ResumableWriter
+from lipsync.media.video.side_by_side import write_beside
+from lipsync.media.video.timeline import plan_timeline
+from lipsync.media.video.writer import FrameWriter
+from lipsync.media.video.yuv import YuvFrame
 
 __all__ = [
     "FrameWriter",

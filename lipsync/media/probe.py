@@ -14,10 +14,10 @@ from typing import Any
 import av
 import numpy as np
 
-from lipsync.data_types import AudioInfo, IntArray, VideoInfo
 from lipsync.errors import MediaError, NoAudioError, NoVideoError
-from lipsync.media import colors, rates, stills
 from lipsync.media.container import BROADCAST_DEMUXERS, Packets, checked_file, demux, opened, with_packets
+from lipsync.media.video import color_tags, frame_rate, images
+from lipsync.types import AudioInfo, IntArray, VideoInfo
 
 INDEXED_DEMUXERS = ("mov", "matroska")
 LEAD_SECONDS = 0.05
@@ -62,7 +62,7 @@ def probe_video(path: Path | str) -> VideoInfo:
 def scan_video(path: Path | str) -> tuple[VideoInfo, PacketIndex | None]:
     """`probe_video` together with the frames' timestamps; None for a photo."""
     path = checked_file(path)
-    pictures = stills.count_pictures(path)
+    pictures = images.count_pictures(path)
     if pictures == 1:
         return _photo(path), None
     try:
@@ -74,8 +74,8 @@ def scan_video(path: Path | str) -> tuple[VideoInfo, PacketIndex | None]:
 
 
 def _photo(path: Path) -> VideoInfo:
-    height, width = stills.read_still(path).shape[:2]
-    fps = rates.FALLBACK_RATE
+    height, width = images.read_still(path).shape[:2]
+    fps = frame_rate.FALLBACK_RATE
     return VideoInfo(path, width, height, fps, float(1 / fps), 1, is_still=True, color_space="gbr")
 
 
@@ -99,16 +99,16 @@ def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
         raise MediaError("The video holds no frame", given=path, hint="It is cut off or damaged.")
     if timed:
         pts = _in_order(found.pts)
-        fps, variable = rates.frame_rate(pts, base, hints)
+        fps, variable = frame_rate.frame_rate(pts, base, hints)
         first = int(pts[0]) * base
         # A sound that starts long after the picture, or just before it, moves nothing.
         zero = min([first, *(start for start in starts if first - start > LEAD_SECONDS)])
-        last = found.last[1] * base if found.last[1] * base * fps >= 1 - rates.SLACK else 1 / fps
+        last = found.last[1] * base if found.last[1] * base * fps >= 1 - frame_rate.SLACK else 1 / fps
         duration = int(pts[-1]) * base + last - zero
         frames = max(1, round(duration * fps))
         index = PacketIndex(*index_of, pts, _in_order(found.keys), base, zero)
     else:
-        fps, variable = next(iter(hints), rates.FALLBACK_RATE), False
+        fps, variable = next(iter(hints), frame_rate.FALLBACK_RATE), False
         frames, duration = found.count, found.count / fps
         pts = np.arange(frames, dtype=np.int64)
         index = PacketIndex(*index_of, pts, pts[:1], 1 / fps, timed=False)
@@ -189,7 +189,7 @@ def _look(path: Path, stream_index: int) -> dict[str, Any]:
     turned = counterclockwise % 180 == 90
     space, color_range, primaries, transfer = map(int, tags)
     rgb = frame.format.is_rgb or "pal8" in frame.format.name
-    full = rgb or frame.format.name.startswith("yuvj") or colors.RANGES.get(color_range) == "pc"
+    full = rgb or frame.format.name.startswith("yuvj") or color_tags.RANGES.get(color_range) == "pc"
     return {
         "width": frame.height if turned else frame.width,
         "height": frame.width if turned else frame.height,
@@ -197,9 +197,9 @@ def _look(path: Path, stream_index: int) -> dict[str, Any]:
         "interlaced": any(each.interlaced_frame for each in frames),
         "bit_depth": frame.format.components[0].bits,
         "color_range": "pc" if full else "tv",
-        "color_space": "gbr" if rgb else colors.SPACES.get(space, ""),
-        "color_primaries": colors.PRIMARIES.get(primaries, ""),
-        "color_transfer": colors.TRANSFERS.get(transfer, ""),
+        "color_space": "gbr" if rgb else color_tags.SPACES.get(space, ""),
+        "color_primaries": color_tags.PRIMARIES.get(primaries, ""),
+        "color_transfer": color_tags.TRANSFERS.get(transfer, ""),
         "sample_aspect_ratio": (1 / aspect if turned else aspect),
     }
 
@@ -226,7 +226,7 @@ def probe_audio(path: Path | str) -> AudioInfo:
 def scan_audio(path: Path | str) -> tuple[AudioInfo, AudioSource]:
     """`probe_audio` together with how to open it."""
     path = checked_file(path)
-    if stills.count_pictures(path):
+    if images.count_pictures(path):
         raise NoAudioError("The file is a picture and has no sound", given=path, hint=_VOICE_HINT)
     with opened(path) as container:
         if not container.streams.audio:

@@ -14,9 +14,9 @@ from lipsync.errors import MediaError, OutputError
 from lipsync.media.container import checked_file, opened
 from lipsync.media.ffmpeg import FFmpeg, explain, media_input
 from lipsync.media.probe import probe_video
-from lipsync.media.writer import MUXERS
+from lipsync.media.video.writer import MUXERS
 from lipsync.progress import CancelToken
-from lipsync.replacing import replacing
+from lipsync.utils.atomic_write import replacing
 
 _CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
 """MP4 knows text subtitles only as timed text (ETSI TS 126 245), which players from QuickTime to VLC show."""

@@ -12,11 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from lipsync.options import LinkOptions
-from lipsync.registry import Registry
 from lipsync.sources.base import Fetched, LinkInfo, Source
 from lipsync.sources.javascript import JavaScriptRuntime, describe_runtimes
 from lipsync.sources.link import LinkSource
 from lipsync.sources.local import LocalFile
+from lipsync.utils.registry import Registry
 
 __all__ = [
     "SOURCES",

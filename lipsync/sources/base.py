@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from lipsync.data_types import TimeRange
 from lipsync.progress import CancelToken, ProgressCallback
+from lipsync.types import TimeRange
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from lipsync.data_types import TimeRange
 from lipsync.errors import DiskFullError, LipsyncError, NoVideoError, OutputError
 from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, Progress, ProgressCallback
@@ -36,6 +35,7 @@ from lipsync.sources.base import Fetched, LinkInfo
 from lipsync.sources.failures import Failure, explain_failure
 from lipsync.sources.javascript import find_runtimes
 from lipsync.sources.streams import span_of
+from lipsync.types import TimeRange
 
 STALL_SECONDS = 120
 """A site that has nothing to say for this long is given up."""
@@ -140,7 +140,7 @@ class LinkSource:
         [(first, in_pieces), *others] = files
         if not others and not in_pieces:
             return first
-        from lipsync.media.joining import join_streams  # here: the downloader's process needs no media
+        from lipsync.media.remux import join_streams
 
         return join_streams([path for path, _ in files], first.with_name("whole"), cancel)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lipsync.data_types import TimeRange
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources.base import Fetched
+from lipsync.types import TimeRange
 
 
 class LocalFile:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from lipsync.data_types import TimeRange
+from lipsync.types import TimeRange
 
 Stream: TypeAlias = dict[str, Any]
 Span: TypeAlias = tuple[float, float | None]

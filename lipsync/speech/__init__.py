@@ -9,11 +9,11 @@ Sound is at 16 kHz. Packages that not everybody needs are imported when they are
 """
 
 from lipsync.speech.gate import Gate, gate_voice, hush, speech_weights
-from lipsync.speech.language import language_of
+from lipsync.speech.language_id import language_of
 from lipsync.speech.separation import separate_voice
 from lipsync.speech.subtitles import to_srt, to_vtt
-from lipsync.speech.transcript import Segment, Transcript, Word, transcribe
-from lipsync.speech.voice_activity import SpeechSpans, find_speech
+from lipsync.speech.transcription import Segment, Transcript, Word, transcribe
+from lipsync.speech.vad import SpeechSpans, find_speech
 
 __all__ = [
     "Gate",

@@ -10,10 +10,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from lipsync.data_types import AudioClip, FloatArray
 from lipsync.options import SpeechOptions
 from lipsync.progress import CancelToken
-from lipsync.speech.voice_activity import SpeechSpans, find_speech
+from lipsync.speech.vad import SpeechSpans, find_speech
+from lipsync.types import AudioClip, FloatArray
 
 NO_SPEECH = (
     "No speech was found in the voice (singing, music or an animal, perhaps), "

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from lipsync.data_types import AudioClip, FloatArray
 from lipsync.devices import choose_device
 from lipsync.errors import ToolError, WeightsError
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.speech.apart import Apart
-from lipsync.speech.voice_activity import SAMPLE_RATE
+from lipsync.speech.vad import SAMPLE_RATE
+from lipsync.types import AudioClip, FloatArray
+from lipsync.utils.cancellable import Apart
 from lipsync.weights import load_into, require
 
 _STAGE = "Separating the voice"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from lipsync.speech.transcript import Segment, Transcript, Word
+from lipsync.speech.transcription import Segment, Transcript, Word
 
 LINE = 42
 """Widest line, in Latin letters; one of Chinese, Japanese or Korean counts as two."""

@@ -8,24 +8,24 @@ Every long step is resumable and takes a `stop`; figures come through `report`. 
 `loop.Task`; `loop.train` trains any of them.
 """
 
-from lipsync.training.builtin import (
+from lipsync.training.data.av_offset import LagOptions, correct_lags
+from lipsync.training.data.dataset import TrainingSet, read_set
+from lipsync.training.data.lrs_export import write_lrs_layout
+from lipsync.training.data.prepare import Prepared, PrepareOptions, prepare
+from lipsync.training.data.sources import Source, find_sources
+from lipsync.training.engine.loop import LoopOptions, Outcome, Task, train
+from lipsync.training.tasks.builtin import (
     BuiltinOptions,
     export_builtin,
     export_tuned,
     train_builtin,
     tune_builtin,
 )
-from lipsync.training.dataset import TrainingSet, read_set
-from lipsync.training.expert import ExpertOptions, train_expert
-from lipsync.training.expert_export import export_expert
-from lipsync.training.export import export_generator
-from lipsync.training.generator import GeneratorTraining, train_generator
-from lipsync.training.lags import LagOptions, correct_lags
-from lipsync.training.loop import LoopOptions, Outcome, Task, train
-from lipsync.training.lrs_export import write_lrs_layout
-from lipsync.training.prepare import Prepared, PrepareOptions, prepare
-from lipsync.training.sources import Source, find_sources
-from lipsync.training.tuning import TuningOptions
+from lipsync.training.tasks.builtin_finetune import TuningOptions
+from lipsync.training.tasks.export import export_generator
+from lipsync.training.tasks.sync_expert import ExpertOptions, train_expert
+from lipsync.training.tasks.sync_expert_export import export_expert
+from lipsync.training.tasks.wav2lip import GeneratorTraining, train_generator
 
 __all__ = [
     "BuiltinOptions",

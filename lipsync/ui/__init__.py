@@ -6,6 +6,6 @@ controls   made from `lipsync.options`      sessions   what belongs to one visit
 texts      every word                       zerogpu    a GPU that is lent for one call
 """
 
-from lipsync.ui.layout import build_page, launch_settings
+from lipsync.ui.page import build_page, launch_settings
 
 __all__ = ["build_page", "launch_settings"]

@@ -16,16 +16,16 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import InputError
-from lipsync.evaluation.inspect import InspectOptions
-from lipsync.networks import Networks
+from lipsync.inspection.report import InspectOptions
 from lipsync.options import SyncOptions, TranscriptOptions
-from lipsync.ui import handlers, texts
+from lipsync.pipeline.model_provider import Networks
+from lipsync.ui import handlers, strings
+from lipsync.ui.background import Done
 from lipsync.ui.controls import load_settings
+from lipsync.ui.formatting import describe_progress, in_words
 from lipsync.ui.handlers import Given
-from lipsync.ui.inspecting import look_into
+from lipsync.ui.pages.inspect import look_into
 from lipsync.ui.sessions import Session, Sessions
-from lipsync.ui.words import describe_progress, in_words
-from lipsync.ui.work import Done
 
 _HEAVY: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "networks"}
 
@@ -117,7 +117,7 @@ class Api:
                         progress((now.done, now.total), desc=now.stage)
                     yield None, {"stage": now.stage, "done": now.done, "total": now.total}
         except Exception as error:
-            raise gr.Error(in_words(error), title=texts.NOT_DONE, print_exception=False) from error
+            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
         finally:
             if not kept:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -154,7 +154,7 @@ class Api:
             files = handlers.draw_preview(given, at, folder, cancel, self._networks)
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise gr.Error(in_words(error), title=texts.NOT_DONE, print_exception=False) from error
+            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
         session.only("api-preview", folder)
         drawn = files.preview
         people = [
@@ -207,7 +207,7 @@ class Api:
                 else:
                     yield None, {"stage": describe_progress(*news)}
         except Exception as error:
-            raise gr.Error(in_words(error), title=texts.NOT_DONE, print_exception=False) from error
+            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
         finally:
             if not kept:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -238,7 +238,7 @@ class Api:
             given = _given(video, voice, video_ranges, voice_ranges, settings)
             foreseen = handlers.plan(*given.files(), given.options)
         except Exception as error:
-            raise gr.Error(in_words(error), title=texts.NOT_DONE, print_exception=False) from error
+            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
         return {
             "seconds": foreseen.seconds,
             "frames": foreseen.frames,
@@ -284,12 +284,12 @@ class Api:
                         progress((news.done, news.total), desc=news.stage)
                     yield {"stage": news.stage, "done": news.done, "total": news.total}
         except Exception as error:
-            raise gr.Error(in_words(error), title=texts.NOT_DONE, print_exception=False) from error
+            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
 
 
 def _must_agree(agreed: bool) -> None:
     if not agreed:
-        raise InputError(texts.API_CONSENT_MISSING, hint=texts.CONSENT_HINT)
+        raise InputError(strings.API_CONSENT_MISSING, hint=strings.CONSENT_HINT)
 
 
 def _options(video_ranges: str, voice_ranges: str, settings: dict[str, Any] | None) -> SyncOptions:

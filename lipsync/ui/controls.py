@@ -11,11 +11,11 @@ from typing import Any
 
 import gradio as gr
 
-from lipsync.data_types import TimeRange
 from lipsync.errors import OptionError
 from lipsync.generators import GENERATORS
 from lipsync.options import LENGTH_MODES, SILENCES, LinkOptions, SyncOptions, declared_options
-from lipsync.ui import texts
+from lipsync.types import TimeRange
+from lipsync.ui import strings
 
 _FIELDS = {field.name: field for _, field in declared_options()}
 _SECTIONS = {field.name: group for group, field in declared_options()}
@@ -29,7 +29,7 @@ _TYPES = {
     for group in dataclasses.fields(SyncOptions)
     for name, kind in typing.get_type_hints(type(getattr(SyncOptions(), group.name))).items()
 }
-_WORDS: dict[str, dict[Any, str]] = {**texts.CHOICES, "length_mode": LENGTH_MODES, "in_silence": SILENCES}
+_WORDS: dict[str, dict[Any, str]] = {**strings.CHOICES, "length_mode": LENGTH_MODES, "in_silence": SILENCES}
 """What values are called."""
 
 
@@ -64,7 +64,7 @@ def link_control(name: str, **more: Any) -> gr.components.FormComponent:
 
 def label(name: str) -> str:
     """What a setting is called on the page."""
-    return texts.LABELS.get(name, name.replace("_", " ").capitalize())
+    return strings.LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def _component(
@@ -80,7 +80,7 @@ def _component(
     name, info = (name + unit, info) if len(unit) < _LONG_UNIT else (name, info + unit)
     common = {"value": value, "label": name, "info": info, "elem_id": field.name, **more}
     if numbers:
-        return gr.Textbox(placeholder=texts.FOUR_NUMBERS, max_lines=1, **common)
+        return gr.Textbox(placeholder=strings.FOUR_NUMBERS, max_lines=1, **common)
     if choices:
         return gr.Dropdown(list(choices), **common)
     if isinstance(field.default, str):
@@ -114,7 +114,7 @@ def read(name: str, shown: Any) -> Any:
         numbers = ()
     if len(numbers) != 4:
         raise OptionError(
-            f"'{name}' cannot be read", given=" ".join(map(str, words)), hint=f"{texts.FOUR_NUMBERS}."
+            f"'{name}' cannot be read", given=" ".join(map(str, words)), hint=f"{strings.FOUR_NUMBERS}."
         )
     return numbers
 
@@ -147,11 +147,11 @@ def load_settings(text: str) -> dict[str, Any]:
         given = json.loads(text)
     except ValueError as error:
         raise OptionError(
-            "These settings cannot be read", given=str(error), hint=texts.SETTINGS_HINT
+            "These settings cannot be read", given=str(error), hint=strings.SETTINGS_HINT
         ) from error
     if not isinstance(given, dict):
         raise OptionError(
-            "These settings cannot be read", given=type(given).__name__, hint=texts.SETTINGS_HINT
+            "These settings cannot be read", given=type(given).__name__, hint=strings.SETTINGS_HINT
         )
     unknown = sorted(set(given) - set(_FIELDS))
     if unknown:
@@ -164,7 +164,7 @@ def load_settings(text: str) -> dict[str, Any]:
         SyncOptions.from_flat(**values)
     except (TypeError, AttributeError) as error:
         raise OptionError(
-            "A setting has a value of the wrong kind", given=str(error), hint=texts.SETTINGS_HINT
+            "A setting has a value of the wrong kind", given=str(error), hint=strings.SETTINGS_HINT
         ) from error
     return values
 

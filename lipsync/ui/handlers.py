@@ -13,20 +13,20 @@ import cv2
 import numpy as np
 
 from lipsync.blending import draw_overlay
-from lipsync.data_types import Frame, Preview, SyncResult, TimeRange
 from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
 from lipsync.faces import SightingsCache
 from lipsync.media import open_picture, probe_audio, probe_video, write_beside, write_picture
-from lipsync.networks import Networks
 from lipsync.options import MediaOptions, SyncOptions
-from lipsync.pipeline import Job, open_job, plan, preview
+from lipsync.pipeline.model_provider import Networks
+from lipsync.pipeline.sync import Job, open_job, plan, preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.segments import Segment
-from lipsync.ui import controls, texts
-from lipsync.ui.score import write_scores
-from lipsync.ui.words import clock, in_words
-from lipsync.ui.work import Done, in_thread
-from lipsync.ui.zerogpu import sync_in_turn, without_gpu
+from lipsync.types import Frame, Preview, SyncResult, TimeRange
+from lipsync.ui import controls, strings
+from lipsync.ui.background import Done, in_thread
+from lipsync.ui.formatting import clock, in_words
+from lipsync.ui.score_card import write_scores
+from lipsync.ui.zerogpu.dispatch import sync_in_turn, without_gpu
 
 __all__ = [
     "Given",
@@ -76,13 +76,13 @@ class Given:
             InputError: one of them is not given, or has been removed.
         """
         if not self.video:
-            raise InputError(texts.NO_PICTURE, hint=texts.NO_PICTURE_HINT)
+            raise InputError(strings.NO_PICTURE, hint=strings.NO_PICTURE_HINT)
         if not self.voice:
-            raise InputError(texts.NO_VOICE, hint=texts.NO_VOICE_HINT)
+            raise InputError(strings.NO_VOICE, hint=strings.NO_VOICE_HINT)
         paths = Path(self.video), Path(self.voice)
         for path in paths:
             if not path.exists():
-                raise MediaError(texts.GONE, given=path.name, hint=texts.GONE_HINT)
+                raise MediaError(strings.GONE, given=path.name, hint=strings.GONE_HINT)
         return paths
 
 
@@ -127,7 +127,7 @@ def make(
         options = dataclasses.replace(given.options, generator=generator)
         suffix = f"_{number + 1}_{variant}" if len(chosen) > 1 else ""
         output = folder / f"{video.stem[:80]}_synced{suffix}.mp4"
-        what = texts.STATUS_COMPARING.format(number=number + 1, count=len(chosen), variant=variant)
+        what = strings.STATUS_COMPARING.format(number=number + 1, count=len(chosen), variant=variant)
         for news in sync_in_turn(video, voice, options, output, cancel, networks, more):
             if isinstance(news, Done):
                 results.append(news.value)
@@ -246,13 +246,13 @@ def make_batch(
     """
     if not videos or not voices or len(voices) not in (1, len(videos)):
         counts = f"{len(voices)} voices, {len(videos)} videos"
-        raise InputError(texts.BATCH_COUNTS, given=counts, hint=texts.BATCH_COUNTS_HINT)
+        raise InputError(strings.BATCH_COUNTS, given=counts, hint=strings.BATCH_COUNTS_HINT)
     pairs = list(zip(videos, list(voices) * (len(videos) if len(voices) == 1 else 1), strict=True))
     told: list[tuple[str, str, bool]] = []
     results: list[Path] = []
     for number, (video, voice) in enumerate(pairs):
         output = folder / f"{number + 1:03d}_{Path(video).stem[:80]}_synced.mp4"
-        what = texts.STATUS_COMPARING.format(number=number + 1, count=len(pairs), variant=Path(video).name)
+        what = strings.STATUS_COMPARING.format(number=number + 1, count=len(pairs), variant=Path(video).name)
         try:
             files = Given(video, voice).files()
             for news in sync_in_turn(*files, options, output, cancel, networks):
@@ -266,7 +266,7 @@ def make_batch(
         except LipsyncError as error:
             told.append((Path(video).name, in_words(error), False))
     if not results:
-        raise InputError(texts.BATCH_FAILED, given=told[-1][1])
+        raise InputError(strings.BATCH_FAILED, given=told[-1][1])
     settings = folder / SETTINGS_NAME
     settings.write_text(controls.settings_text(options), "utf-8")
     yield Done((_zip([*results, settings], folder / "lipsync_results.zip"), told))
@@ -291,5 +291,5 @@ def range_problem(start: str, end: str, path: str | None, *, sound: bool) -> str
     except LipsyncError as error:
         return in_words(error)
     if seconds and (part.start >= seconds or (part.end or 0) > seconds + 0.05):
-        return texts.RANGE_PAST.format(length=clock(seconds))
+        return strings.RANGE_PAST.format(length=clock(seconds))
     return ""

@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
-from lipsync.ui import texts
-from lipsync.ui.links import LinkPanel, build_link
-from lipsync.ui.ranges import RangeTable, build_ranges
+from lipsync.ui import strings
+from lipsync.ui.link_panel import LinkPanel, build_link
+from lipsync.ui.range_table import RangeTable, build_ranges
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -44,22 +44,26 @@ class Inputs:
 def build_inputs() -> Inputs:
     """Lay out the inputs, and let the newest one count."""
     samples = gr.Column(elem_id="samples")
-    gr.Markdown(texts.PICTURE)
+    gr.Markdown(strings.PICTURE)
     with gr.Tabs() as picture_tabs:
-        with gr.Tab(texts.TAB_VIDEO, id="video"):
-            video = gr.Video(label=texts.VIDEO, sources=["upload", "webcam"], height=220, elem_id="video")
-        with gr.Tab(texts.TAB_PHOTO, id="photo"):
+        with gr.Tab(strings.TAB_VIDEO, id="video"):
+            video = gr.Video(label=strings.VIDEO, sources=["upload", "webcam"], height=220, elem_id="video")
+        with gr.Tab(strings.TAB_PHOTO, id="photo"):
             photo = gr.Image(
-                label=texts.PHOTO, type="filepath", sources=["upload", "webcam"], height=220, elem_id="photo"
+                label=strings.PHOTO,
+                type="filepath",
+                sources=["upload", "webcam"],
+                height=220,
+                elem_id="photo",
             )
-        with gr.Tab(texts.TAB_LINK, id="link"):
+        with gr.Tab(strings.TAB_LINK, id="link"):
             picture_link = build_link("video")
     video_ranges = build_ranges("video", "#video video")
-    gr.Markdown(texts.VOICE_SIDE)
+    gr.Markdown(strings.VOICE_SIDE)
     with gr.Tabs() as voice_tabs:
-        with gr.Tab(texts.TAB_SOUND, id="sound"):
+        with gr.Tab(strings.TAB_SOUND, id="sound"):
             voice = gr.Audio(
-                label=texts.VOICE,
+                label=strings.VOICE,
                 type="filepath",
                 sources=["upload", "microphone"],
                 # the browser's own player: it obeys the keyboard, and its position can be read
@@ -67,20 +71,20 @@ def build_inputs() -> Inputs:
                 buttons=[],
                 elem_id="voice",
             )
-        with gr.Tab(texts.TAB_FROM_VIDEO, id="from-video"):
+        with gr.Tab(strings.TAB_FROM_VIDEO, id="from-video"):
             voice_video = gr.Video(
-                label=texts.VOICE_VIDEO, sources=["upload"], height=200, elem_id="voice-video"
+                label=strings.VOICE_VIDEO, sources=["upload"], height=200, elem_id="voice-video"
             )
-        with gr.Tab(texts.TAB_LINK, id="link"):
+        with gr.Tab(strings.TAB_LINK, id="link"):
             voice_link = build_link("voice")
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
-    with gr.Accordion(texts.SEVERAL, open=False, elem_id="several"):
-        gr.Markdown(texts.SEVERAL_ABOUT)
+    with gr.Accordion(strings.SEVERAL, open=False, elem_id="several"):
+        gr.Markdown(strings.SEVERAL_ABOUT)
         segments = gr.Textbox(
-            label=texts.SEGMENTS, placeholder=texts.SEGMENTS_EXAMPLE, lines=3, elem_id="segments"
+            label=strings.SEGMENTS, placeholder=strings.SEGMENTS_EXAMPLE, lines=3, elem_id="segments"
         )
         more_voices = gr.File(
-            label=texts.MORE_VOICES,
+            label=strings.MORE_VOICES,
             file_count="multiple",
             file_types=["audio", "video"],
             height=110,
@@ -93,8 +97,8 @@ def build_inputs() -> Inputs:
                 [str(SAMPLES / "talk.mp4"), None, str(SAMPLES / "voice.mp3")],
             ],
             [video, photo, voice],
-            label=texts.EXAMPLES,
-            example_labels=[texts.EXAMPLE_PHOTO, texts.EXAMPLE_VIDEO],
+            label=strings.EXAMPLES,
+            example_labels=[strings.EXAMPLE_PHOTO, strings.EXAMPLE_VIDEO],
             elem_id="examples",
         )
     # Gradio itself keeps the samples of some components only; the others would go with the first visitor.

@@ -10,8 +10,8 @@ import gradio as gr
 
 from lipsync.errors import Cancelled
 from lipsync.progress import Progress
-from lipsync.ui import texts
-from lipsync.ui.words import describe_progress, in_words
+from lipsync.ui import strings
+from lipsync.ui.formatting import describe_progress, in_words
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class Outputs:
 
 def build_outputs() -> Outputs:
     """Lay out the right side: the button on top, where it stays whatever is shown below."""
-    foreseen = gr.HTML(status_line(texts.STATUS_EMPTY), elem_id="foreseen")
-    consent = gr.Checkbox(label=texts.CONSENT, container=False, elem_id="consent")
-    run, stop = run_and_stop(texts.RUN_NOTHING, size="lg")
+    foreseen = gr.HTML(status_line(strings.STATUS_EMPTY), elem_id="foreseen")
+    consent = gr.Checkbox(label=strings.CONSENT, container=False, elem_id="consent")
+    run, stop = run_and_stop(strings.RUN_NOTHING, size="lg")
     status = gr.HTML(elem_id="status")
     with gr.Tabs(elem_id="right") as tabs:
-        with gr.Tab(texts.TAB_PREVIEW, id="preview"):
+        with gr.Tab(strings.TAB_PREVIEW, id="preview"):
             with gr.Row(elem_classes="pair"):
-                overlay = _picture(texts.PREVIEW_SOURCE, "overlay")
-                previewed = _picture(texts.PREVIEW_RESULT, "previewed")
-            note = gr.Markdown(texts.PREVIEW_EMPTY, elem_id="preview-note")
+                overlay = _picture(strings.PREVIEW_SOURCE, "overlay")
+                previewed = _picture(strings.PREVIEW_RESULT, "previewed")
+            note = gr.Markdown(strings.PREVIEW_EMPTY, elem_id="preview-note")
             faces = gr.Gallery(
-                label=texts.FACES,
+                label=strings.FACES,
                 columns=6,
                 height=130,
                 object_fit="cover",
@@ -85,38 +85,38 @@ def build_outputs() -> Outputs:
                     1,
                     value=0,
                     step=0.04,
-                    label=texts.PREVIEW_TIME,
+                    label=strings.PREVIEW_TIME,
                     scale=3,
                     min_width=240,
                     elem_id="preview-time",
                 )
-                redraw = gr.Button(texts.PREVIEW_BUTTON, scale=1, min_width=150, elem_id="redraw")
-        with gr.Tab(texts.TAB_RESULT, id="result"):
-            live = _picture(texts.LIVE, "live", height=360, visible=False)
+                redraw = gr.Button(strings.PREVIEW_BUTTON, scale=1, min_width=150, elem_id="redraw")
+        with gr.Tab(strings.TAB_RESULT, id="result"):
+            live = _picture(strings.LIVE, "live", height=360, visible=False)
             with gr.Row(elem_classes="pair"):
-                result = gr.Video(label=texts.RESULT, interactive=False, height=360, elem_id="result")
+                result = gr.Video(label=strings.RESULT, interactive=False, height=360, elem_id="result")
                 other = gr.Video(interactive=False, height=360, visible=False, elem_id="other-result")
-            about = gr.Markdown(texts.RESULT_EMPTY, elem_id="about-result")
+            about = gr.Markdown(strings.RESULT_EMPTY, elem_id="about-result")
             with gr.Row():
                 download = gr.DownloadButton(
-                    texts.DOWNLOAD, visible=False, variant="primary", elem_id="download"
+                    strings.DOWNLOAD, visible=False, variant="primary", elem_id="download"
                 )
                 settings = gr.DownloadButton(
-                    texts.DOWNLOAD_SETTINGS, visible=False, min_width=120, elem_id="settings-used"
+                    strings.DOWNLOAD_SETTINGS, visible=False, min_width=120, elem_id="settings-used"
                 )
                 score_file = gr.DownloadButton(
-                    texts.DOWNLOAD_SCORE, visible=False, min_width=120, elem_id="score-used"
+                    strings.DOWNLOAD_SCORE, visible=False, min_width=120, elem_id="score-used"
                 )
                 subtitles = gr.DownloadButton(
-                    texts.DOWNLOAD_SUBTITLES, visible=False, min_width=120, elem_id="subtitles-used"
+                    strings.DOWNLOAD_SUBTITLES, visible=False, min_width=120, elem_id="subtitles-used"
                 )
             score = gr.HTML(visible=False, elem_id="score")
-        with gr.Tab(texts.TAB_COMPARE, id="compare"):
-            gr.Markdown(texts.BESIDE_EMPTY)
-            slider = gr.ImageSlider(label=texts.SLIDER, interactive=False, max_height=380, elem_id="slider")
-            beside_button = gr.Button(texts.BESIDE_BUTTON, interactive=False, elem_id="make-beside")
+        with gr.Tab(strings.TAB_COMPARE, id="compare"):
+            gr.Markdown(strings.BESIDE_EMPTY)
+            slider = gr.ImageSlider(label=strings.SLIDER, interactive=False, max_height=380, elem_id="slider")
+            beside_button = gr.Button(strings.BESIDE_BUTTON, interactive=False, elem_id="make-beside")
             beside = gr.Video(
-                label=texts.RESULT_BESIDE, interactive=False, height=300, visible=False, elem_id="beside"
+                label=strings.RESULT_BESIDE, interactive=False, height=300, visible=False, elem_id="beside"
             )
     return Outputs(
         tabs, overlay, previewed, time, redraw, note, faces, gr.State([]), foreseen, consent, run, stop,
@@ -153,7 +153,7 @@ def run_and_stop(
             label, variant="primary", scale=3, interactive=interactive, elem_id=f"{prefix}run", **more
         )
         stop = gr.Button(
-            texts.CANCEL,
+            strings.CANCEL,
             variant="stop",
             scale=1,
             min_width=100,

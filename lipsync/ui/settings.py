@@ -11,10 +11,10 @@ import gradio as gr
 
 from lipsync.errors import LipsyncError
 from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
-from lipsync.ui import ranges, texts
+from lipsync.ui import range_table, strings
 from lipsync.ui.controls import RANGES, choices, control, in_group, load_settings, show
-from lipsync.ui.ranges import RangeTable
-from lipsync.ui.words import in_words
+from lipsync.ui.formatting import in_words
+from lipsync.ui.range_table import RangeTable
 
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -47,24 +47,24 @@ class Settings:
 
 def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settings:
     """Lay out all settings; loading a file of settings also fills the tables of parts."""
-    gr.Markdown(texts.SETTINGS)
+    gr.Markdown(strings.SETTINGS)
     controls: dict[str, Any] = {}
     first, *others = PAGE_GROUPS
-    with gr.Accordion(texts.GROUPS[first], open=True, elem_id=f"group-{first}"):
+    with gr.Accordion(strings.GROUPS[first], open=True, elem_id=f"group-{first}"):
         preset = _preset()
         with gr.Row(elem_classes="settings"):  # a handful, which needs no headings
             controls |= {name: control(name) for names in in_group(first).values() for name in names}
             compare = _compare()
     for group in others:
-        with gr.Accordion(texts.GROUPS[group], open=False, elem_id=f"group-{group}"):
+        with gr.Accordion(strings.GROUPS[group], open=False, elem_id=f"group-{group}"):
             for section, names in in_group(group).items():
-                gr.Markdown(f"#### {texts.SECTIONS[section]}")
+                gr.Markdown(f"#### {strings.SECTIONS[section]}")
                 with gr.Row(elem_classes="settings"):
                     controls |= {name: control(name, visible=_shown_at_first(name)) for name in names}
                 if "which_face" in names:
                     reference = _reference()
     load = gr.UploadButton(
-        texts.SETTINGS_LOAD, file_types=[".json"], size="sm", elem_id="load-settings", variant="secondary"
+        strings.SETTINGS_LOAD, file_types=[".json"], size="sm", elem_id="load-settings", variant="secondary"
     )
     changed = [controls[name] for name in PRESETS["standard"]]
     preset.input(lambda chosen: list(PRESETS[chosen].values()), preset, changed, **_QUIET)
@@ -80,10 +80,10 @@ def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settin
 
 def _preset() -> gr.Radio:
     return gr.Radio(
-        [(texts.PRESETS[name], name) for name in PRESETS],
+        [(strings.PRESETS[name], name) for name in PRESETS],
         value="standard",
-        label=texts.PRESET,
-        info=texts.PRESET_HELP,
+        label=strings.PRESET,
+        info=strings.PRESET_HELP,
         elem_id="preset",
     )
 
@@ -91,21 +91,21 @@ def _preset() -> gr.Radio:
 def _compare() -> gr.Dropdown:
     models = [(words, name) for words, name in choices("variant") if name != "auto"]
     return gr.Dropdown(
-        [(texts.COMPARE_NONE, ""), *models],
+        [(strings.COMPARE_NONE, ""), *models],
         value="",
-        label=texts.COMPARE,
-        info=texts.COMPARE_HELP,
+        label=strings.COMPARE,
+        info=strings.COMPARE_HELP,
         elem_id="compare",
     )
 
 
 def _reference() -> gr.Image:
     return gr.Image(
-        label=texts.REFERENCE,
+        label=strings.REFERENCE,
         type="filepath",
         sources=["upload", "webcam"],
         height=200,
-        placeholder=texts.REFERENCE_HELP,
+        placeholder=strings.REFERENCE_HELP,
         visible="hidden",
         elem_id="face_reference",
     )
@@ -143,11 +143,11 @@ def _loader(names: list[str]) -> Any:
         try:
             text = Path(path).read_text("utf-8", errors="replace")
             values = load_settings(text)
-            tables = [ranges.shown(values.get(name, ())) for name in RANGES]
+            tables = [range_table.shown(values.get(name, ())) for name in RANGES]
         except LipsyncError as error:
-            gr.Warning(in_words(error), title=texts.NOT_DONE, duration=15)
-            return [gr.skip()] * (len(names) + 2 * len(ranges.shown(())))
-        gr.Info(texts.SETTINGS_LOADED, title=texts.SETTINGS_LOAD)
+            gr.Warning(in_words(error), title=strings.NOT_DONE, duration=15)
+            return [gr.skip()] * (len(names) + 2 * len(range_table.shown(())))
+        gr.Info(strings.SETTINGS_LOADED, title=strings.SETTINGS_LOAD)
         shown = [show(name, values[name]) if name in values else gr.skip() for name in names]
         return [*shown, *tables[0], *tables[1]]
 

@@ -15,7 +15,7 @@ from benchmarks.picture_measures import (
     seam,
     sharpness,
 )
-from lipsync.data_types import FloatArray, Frame, Mask
+from lipsync.types import FloatArray, Frame, Mask
 
 BOX = (60, 40, 260, 300)
 WIDTH = BOX[2] - BOX[0]

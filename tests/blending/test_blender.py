@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lipsync.blending import Blender, make_mask, paste_box
-from lipsync.blending.bands import multiband
-from lipsync.data_types import FloatArray, Frame, Mask, PixelBox
+from lipsync.blending.multiband import multiband
 from lipsync.options import BlendOptions
+from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 SIZE = (320, 400)  # width, height
 BOX = (40, 30, 280, 390)

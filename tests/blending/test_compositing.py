@@ -8,8 +8,8 @@ import pytest
 
 from lipsync.blending import blend, box_mask, mouth_mask, paste_box
 from lipsync.blending.compositing import cut, lay, levels, to_box, trim
-from lipsync.data_types import FloatArray, Frame, Mask, PixelBox
 from lipsync.options import BlendOptions
+from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 BOX = (60, 30, 160, 170)
 POINTS = np.array([[89, 79], [131, 79], [110, 105], [93, 126], [127, 126]], np.float32)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lipsync.blending import box_mask, make_mask, mouth_mask
-from lipsync.data_types import FloatArray, Mask, PixelBox
 from lipsync.options import BlendOptions
+from lipsync.types import FloatArray, Mask, PixelBox
 
 FRAME = (640, 480)
 BOX = (200, 100, 400, 380)

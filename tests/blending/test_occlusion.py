@@ -11,11 +11,11 @@ import pytest
 
 from lipsync.blending import Blender
 from lipsync.blending.occlusion import OcclusionFinder, is_covered
-from lipsync.data_types import FloatArray, Frame, PixelBox
 from lipsync.faces import DETECTORS, crop_face, pixel_box, track_faces
 from lipsync.media import open_picture
 from lipsync.options import BlendOptions, FaceOptions
 from lipsync.progress import CancelToken, StageProgress, ignore_progress
+from lipsync.types import FloatArray, Frame, PixelBox
 from tests.material import SAMPLES
 
 FPS = 25

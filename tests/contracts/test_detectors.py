@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from lipsync.data_types import Face, Frame
 from lipsync.errors import OptionError
 from lipsync.faces import DETECTORS, FaceDetector
 from lipsync.faces.detectors.base import BriefDetector
 from lipsync.options import FaceOptions
+from lipsync.types import Face, Frame
 from tests.faces.made_up import write_s3fd
 
 

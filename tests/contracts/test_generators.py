@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from lipsync.data_types import AudioClip
 from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.options import NUMBER_FORMATS
+from lipsync.types import AudioClip
 
 
 @pytest.fixture(scope="module", params=list(GENERATORS))

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from lipsync.evaluation.metrics import METRICS, Metric
+from lipsync.metrics.base import METRICS, Metric
 from lipsync.weights import CATALOGUE
-from tests.evaluation.networks import colour_features, save_alexnet
+from tests.metrics.networks import colour_features, save_alexnet
 
 Frame = npt.NDArray[np.uint8]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.data_types import TimeRange
 from lipsync.errors import Cancelled, InputError, LinkError
 from lipsync.media import open_picture
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken, Progress, ignore_progress
 from lipsync.sources import SOURCES, Fetched, LinkSource, LocalFile, Source, is_link, open_source
+from lipsync.types import TimeRange
 from tests.make_media import make_video, read_number
 from tests.sources import serving
 from tests.sources.serving import HERE, Site

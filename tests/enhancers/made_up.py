@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from lipsync.enhancers import networks
-from lipsync.enhancers.packages import network_class
+from lipsync.enhancers import loaders
+from lipsync.enhancers.network_classes import network_class
 
 SMALL_GFPGAN = {"narrow": 1 / 16, "num_style_feat": 16, "num_mlp": 2}
 SMALL_RESTOREFORMER = {
@@ -24,7 +24,7 @@ def gfpgan_state(seed: int = 0) -> dict[str, torch.Tensor]:
     """A sixteenth of GFPGAN's channels."""
     torch.manual_seed(seed)
     cls, _ = network_class("gfpgan")
-    return _stirred(cls(**{**networks.gfpgan_form({}), **SMALL_GFPGAN}).state_dict())
+    return _stirred(cls(**{**loaders.gfpgan_form({}), **SMALL_GFPGAN}).state_dict())
 
 
 def restoreformer_state(seed: int = 0) -> dict[str, torch.Tensor]:

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.data_types import FloatArray, Frame, PixelBox
 from lipsync.enhancers.alignment import TEMPLATE, align, alignment, put_back, reach, scale_of
-from lipsync.enhancers.packages import class_from
-from tests.enhancers.test_packages import needs_gfpgan
+from lipsync.enhancers.network_classes import class_from
+from lipsync.types import FloatArray, Frame, PixelBox
+from tests.enhancers.test_network_classes import needs_gfpgan
 from tests.material import FACE
 
 UNKNOWN = np.full((5, 2), np.nan, np.float32)

@@ -13,7 +13,7 @@ from lipsync.errors import Cancelled, DownloadError, ToolError, WeightsError
 from lipsync.options import EnhanceOptions
 from lipsync.progress import CancelToken
 from tests.enhancers.made_up import write_enhancer, write_upscaler
-from tests.enhancers.test_packages import hide
+from tests.enhancers.test_network_classes import hide
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.evaluation.lists import Pair
-from lipsync.evaluation.report_table import table_page
+from lipsync.evaluation.dataset import Pair
 from lipsync.evaluation.table import COLUMNS, Judged, as_csv, as_json, as_markdown, make_table
+from lipsync.evaluation.table_report import table_page
 from lipsync.options import SyncOptions
 
 

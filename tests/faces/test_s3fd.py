@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from lipsync.data_types import FloatArray
 from lipsync.errors import WeightsError
 from lipsync.faces import DETECTORS
 from lipsync.faces.detectors.s3fd.detector import decode
 from lipsync.faces.detectors.s3fd.network import S3FDNetwork
+from lipsync.types import FloatArray
 
 
 def naive_decode(maps: list[tuple[FloatArray, FloatArray]], least: float) -> list[list[float]]:

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lipsync.data_types import Face, FloatArray, Frame
 from lipsync.errors import Cancelled, NoFaceError, OptionError
 from lipsync.faces import TrackedFaces, follow_faces, reduced_size, track_faces
-from lipsync.faces.finding import find_faces
+from lipsync.faces.detection_schedule import find_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import CancelToken, StageProgress
+from lipsync.types import Face, FloatArray, Frame
 from tests.faces.fakes import (
     BLUE,
     GREEN,

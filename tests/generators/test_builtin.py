@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lipsync.data_types import AudioClip
 from lipsync.errors import WeightsError
 from lipsync.generators.base import LipGenerator
-from lipsync.generators.builtin import features, inside, outline
+from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
 from lipsync.generators.builtin.adapter import Builtin, gate, load
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, Painter, warp
-from lipsync.training.export import export
+from lipsync.training.tasks.export import export
+from lipsync.types import AudioClip
 
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
 
@@ -98,48 +98,48 @@ def test_rows_follow_the_clock_not_the_frame_rate(generator: Builtin) -> None:
 
 def test_a_long_voice_heard_in_pieces_equals_one_heard_whole(generator: Builtin) -> None:
     sound = voice(65.0)
-    mel = torch.from_numpy(features.log_mel(sound.samples))[None]
+    mel = torch.from_numpy(log_mel.log_mel(sound.samples))[None]
     whole = generator.voice(mel)[0].numpy().T * generator.gain
     np.testing.assert_allclose(generator._hear(sound.samples), whole, atol=1e-4)
 
 
 def test_the_level_of_a_recording_does_not_matter() -> None:
-    loud, quiet = features.log_mel(voice(1.0, 0.2).samples), features.log_mel(voice(1.0, 0.02).samples)
+    loud, quiet = log_mel.log_mel(voice(1.0, 0.2).samples), log_mel.log_mel(voice(1.0, 0.02).samples)
     np.testing.assert_allclose(loud, quiet, atol=0.01)
-    assert np.all(features.log_mel(np.zeros(1600, np.float32)) == features.SILENCE)
+    assert np.all(log_mel.log_mel(np.zeros(1600, np.float32)) == log_mel.SILENCE)
     assert gate(voice(1.0).samples).max() == pytest.approx(1.0)
 
 
 def test_a_few_words_in_a_long_silence_are_heard_as_alone() -> None:
     spoken = voice(2.0).samples
     long = np.concatenate([np.zeros(16_000 * 70, np.float32), spoken, np.zeros(16_000 * 20, np.float32)])
-    alone, among = features.log_mel(spoken), features.log_mel(long)[:, 7000:7201]
+    alone, among = log_mel.log_mel(spoken), log_mel.log_mel(long)[:, 7000:7201]
     assert np.abs(alone - among)[:, 10:190].mean() < 0.25
     assert gate(long)[3520:3580].min() > 0.9 and gate(long)[:3400].max() == 0
 
 
 def test_a_tone_is_heard_in_its_band() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000).astype(np.float32)
-    loudest = features.log_mel(tone)[:, 50].argmax()
+    loudest = log_mel.log_mel(tone)[:, 50].argmax()
     assert 25 <= loudest <= 31  # 1000 Hz is 1000 mel of 104..2800 in 80 bands
-    assert features.loudness(tone)[50] == pytest.approx(-3, abs=0.2)
+    assert log_mel.loudness(tone)[50] == pytest.approx(-3, abs=0.2)
 
 
 def test_lines_and_insides_lie_where_the_points_are() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
-    lines, filled = outline.draw_lines(points, 80, 112), outline.draw_inside(points, 80, 112)
-    corner = points[0, outline.LEFT_CORNER].round().long()
+    lines, filled = mouth_outline.draw_lines(points, 80, 112), mouth_outline.draw_inside(points, 80, 112)
+    corner = points[0, mouth_outline.LEFT_CORNER].round().long()
     assert lines[0, 0, corner[1], corner[0]] > 0.5 and lines[0, 0, 5, 5] < 1e-3
-    middle = points[0, outline.INNER].mean(0).round().long()
+    middle = points[0, mouth_outline.INNER].mean(0).round().long()
     assert filled[0, 0, middle[1], middle[0]] == pytest.approx(1.0, abs=0.25)
     closed = points.clone()
-    closed[:, outline.INNER, 1] = middle[1].float()
-    assert outline.draw_inside(closed, 80, 112).max() < 1e-3
+    closed[:, mouth_outline.INNER, 1] = middle[1].float()
+    assert mouth_outline.draw_inside(closed, 80, 112).max() < 1e-3
 
 
 def test_the_first_flow_carries_the_reference_where_the_points_say() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
-    flow = outline.flow_between(points, points + torch.tensor([3.0, -2.0]), 80, 112)
+    flow = mouth_outline.flow_between(points, points + torch.tensor([3.0, -2.0]), 80, 112)
     x, y = points[0, 5].round().long().tolist()
     assert flow[0, :, y, x].tolist() == pytest.approx([3.0, -2.0], abs=0.5)
     assert flow[0, :, 2, 2].abs().max() < 0.1
@@ -181,7 +181,7 @@ def test_the_model_that_ships_moves_its_mouth_with_the_voice() -> None:
     assert SHIPPED.stat().st_size <= 25_000_000
     network = load(SHIPPED)
     opening = network.components.view(-1, 49, 3)
-    opening_of = (opening[:, outline.LOWER_INNER] - opening[:, outline.UPPER_INNER]).numpy()[:, 1]
+    opening_of = (opening[:, mouth_outline.LOWER_INNER] - opening[:, mouth_outline.UPPER_INNER]).numpy()[:, 1]
     rows = Builtin(network, device="cpu").encode_audio(voice(3.0), 25, 100)
     assert np.all(rows[90:] == 0)
     assert (rows[10:70] @ opening_of).std() > 0.005  # of the distance between the eyes
@@ -189,17 +189,17 @@ def test_the_model_that_ships_moves_its_mouth_with_the_voice() -> None:
 
 def test_an_opening_mouth_gets_dark_below_its_upper_teeth() -> None:
     closed = ring()[None] * 128 - torch.tensor([8.0, 48.0])
-    closed[:, outline.INNER, 1] = closed[:, outline.INNER, 1].mean()
+    closed[:, mouth_outline.INNER, 1] = closed[:, mouth_outline.INNER, 1].mean()
     opened = ring()[None] * 128 - torch.tensor([8.0, 48.0])
     grey, mask = torch.full((1, 3, 80, 112), 0.5), torch.ones(1, 1, 80, 112)
     theirs, shade = torch.full((1, 3, 80, 112), 0.9), torch.tensor([0.4, 0.6])
 
     def finish(was: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        halves = outline.draw_halves(target, 80, 112)
-        gaps = inside.gap_of(was), inside.gap_of(target)
-        return inside.finish_inside(grey, theirs, mask, halves, *gaps, shade)
+        halves = mouth_outline.draw_halves(target, 80, 112)
+        gaps = mouth_interior.gap_of(was), mouth_interior.gap_of(target)
+        return mouth_interior.finish_inside(grey, theirs, mask, halves, *gaps, shade)
 
-    middle = opened[0, outline.INNER].mean(0).round().long()
+    middle = opened[0, mouth_outline.INNER].mean(0).round().long()
     upper, lower = (finish(closed, opened)[0, :, middle[1] + by, middle[0]].mean() for by in (-4, 4))
     assert upper > 0.5 > lower + 0.2
     torch.testing.assert_close(finish(closed, closed), grey)
@@ -211,17 +211,17 @@ def test_nothing_in_a_mouth_is_bluer_than_white() -> None:
     skin = torch.tensor([0.8, 0.7, 0.6]).view(1, 3, 1, 1)
     lilac, rose = torch.tensor([0.6, 0.5, 0.6]), torch.tensor([0.7, 0.5, 0.45])
     drawn = torch.stack([lilac, rose], dim=1)[None, :, None]
-    mended = inside._not_bluer_than_white(drawn, skin)
+    mended = mouth_interior._not_bluer_than_white(drawn, skin)
     assert mended[0, 2, 0, 0] == pytest.approx(0.5 * 0.6 / 0.7 * 1.12)
     torch.testing.assert_close(mended[..., 1], drawn[..., 1])
 
 
 def test_the_tone_of_a_mouth_does_not_depend_on_the_light() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
-    halves = outline.draw_halves(points, 80, 112).clamp(0, 1)
+    halves = mouth_outline.draw_halves(points, 80, 112).clamp(0, 1)
     picture = 0.8 * (1 - halves[:, :1] * 0.5 - halves[:, 1:] * 0.75).expand(-1, 3, -1, -1)
-    mask = outline.mouth_mask(points, 80, 112)
-    drawn = outline.draw_halves(points, 80, 112)
-    bright, dim = (inside.tone_of(picture * light, drawn, mask) for light in (1.0, 0.5))
+    mask = mouth_outline.mouth_mask(points, 80, 112)
+    drawn = mouth_outline.draw_halves(points, 80, 112)
+    bright, dim = (mouth_interior.tone_of(picture * light, drawn, mask) for light in (1.0, 0.5))
     torch.testing.assert_close(bright, dim, atol=1e-4, rtol=0)
     assert bright[0, 0] > bright[0, 1] + 0.1

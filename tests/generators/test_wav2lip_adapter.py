@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 import lipsync
-from lipsync import packed
-from lipsync.data_types import FloatArray
 from lipsync.errors import OptionError, ToolError, WeightsError
 from lipsync.generators.wav2lip.adapter import Wav2Lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media import open_picture
 from lipsync.options import SyncOptions
+from lipsync.types import FloatArray
+from lipsync.utils import onednn_conv
 from tests.material import make_head, make_voice
 
 
@@ -115,7 +115,7 @@ def test_what_becomes_of_the_file_afterwards_does_not_matter(
 ) -> None:
     """Weights are read through a mapping of the file, which must be let go of."""
     if not packs:
-        monkeypatch.setattr(packed, "_OPERATORS", ("_an_operator_of_another_torch",))
+        monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
     path = tmp_path / "small.pth"
     torch.manual_seed(0)
     torch.save(Wav2LipNetwork((32, 32), 0.25).state_dict(), path)

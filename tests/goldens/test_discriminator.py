@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lipsync.training.discriminator import QualityDiscriminator
+from lipsync.training.tasks.wav2lip_discriminator import QualityDiscriminator
 from lipsync.weights import load_into, load_state_dict
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from lipsync.experts import SyncNetColor, load_expert
+from lipsync.sync_score import SyncNetColor, load_expert
 
 Golden = Callable[[str], npt.NDArray[np.generic]]
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from lipsync.data_types import AudioClip
 from lipsync.evaluation import measure_lse
-from lipsync.experts import SyncNet, load_syncnet
+from lipsync.sync_score import SyncNet, load_syncnet
+from lipsync.types import AudioClip
 
 Golden = Callable[[str], npt.NDArray[np.generic]]
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from lipsync.blending import blend
-from lipsync.data_types import AudioClip
 from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
-from lipsync.mel import MelWindows, mel_spectrogram
+from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.options import BlendOptions
+from lipsync.types import AudioClip
 from lipsync.weights import load_into, load_state_dict
 
 Golden = Callable[[str], npt.NDArray[np.generic]]

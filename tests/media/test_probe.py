@@ -205,8 +205,8 @@ def test_moving_webp_can_be_used(tmp_path: Path) -> None:
 
 
 def test_a_photo_ignores_video_ranges_with_a_word(tmp_path: Path) -> None:
-    from lipsync.data_types import TimeRange
     from lipsync.options import MediaOptions
+    from lipsync.types import TimeRange
 
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     clip = open_picture(tmp_path / "a.png", MediaOptions(video_ranges=(TimeRange(1, 2),)))

@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.errors import Cancelled, MediaError, OutputError
 from lipsync.media import probe_audio, probe_video
-from lipsync.media.describe import describe_file
+from lipsync.media.metadata import describe_file
 from lipsync.media.subtitles import Cue, add_subtitles, read_subtitles
 from lipsync.progress import CancelToken
 from tests.make_media import make_sound, make_video, run_ffmpeg

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lipsync import doctor
+from lipsync.cli import doctor
 from lipsync.sources.javascript import JavaScriptRuntime, describe_runtimes, find_runtimes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the made-up programs are shell scripts")

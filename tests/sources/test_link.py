@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.data_types import TimeRange
 from lipsync.errors import AddressError, Cancelled, InputError, LinkError, MediaError, OutputError
 from lipsync.media import open_picture, probe_audio, probe_video
 from lipsync.options import LinkOptions, MediaOptions
 from lipsync.progress import CancelToken, Progress, ignore_progress
 from lipsync.sources import Fetched, LinkSource
+from lipsync.types import TimeRange
 from tests.make_media import read_number
 from tests.material import PROMPT_SECONDS
 from tests.sources import serving

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lipsync.data_types import TimeRange
 from lipsync.sources import Fetched
 from lipsync.sources.streams import Stream, can_cut, choose_streams, cut_pieces, cut_playlist, height, span_of
+from lipsync.types import TimeRange
 
 
 def stream(name: str, tall: int | None = None, protocol: str = "https", **more: Any) -> Stream:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.data_types import AudioClip, FloatArray
 from lipsync.media import open_voice
+from lipsync.types import AudioClip, FloatArray
 
 RATE = 16_000
 

@@ -5,12 +5,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lipsync.data_types import AudioClip, FloatArray
 from lipsync.generators import GENERATORS
-from lipsync.mel import SILENCE, mel_spectrogram
+from lipsync.media.audio.mel import SILENCE, mel_spectrogram
 from lipsync.options import SpeechOptions
 from lipsync.speech import SpeechSpans, gate_voice, hush, speech_weights
 from lipsync.speech.gate import NO_SPEECH
+from lipsync.types import AudioClip, FloatArray
 from tests.speech.spoken import RATE, music, say, with_pauses
 
 

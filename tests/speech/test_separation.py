@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lipsync.data_types import AudioClip, FloatArray
 from lipsync.errors import Cancelled, ToolError, WeightsError
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import separate_voice
 from lipsync.speech.separation import load
+from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import CATALOGUE
 
 demucs = pytest.importorskip("demucs.htdemucs", reason="demucs is not installed")

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.data_types import Face, Frame
-from lipsync.training.prepare import PrepareOptions
-from lipsync.training.shapes import MOUTH, RIGID
-from lipsync.training.teacher import LANDMARKS
+from lipsync.training.data.landmarks import LANDMARKS
+from lipsync.training.data.mouth_shapes import MOUTH, RIGID
+from lipsync.training.data.prepare import PrepareOptions
+from lipsync.types import Face, Frame
 
 FACE_BOX = np.array([100, 60, 200, 190], np.float32)
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.data_types import FloatArray, IntArray
-from lipsync.training.dataset import Clip
-from lipsync.training.store import MARGIN, SIDE, scaled
+from lipsync.training.data.dataset import Clip
+from lipsync.training.data.dataset_format import MARGIN, SIDE, scaled
+from lipsync.types import FloatArray, IntArray
 
 COMPONENTS = np.zeros((2, 49, 3), np.float32)
 COMPONENTS[0, 0:11, 1] = COMPONENTS[0, 20:31, 1] = 0.2 * np.sin(np.pi * np.arange(11) / 10)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.data_types import TimeRange
 from lipsync.errors import LipsyncError
 from lipsync.options import PAGE_GROUPS, PRESETS, LinkOptions, SyncOptions, declared_options
-from lipsync.ui import texts
+from lipsync.types import TimeRange
+from lipsync.ui import strings
 from lipsync.ui.controls import (
     ON_PAGE,
     RANGES,
@@ -35,9 +35,9 @@ def test_no_setting_is_forgotten_and_no_path_is_on_the_page() -> None:
 
 def test_words_belong_to_settings_and_values_that_exist() -> None:
     fields = {field.name for _, field in declared_options()}
-    assert set(texts.LABELS) <= fields | {field.name for field in dataclasses.fields(LinkOptions)}
-    assert set(texts.SECTIONS) >= {group for group, _ in declared_options()}
-    for name, words in texts.CHOICES.items():
+    assert set(strings.LABELS) <= fields | {field.name for field in dataclasses.fields(LinkOptions)}
+    assert set(strings.SECTIONS) >= {group for group, _ in declared_options()}
+    for name, words in strings.CHOICES.items():
         assert set(words) <= {value for _, value in choices(name)}
         assert len({shown for shown, _ in choices(name)}) == len(choices(name))  # none looks like another
     for name, (leader, values) in _ONLY_WITH.items():

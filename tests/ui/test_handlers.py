@@ -11,14 +11,14 @@ import pytest
 
 from lipsync.errors import InputError, MediaError
 from lipsync.media import probe_video
-from lipsync.networks import KeptNetworks
 from lipsync.options import SyncOptions
-from lipsync.pipeline import plan, preview
+from lipsync.pipeline.model_provider import KeptNetworks
+from lipsync.pipeline.sync import plan, preview
 from lipsync.progress import CancelToken, Progress
+from lipsync.ui.background import Done, _newest, in_thread
 from lipsync.ui.handlers import Given, Made, draw_preview, frame_pair, make, make_batch, range_problem
-from lipsync.ui.score import score_html
-from lipsync.ui.work import Done, _newest, in_thread
-from lipsync.ui.zerogpu import seconds_needed
+from lipsync.ui.score_card import score_html
+from lipsync.ui.zerogpu.dispatch import seconds_needed
 from tests.make_media import make_video, run_ffmpeg
 from tests.material import FACE, make_head, make_voice
 

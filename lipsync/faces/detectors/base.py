@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from lipsync.data_types import Face, FloatArray, Frame
+from lipsync.types import Face, FloatArray, Frame
 
 
 class FaceDetector(Protocol):

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from lipsync.data_types import Face, FloatArray, Frame
 from lipsync.errors import ToolError, WeightsError
 from lipsync.faces.boxes import match, side, suppress
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.onnx_file import free_sizes
+from lipsync.types import Face, FloatArray, Frame
 
 if TYPE_CHECKING:
     import torch

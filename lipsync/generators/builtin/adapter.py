@@ -12,14 +12,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lipsync.data_types import AudioClip, FloatArray
 from lipsync.devices import choose_device, choose_dtype
 from lipsync.errors import WeightsError
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
-from lipsync.generators.builtin.features import RATE, SAMPLE_RATE, log_mel, louder_part, loudness
+from lipsync.generators.builtin.log_mel import RATE, SAMPLE_RATE, log_mel, louder_part, loudness
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import load_into, require
 
 FORMAT = "lipsync-builtin-1"
@@ -39,7 +39,7 @@ class Builtin(BatchedGenerator):
     frame is its own reference, and no frame depends on the others of its batch.
 
     Args:
-        weights: a file of `lipsync.training.export`, or the network itself.
+        weights: a file of `lipsync.training.tasks.export`, or the network itself.
         device, number_format: as in `GeneratorOptions`.
         batch_size: frames drawn at a time; 0 chooses by device.
 

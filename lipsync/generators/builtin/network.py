@@ -20,14 +20,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.inside import finish_inside, gap_of, tone_of
-from lipsync.generators.builtin.outline import (
-    POINTS,
-    draw_halves,
-    draw_lines,
-    flow_between,
-    mouth_mask,
-)
+from lipsync.generators.builtin.mouth_interior import finish_inside, gap_of, tone_of
+from lipsync.generators.builtin.mouth_outline import POINTS, draw_halves, draw_lines, flow_between, mouth_mask
 
 
 @dataclass(frozen=True)

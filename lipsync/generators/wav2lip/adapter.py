@@ -12,8 +12,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from lipsync.checkpoints import read_header
-from lipsync.data_types import AudioClip, FloatArray
 from lipsync.devices import choose_device, choose_dtype
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
@@ -23,9 +21,11 @@ from lipsync.generators.wav2lip.network import (
     network_for,
     prepare_for_inference,
 )
-from lipsync.mel import MelWindows, mel_spectrogram
+from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import entry, load_into, load_state_dict, require
+from lipsync.weights.checkpoint import read_header
 
 _FORMATS = ("fp32", "bf16", "fp16")
 

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from lipsync.conv_block import ConvBlock, conv_blocks
-from lipsync.packed import PackedConv, can_pack
+from lipsync.utils.conv_block import ConvBlock, conv_blocks
+from lipsync.utils.onednn_conv import PackedConv, can_pack
 
 MEL_ROW = (80, 16)
 """Mel channels and columns of the sound of one frame; 16 columns are 0.2 s."""

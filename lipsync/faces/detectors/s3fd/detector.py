@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lipsync.checkpoints import load_into, load_state_dict
-from lipsync.data_types import Face, FloatArray, Frame
 from lipsync.devices import choose_device, free_memory, is_out_of_memory
 from lipsync.errors import ToolError
 from lipsync.faces.boxes import suppress
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.s3fd.network import S3FDNetwork
+from lipsync.types import Face, FloatArray, Frame
 from lipsync.weights import require
+from lipsync.weights.checkpoint import load_into, load_state_dict
 
 # The means are those of blue, green and red, but the original takes them off red, green and blue.
 # Its boxes are to be met, so this is kept.

@@ -1,0 +1,1 @@
+"""Reading and mixing of audio, and mel spectrograms."""

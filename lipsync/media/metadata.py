@@ -1,0 +1,89 @@
+"""What a file says of itself beyond what reading it needs: container, codecs, bit rates, and its marks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lipsync.media.container import checked_file, opened
+from lipsync.media.video import images
+
+_KNOWN = {"mov,mp4,m4a,3gp,3g2,mj2": "MP4 or QuickTime", "matroska,webm": "Matroska or WebM"}
+
+
+@dataclass(frozen=True)
+class FileDetails:
+    """Container and codecs of a media file.
+
+    Attributes:
+        container: in words.
+        bytes: size of the file.
+        video_codec, pixel_format: ffmpeg's names, "" where there is no picture.
+        audio_codec, audio_layout: the same for the sound, for example "aac" and "stereo".
+        video_bit_rate, audio_bit_rate: bits a second; 0 where the file does not say.
+        subtitles: tracks of subtitles that it has.
+        comment: what its maker wrote into it, "" if nothing; results of this program say there
+            that they are generated.
+    """
+
+    container: str
+    bytes: int
+    video_codec: str = ""
+    pixel_format: str = ""
+    video_bit_rate: int = 0
+    audio_codec: str = ""
+    audio_layout: str = ""
+    audio_bit_rate: int = 0
+    subtitles: int = 0
+    comment: str = ""
+
+
+def describe_file(path: Path | str) -> FileDetails:
+    """Container and codecs of a video, a sound or a photo, from its header.
+
+    Raises:
+        MediaError: it is missing, or no media.
+    """
+    path = checked_file(path)
+    size = path.stat().st_size
+    if images.count_pictures(path) == 1:
+        return FileDetails(f"photo ({path.suffix.lstrip('.').lower() or 'no suffix'})", size)
+    with opened(path) as container:
+        name = container.format.name
+        video, audio = (_first(kind) for kind in (container.streams.video, container.streams.audio))
+        return FileDetails(
+            container=_KNOWN.get(name, container.format.long_name),
+            bytes=size,
+            subtitles=len(container.streams.subtitles),
+            comment=container.metadata.get("comment", container.metadata.get("COMMENT", "")),
+            **_picture(video),
+            **_sound(audio),
+        )
+
+
+def _first(streams: Any) -> Any:
+    return streams[0] if streams else None
+
+
+def _picture(stream: Any) -> dict[str, Any]:
+    if stream is None:
+        return {}
+    context = stream.codec_context
+    return {
+        "video_codec": context.name,
+        "pixel_format": context.pix_fmt or "",
+        "video_bit_rate": stream.bit_rate or 0,
+    }
+
+
+def _sound(stream: Any) -> dict[str, Any]:
+    if stream is None:
+        return {}
+    context = stream.codec_context
+    layout = getattr(context, "layout", None)
+    return {
+        "audio_codec": context.codec.canonical_name,
+        "audio_layout": layout.name if layout else "",
+        "audio_bit_rate": stream.bit_rate or 0,
+    }

@@ -1,0 +1,1 @@
+"""Reading and writing of frames: decoder, reader, writer, YUV, frame rates, colour tags."""

@@ -1,0 +1,1 @@
+"""Metrics of results: one file a metric, named after it; `METRICS` lists them."""

@@ -1,0 +1,1 @@
+"""The lip-sync pipeline: video and voice in, synced video out."""

@@ -1,0 +1,57 @@
+"""Weights of experts: ours as safetensors with a header, Wav2Lip's as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import save
+
+from lipsync.sync_score.compact_syncnet import LeanConfig, LeanExpert
+from lipsync.sync_score.wav2lip_expert import SyncNetColor
+from lipsync.utils.atomic_write import replacing
+from lipsync.weights.checkpoint import load_into, load_state_dict, read_header
+
+FORMAT = "lipsync-expert-1"
+"""What the header of our own file says under "format"."""
+
+
+def load_expert(path: Path) -> LeanExpert | SyncNetColor:
+    """An expert for use: frozen, in evaluation mode, on the CPU.
+
+    Args:
+        path: a file of `save_expert`, or `lipsync_expert.pth` in any form that `load_state_dict` reads.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of no expert.
+    """
+    state, header = load_state_dict(path), read_header(path)
+    expert: LeanExpert | SyncNetColor
+    if header.get("format") == FORMAT:
+        expert = LeanExpert(LeanConfig(**json.loads(header["config"])))
+    else:
+        expert = SyncNetColor()
+    load_into(expert, {name: value.float() for name, value in state.items()}, what="a sync expert", path=path)
+    return expert.eval().requires_grad_(False)
+
+
+def save_expert(expert: LeanExpert, path: Path, notes: Mapping[str, str] | None = None) -> int:
+    """Write our own expert in half precision, whole or not at all; gives the size in bytes.
+
+    Args:
+        notes: further entries of the header, such as seeds and figures.
+
+    Raises:
+        DiskFullError, OutputError: it cannot be written.
+    """
+    state = {
+        name: (value.half() if value.ndim > 1 else value).contiguous()
+        for name, value in expert.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    header = {**(notes or {}), "format": FORMAT, "config": json.dumps(dataclasses.asdict(expert.config))}
+    with replacing(path) as part:
+        part.write_bytes(save(state, metadata=header))  # save_file would hide the system's errors
+    return path.stat().st_size

@@ -1,0 +1,203 @@
+"""The score card as a picture: sync over time with its weak stretches, and over offsets.
+
+SVG, as text: small, sharp at any size, and it needs no drawing package. Lines and letters take the
+colour of the text around them, so it fits a light and a dark page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lipsync.sync_score.offset import REACH
+from lipsync.types import REAL_CONFIDENCE, ScoreCard, SyncScore, Verdict, clock
+from lipsync.utils.atomic_write import replacing
+
+Doubles: TypeAlias = npt.NDArray[np.float64]
+_WIDTH, _HEIGHT, _HEIGHT_OF_WORDS = 760, 300, 60
+_LEFT = (44.0, 64.0, 450.0, 176.0)  # x, y, width, height of the plot over time
+_RIGHT = (546.0, 64.0, 190.0, 176.0)  # over offsets
+_MOST_POINTS = 300
+_RESULT, _WEAK, _REAL = "#3b82f6", "#f59e0b", "#10b981"  # read well on white and on near-black
+_STYLE = (
+    ".lipsync-score{font:12px system-ui,sans-serif;fill:currentColor}"
+    ".lipsync-score .head{font-size:15px;font-weight:600}"
+    ".lipsync-score .axis{stroke:currentColor;stroke-opacity:.45;fill:none}"
+    ".lipsync-score .faint{fill-opacity:.75}"
+)
+_ALONE = (
+    "svg{color:#1f2328;background:#fff}"
+    "@media(prefers-color-scheme:dark){svg{color:#e6e8eb;background:#16181c}}"
+)
+
+
+def plot_score(card: ScoreCard, path: Path) -> None:
+    """Write `score_svg` as a file that follows the viewer's light or dark setting.
+
+    Raises:
+        DiskFullError, OutputError: it cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_text(score_svg(card, alone=True), "utf-8")
+
+
+def score_svg(card: ScoreCard, *, alone: bool = False) -> str:
+    """The card as SVG.
+
+    Args:
+        alone: it is a file of its own, with a background; else it is put into a page, whose text
+            colour it takes.
+    """
+    score = card.result
+    height = _HEIGHT_OF_WORDS if score.verdict is Verdict.TOO_SHORT else _HEIGHT
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'class="lipsync-score" style="width:100%;height:auto;max-width:{_WIDTH}px">',
+        f"<title>{escape(_headline(score))}</title><desc>{escape(' '.join(card.words))}</desc>",
+        f"<style>{_STYLE}{_ALONE if alone else ''}</style>",
+        _text(16, 26, _headline(score), kind="head"),
+        _text(16, 45, score.words, kind="faint"),
+    ]
+    if score.verdict is not Verdict.TOO_SHORT:
+        parts += [*_over_time(card), *_over_offsets(card)]
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def _headline(score: SyncScore) -> str:
+    if score.confidence is None or score.offset is None:
+        return f"Lips and voice: {score.verdict.value}"
+    return f"Lips and voice: {score.verdict.value}, sync confidence {score.confidence:.2f}"
+
+
+# --- over time -----------------------------------------------------------------------------------
+
+
+def _over_time(card: ScoreCard) -> Iterable[str]:
+    score = card.result
+    x, y, width, height = _LEFT
+    times, curve = _thinned(np.array(score.times, np.float64), np.array(score.curve, np.float64))
+    length = max(score.times[-1] + 0.5, 1.0) if score.times else 1.0
+    known = [value for value in curve if not math.isnan(value)]
+    low, high = min(-0.1, *known, 0.0), max(0.45, *known, 0.0)
+
+    def across(time: float) -> float:
+        return x + width * min(time, length) / length
+
+    def down(value: float) -> float:
+        return y + height * (high - value) / (high - low)
+
+    top, bottom = (down(value) for value in REAL_CONFIDENCE[::-1])
+    band = f'x="{x}" y="{top:.1f}" width="{width}" height="{bottom - top:.1f}"'
+    yield f'<rect {band} fill="{_REAL}" opacity=".16"/>'
+    for part in score.weak:
+        start, end = across(part.start), across(part.end)
+        yield (
+            f'<rect x="{start:.1f}" y="{y}" width="{max(2.0, end - start):.1f}" height="{height}" '
+            f'fill="{_WEAK}" opacity=".3"><title>{escape(f"weak in {part}")}</title></rect>'
+        )
+    if card.source is not None and card.source.confidence is not None:
+        level = down(min(high, card.source.confidence))
+        yield f'<path class="axis" stroke-dasharray="5 4" d="M{x} {level:.1f}h{width}"/>'
+    yield f'<path class="axis" d="M{x} {y}v{height}h{width}M{x} {down(0):.1f}h{width}"/>'
+    for value in (0.0, 0.2, 0.4):
+        yield _text(x - 6, down(value) + 4, f"{value:g}", anchor="end")
+    for time in np.linspace(0, length, 5):
+        yield _text(across(time), y + height + 17, clock(round(time)), anchor="middle")
+    yield _line([(across(time), down(value)) for time, value in zip(times, curve, strict=True)], _RESULT)
+    yield _legend(x, "sync confidence, second by second", card)
+
+
+def _legend(x: float, what: str, card: ScoreCard) -> str:
+    """What the colours mean, in one line below."""
+    named = [(_RESULT, "\u25cf", what), (_REAL, "\u25a0", "real video")]
+    if card.result.weak:
+        named.append((_WEAK, "\u25a0", "weak"))
+    if card.source is not None and card.source.confidence is not None:
+        named.append(("currentColor", "\u254c", "source"))
+    spans = "".join(
+        f'<tspan dx="{12 * (place > 0)}" fill="{colour}">{mark}</tspan><tspan dx="4">{escape(name)}</tspan>'
+        for place, (colour, mark, name) in enumerate(named)
+    )
+    return f'<text x="{x}" y="{_HEIGHT - 14}">{spans}</text>'
+
+
+def _thinned(times: Doubles, curve: Doubles) -> tuple[list[float], list[float]]:
+    """At most 300 points: the means of neighbours, unknown where all of them are."""
+    step = max(1, math.ceil(len(times) / _MOST_POINTS))
+    groups = [slice(start, start + step) for start in range(0, len(times), step)]
+    means = [_mean(curve[group]) for group in groups]
+    return [float(times[group].mean()) for group in groups], means
+
+
+def _mean(values: Doubles) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+# --- over offsets --------------------------------------------------------------------------------
+
+
+def _over_offsets(card: ScoreCard) -> Iterable[str]:
+    x, y, width, height = _RIGHT
+    scores = [(card.source, "currentColor", 0.5), (card.result, _RESULT, 1.0)]
+    drawn = [
+        (_above_median(score), colour, opacity)
+        for score, colour, opacity in scores
+        if score and score.by_offset
+    ]
+    low = min(-0.1, *(float(np.nanmin(curve)) for curve, _, _ in drawn))
+    high = max(0.3, *(float(np.nanmax(curve)) for curve, _, _ in drawn))
+
+    def across(offset: int) -> float:
+        return x + width * (offset + REACH) / (2 * REACH)
+
+    def down(value: float) -> float:
+        return y + height * (high - value) / (high - low)
+
+    yield f'<path class="axis" d="M{x} {y + height}h{width}M{across(0):.1f} {y}v{height}"/>'
+    for offset in (-REACH, 0, REACH):
+        side = "early" if offset > 0 else "late"
+        name = f"{abs(offset)} {side}" if offset else "0"
+        yield _text(across(offset), y + height + 17, name, anchor="middle")
+    for curve, colour, opacity in drawn:
+        points = [(across(n - REACH), down(float(value))) for n, value in enumerate(curve)]
+        yield _line(points, colour, opacity)
+    best = card.result.offset
+    if best is not None:
+        place = down(float(drawn[-1][0][best + REACH]))
+        yield f'<circle cx="{across(best):.1f}" cy="{place:.1f}" r="4" fill="{_RESULT}"/>'
+    yield _text(x + width / 2, _HEIGHT - 14, "sound early or late, frames of 40 ms", anchor="middle")
+
+
+def _above_median(score: SyncScore) -> Doubles:
+    """What all offsets have in common says nothing of sync."""
+    curve = np.array(score.by_offset, np.float64)
+    return curve - np.nanmedian(curve)
+
+
+# --- pieces --------------------------------------------------------------------------------------
+
+
+def _line(points: Sequence[tuple[float, float]], colour: str, opacity: float = 1.0) -> str:
+    """A line through the points that are known."""
+    path, drawing = [], False
+    for across, down in points:
+        if math.isnan(down):
+            drawing = False
+            continue
+        path.append(f"{'L' if drawing else 'M'}{across:.1f} {down:.1f}")
+        drawing = True
+    return (
+        f'<path d="{"".join(path)}" fill="none" stroke="{colour}" stroke-opacity="{opacity}" '
+        f'stroke-width="2" stroke-linejoin="round" stroke-linecap="round"/>'
+    )
+
+
+def _text(x: float, y: float, text: str, *, kind: str = "", anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(text)}</text>'

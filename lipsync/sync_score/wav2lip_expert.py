@@ -1,0 +1,62 @@
+"""The sync expert of Wav2Lip ("SyncNet_color"): Prajwal et al., ACM MM 2020, arXiv 2008.10010.
+
+Module names are those of the official `lipsync_expert.pth`, which therefore loads as it is:
+16 435 072 parameters.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lipsync.sync_score.base import FRAMES, PICTURE
+from lipsync.utils.conv_block import conv_blocks
+
+
+class SyncNetColor(nn.Module):
+    """The official sync expert, a `SyncExpert`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.face_encoder = nn.Sequential(
+            *conv_blocks(3 * FRAMES, 32, 7, 1, 3),  # 48 x 96
+            *conv_blocks(32, 64, 5, (1, 2), 1, same=2),  # 46 x 47
+            *conv_blocks(64, 128, stride=2, same=3),  # 23 x 24
+            *conv_blocks(128, 256, stride=2, same=2),  # 12 x 12
+            *conv_blocks(256, 512, stride=2, same=2),  # 6 x 6
+            *(*conv_blocks(512, 512, stride=2), *conv_blocks(512, 512, padding=0)),  # 3 x 3, 1 x 1
+            *conv_blocks(512, 512, 1, padding=0),
+        )
+        self.audio_encoder = nn.Sequential(  # 80 x 16
+            *conv_blocks(1, 32, same=2),
+            *conv_blocks(32, 64, stride=(3, 1), same=2),  # 27 x 16
+            *conv_blocks(64, 128, stride=3, same=2),  # 9 x 6
+            *conv_blocks(128, 256, stride=(3, 2), same=2),  # 3 x 3
+            *(*conv_blocks(256, 512, padding=0), *conv_blocks(512, 512, 1, padding=0)),  # 1 x 1
+        )
+
+    def forward(self, mel: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """The official call: (B, 1, 80, 16) and (B, 15, 48, 96) BGR -> two (B, 512) of length 1."""
+        sound = self.audio_encoder(mel).flatten(1)
+        seen = self.face_encoder(faces).flatten(1)
+        return F.normalize(sound), F.normalize(seen)
+
+    def embed_faces(self, windows: Tensor) -> Tensor:
+        """See `SyncExpert`."""
+        bgr = at_size(windows.flip(1)).transpose(1, 2).flatten(1, 2)  # frame by frame, BGR within
+        return F.normalize(self.face_encoder(bgr).flatten(1))
+
+    def embed_sound(self, mel: Tensor) -> Tensor:
+        """See `SyncExpert`."""
+        return F.normalize(self.audio_encoder(mel).flatten(1))
+
+
+def at_size(windows: Tensor) -> Tensor:
+    """Pictures (B, 3, T, H, W) scaled to the size that experts look at, (B, 3, T, 48, 96)."""
+    if windows.shape[-2:] == PICTURE:
+        return windows
+    batch, colours, frames = windows.shape[:3]
+    flat = windows.transpose(1, 2).flatten(0, 1)
+    shrinks = flat.shape[-2] > PICTURE[0]
+    small = F.interpolate(flat, PICTURE, mode="bilinear", antialias=shrinks, align_corners=False)
+    return small.view(batch, frames, colours, *PICTURE).transpose(1, 2)

@@ -1,0 +1,1 @@
+"""Training data: preparation, formats on disk, augmentation, audio-video offsets."""

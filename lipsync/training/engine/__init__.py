@@ -1,0 +1,1 @@
+"""The training loop: trainer, checkpoints, logs, mixed precision, distributed training."""

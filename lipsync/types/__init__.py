@@ -1,0 +1,45 @@
+"""Values that travel between stages: shapes, dtypes, colour order and units.
+
+Frames are RGB uint8 `(H, W, 3)`; audio is float32 in [-1, 1]; times are seconds; boxes are
+`x1, y1, x2, y2` in pixels of the frame, the right and lower edges excluded.
+"""
+
+from lipsync.types.faces import Face, FaceTrack, Mask, PixelBox, SeenFace
+from lipsync.types.media import AudioClip, AudioInfo, FloatArray, Frame, IntArray, TimeRange, VideoInfo
+from lipsync.types.results import Plan, Preview, SyncResult
+from lipsync.types.score import (
+    FRAME_MS,
+    OFFSETS_IN_SYNC,
+    REAL_CONFIDENCE,
+    ScoreCard,
+    Stretch,
+    SyncScore,
+    Verdict,
+    clock,
+)
+
+__all__ = [
+    "FRAME_MS",
+    "OFFSETS_IN_SYNC",
+    "REAL_CONFIDENCE",
+    "AudioClip",
+    "AudioInfo",
+    "Face",
+    "FaceTrack",
+    "FloatArray",
+    "Frame",
+    "IntArray",
+    "Mask",
+    "PixelBox",
+    "Plan",
+    "Preview",
+    "ScoreCard",
+    "SeenFace",
+    "Stretch",
+    "SyncResult",
+    "SyncScore",
+    "TimeRange",
+    "Verdict",
+    "VideoInfo",
+    "clock",
+]

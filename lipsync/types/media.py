@@ -1,0 +1,140 @@
+"""Frames, audio clips, time ranges, and what is known of a media file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lipsync.errors import RangeError
+
+Frame: TypeAlias = npt.NDArray[np.uint8]
+"""One picture, (H, W, 3) RGB uint8."""
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+_CLOCK = r"(?:\d+:){0,2}\d+(?:\.\d*)?|\.\d+"
+_RANGE = re.compile(rf"\s*(?P<start>{_CLOCK})?\s*(?:-|–|—|to)\s*(?P<end>{_CLOCK})?\s*")
+
+
+def _seconds(clock: str) -> float:
+    """`1:02:03.5`, `62:03.5` or `3723.5` as seconds."""
+    seconds = 0.0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """A part of a file, in seconds from its start; `end` None means to the end."""
+
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.start < 0:
+            raise RangeError("A range starts before 0", given=self)
+        if self.end is not None and self.end <= self.start:
+            hint = "Write the earlier time first, for example 2-4.5."
+            raise RangeError("A range is empty or runs backwards", given=self, hint=hint)
+
+    @classmethod
+    def parse(cls, text: str) -> TimeRange:
+        """Read `start-end`; each side is seconds or h:m:s.ms, and either may be left out.
+
+        >>> TimeRange.parse("1:02.5-70")
+        TimeRange(start=62.5, end=70.0)
+        """
+        match = _RANGE.fullmatch(text)
+        if not match or not (match["start"] or match["end"]):
+            raise RangeError(
+                "A time range cannot be read",
+                given=repr(text),
+                hint="Write start-end in seconds or h:m:s, for example 2.5-10 or 1:02-1:15.5.",
+            )
+        start = _seconds(match["start"]) if match["start"] else 0.0
+        return cls(start, _seconds(match["end"]) if match["end"] else None)
+
+    @classmethod
+    def parse_list(cls, text: str) -> tuple[TimeRange, ...]:
+        """Read several ranges parted by commas, semicolons or new lines; keeps their order."""
+        return tuple(cls.parse(part) for part in re.split(r"[,;\n]", text) if part.strip())
+
+    def __str__(self) -> str:
+        return f"{self.start:g}-{'' if self.end is None else format(self.end, 'g')}"
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a picture source before its frames are read.
+
+    Attributes:
+        path: the file.
+        width, height: pixels of a frame as it is shown, that is, after rotation.
+        fps: frames per second of the constant rate that the frames are read at; for a
+            variable-rate file the rate that loses no frame.
+        duration: seconds of picture.
+        frame_count: frames at `fps` in the whole file; 1 for a photo.
+        is_still: the file is a photo.
+        variable_frame_rate, interlaced: as found in the first packets and frames.
+        rotation: degrees clockwise that were applied to show it upright.
+        bit_depth: bits per colour component in the file.
+        color_range: "tv" or "pc"; color_space, color_primaries, color_transfer: ffmpeg's names,
+            "" where the file does not say.
+        sample_aspect_ratio: width of a pixel over its height.
+        has_audio: the file has a sound track too.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: Fraction
+    duration: float
+    frame_count: int
+    is_still: bool = False
+    variable_frame_rate: bool = False
+    interlaced: bool = False
+    rotation: int = 0
+    bit_depth: int = 8
+    color_range: str = "tv"
+    color_space: str = ""
+    color_primaries: str = ""
+    color_transfer: str = ""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    has_audio: bool = False
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What is known of a sound source: the first audio stream of `path`."""
+
+    path: Path
+    sample_rate: int
+    channels: int
+    duration: float
+
+
+@dataclass(frozen=True, repr=False)
+class AudioClip:
+    """Mono sound for the network: `samples` float32 (n,) in [-1, 1] at `sample_rate` Hz."""
+
+    samples: FloatArray
+    sample_rate: int = 16_000
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 1 or self.samples.dtype != np.float32:
+            raise ValueError(f"samples must be float32 (n,), got {self.samples.dtype} {self.samples.shape}")
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.samples) / self.sample_rate
+
+    def __repr__(self) -> str:
+        return f"AudioClip({len(self.samples)} samples at {self.sample_rate} Hz, {self.duration:.3f} s)"

@@ -1,0 +1,1 @@
+"""Helpers of every layer: atomic writes, prefetching, registries, packed convolutions."""

@@ -1,0 +1,206 @@
+"""Downloads of weights: mirrors in turn, resumed after a cut, size and SHA-256 checked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pooch
+
+from lipsync.errors import DownloadError
+from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
+from lipsync.weights.catalogue import WeightsEntry, entry
+from lipsync.weights.locations import find, weights_folder
+
+if TYPE_CHECKING:
+    import requests
+
+_CHUNK = 1 << 16  # bytes between two looks at the cancel token: under a second at 100 kB/s
+_TIMEOUT = (10, 30)  # seconds to connect, seconds without a byte
+_ABANDONED_SECONDS = 120  # well above _TIMEOUT: a running download touches its file more often
+
+
+def require(
+    name: str,
+    *,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> Path:
+    """The file of the entry called `name`, downloaded into `weights_folder()` when it is absent.
+
+    Raises:
+        DownloadError: it is absent and cannot be fetched; the text says how to get it by hand.
+        Cancelled: the user stopped the download; what was fetched is kept and continued next time.
+    """
+    return find(name) or download(entry(name), weights_folder(), progress=progress, cancel=cancel)
+
+
+def download(
+    wanted: WeightsEntry,
+    folder: Path,
+    *,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> Path:
+    """Fetch `wanted` into `folder`: mirrors in turn, resumed after a cut, size and hash checked.
+
+    The file appears under its name only when it is whole and right. Any number of processes may
+    fetch the same file at once.
+
+    Raises:
+        DownloadError: no mirror gave the right file, or the disk is full or not writable.
+        Cancelled: the user stopped it; what was fetched is kept and continued next time.
+    """
+    target = folder / wanted.filename
+    failures: list[str] = []
+    with _explained(wanted, target):
+        folder.mkdir(parents=True, exist_ok=True)
+        _need_space(wanted, folder)
+    for url in wanted.urls:
+        try:
+            with _explained(wanted, target):
+                return _fetch(wanted, url, target, progress, cancel or CancelToken())
+        except _MirrorFailed as failure:
+            failures.append(f"{url}: {failure}")
+    raise _download_error(wanted, target, "; ".join(failures) or "it can only be fetched by hand")
+
+
+class _MirrorFailed(Exception):
+    """One mirror did not give the file; the next may."""
+
+
+@contextmanager
+def _explained(wanted: WeightsEntry, target: Path) -> Iterator[None]:
+    """Turns errors of the disk into a DownloadError; those of the network are met in `_resume`."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "the disk is full" if full else f"the folder cannot be written to ({error.strerror})"
+        raise _download_error(wanted, target, why) from error
+
+
+def _download_error(wanted: WeightsEntry, target: Path, why: str) -> DownloadError:
+    address = wanted.urls[0] if wanted.urls else wanted.source
+    return DownloadError(
+        f"The weights '{wanted.name}' could not be downloaded",
+        given=why,
+        hint=(
+            f"To get them by hand, open {address} in a browser and save the file as {target} "
+            f"({wanted.bytes:,} bytes, SHA-256 {wanted.sha256})."
+        ),
+    )
+
+
+def _need_space(wanted: WeightsEntry, folder: Path) -> None:
+    kept = sum(part.stat().st_size for part in folder.glob(f"{wanted.filename}*.part"))
+    if shutil.disk_usage(folder).free < wanted.bytes - kept:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _fetch(
+    wanted: WeightsEntry, url: str, target: Path, progress: ProgressCallback, cancel: CancelToken
+) -> Path:
+    """One mirror, by pooch: it calls `into`, checks the hash, and moves the file into place."""
+
+    def into(url: str, output: str | Path, _: object) -> None:
+        part = _adopt_part(target)
+        try:
+            _resume(wanted, url, part, progress, cancel)
+            part.replace(output)
+        finally:
+            if part.exists():  # stopped half-way: under this name the next call continues it
+                part.replace(target.with_name(f"{target.name}.part"))
+
+    pooch.get_logger().setLevel("WARNING")  # its lines would break into the progress bar
+    try:
+        pooch.retrieve(url, f"sha256:{wanted.sha256}", target.name, target.parent, downloader=into)
+    except ValueError as error:  # pooch's way to say that the hash is another
+        raise _MirrorFailed("the file there is another one (wrong SHA-256)") from error
+    return target
+
+
+def _adopt_part(target: Path) -> Path:
+    """A private part file; continues one left behind, if there is one that nobody writes to."""
+    mine = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    for left in sorted(target.parent.glob(f"{target.name}*.part")):
+        try:
+            stopped = left.name == f"{target.name}.part"
+            if stopped or time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                return left.replace(mine)
+        except FileNotFoundError:  # another process was faster
+            continue
+    return mine
+
+
+def _resume(
+    wanted: WeightsEntry, url: str, part: Path, progress: ProgressCallback, cancel: CancelToken
+) -> None:
+    """Bring `part` to its full size, beginning again where the connection was cut."""
+    import requests  # here and below: what has its weights need not wait for it
+
+    if _size(part) > wanted.bytes:
+        part.unlink()  # left over from another file of this name
+    have, before = _size(part), -1
+    why = "the connection was cut"
+    while before < have < wanted.bytes:  # as long as every attempt brings something
+        before = have
+        try:
+            _stream(wanted, url, part, have, progress, cancel)
+        except requests.exceptions.ChunkedEncodingError:
+            why = "the connection was cut"
+        except (requests.ConnectionError, requests.Timeout) as error:
+            why = f"no connection ({type(error).__name__})"
+        except requests.RequestException as error:
+            raise _MirrorFailed(f"{type(error).__name__}: {error}") from error
+        have = _size(part)
+    if have != wanted.bytes:
+        raise _MirrorFailed(why)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _stream(
+    wanted: WeightsEntry,
+    url: str,
+    part: Path,
+    have: int,
+    progress: ProgressCallback,
+    cancel: CancelToken,
+) -> None:
+    import requests
+
+    headers = {"Accept-Encoding": "identity"}  # compressed, sizes and ranges would not be the file's
+    if 0 < have < wanted.bytes:
+        headers["Range"] = f"bytes={have}-"
+    stage = f"Downloading {wanted.filename}, licence: {wanted.licence}"
+    cancel.check(stage)
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+        continued = answer.status_code == requests.codes.partial_content
+        have = have if continued else 0
+        _check_answer(wanted, answer, have)
+        report = StageProgress(stage, wanted.bytes, progress, cancel, done=have)
+        with part.open("ab" if continued else "wb") as file:
+            for chunk in answer.iter_content(_CHUNK):
+                file.write(chunk)
+                report.advance(len(chunk))
+
+
+def _check_answer(wanted: WeightsEntry, answer: requests.Response, have: int) -> None:
+    """Refuse what cannot be the file before hundreds of megabytes are fetched."""
+    if not answer.ok:
+        raise _MirrorFailed(f"the server answered {answer.status_code} {answer.reason}")
+    if "text/html" in answer.headers.get("Content-Type", ""):
+        raise _MirrorFailed("the address answered with a web page instead of the file")
+    length = answer.headers.get("Content-Length")
+    if length and have + int(length) != wanted.bytes:
+        raise _MirrorFailed(f"the file there has {have + int(length):,} bytes, not {wanted.bytes:,}")

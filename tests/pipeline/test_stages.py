@@ -1,0 +1,112 @@
+"""What happens between stages: several batches are drawn at once, and come out in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from lipsync.devices import Cores
+from lipsync.generators import GeneratorSpec
+from lipsync.pipeline.stages import Chunk, Part, Speaker, draw
+from lipsync.types import AudioClip, FaceTrack, FloatArray
+from lipsync.utils.prefetch import Clock
+
+PATIENCE = 20.0
+
+
+class Numbers:
+    """Draws in every mouth the number of the sound; the first batches wait for each other."""
+
+    spec = GeneratorSpec("numbers", (2, 2), 25, ("fp32",), "", "")
+    batch_size = 1
+
+    def __init__(self, at_once: int, *, fails_at: int = -1) -> None:
+        self.at_once, self._fails_at = at_once, fails_at
+        self._together = threading.Barrier(at_once)
+        self._first_done = threading.Event()
+        self.drawn: list[int] = []
+
+    def encode_audio(self, voice: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> FloatArray:
+        return np.arange(frames, dtype=np.float32)[:, None]
+
+    def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+        number = int(audio_rows[0, 0])
+        self.drawn.append(number)
+        if number == self._fails_at:
+            raise RuntimeError("the network broke")
+        if number < self.at_once:
+            self._together.wait(PATIENCE)
+        if number == 0:  # the others are ready before it
+            self._first_done.wait(0.2)
+        return np.full((len(crops), 3, 2, 2), number, np.float32)
+
+
+def speaker(generator: Numbers, frames: int) -> Speaker:
+    boxes = np.zeros((frames, 4), np.float32)
+    track = FaceTrack(boxes, np.zeros((frames, 5, 2), np.float32), np.ones(frames, np.float32))
+    rows = generator.encode_audio(AudioClip(np.zeros(1, np.float32)), 25, frames)
+    return Speaker(track, (), rows, np.ones(frames, np.float32), boxes)
+
+
+def chunks(count: int, *, faceless: tuple[int, ...] = ()) -> Iterator[Chunk]:
+    for number in range(count):
+        parts = [Part(0, 0, (0, 0, 2, 2), np.zeros((5, 2), np.float32), 1.0)]
+        shown = [] if number in faceless else parts
+        crops = np.zeros((len(shown), 2, 2, 3), np.uint8)
+        yield Chunk(number, [number], [], shown, crops, np.empty((0, 3, 2, 2), np.float32))
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_batches_are_drawn_at_once_and_come_in_order(at_once: int) -> None:
+    generator = Numbers(at_once)
+    drawn = list(draw(chunks(10, faceless=(5,)), [speaker(generator, 10)], generator, Clock()))
+    assert [chunk.first for chunk in drawn] == list(range(10))
+    assert [float(chunk.mouths.max()) for chunk in drawn if chunk.parts] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert not len(drawn[5].mouths)
+
+
+def test_an_error_in_one_batch_ends_the_stage() -> None:
+    generator = Numbers(2, fails_at=4)
+    stage = draw(chunks(50), [speaker(generator, 50)], generator, Clock())
+    seen = []
+    with pytest.raises(RuntimeError, match="broke"):
+        seen += [chunk.first for chunk in stage]
+    assert max(generator.drawn) < 10
+
+
+def test_what_nobody_waits_for_is_not_drawn() -> None:
+    generator = Numbers(2)
+    stage = draw(chunks(50), [speaker(generator, 50)], generator, Clock())
+    assert next(iter(stage)).first == 0
+    stage.close()  # type: ignore[attr-defined]
+    assert max(generator.drawn) < 6
+    assert not [one for one in threading.enumerate() if one.name.startswith("lipsync draw")]
+
+
+def test_cores_are_taken_in_one_thread_only() -> None:
+    if torch.get_num_threads() < 2:
+        pytest.skip("one core")
+    seen: list[int] = []
+    inside, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        inside.wait(PATIENCE)
+        seen.append(torch.get_num_threads())
+        done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    before = torch.get_num_threads()
+    with Cores(shared_by=before).share():
+        seen.append(torch.get_num_threads())
+        inside.set()
+        done.wait(PATIENCE)
+    thread.join()
+    assert seen == [1, before]
+    assert torch.get_num_threads() == before

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipsync.errors import Cancelled, ToolError
+from lipsync.media import open_voice
+from lipsync.progress import CancelToken
+from lipsync.speech import SpeechSpans, find_speech, vad
+from lipsync.types import AudioClip, FloatArray
+from tests.speech.spoken import RATE, music, say, with_pauses
+
+SENTENCES = ("The birch canoe slid on the smooth planks.", "Yes.", "Rice is often served in round bowls.")
+PAUSES = (0.8, 1.5, 0.7, 1.2)
+
+
+@pytest.fixture(scope="module")
+def sentences() -> tuple[AudioClip, FloatArray]:
+    return with_pauses([say(text) for text in SENTENCES], PAUSES)
+
+
+def noise(kind: str, count: int) -> FloatArray:
+    if kind == "music":
+        return music(count / RATE)[:count]
+    return np.random.default_rng(1).normal(size=count).astype(np.float32)
+
+
+@pytest.mark.parametrize(("kind", "decibels"), [("white", 60), ("white", 10), ("music", 20), ("music", 10)])
+def test_speech_is_found_where_it_is(
+    sentences: tuple[AudioClip, FloatArray], kind: str, decibels: float
+) -> None:
+    clip, truth = sentences
+    spoken = np.concatenate([clip.samples[int(a * RATE) : int(b * RATE)] for a, b in truth])
+    level = np.sqrt(np.mean(spoken**2)) * 10 ** (-decibels / 20)
+    found = find_speech(AudioClip(clip.samples + level * noise(kind, len(clip.samples))))
+
+    assert len(found.spans) == len(truth)
+    late, lasting = found.spans[:, 0] - truth[:, 0], found.spans[:, 1] - truth[:, 1]
+    assert late.min() >= -0.12 and late.max() <= 0.06
+    assert lasting.min() >= -0.06 and lasting.max() <= 0.25
+    assert found.seconds == pytest.approx((found.spans[:, 1] - found.spans[:, 0]).sum())
+
+
+@pytest.mark.parametrize("loud", [0.1, 0.01])
+def test_quiet_speech_is_found(sentences: tuple[AudioClip, FloatArray], loud: float) -> None:
+    clip, truth = sentences
+    found = find_speech(AudioClip(clip.samples * np.float32(loud)))
+    assert len(found.spans) == len(truth)
+
+
+def test_nothing_is_found_where_nobody_speaks() -> None:
+    clips = [
+        np.zeros(0, np.float32),
+        np.zeros(100, np.float32),
+        np.zeros(RATE * 3, np.float32),
+        0.1 * noise("white", RATE * 10),
+        0.1 * noise("music", RATE * 10),
+        (0.5 * np.sin(2 * np.pi * 440 / RATE * np.arange(RATE * 5))).astype(np.float32),
+    ]
+    for samples in clips:
+        found = find_speech(AudioClip(samples))
+        assert not found.found and found.spans.shape == (0, 2) and found.seconds == 0
+        assert found.joined(1.0).spans.shape == (0, 2)
+
+
+def test_a_real_speaker_and_his_pauses(clip: Callable[[str], Path]) -> None:
+    # The address of 15 June 2010; he pauses between "citizens" and "On April 20th".
+    found = find_speech(open_voice(clip("obama__uncrop_Obama.mp4")).read())
+    assert 14 < found.seconds < 18
+    assert not ((found.spans[:, 0] < 6.9) & (found.spans[:, 1] > 6.3)).any()
+    assert ((found.spans[:, 0] < 10) & (found.spans[:, 1] > 12)).any()
+
+
+def test_probabilities_are_those_of_the_package_itself(sentences: tuple[AudioClip, FloatArray]) -> None:
+    samples = np.tile(sentences[0].samples, 3)[
+        : RATE * 20 + 77
+    ]  # more than one block, and a part of a window
+    threads = torch.get_num_threads()
+    ours = list(vad._probabilities(samples, CancelToken()))
+    assert torch.get_num_threads() == threads
+    try:
+        from silero_vad import sequence_vad  # which sets the number of threads of all of torch
+
+        weights = Path(sequence_vad.__file__).parent / "data" / "silero_vad_16k_sequence.onnx"
+        theirs = sequence_vad.SileroVADSequence(str(weights), max_frames=100).audio_forward(samples)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(ours) == len(theirs)
+    assert np.abs(np.array(ours) - theirs).max() < 1e-4
+
+
+def test_long_sound_needs_no_copy_of_itself() -> None:
+    clip = AudioClip(np.zeros(RATE * 300, np.float32))
+    tracemalloc.start()
+    find_speech(clip)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < clip.samples.nbytes / 4
+
+
+def test_spans_close_to_each_other_are_joined() -> None:
+    spans = SpeechSpans(np.array([(0.0, 1.0), (1.4, 2.0), (2.5, 3.0), (4.0, 5.0)]), 6.0)
+    assert spans.joined(0.45).spans.tolist() == [[0.0, 2.0], [2.5, 3.0], [4.0, 5.0]]
+    assert spans.joined(0.6).spans.tolist() == [[0.0, 3.0], [4.0, 5.0]]
+
+
+def test_wrong_rate_cancel_and_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = AudioClip(np.zeros(RATE, np.float32))
+    with pytest.raises(ValueError, match="16000"):
+        find_speech(AudioClip(clip.samples, 44_100))
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        find_speech(clip, token)
+    monkeypatch.setattr(vad.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ToolError, match=r"pip install 'silero-vad"):
+        find_speech(clip)

@@ -1,0 +1,102 @@
+"""The sync score on real people, by the expert that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.sync_score import Material, embed
+from lipsync.faces import DETECTORS, track_faces
+from lipsync.media import open_picture, open_voice
+from lipsync.options import FaceOptions, MediaOptions
+from lipsync.progress import StageProgress
+from lipsync.sync_score import SyncExpert, SyncMeter, load_expert
+from lipsync.types import FaceTrack, Verdict
+from lipsync.weights import require
+
+pytestmark = pytest.mark.slow
+Clip = Callable[[str], Path]
+
+# Of people whom the expert was not trained on; frames by which their sound comes early.
+OFFSETS = {
+    "syncnet_example__example.mp4": 3,
+    "obama__obama.mp4": -1,
+    "pcavs_00086__00086.mp4": -1,
+}
+SECONDS = 5
+
+
+@pytest.fixture(scope="module")
+def expert() -> SyncExpert:
+    return load_expert(require("expert"))
+
+
+@cache
+def find_face(path: Path, fps: float) -> FaceTrack:
+    picture = open_picture(path, MediaOptions(fps=fps))
+    count = min(picture.frame_count, int(SECONDS * picture.fps))
+    return track_faces(
+        picture.read(np.arange(count), max_side=640),
+        count=count,
+        frame_size=(picture.width, picture.height),
+        fps=picture.fps,
+        detector=DETECTORS.create("centerface"),
+        options=FaceOptions(),
+        progress=StageProgress("", count),
+    ).track
+
+
+@cache
+def material(path: Path, expert: SyncExpert) -> Material:
+    boxes = find_face(path, 25.0).boxes
+    frames = open_picture(path, MediaOptions(fps=25)).read(np.arange(len(boxes)))
+    sound = open_voice(path).read().samples[: len(boxes) * 640]
+    return Material(path.name, path.name, list(embed(frames, boxes, expert)), sound)
+
+
+@pytest.mark.parametrize("name", OFFSETS)
+def test_every_shift_of_the_sound_is_found(name: str, clip: Clip, expert: SyncExpert) -> None:
+    """From 15 frames late to 15 early, as far as the expert looks."""
+    one = material(clip(name), expert)
+    own = one.score(expert, one.sound).offset
+    assert own is not None and abs(own - OFFSETS[name]) <= 1
+    moves = [frames for frames in range(-15, 16) if abs(own + frames) <= 15]
+    apart = [
+        (one.score(expert, one.moved(frames)).offset or 99) - own - frames for frames in moves if own + frames
+    ]
+    assert len(apart) >= 26
+    assert max(map(abs, apart)) <= 1
+    assert np.mean(np.array(apart) == 0) > 0.9
+
+
+@pytest.mark.parametrize("name", OFFSETS)
+def test_a_wrong_voice_and_silence_are_told_from_the_right_one(
+    name: str, clip: Clip, expert: SyncExpert
+) -> None:
+    one = material(clip(name), expert)
+    own = one.score(expert, one.sound)
+    assert own.verdict in (Verdict.GOOD, Verdict.OFF)
+    for other in OFFSETS:
+        if other != name:
+            wrong = one.score(expert, np.resize(material(clip(other), expert).sound, len(one.sound)))
+            assert wrong.verdict in (Verdict.POOR, Verdict.TOO_SHORT)
+    assert one.score(expert, np.zeros_like(one.sound)).verdict is Verdict.TOO_SHORT
+
+
+def test_frames_at_their_own_rate_come_to_the_same_as_25(clip: Clip, expert: SyncExpert) -> None:
+    """A clip of 30 frames a second, as the pipeline gives it to the meter."""
+    path = clip("obama__obama.mp4")
+    picture, track = open_picture(path), find_face(path, 0.0)
+    assert picture.fps == 30
+    meter = SyncMeter(expert, open_voice(path).read(), picture.fps)
+    for number, frame in enumerate(picture.read_yuv(np.arange(len(track)))):
+        meter.update(number / 30, frame, track.boxes[number] if track.present[number] else None)
+    score, at_25 = meter.result(), material(path, expert)
+    other = at_25.score(expert, at_25.sound)
+    assert (score.verdict, score.offset) == (other.verdict, other.offset)
+    assert score.confidence == pytest.approx(other.confidence, abs=0.03)
+    assert abs(score.windows - other.windows) <= 1

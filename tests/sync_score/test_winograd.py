@@ -1,0 +1,155 @@
+"""Convolutions by rows: the same figures as the layers themselves give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lipsync.sync_score.winograd import RowConv, RowPool, Upright, WholeConv, by_rows, transforms
+from lipsync.utils import onednn_conv
+
+
+def pictures(channels: int, height: int, width: int, batch: int = 3) -> Tensor:
+    """(B, C, H, W), with values as after a ReLU."""
+    torch.manual_seed(0)
+    return torch.randn(batch, channels, height, width).relu_()
+
+
+def rows_outermost(x: Tensor) -> Tensor:
+    return x.permute(2, 0, 3, 1).contiguous()
+
+
+def upright(x: Tensor) -> Tensor:
+    return x.permute(1, 3, 0, 2)
+
+
+def in_double(layer: nn.Module, x: Tensor) -> Tensor:
+    found: Tensor = layer.double()(x.double())
+    layer.float()
+    return found
+
+
+def assert_alike(found: Tensor, expected: Tensor) -> None:
+    assert found.dtype == torch.float32
+    largest = float(expected.abs().max())
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=5e-5 * largest)
+
+
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "height"),
+    [
+        (3, 1, 1, 13),  # two tiles, the last of which ends beyond the picture
+        (3, 1, 1, 11),
+        (5, 2, 1, 54),  # a step of 2, with an odd number of taps
+        (4, 2, 0, 31),
+        (3, 1, 0, 5),
+        ((3, 1), (1, 2), (1, 0), 9),
+        (2, 1, 1, 1),  # nearly all of it is padding
+        (3, 2, 1, 1),  # and of its even rows, all
+    ],
+)
+def test_rows_are_seen_as_the_layer_sees_them(
+    monkeypatch: pytest.MonkeyPatch,
+    packs: bool,
+    kernel: int | tuple[int, int],
+    stride: int | tuple[int, int],
+    padding: int | tuple[int, int],
+    height: int,
+) -> None:
+    if not packs:
+        monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
+    conv = nn.Conv2d(6, 10, kernel, stride, padding).requires_grad_(False)
+    x = pictures(6, height, 17)
+    with torch.inference_mode():
+        expected = in_double(conv, x)
+        layer = RowConv(conv, expected.shape[2])
+        assert (layer.products[0].packed is not None) == packs
+        assert_alike(upright(layer(rows_outermost(x))), expected)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 9, 40])
+def test_few_pixels_and_many(batch: int) -> None:
+    """More outputs than inputs: with few pixels, packed weights would make it slow."""
+    conv = nn.Conv2d(16, 48, 3, padding=1).requires_grad_(False)
+    x = pictures(16, 11, 9, batch)
+    layer = RowConv(conv, 11)
+    calls: list[object] = []
+    if layer.products[0].packed is not None:
+        layer.products[0].packed.register_forward_hook(lambda *_: calls.append(1))
+    with torch.inference_mode():
+        assert_alike(upright(layer(rows_outermost(x))), in_double(conv, x))
+    if layer.products[0].packed is not None:
+        assert bool(calls) == (batch > 9)
+
+
+def test_the_number_of_rows_is_only_a_guess() -> None:
+    conv = nn.Conv2d(3, 4, 3, padding=1).requires_grad_(False)
+    x = pictures(3, 20, 8)
+    with torch.inference_mode():
+        assert_alike(upright(RowConv(conv, 13)(rows_outermost(x))), in_double(conv, x))
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.MaxPool2d(3, 2),
+        nn.MaxPool2d(3, 2, padding=1),
+        nn.MaxPool2d((3, 2), (1, 2)),
+        nn.MaxPool2d(2, 1, padding=1),
+    ],
+)
+def test_pooling(pool: nn.MaxPool2d) -> None:
+    x = pictures(4, 13, 10) - 1
+    torch.testing.assert_close(upright(RowPool(pool)(rows_outermost(x))), pool(x), rtol=0, atol=0)
+
+
+def test_a_network_by_rows() -> None:
+    layers = nn.Sequential(
+        *(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(8, 6, 3, padding=1), nn.MaxPool2d(3, 2), nn.ReLU()),
+        nn.Conv2d(6, 5, (6, 4)),
+    ).requires_grad_(False)
+    found = by_rows(layers, 13)
+    assert [type(layer) for layer in found if not isinstance(layer, nn.ReLU)] == [
+        *(Upright, RowConv, RowPool, WholeConv)
+    ]
+    x = pictures(1, 13, 9)
+    with torch.inference_mode():
+        assert_alike(upright(found(rows_outermost(x))), in_double(layers, x))
+
+
+def test_upright_layers_keep_their_number_format() -> None:
+    conv = nn.Conv2d(3, 4, 3).to(torch.bfloat16)
+    x = pictures(3, 8, 8)
+    with torch.inference_mode():
+        found, expected = upright(Upright(conv)(rows_outermost(x))), conv(x.to(torch.bfloat16))
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_transforms_make_a_filter() -> None:
+    for outputs, taps in ((8, 5), (9, 3), (7, 3), (1, 3), (4, 1)):
+        before, slices, after = transforms(outputs, taps)
+        random = np.random.default_rng(0)
+        weights, row = random.normal(size=taps), random.normal(size=before.shape[1])
+        found = after @ ((slices @ weights) * (before @ row))
+        np.testing.assert_allclose(found, np.convolve(row, weights[::-1], "valid"), atol=1e-11)
+        assert len(row) == outputs + taps - 1  # products, instead of outputs * taps
+
+
+def test_what_it_cannot_do_is_refused() -> None:
+    with pytest.raises(ValueError, match="11 outputs of 3 taps need more than 11 points"):
+        transforms(11, 3)
+    for conv in (
+        nn.Conv2d(4, 4, 3, bias=False),
+        nn.Conv2d(4, 4, 3, groups=2),
+        nn.Conv2d(4, 4, 3, dilation=2),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+    ):
+        with pytest.raises(ValueError, match="cannot be worked out by rows"):
+            RowConv(conv, 9)
+    with pytest.raises(ValueError, match="cannot be worked out by rows"):
+        WholeConv(nn.Conv2d(4, 4, 3, padding=1))

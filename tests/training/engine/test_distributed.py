@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lipsync.errors import OptionError
+from lipsync.training.engine.distributed import join
+from lipsync.training.engine.loop import LoopOptions, read_checkpoint, train
+
+OPTIONS = LoopOptions(
+    steps=12, learning_rate=0.02, warm_up=2, evaluate_every=4, average=0.9, device="cpu", board=False
+)
+
+
+class Curve:
+    """Learns a sine with a network whose examples do not know of each other."""
+
+    def __init__(self, together: int = 1) -> None:
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+        self.network.register_module("unused", nn.Linear(1, 1))
+        self.together = together
+        self.random: list[float] = []
+        self.measured = 0
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        numbers = range(step * self.together, (step + 1) * self.together)
+        x = [torch.rand(8, 1, generator=torch.Generator().manual_seed(number)) for number in numbers]
+        return {"x": torch.cat(x)}
+
+    def loss(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
+        self.random.append(torch.rand(()).item())
+        return (self.draw(batch["x"]) - (6 * batch["x"]).sin()).square().mean(), {}
+
+    def draw(self, x: Tensor) -> Tensor:
+        layers = list(self.network)[:3]
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        self.measured += 1
+        x = torch.linspace(0, 1, 10)[:, None]
+        return {"score": (self.draw(x) - (6 * x).sin()).square().mean().item()}
+
+    def pictures(self, network: nn.Module) -> dict[str, Tensor]:
+        return {}
+
+
+def work(folder: Path) -> None:
+    """What each of the two processes does."""
+    rank = int(os.environ["RANK"])
+    told: dict[str, Any] = {}
+
+    def run(name: str, options: LoopOptions, stop_at: int = 1000) -> Curve:
+        task, reports, steps = Curve(), [], iter(range(2000))
+        outcome = train(
+            task,
+            options,
+            folder / name.split(" ")[0],
+            lambda step, _: reports.append(step),
+            stop=lambda: next(steps) >= stop_at,
+        )
+        told[name] = {**vars(outcome), "reports": len(reports), "measured": task.measured}
+        return task
+
+    told["random"] = run("whole", OPTIONS).random
+    # Only the second process is told to stop, only the first one knows of patience.
+    run("parts", OPTIONS, stop_at=5 if rank == 1 else 1000)
+    run("parts again", OPTIONS)
+    run("patience", replace(OPTIONS, steps=500, learning_rate=0.0, patience=2))
+    run("minutes", replace(OPTIONS, steps=100_000, max_minutes=0.005))
+    (folder / f"told{rank}.json").write_text(json.dumps(told))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """The folder of two processes' trainings, and what each of them told."""
+    folder = tmp_path_factory.mktemp("two")
+    script = folder / "script.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom tests.training.engine.test_distributed import work\n"
+        "work(Path(sys.argv[1]))\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launch, str(script), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder, [json.loads((folder / f"told{rank}.json").read_text()) for rank in (0, 1)]
+
+
+Two = tuple[Path, list[dict[str, Any]]]
+
+
+def test_two_processes_equal_one_with_both_batches(two: Two, tmp_path: Path) -> None:
+    folder, told = two
+    outcome = train(Curve(together=2), OPTIONS, tmp_path, lambda *_: None)
+    alone, shared = (read_checkpoint(run / "last.pt") for run in (tmp_path, folder / "whole"))
+    start = Curve().network.state_dict()
+    for part in ("network", "average"):
+        for name, value in alone[part].items():
+            torch.testing.assert_close(shared[part][name], value, rtol=1e-4, atol=1e-5)
+            assert name.startswith("unused") or (value - start[name]).abs().max() > 0.01
+    for process in told:
+        assert process["whole"]["step"] == 12 and process["whole"]["finished"]
+        assert process["whole"]["best"] == pytest.approx(outcome.best, rel=1e-3)
+
+
+def test_the_first_alone_measures_reports_and_writes(two: Two) -> None:
+    folder, (first, second) = two
+    assert first["whole"]["measured"] == 3 and first["whole"]["reports"] == 3
+    assert second["whole"]["measured"] == 0 and second["whole"]["reports"] == 0
+    assert (folder / "whole" / "log.jsonl").read_text().count("\n") == 3
+
+
+def test_their_random_choices_differ(two: Two) -> None:
+    _, (first, second) = two
+    assert len({*first["random"], *second["random"]}) == 24
+
+
+def test_they_stop_together_and_resume(two: Two) -> None:
+    folder, told = two
+    for process in told:
+        assert process["parts"]["step"] == 5 and not process["parts"]["finished"]
+        assert process["parts again"]["step"] == 12 and process["parts again"]["finished"]
+    whole, parts = (read_checkpoint(folder / name / "last.pt") for name in ("whole", "parts"))
+    for part in ("network", "average"):
+        assert all(torch.equal(whole[part][name], parts[part][name]) for name in whole[part])
+    assert whole["best"] == parts["best"]
+
+
+def test_patience_and_minutes_end_all_of_them(two: Two) -> None:
+    _, (first, second) = two
+    assert first["patience"]["step"] == second["patience"]["step"] < 100
+    assert first["patience"]["finished"] and second["patience"]["finished"]
+    assert first["minutes"]["step"] == second["minutes"]["step"] < 100_000
+    assert not first["minutes"]["finished"] and not second["minutes"]["finished"]
+
+
+def test_one_process_meets_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with join("cpu") as world:
+        assert world.first and world.gather(3.0) == [3.0] and world.any(True) and not world.any(False)
+    assert not torch.distributed.is_initialized()
+
+
+def test_half_of_torchruns_variables_are_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(OptionError, match="torchrun"):
+        train(Curve(), OPTIONS, tmp_path, lambda *_: None)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipsync.generators.builtin.adapter import Builtin
+from lipsync.generators.builtin.network import NetworkConfig
+from lipsync.training.data.augment import change_voice, draw_look, move_points, plain_look
+from lipsync.training.data.dataset import ByPerson
+from lipsync.training.data.mouth_shapes import MIRRORED
+from lipsync.training.engine.loop import LoopOptions, Outcome, Task, read_checkpoint, train
+from lipsync.training.tasks.builtin_audio2shape import VoiceOptions, VoiceTask, lag_curve
+from lipsync.training.tasks.builtin_locator import PlaceOptions, PlaceTask
+from lipsync.training.tasks.builtin_renderer import PainterOptions, PainterTask
+from lipsync.training.tasks.export import assemble, export
+from tests.training.synthetic import COMPONENTS, make_clip, make_clips
+
+CONFIG = NetworkConfig(shape_numbers=2, voice_width=16, widths=(8, 8, 8, 8))
+
+
+@pytest.fixture(autouse=True)
+def a_fixed_start() -> None:
+    torch.manual_seed(0)
+
+
+def run(task: Task, folder: Path, steps: int, **options: float) -> tuple[Outcome, list[float]]:
+    losses: list[float] = []
+
+    def note(step: int, figures: dict[str, float]) -> None:
+        if "loss" in figures:
+            losses.append(figures["loss"])
+
+    settings = {"learning_rate": 3e-3, "warm_up": 2, "evaluate_every": steps, "clip": 10.0, **options}
+    return train(task, LoopOptions(steps=steps, **settings), folder, note), losses  # type: ignore[arg-type]
+
+
+def test_all_three_learn_and_ship_as_one_model(tmp_path: Path) -> None:
+    clips = make_clips()
+    voice = VoiceTask(clips, COMPONENTS, CONFIG, VoiceOptions(batch=8, variants=2))
+    place = PlaceTask(clips, CONFIG, PlaceOptions(batch=8))
+    painter = PainterTask(clips, COMPONENTS, CONFIG, PainterOptions(batch=4))
+    untrained = [held(task) for task in (voice, place, painter)]
+    for task, name, steps in ((voice, "voice", 60), (place, "place", 40), (painter, "painter", 40)):
+        outcome, losses = run(task, tmp_path / name, steps)
+        assert outcome.finished and losses[-1] < losses[0]
+    trained = [held(task) for task in (voice, place, painter)]
+    assert trained[0] < -0.5  # the hum opens the mouth
+    assert trained[1] < untrained[1] and trained[2] < untrained[2]
+
+    averages = [
+        read_checkpoint(tmp_path / name / "last.pt")["average"] for name in ("voice", "place", "painter")
+    ]
+    network = assemble(CONFIG, COMPONENTS, np.ones(2, np.float32), *averages)
+    assert export(network, tmp_path / "model.safetensors") < 25_000_000
+    generator = Builtin(tmp_path / "model.safetensors", device="cpu")
+    assert (
+        generator.generate(np.zeros((1, 128, 128, 3), np.uint8), np.zeros((1, 2), np.float32)).shape[1] == 3
+    )
+
+
+def held(task: Task) -> float:
+    with torch.inference_mode():
+        return task.evaluate(task.network.eval())["score"]
+
+
+def test_the_critic_trains_beside_the_painter(tmp_path: Path) -> None:
+    task = PainterTask(make_clips(), COMPONENTS, CONFIG, PainterOptions(batch=2, critic=0.01))
+    before = {name: value.clone() for name, value in task.network.state_dict().items()}
+    run(task, tmp_path, 2)
+    changed = {
+        name.split(".")[0]
+        for name, value in task.network.state_dict().items()
+        if not value.equal(before[name])
+    }
+    assert changed == {"painter", "critic"}
+
+
+@pytest.mark.parametrize("kind", ["voice", "painter"])
+def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path: Path, kind: str) -> None:
+    def make() -> Task:
+        torch.manual_seed(0)
+        if kind == "voice":
+            return VoiceTask(make_clips(), COMPONENTS, CONFIG, VoiceOptions(batch=2, variants=2))
+        return PainterTask(make_clips(), COMPONENTS, CONFIG, PainterOptions(batch=2, critic=0.01))
+
+    options = LoopOptions(steps=6, evaluate_every=100)
+    train(make(), options, tmp_path / "whole", lambda *_: None)
+    steps = iter(range(100))
+    train(make(), options, tmp_path / "parts", lambda *_: None, stop=lambda: next(steps) >= 3)
+    train(make(), options, tmp_path / "parts", lambda *_: None)
+    whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
+    assert whole["step"] == parts["step"] == 6
+    assert all(torch.equal(whole["network"][name], parts["network"][name]) for name in whole["network"])
+
+
+def test_people_come_up_alike_whatever_their_minutes() -> None:
+    clips = [make_clip("much", "train", seed) for seed in range(16)] + [make_clip("little", "train", 99)]
+    sampler, rng = ByPerson(clips), np.random.default_rng(0)
+    drawn = [sampler.draw(rng).person for _ in range(600)]
+    assert 0.25 < drawn.count("little") / 600 < 0.42  # sixteen times the minutes, twice the weight
+
+
+def test_points_move_with_the_picture() -> None:
+    clip = make_clip("p", "train", 0)
+    mouth = clip.now[7]
+    np.testing.assert_allclose(move_points(mouth, plain_look(), MIRRORED), mouth, atol=1e-4)
+    rng = np.random.default_rng(3)
+    for _ in range(8):
+        moved = move_points(mouth, draw_look(rng), MIRRORED)
+        assert moved[20, 0] < moved[30, 0]  # mirrored or not, the first corner is on the left
+        assert moved[40:, 1].mean() > moved[:20, 1].mean()
+
+
+def test_a_changed_voice_keeps_its_length_and_its_time() -> None:
+    sound = make_clip("p", "train", 1).sound
+    for seed in range(4):
+        changed = change_voice(sound, np.random.default_rng(seed))
+        assert changed.shape == sound.shape and np.isfinite(changed).all()
+        slow = [np.convolve(x**2, np.ones(1600), "same") for x in (sound, changed)]
+        assert np.corrcoef(*slow)[0, 1] > 0.8
+
+
+def test_the_lag_of_a_late_picture_is_found() -> None:
+    heard = np.random.default_rng(0).normal(size=80).astype(np.float32)
+    seen = np.concatenate([np.zeros(3, np.float32), heard[:-3]])
+    assert lag_curve(heard, seen, 6).argmax() - 6 == 3

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lipsync.generators.builtin.network import NetworkConfig
+from lipsync.training.engine.loop import LoopOptions, Task, train
+from lipsync.training.tasks.builtin_audio2shape import VoiceOptions, VoiceTask
+from lipsync.training.tasks.builtin_locator import PlaceOptions, PlaceTask
+from lipsync.training.tasks.builtin_renderer import PainterOptions, PainterTask
+from tests.training.synthetic import COMPONENTS, make_clip, make_clips
+
+CONFIG = NetworkConfig(shape_numbers=2, voice_width=16, widths=(8, 8, 8, 8))
+CLIPS = make_clips()
+PEOPLE = len({clip.person for clip in CLIPS if clip.split == "held"})
+
+KINDS: dict[str, tuple[Callable[[], Task], int]] = {
+    "voice": (lambda: VoiceTask(CLIPS, COMPONENTS, CONFIG, VoiceOptions(batch=2, variants=1)), 0),
+    "place": (lambda: PlaceTask(CLIPS, CONFIG, PlaceOptions(batch=2)), PEOPLE),
+    "painter": (lambda: PainterTask(CLIPS, COMPONENTS, CONFIG, PainterOptions(batch=2)), 2 * PEOPLE),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_show_three_windows_in_a_row(kind: str) -> None:
+    make, rows = KINDS[kind]
+    task = make()
+    with torch.inference_mode():
+        pictures = task.pictures(task.network.eval())
+    assert len(pictures) == (rows > 0)
+    for picture in pictures.values():
+        assert picture.shape == (rows, 3, CONFIG.height, 3 * CONFIG.width)
+        assert 0 <= picture.min() < picture.max() <= 1
+
+
+def test_without_held_out_people_there_are_no_pictures() -> None:
+    task = PlaceTask([make_clip("p", "train", 0)], CONFIG, PlaceOptions(batch=2))
+    assert task.pictures(task.network.eval()) == {}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_builtin_parts_train_on_a_gpu(kind: str, tmp_path: Path) -> None:
+    options = LoopOptions(steps=2, evaluate_every=1, device="cuda")
+    assert train(KINDS[kind][0](), options, tmp_path, lambda *_: None).finished

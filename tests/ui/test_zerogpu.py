@@ -1,0 +1,186 @@
+"""Networks in a lent process draw the same as here, say what is wrong, and end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from multiprocessing import Pipe
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lipsync.errors import Cancelled, ToolError, WeightsError
+from lipsync.generators.batched import BatchedGenerator
+from lipsync.media import open_picture
+from lipsync.options import GeneratorOptions, SyncOptions
+from lipsync.pipeline.model_provider import FreshNetworks, KeptNetworks
+from lipsync.pipeline.sync import sync
+from lipsync.progress import CancelToken, Progress
+from lipsync.types import AudioClip
+from lipsync.ui.background import Done
+from lipsync.ui.zerogpu.dispatch import dispatch
+from lipsync.ui.zerogpu.remote_models import LentNetworks, serve
+from lipsync.ui.zerogpu.transport import receive, send
+from lipsync.weights import require
+from tests.material import FACE, make_voice
+from tests.ui.zerogpu_lease import Lender
+from tests.waiting import wait_until
+
+PLAIN = GeneratorOptions(variant="builtin", device="cpu", number_format="fp32", batch_size=4)
+OPTIONS = SyncOptions.from_flat(variant="builtin", number_format="fp32", batch_size=4, score=False)
+CROPS = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3), np.uint8)
+SILENCE = AudioClip(np.zeros(8000, np.float32))
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="GPUs are lent on Linux only")
+
+
+@pytest.fixture
+def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
+    """GPUs are lent here, though they are CPUs."""
+    spaces = Lender()
+    monkeypatch.setitem(sys.modules, "spaces", spaces)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
+    monkeypatch.setattr(dispatch, "_lend", dispatch._lender())
+    monkeypatch.setattr(dispatch, "LentNetworks", _on_cpu)
+    yield spaces
+    wait_until(lambda: not any(process.is_alive() for process in spaces.started))  # none outlives its job
+
+
+def _on_cpu(*args: object) -> LentNetworks:
+    return LentNetworks(*args, device="cpu")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=0.4)
+
+
+def lent(lender: Lender, cancel: CancelToken | None = None) -> LentNetworks:
+    decorated = lender.GPU(duration=lambda address, seconds: seconds)(serve)
+    return LentNetworks(KeptNetworks(), decorated, 20, cancel or CancelToken(), device="cpu")
+
+
+def rows(count: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(count, 6)).astype(np.float32)
+
+
+def test_a_run_on_a_lent_gpu_ends_in_the_same_video(tmp_path: Path, voice: Path, lender: Lender) -> None:
+    ordinary = sync(FACE, voice, OPTIONS, output=tmp_path / "a.mp4")
+    threads = threading.active_count()
+    *stages, done = dispatch.sync_in_turn(
+        FACE, voice, OPTIONS, tmp_path / "b.mp4", CancelToken(), KeptNetworks()
+    )
+    assert isinstance(done, Done)
+    assert {news.stage for news in stages if isinstance(news, Progress)} >= {"Finding faces", "Drawing lips"}
+    frames = [list(open_picture(made.path).read(range(10))) for made in (ordinary, done.value)]
+    assert np.array_equal(*frames)
+    assert (len(lender.started), lender.asked) == (1, [15])
+    wait_until(lambda: threading.active_count() <= threads)
+
+
+def test_nothing_is_lent_before_there_is_something_to_draw(lender: Lender) -> None:
+    with lent(lender) as networks:
+        generator = networks.generator("builtin", require("builtin"), PLAIN)
+        own = FreshNetworks().generator("builtin", require("builtin"), PLAIN)
+        assert generator.spec == own.spec
+        assert not lender.asked
+        numbers = own.encode_audio(SILENCE, 25, 3)
+        np.testing.assert_array_equal(generator.generate(CROPS, numbers), own.generate(CROPS, numbers))
+        assert generator.generate(CROPS[:0], numbers[:0]).shape == (0, 3, 128, 128)
+        assert len(lender.started) == 1
+        assert lender.started[0].is_alive()
+    wait_until(lambda: not lender.started[0].is_alive())
+    assert lender.started[0].exitcode == 0
+
+
+def test_a_lent_gpu_is_given_full_batches() -> None:
+    with LentNetworks(KeptNetworks(), _never, 20, CancelToken()) as networks:
+        generator = networks.generator("builtin", require("builtin"), GeneratorOptions())
+        assert generator.batch_size == BatchedGenerator.default_batch_size(torch.device("cuda"))
+
+
+def _never(_: str, __: int) -> None:
+    raise AssertionError("nothing was to be drawn")
+
+
+def test_bad_weights_are_said_in_words(
+    tmp_path: Path, lender: Lender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(require("builtin").read_bytes())
+    with lent(lender) as networks:
+        generator = networks.generator("builtin", weights, PLAIN)
+        weights.write_bytes(b"broken")
+        with pytest.raises(WeightsError, match="cannot be read") as error:
+            generator.generate(CROPS, rows(3))
+    assert error.value.given == str(weights)
+
+
+def test_an_error_that_should_not_be_does_not_end_the_call(lender: Lender) -> None:
+    with lent(lender) as networks:
+        generator = networks.generator("builtin", require("builtin"), PLAIN)
+        with pytest.raises(RuntimeError, match="do not fit"):
+            generator.generate(CROPS[:2], rows(3))
+        numbers = generator.encode_audio(SILENCE, 25, 3)[:]
+        assert generator.generate(CROPS, numbers).shape == (3, 3, 128, 128)
+
+
+def test_a_gpu_that_is_refused_is_told_without_markup(tmp_path: Path, voice: Path, lender: Lender) -> None:
+    lender.refuse = "You have exceeded your <a href='x'>GPU quota</a> &amp; must wait"
+    with pytest.raises(ToolError, match="exceeded your GPU quota & must wait"):
+        list(dispatch.sync_in_turn(FACE, voice, OPTIONS, tmp_path / "a.mp4", CancelToken(), KeptNetworks()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gpu_that_is_taken_back_is_told(lender: Lender) -> None:
+    with lent(lender) as networks:
+        generator = networks.generator("builtin", require("builtin"), PLAIN)
+        numbers = generator.encode_audio(SILENCE, 25, 3)[:]
+        generator.generate(CROPS, numbers)
+        lender.started[0].kill()
+        with pytest.raises(ToolError, match="GPU task aborted"):
+            generator.generate(CROPS, numbers)
+
+
+def test_a_cancel_ends_the_lent_process(tmp_path: Path, lender: Lender) -> None:
+    voice, cancel = make_voice(tmp_path / "voice.wav", seconds=4), CancelToken()
+    with pytest.raises(Cancelled):
+        for news in dispatch.sync_in_turn(FACE, voice, OPTIONS, tmp_path / "a.mp4", cancel, KeptNetworks()):
+            if isinstance(news, Progress) and news.stage == "Drawing lips" and news.done:
+                cancel.cancel()
+    assert [path.name for path in tmp_path.iterdir()] == ["voice.wav"]
+    assert len(lender.started) == 1
+
+
+def test_a_visitor_who_waits_for_a_gpu_can_cancel() -> None:
+    cancel, released = CancelToken(), threading.Event()
+    networks = LentNetworks(
+        KeptNetworks(), lambda address, _: released.wait(30) and serve(address, 0), 20, cancel
+    )
+    with networks, pytest.raises(Cancelled):
+        generator = networks.generator("builtin", require("builtin"), PLAIN)
+        threading.Timer(0.3, cancel.cancel).start()
+        generator.generate(CROPS, rows(3))
+    released.set()  # the GPU comes too late, and nobody is there
+
+
+def test_only_pictures_and_numbers_cross() -> None:
+    here, there = Pipe()
+    send(here, {"kind": "x"}, CROPS, rows(2)[:, ::2], np.empty((0, 4), np.float32))
+    header, [crops, numbers, empty] = receive(there)
+    assert header == {"kind": "x"}
+    np.testing.assert_array_equal(crops, CROPS)
+    np.testing.assert_array_equal(numbers, rows(2)[:, ::2])
+    assert empty.shape == (0, 4)
+    for message in (
+        b'{"header": {}, "arrays": [["object", 1]]}',
+        b'{"header": {}, "arrays": [["uint8", 99999999999]]}',
+        b"\x80\x04.",
+    ):
+        here.send_bytes(message)
+        with pytest.raises(ValueError):
+            receive(there)

@@ -1,0 +1,103 @@
+"""Packed convolutions draw what plain ones draw."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from lipsync.generators.wav2lip.network import Wav2LipNetwork, prepare_for_inference
+from lipsync.utils import onednn_conv
+from lipsync.utils.onednn_conv import PackedConv, can_pack
+
+CPU = torch.device("cpu")
+needs_packing = pytest.mark.skipif(
+    not can_pack(CPU, torch.float32), reason="this torch has no oneDNN operators"
+)
+
+
+def channels_last(*shape: int) -> torch.Tensor:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+@needs_packing
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(6, 16, 7, 1, 3),
+        nn.Conv2d(16, 32, 3, (3, 1), 1),
+        nn.Conv2d(32, 24, 1),
+        nn.ConvTranspose2d(40, 16, 3, 2, 1, 1),
+        nn.ConvTranspose2d(8, 16, (3, 2)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("relu", [True, False])
+def test_as_the_plain_one(conv: nn.Conv2d | nn.ConvTranspose2d, relu: bool) -> None:
+    conv = copy.deepcopy(conv).requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layer = PackedConv(conv, relu=relu)
+    for batch in (1, 3):
+        x = channels_last(batch, conv.in_channels, 9, 7)
+        plain = torch.relu(conv(x)) if relu else conv(x)
+        torch.testing.assert_close(layer(x), plain, atol=1e-5, rtol=1e-5)
+
+
+@needs_packing
+def test_the_input_is_added_before_the_relu() -> None:
+    conv = nn.Conv2d(32, 32, 3, 1, 1).requires_grad_(False)
+    x = channels_last(2, 32, 12, 12)
+    drawn = PackedConv(conv, residual=True)(x)
+    torch.testing.assert_close(drawn, torch.relu(conv(x) + x), atol=1e-5, rtol=1e-5)
+
+
+@needs_packing
+@pytest.mark.parametrize(
+    ("conv", "arguments"),
+    [
+        (nn.Conv2d(8, 8, 3, bias=False), {}),
+        (nn.Conv2d(8, 8, 3, groups=2), {}),
+        (nn.ConvTranspose2d(8, 8, 3, 1, 1), {"residual": True}),
+        (nn.Conv2d(8, 8, 3, 1, 1), {"residual": True, "relu": False}),
+    ],
+)
+def test_what_cannot_be_packed(conv: nn.Conv2d, arguments: dict[str, bool]) -> None:
+    with pytest.raises(ValueError, match="cannot be packed"):
+        PackedConv(conv, **arguments)
+
+
+def test_where_packing_is_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not can_pack(CPU, torch.float16)
+    assert not can_pack(torch.device("cuda"), torch.float32)
+    assert not can_pack(torch.device("mps"), torch.float32)
+    monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
+    assert not can_pack(CPU, torch.float32)
+
+
+@pytest.mark.parametrize("present", [True, False])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_prepared_network_draws_the_same(
+    monkeypatch: pytest.MonkeyPatch, present: bool, batch: int
+) -> None:
+    if not present:
+        monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
+    torch.manual_seed(4)
+    network = Wav2LipNetwork((96, 64), 0.25).eval()
+    prepared = prepare_for_inference(copy.deepcopy(network), CPU, torch.float32)
+    layers = [module for module in prepared.modules() if isinstance(module, PackedConv)]
+    assert bool(layers) == can_pack(CPU, torch.float32)
+    mel, face = torch.randn(batch, 1, 80, 16), torch.rand(batch, 6, 96, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(prepared(mel, face), network(mel, face), atol=1e-5, rtol=0)
+
+
+def test_what_is_seen_and_what_is_drawn_are_not_rounded() -> None:
+    torch.manual_seed(5)
+    prepared = prepare_for_inference(Wav2LipNetwork((32, 32), 0.25), CPU, torch.bfloat16)
+    mel, face = torch.randn(2, 1, 80, 16).bfloat16(), 0.5 + 0.5 * torch.rand(2, 6, 32, 32)
+    with torch.inference_mode():
+        drawn, of_rounded = prepared(mel, face), prepared(mel, face.bfloat16().float())
+    assert drawn.dtype == torch.float32 and not torch.equal(drawn, drawn.bfloat16().float())
+    assert (drawn != of_rounded).float().mean() > 0.5
