@@ -32,7 +32,7 @@ from benchmarks.limit import CPU, best_seconds, convolution, formats
 from lipsync.faces import DETECTORS, crop_face
 from lipsync.generators.wav2lip.adapter import load
 from lipsync.generators.wav2lip.network import Wav2LipNetwork, fold_batch_norm, prepare_for_inference
-from lipsync.media import open_picture, open_voice
+from lipsync.media import open_audio, open_video
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.types import FloatArray
 
@@ -284,8 +284,8 @@ def collect_faces(clips: Sequence[Path]) -> tuple[FloatArray, FloatArray]:
     detector = DETECTORS.create("centerface", weights=None, device=CPU)
     mels, crops = [], []
     for clip in clips or [SAMPLES / "face.jpg"]:
-        picture = open_picture(clip)
-        voice = mel_spectrogram(open_voice(clip if clips else SAMPLES / "voice.mp3").read())
+        picture = open_video(clip)
+        voice = mel_spectrogram(open_audio(clip if clips else SAMPLES / "voice.mp3").read())
         numbers = np.linspace(0, picture.frame_count - 1, FACES_A_CLIP).astype(int)
         sound = MelWindows(voice, picture.fps, int(1 + 30 * FACES_A_CLIP))
         for place, frame in enumerate(picture.read(numbers)):

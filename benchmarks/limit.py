@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.common import make_talking_head, report
 from lipsync.devices import cpu_has_bf16
-from lipsync.media import ffmpeg_path, open_picture
+from lipsync.media import ffmpeg_path, open_video
 from lipsync.media.video.encoder_settings import video_settings
 from lipsync.options import MediaOptions
 from lipsync.utils.onednn_conv import PackedConv, can_pack
@@ -98,7 +98,7 @@ def bandwidth() -> dict[str, float]:
 
 def ffmpeg_rates(clip: Path, most_frames: int = 100) -> dict[str, dict[str, float]]:
     """Frames a second of the clip's first frames: decoded, turned into RGB, encoded as results are."""
-    picture = open_picture(clip)
+    picture = open_video(clip)
     count = min(most_frames, picture.frame_count)
     decode = ["-i", str(clip), "-frames:v", str(count)]
     settings = video_settings("libx264", MediaOptions().quality, Fraction(picture.fps))

@@ -151,12 +151,12 @@ def make_real_video(folder: Path) -> Path:
 def find_face(video: Path) -> tuple[tuple[int, int], PixelBox]:
     """Size of the frames, and where the face is that is seen longest."""
     from lipsync.faces import DETECTORS
-    from lipsync.media import open_picture
+    from lipsync.media import open_video
     from lipsync.metrics.lse import LSE_FPS
     from lipsync.metrics.lse_tracks import TrackOptions, find_paths
     from lipsync.options import MediaOptions
 
-    picture = open_picture(video, MediaOptions(fps=LSE_FPS))
+    picture = open_video(video, MediaOptions(fps=LSE_FPS))
     paths = find_paths(picture, DETECTORS.create("centerface"), TrackOptions())
     if not paths:
         raise SystemExit(f"no face is seen long enough in {video}")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks.common import report
 from lipsync.generators.builtin.adapter import Builtin
-from lipsync.sync_score import LeanExpert, load_expert
+from lipsync.sync_score import CompactSyncNet, load_expert
 from lipsync.training import read_set
 from lipsync.training.data.dataset import Clip
-from lipsync.training.data.landmarks import MediaPipeTeacher
+from lipsync.training.data.landmarks import MediaPipeLandmarker
 from lipsync.training.tasks.evaluate_builtin import Verdict, judge, mean_verdict
 from lipsync.weights import require
 
@@ -32,9 +32,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150)
     chosen = parser.parse_args()
     expert = load_expert(chosen.expert)
-    assert isinstance(expert, LeanExpert)
+    assert isinstance(expert, CompactSyncNet)
     generator = Builtin(chosen.weights or require("builtin"), device="cpu", number_format="fp32")
-    teacher = MediaPipeTeacher(chosen.landmarker)
+    teacher = MediaPipeLandmarker(chosen.landmarker)
     clips = one_a_person(read_set(chosen.set).clips, chosen.split)
     verdicts = {}
     for number, clip in enumerate(clips):

@@ -34,7 +34,7 @@ from lipsync.blending import Blender, make_mask
 from lipsync.errors import LipsyncError
 from lipsync.faces import DETECTORS, FaceDetector, crop_face, pixel_box, track_faces
 from lipsync.generators import GENERATORS, LipGenerator, choose_variant
-from lipsync.media import open_picture, open_voice
+from lipsync.media import open_audio, open_video
 from lipsync.options import BlendOptions, FaceOptions, MediaOptions
 from lipsync.progress import CancelToken, StageProgress, ignore_progress
 from lipsync.types import AudioClip, FloatArray, Frame, Mask, PixelBox, TimeRange
@@ -114,7 +114,7 @@ class Studio:
             LipsyncError: as the program's own stages.
         """
         part, cancel = (TimeRange(0, self.seconds),), CancelToken()
-        picture = open_picture(clip, MediaOptions(video_ranges=part))
+        picture = open_video(clip, MediaOptions(video_ranges=part))
         frames = list(picture.read(np.arange(picture.frame_count)))
         if photo:
             frames = noisy(frames[0], len(frames))
@@ -134,7 +134,7 @@ class Studio:
         crops = [crop_face(frames[n], b, spec.crop_size, True) for n, b in zip(seen, boxes, strict=True)]
         heard = {"silence": AudioClip(np.zeros(int(self.seconds * 16_000), np.float32))}
         if not photo:
-            heard["speech"] = open_voice(voice, part).read(cancel=cancel)
+            heard["speech"] = open_audio(voice, part).read(cancel=cancel)
         drawn = {}
         for name, sound in heard.items():
             rows = self.generator.encode_audio(sound, picture.fps, len(frames))

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.common import report
 from lipsync.faces import DETECTORS, track_faces
-from lipsync.media import open_picture, open_voice
+from lipsync.media import open_audio, open_video
 from lipsync.options import FaceOptions, MediaOptions
 from lipsync.progress import StageProgress
 from lipsync.sync_score import SyncExpert, crop_lower_face, load_expert
@@ -62,7 +62,7 @@ class Material:
         """With this sound."""
         heard = SoundWindows(expert, AudioClip(np.ascontiguousarray(sound)))
         return judge(
-            np.concatenate([heard.likeness(first, faces) for first, faces in self.windows]),
+            np.concatenate([heard.similarity(first, faces) for first, faces in self.windows]),
             np.concatenate([np.arange(first, first + len(faces)) for first, faces in self.windows]),
             np.concatenate([heard.loudness(first, len(faces)) for first, faces in self.windows]),
         )
@@ -110,7 +110,7 @@ def read_material(folder: Path, expert: SyncExpert, seconds: float, most: int) -
         if taken.get(person, 0) >= most:
             continue
         taken[person] = taken.get(person, 0) + 1
-        picture = open_picture(path, MediaOptions(fps=METER_FPS))
+        picture = open_video(path, MediaOptions(fps=METER_FPS))
         numbers = np.arange(min(round(seconds * METER_FPS), picture.frame_count))
         tracked = track_faces(
             picture.read(numbers, max_side=FaceOptions().detect_size),
@@ -122,7 +122,7 @@ def read_material(folder: Path, expert: SyncExpert, seconds: float, most: int) -
             progress=StageProgress(path.name, len(numbers)),
         )
         windows = list(embed(picture.read(numbers), tracked.track.boxes, expert))
-        sound = open_voice(path).read().samples[: len(numbers) * RATE // METER_FPS]
+        sound = open_audio(path).read().samples[: len(numbers) * RATE // METER_FPS]
         yield Material(path.name, person, windows, sound)
 
 

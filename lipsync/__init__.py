@@ -17,6 +17,7 @@ The road itself is in `lipsync.pipeline.sync`; every setting is in `lipsync.opti
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         SpeechOptions,
         SyncOptions,
     )
-    from lipsync.pipeline.model_provider import KeptNetworks
+    from lipsync.pipeline.model_provider import CachedModels
     from lipsync.pipeline.sync import plan, preview, sync
     from lipsync.progress import CancelToken, Progress
     from lipsync.segments import Segment, parse_segments
@@ -42,7 +43,7 @@ _HOME = {
     "sync": "pipeline.sync",
     "preview": "pipeline.sync",
     "plan": "pipeline.sync",
-    "KeptNetworks": "pipeline.model_provider",
+    "CachedModels": "pipeline.model_provider",
     "Segment": "segments",
     "parse_segments": "segments",
     "ScoreCard": "types",
@@ -67,12 +68,12 @@ _HOME = {
 __version__ = "0.1.0"
 __all__ = [
     "BlendOptions",
+    "CachedModels",
     "CancelToken",
     "Cancelled",
     "EnhanceOptions",
     "FaceOptions",
     "GeneratorOptions",
-    "KeptNetworks",
     "LipsyncError",
     "MediaOptions",
     "Plan",
@@ -93,7 +94,16 @@ __all__ = [
 ]
 
 
+_RENAMED = {"KeptNetworks": "CachedModels"}
+"""Public names of version 0.1: still importable, with a DeprecationWarning."""
+
+
 def __getattr__(name: str) -> object:
+    if name in _RENAMED:
+        warnings.warn(
+            f"lipsync.{name} is now called lipsync.{_RENAMED[name]}", DeprecationWarning, stacklevel=2
+        )
+        name = _RENAMED[name]
     if name not in _HOME:
         raise AttributeError(f"module 'lipsync' has no attribute {name!r}")
     return getattr(importlib.import_module(f"lipsync.{_HOME[name]}"), name)

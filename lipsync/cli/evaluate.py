@@ -23,9 +23,9 @@ from lipsync.cli.terminal import (
 )
 from lipsync.errors import Cancelled, InputError, OptionError, WeightsError
 from lipsync.evaluation.dataset import LIST_SUFFIXES, TABLE_SUFFIXES, Pair, find_result, read_pairs
-from lipsync.evaluation.evaluator import Judge, JudgeOptions
-from lipsync.evaluation.runner import Maker, fid_of_rows, judge_all
-from lipsync.evaluation.table import Judged, Table, as_csv, as_json, as_markdown, make_table
+from lipsync.evaluation.evaluator import Evaluator, EvaluatorOptions
+from lipsync.evaluation.runner import Maker, evaluate_all, fid_of_rows
+from lipsync.evaluation.table import ClipResult, Table, as_csv, as_json, as_markdown, make_table
 from lipsync.evaluation.table_report import table_page
 from lipsync.generators import GENERATORS, choose_variant
 from lipsync.metrics.fid import measure_fid
@@ -65,7 +65,9 @@ def add_evaluate_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures of every clip")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures and curves")
-    add_options(parser, JudgeOptions(), *(group for group in _GROUPS if not isinstance(group, ReportOptions)))
+    add_options(
+        parser, EvaluatorOptions(), *(group for group in _GROUPS if not isinstance(group, ReportOptions))
+    )
     parser.set_defaults(command=_evaluate)
 
 
@@ -75,12 +77,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _evaluate(chosen: argparse.Namespace) -> int:
     run = SyncOptions.from_flat(**chosen_options(chosen, *_GROUPS))
-    options = read_options(chosen, JudgeOptions())
+    options = read_options(chosen, EvaluatorOptions())
     with ExitStack() as cleanup:
         cancel, bar = cleanup.enter_context(cancel_on_interrupt()), cleanup.enter_context(ProgressBar())
         folder = chosen.out or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lipsync-")))
         progress = _Numbered(bar.update)
-        judge = Judge(options, run, progress=progress, cancel=cancel)
+        judge = Evaluator(options, run, progress=progress, cancel=cancel)
         if _is_one(chosen.input):
             table, judged = _judge_one(chosen, judge)
             _tell(chosen, table, judged, judge)
@@ -92,7 +94,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
         judged = []
         progress.total = len(pairs) * len(makers)
         try:
-            for one in judge_all(pairs, makers, folder, judge, made_with=repr(run)):
+            for one in evaluate_all(pairs, makers, folder, judge, made_with=repr(run)):
                 judged.append(one)
                 progress.number = len(judged)
                 if one.failure:
@@ -127,7 +129,7 @@ def _is_one(path: Path) -> bool:
     return not path.is_dir() and path.suffix.lower() not in (*TABLE_SUFFIXES, *LIST_SUFFIXES)
 
 
-def _judge_one(chosen: argparse.Namespace, judge: Judge) -> tuple[Table, list[Judged]]:
+def _judge_one(chosen: argparse.Namespace, judge: Evaluator) -> tuple[Table, list[ClipResult]]:
     """A single video, beside a reference if there is one."""
     if chosen.variants or chosen.results:
         hint = "Give a table of videos and voices (.csv)."
@@ -208,7 +210,7 @@ class _Run:
 # --- what is told --------------------------------------------------------------------------------
 
 
-def _tell(chosen: argparse.Namespace, table: Table, judged: Sequence[Judged], judge: Judge) -> None:
+def _tell(chosen: argparse.Namespace, table: Table, judged: Sequence[ClipResult], judge: Evaluator) -> None:
     """Write the files first, so that nothing is lost if the terminal has gone."""
     if chosen.csv:
         write_text(chosen.csv, as_csv(judged))

@@ -12,7 +12,7 @@ from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, add_options, cancel_on
 from lipsync.errors import InputError, LipsyncError
 from lipsync.inspection.render import as_page_of_several, in_words
 from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
-from lipsync.media import write_picture
+from lipsync.media import write_image
 from lipsync.options import DEVICES, FaceOptions, TranscriptOptions
 from lipsync.speech import to_srt, to_vtt
 from lipsync.utils.atomic_write import write_text
@@ -80,7 +80,7 @@ def _write(chosen: argparse.Namespace, reports: list[MediaReport]) -> None:
 def _write_faces(folder: Path, report: MediaReport) -> None:
     stem = re.sub(r"[^\w.-]+", "_", report.path.stem)
     for number, one in enumerate(report.faces.people if report.faces else ()):
-        write_picture(folder / f"{stem}_{number}_{one.time:.2f}s.jpg", one.picture)
+        write_image(folder / f"{stem}_{number}_{one.time:.2f}s.jpg", one.picture)
 
 
 def _write_subtitles(path: Path, report: MediaReport, kind: str) -> None:

@@ -154,7 +154,7 @@ def _add_segments(parser: argparse.ArgumentParser) -> None:
 
 def _more(chosen: argparse.Namespace) -> dict[str, Any]:
     """What `lipsync.sync` and `lipsync.preview` take beside files and settings."""
-    from lipsync.faces import SightingsCache
+    from lipsync.faces import DetectionCache
     from lipsync.segments import parse_segments
 
     text = chosen.segments or ""
@@ -163,7 +163,7 @@ def _more(chosen: argparse.Namespace) -> dict[str, Any]:
     return {
         "segments": parse_segments(text),
         "more_voices": chosen.more_voice,
-        "cache": SightingsCache() if chosen.cache else None,
+        "cache": DetectionCache() if chosen.cache else None,
     }
 
 
@@ -255,7 +255,7 @@ def _as_json(result: SyncResult) -> str:
 def _preview(chosen: argparse.Namespace) -> int:
     with heavy_imports():
         from lipsync.blending import preview_sheet
-        from lipsync.media import write_picture
+        from lipsync.media import write_image
         from lipsync.pipeline.sync import preview
 
     with (
@@ -264,7 +264,7 @@ def _preview(chosen: argparse.Namespace) -> int:
         _at_hand(chosen, bar.update, cancel) as (video, voice, options),
     ):
         drawn = preview(video, voice, chosen.at, options, bar.update, cancel, **_more(chosen))
-    write_picture(chosen.output, preview_sheet(drawn))
+    write_image(chosen.output, preview_sheet(drawn))
     if drawn.box is None:
         print("Note: there is no face to use at that time; the frame passes through.", file=sys.stderr)
     print(chosen.output)
@@ -273,7 +273,7 @@ def _preview(chosen: argparse.Namespace) -> int:
 
 def _batch(chosen: argparse.Namespace) -> int:
     with heavy_imports():
-        from lipsync.pipeline.model_provider import KeptNetworks
+        from lipsync.pipeline.model_provider import CachedModels
         from lipsync.pipeline.sync import free_name
 
     videos, voices = chosen.videos, chosen.voices
@@ -283,7 +283,7 @@ def _batch(chosen: argparse.Namespace) -> int:
             given=f"{len(voices)} voices, {len(videos)} videos",
             hint="Give one voice for all videos, or as many voices as videos.",
         )
-    options, networks, failed = _options(chosen), KeptNetworks(), 0
+    options, models, failed = _options(chosen), CachedModels(), 0
     chosen.output.mkdir(parents=True, exist_ok=True)
     with cancel_on_interrupt() as cancel:
         for number, video in enumerate(videos):
@@ -292,7 +292,7 @@ def _batch(chosen: argparse.Namespace) -> int:
             try:
                 with ProgressBar() as bar:
                     result = lipsync.sync(
-                        video, voice, options, bar.update, cancel, output=output, networks=networks
+                        video, voice, options, bar.update, cancel, output=output, models=models
                     )
                 print(_in_words(result))
             except Cancelled:

@@ -14,25 +14,25 @@ from lipsync.cli.terminal import EXIT_CANCELLED, ProgressBar, add_options, cance
 from lipsync.errors import Cancelled, InputError
 from lipsync.progress import CancelToken, Progress
 from lipsync.training import (
+    AvOffsetOptions,
     BuiltinOptions,
     ExpertOptions,
+    FinetuneOptions,
     GeneratorTraining,
-    LagOptions,
     LoopOptions,
     Outcome,
     Prepared,
     PrepareOptions,
-    TuningOptions,
     correct_lags,
     export_builtin,
     export_expert,
+    export_finetuned,
     export_generator,
-    export_tuned,
     find_sources,
+    finetune_builtin,
     train_builtin,
     train_expert,
     train_generator,
-    tune_builtin,
     write_lrs_layout,
 )
 from lipsync.training.data.prepare import prepare
@@ -58,7 +58,7 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
 
     lags = commands.add_parser("lags", help="measure how late each person's sound is, and note it in a set")
     _add_set(lags, "a prepared set")
-    add_options(lags, LagOptions())
+    add_options(lags, AvOffsetOptions())
     lags.set_defaults(command=_lags)
 
     expert = commands.add_parser("expert", help="train a sync expert, which the generator learns from")
@@ -86,7 +86,7 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     tune.add_argument("--expert", type=Path, required=True, help="exported sync expert of our own")
     tune.add_argument("--weights", type=Path, help="model to go on from (default: the one that ships)")
     tune.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
-    add_options(tune, TuningOptions(), _TUNING)
+    add_options(tune, FinetuneOptions(), _TUNING)
     tune.set_defaults(command=_tune)
 
     export = commands.add_parser("export", help="write a trained expert or generator as one file")
@@ -152,7 +152,7 @@ def _export_lrs(chosen: argparse.Namespace) -> int:
 
 
 def _lags(chosen: argparse.Namespace) -> int:
-    options = read_options(chosen, LagOptions())
+    options = read_options(chosen, AvOffsetOptions())
     with _Figures({}) as figures, TemporaryDirectory() as runs:
         changed = correct_lags(chosen.set, Path(runs), options, figures.of("lags"))
     print(f"{chosen.set}\n{changed} clips changed")
@@ -190,16 +190,16 @@ def _builtin(chosen: argparse.Namespace) -> int:
 
 
 def _tune(chosen: argparse.Namespace) -> int:
-    options, loop = read_options(chosen, TuningOptions()), read_options(chosen, _TUNING)
+    options, loop = read_options(chosen, FinetuneOptions()), read_options(chosen, _TUNING)
     weights = chosen.weights or require("builtin")
     with _Figures({"tune": loop.steps}) as figures, cancel_on_interrupt() as cancel:
         report = figures.of("tune")
-        outcome = tune_builtin(
+        outcome = finetune_builtin(
             chosen.set, chosen.run, weights, chosen.expert, options, loop, report, _asked(cancel)
         )
     status = _conclude(chosen.run, {"tune": outcome}, cancel)
     if not status and chosen.output:
-        _say_written(chosen.output, export_tuned(chosen.run, weights, chosen.output))
+        _say_written(chosen.output, export_finetuned(chosen.run, weights, chosen.output))
     return status
 
 

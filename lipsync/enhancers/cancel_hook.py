@@ -11,7 +11,7 @@ from torch import nn
 from lipsync.progress import CancelToken
 
 
-class Leaving:
+class CancelHook:
     """Looks at a job's cancel token before every layer of a network.
 
     The network may serve several jobs at once: each thread has its own token.

@@ -14,7 +14,7 @@ from torch import nn
 from lipsync.devices import choose_device, choose_dtype, in_batches
 from lipsync.enhancers import loaders
 from lipsync.enhancers.base import EnhancerSpec
-from lipsync.enhancers.cancel_hook import Leaving
+from lipsync.enhancers.cancel_hook import CancelHook
 from lipsync.enhancers.network_classes import network_class
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.weights import entry, require
@@ -85,7 +85,7 @@ class FaceRestorer:
         self.spec = EnhancerSpec(name, kind.number_formats, entry(name).licence, kind.paper, loaders.SIZE)
         self.network = kind.load(weights).to(self.device, self.dtype)
         self.batch_size = batch_size or _SIZES.get(self.device.type, _SIZES["cpu"])
-        self._leaving = Leaving(self.network, "Enhancing")
+        self._leaving = CancelHook(self.network, "Enhancing")
 
     def enhance(
         self, faces: npt.NDArray[np.uint8], strength: float = 1.0, cancel: CancelToken | None = None

@@ -10,7 +10,7 @@ import torch
 from lipsync.devices import choose_device, choose_dtype, free_memory, is_out_of_memory
 from lipsync.enhancers import loaders
 from lipsync.enhancers.base import UpscalerSpec
-from lipsync.enhancers.cancel_hook import Leaving
+from lipsync.enhancers.cancel_hook import CancelHook
 from lipsync.enhancers.network_classes import network_class
 from lipsync.errors import ToolError
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
@@ -53,7 +53,7 @@ class RealESRGAN:
         )
         self.network = loaders.realesrgan_x2(weights).to(self.device, self.dtype)
         self.tile = tile or _TILES.get(self.device.type, _TILES["cpu"])
-        self._leaving = Leaving(self.network, "Enlarging")
+        self._leaving = CancelHook(self.network, "Enlarging")
 
     def upscale(self, frame: Frame, cancel: CancelToken | None = None) -> Frame:
         """As `Upscaler.upscale`."""

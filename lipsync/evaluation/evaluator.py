@@ -10,12 +10,12 @@ from pathlib import Path
 from lipsync.devices import choose_device
 from lipsync.errors import Cancelled, InputError, LipsyncError, NoAudioError, NoFaceError
 from lipsync.evaluation.dataset import Pair
-from lipsync.evaluation.frame_comparison import Watched, compare, drawn_parts, in_step
-from lipsync.evaluation.table import Judged
+from lipsync.evaluation.frame_comparison import RegionMetric, compare, drawn_parts, in_step
+from lipsync.evaluation.table import ClipResult
 from lipsync.faces import DETECTORS
-from lipsync.inspection.faces import find_faces_of
+from lipsync.inspection.faces import detect_faces_of
 from lipsync.inspection.report import own_sync
-from lipsync.media import Picture, open_picture, open_voice, plan_timeline
+from lipsync.media import VideoReader, open_audio, open_video, plan_timeline
 from lipsync.metrics.base import METRICS
 from lipsync.metrics.fid import Features, load_inception, save_features
 from lipsync.metrics.lse import LseScore
@@ -34,7 +34,7 @@ _PAIRED = (
 
 
 @dataclass(frozen=True)
-class JudgeOptions(OptionGroup):
+class EvaluatorOptions(OptionGroup):
     """What is measured."""
 
     sync: bool = option(True, "sync distance, confidence and offset, by our own expert")
@@ -49,7 +49,7 @@ class JudgeOptions(OptionGroup):
 
 
 @dataclass
-class Judge:
+class Evaluator:
     """Measures results, one by one; a network is loaded when it is first needed.
 
     Args:
@@ -59,7 +59,7 @@ class Judge:
         notes: filled with what could not be measured at all, and why.
     """
 
-    options: JudgeOptions
+    options: EvaluatorOptions
     run: SyncOptions
     features: Features | None = None
     progress: ProgressCallback = ignore_progress
@@ -91,7 +91,7 @@ class Judge:
         *,
         reference: Path | None = None,
         features: Path | None = None,
-    ) -> Judged:
+    ) -> ClipResult:
         """All figures of one result. One that cannot be had is left out, and a note says why.
 
         Args:
@@ -102,7 +102,7 @@ class Judge:
             Cancelled: the user stopped it.
             MediaError: the result cannot be read.
         """
-        picture = open_picture(result)
+        picture = open_video(result)
         figures: Figures = {}
         notes: list[str] = []
         score: SyncScore | None = None
@@ -138,7 +138,7 @@ class Judge:
             if "fid" in self._ready and features:
                 attempt("FID", lambda: self._features(picture, reference or pair.video, features))
         curve = tuple(zip(score.times, score.curve, strict=True)) if score else ()
-        return Judged(
+        return ClipResult(
             pair,
             variant,
             result,
@@ -153,23 +153,23 @@ class Judge:
     def _sound(self, result: Path, pair: Pair) -> AudioClip:
         """What is heard in the result; of one without sound, the voice that was given."""
         try:
-            return open_voice(result).read(cancel=self.cancel)
+            return open_audio(result).read(cancel=self.cancel)
         except NoAudioError:
-            return open_voice(pair.voice).read(cancel=self.cancel)
+            return open_audio(pair.voice).read(cancel=self.cancel)
 
-    def _sync(self, picture: Picture, sound: AudioClip) -> SyncScore:
+    def _sync(self, picture: VideoReader, sound: AudioClip) -> SyncScore:
         faces = FaceOptions()
-        track = find_faces_of(picture, faces, self.options.device, self.progress, self.cancel).track
+        track = detect_faces_of(picture, faces, self.options.device, self.progress, self.cancel).track
         return own_sync(picture, sound, track, faces, self.progress, self.cancel)
 
     def _source_sync(self, source: Path) -> Figures:
         """Of the source with its own sound; measured once, however many results there are of it."""
         if source not in self._sources:
             self._sources[source] = None
-            picture = open_picture(source)
+            picture = open_video(source)
             if not picture.is_still and picture.info.has_audio:
                 try:
-                    sound = open_voice(source).read(cancel=self.cancel)
+                    sound = open_audio(source).read(cancel=self.cancel)
                     self._sources[source] = self._sync(picture, sound)
                 except NoFaceError:
                     pass
@@ -200,29 +200,29 @@ class Judge:
 
     # --- pictures --------------------------------------------------------------------------------
 
-    def _pictures(self, result: Picture, pair: Pair, reference: Path | None, right: bool) -> Figures:
+    def _pictures(self, result: VideoReader, pair: Pair, reference: Path | None, right: bool) -> Figures:
         media = self.run.media
-        source = open_picture(reference) if reference else open_picture(pair.video, media)
+        source = open_video(reference) if reference else open_video(pair.video, media)
         shown = shown_frames(result, source, pair, self.run, by_time=reference is not None)
         watched = {}
         places = ("", "inside", "outside") if right else ("outside",)
         for name in ("psnr", "ssim") if self.options.pictures else ():
             for where in places:
                 key = f"{name}_{where}" if where else name
-                watched[key] = Watched(METRICS.create(name), where)
+                watched[key] = RegionMetric(METRICS.create(name), where)
         if "lpips" in self._ready and right:
             device = choose_device(self.options.device)
-            watched["lpips"] = Watched(METRICS.create("lpips", device=device))
+            watched["lpips"] = RegionMetric(METRICS.create("lpips", device=device))
         inside = drawn_parts(
             source, self.run.faces, self.run.blend, self.options.device, self.progress, self.cancel
         )
         found = compare(result, source, shown, watched, inside, self.progress, self.cancel)
         return {key: value for key, value in found.items() if not math.isnan(value)}
 
-    def _features(self, result: Picture, source: Path, folder: Path) -> Figures:
+    def _features(self, result: VideoReader, source: Path, folder: Path) -> Figures:
         network = self.network()
         save_features(result, network, folder / "results.npy", self.progress, self.cancel)
-        save_features(open_picture(source), network, folder / "sources.npy", self.progress, self.cancel)
+        save_features(open_video(source), network, folder / "sources.npy", self.progress, self.cancel)
         return {}
 
     def network(self) -> Features:
@@ -251,7 +251,7 @@ class Judge:
 
 
 def shown_frames(
-    result: Picture, source: Picture, pair: Pair, run: SyncOptions, *, by_time: bool = False
+    result: VideoReader, source: VideoReader, pair: Pair, run: SyncOptions, *, by_time: bool = False
 ) -> IntArray:
     """The source's frame that each frame of the result shows, (T,).
 
@@ -260,7 +260,7 @@ def shown_frames(
     """
     if by_time or pair.own_voice:
         return in_step(result, source)
-    voice = open_voice(pair.voice, run.media.voice_ranges, run.media.voice_shift / 1000)
+    voice = open_audio(pair.voice, run.media.voice_ranges, run.media.voice_shift / 1000)
     timeline = plan_timeline(
         source.frame_count, voice.duration, source.fps, run.media.length_mode, still=source.is_still
     )

@@ -13,8 +13,8 @@ import numpy as np
 from lipsync.blending import make_mask
 from lipsync.errors import InputError, NoFaceError
 from lipsync.faces import pixel_box
-from lipsync.inspection.faces import find_faces_of
-from lipsync.media import Picture
+from lipsync.inspection.faces import detect_faces_of
+from lipsync.media import VideoReader
 from lipsync.metrics.base import Metric, Region
 from lipsync.options import BlendOptions, FaceOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
@@ -26,14 +26,14 @@ _EDGE = 2  # pixels: colours are stored at half the resolution, so a changed pix
 
 
 @dataclass(frozen=True)
-class Watched:
+class RegionMetric:
     """A metric and where it looks: "" for the whole picture, "inside" or "outside" of the drawn part."""
 
     metric: Metric
     where: str = ""
 
 
-def in_step(result: Picture, source: Picture, timeline: IntArray | None = None) -> IntArray:
+def in_step(result: VideoReader, source: VideoReader, timeline: IntArray | None = None) -> IntArray:
     """The source's frame that each frame of the result shows, (T,).
 
     Args:
@@ -48,10 +48,10 @@ def in_step(result: Picture, source: Picture, timeline: IntArray | None = None) 
 
 
 def compare(
-    result: Picture,
-    source: Picture,
+    result: VideoReader,
+    source: VideoReader,
     shown: IntArray,
-    watched: Mapping[str, Watched],
+    watched: Mapping[str, RegionMetric],
     inside: Inside | None = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
@@ -94,7 +94,7 @@ def _where(name: str, inside: Region | None) -> Region | None:
 
 
 def drawn_parts(
-    source: Picture,
+    source: VideoReader,
     faces: FaceOptions,
     blend: BlendOptions,
     device: str = "auto",
@@ -109,7 +109,7 @@ def drawn_parts(
         MediaError, WeightsError, Cancelled: as looking for faces does.
     """
     try:
-        track = find_faces_of(source, faces, device, progress, cancel or CancelToken()).track
+        track = detect_faces_of(source, faces, device, progress, cancel or CancelToken()).track
     except NoFaceError:
         return lambda _, frame: np.zeros(frame.shape[:2], np.bool_)
     present = track.present

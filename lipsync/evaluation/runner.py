@@ -19,8 +19,8 @@ from typing import Any
 
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.evaluation.dataset import Pair
-from lipsync.evaluation.evaluator import Judge
-from lipsync.evaluation.table import Judged
+from lipsync.evaluation.evaluator import Evaluator
+from lipsync.evaluation.table import ClipResult
 from lipsync.metrics.fid import Moments, add_saved, frechet_distance
 from lipsync.utils.atomic_write import write_text
 
@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 _FORMAT = 2
 
 
-def judge_all(
-    pairs: Sequence[Pair], makers: Mapping[str, Maker], folder: Path, judge: Judge, made_with: str = ""
-) -> Iterator[Judged]:
+def evaluate_all(
+    pairs: Sequence[Pair], makers: Mapping[str, Maker], folder: Path, judge: Evaluator, made_with: str = ""
+) -> Iterator[ClipResult]:
     """Judge every pair in every variant, and give each judgement as soon as it is there.
 
     What is in `folder` already and still holds (inputs, settings and measures are the same) is not
@@ -56,14 +56,16 @@ def judge_all(
             except Cancelled:
                 raise
             except LipsyncError as error:
-                yield Judged(pair, variant, failure=str(error))
+                yield ClipResult(pair, variant, failure=str(error))
             except (OSError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
                 # One odd file among thousands must not cost the rest; but this is a fault of ours.
                 _log.exception("%s, %s", variant, pair.name)
-                yield Judged(pair, variant, failure=f"{type(error).__name__}: {error}")
+                yield ClipResult(pair, variant, failure=f"{type(error).__name__}: {error}")
 
 
-def _judge_one(pair: Pair, variant: str, make: Maker, folder: Path, judge: Judge, made_with: str) -> Judged:
+def _judge_one(
+    pair: Pair, variant: str, make: Maker, folder: Path, judge: Evaluator, made_with: str
+) -> ClipResult:
     place = folder / variant
     target, notes = place / f"{pair.name}.mp4", place / f"{pair.name}.json"
     place.mkdir(parents=True, exist_ok=True)
@@ -90,7 +92,7 @@ def _judge_one(pair: Pair, variant: str, make: Maker, folder: Path, judge: Judge
     return found
 
 
-def fid_of_rows(judged: Sequence[Judged], folder: Path) -> dict[tuple[str, str, str], dict[str, float]]:
+def fid_of_rows(judged: Sequence[ClipResult], folder: Path) -> dict[tuple[str, str, str], dict[str, float]]:
     """FID of every row of the table: of all frames of its results against all of their sources."""
     rows: dict[tuple[str, str, str], tuple[Moments, Moments]] = {}
     for clip in judged:
@@ -125,11 +127,11 @@ def _read(notes: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) and values.get("format") == _FORMAT else {}
 
 
-def _from_notes(pair: Pair, variant: str, result: Path, known: Mapping[str, Any]) -> Judged:
+def _from_notes(pair: Pair, variant: str, result: Path, known: Mapping[str, Any]) -> ClipResult:
     def number(value: float | str | None) -> float:
         return math.nan if value is None else float(value)
 
-    return Judged(
+    return ClipResult(
         pair,
         variant,
         result,

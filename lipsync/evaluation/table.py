@@ -66,7 +66,7 @@ _NOTE_CHARACTERS = 160
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClipResult:
     """What was found of one clip.
 
     Attributes:
@@ -167,14 +167,16 @@ class Table:
 _LABELS = ("Set", "Language", "Variant")
 
 
-def make_table(judged: Iterable[Judged], whole: Mapping[tuple[str, str, str], Mapping[str, float]]) -> Table:
+def make_table(
+    judged: Iterable[ClipResult], whole: Mapping[tuple[str, str, str], Mapping[str, float]]
+) -> Table:
     """Pool clips into rows, in the order in which the rows first appear.
 
     Args:
         whole: further figures by the row's key (set, language, variant), such as FID, which is of
             all of its clips together.
     """
-    groups: dict[tuple[str, str, str], list[Judged]] = {}
+    groups: dict[tuple[str, str, str], list[ClipResult]] = {}
     for clip in judged:
         groups.setdefault((clip.pair.group, clip.pair.language, clip.variant), []).append(clip)
     rows = tuple(
@@ -190,7 +192,7 @@ def make_table(judged: Iterable[Judged], whole: Mapping[tuple[str, str, str], Ma
     return Table(rows, tuple(column for column in COLUMNS if column.key in found))
 
 
-def _pool(clips: Sequence[Judged]) -> dict[str, float]:
+def _pool(clips: Sequence[ClipResult]) -> dict[str, float]:
     pooled = {}
     for column in COLUMNS:
         values = [clip.figures[column.key] for clip in clips if column.key in clip.figures]
@@ -200,7 +202,7 @@ def _pool(clips: Sequence[Judged]) -> dict[str, float]:
     return pooled
 
 
-def as_cells(clips: Sequence[Judged], columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
+def as_cells(clips: Sequence[ClipResult], columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
     """Head and lines of a table of single clips, a line a variant."""
     head = ["Variant", *(_title(column) for column in columns)]
     lines = [
@@ -233,7 +235,7 @@ def plain_number(value: float) -> float | str | None:
     return str(value) if math.isinf(value) else round(float(value), 6)
 
 
-def as_markdown(table: Table, judged: Sequence[Judged]) -> str:
+def as_markdown(table: Table, judged: Sequence[ClipResult]) -> str:
     """The table, then what failed and what the columns mean."""
     head = table.head()
     text = _markdown(head, table.lines(), len(head) - len(table.columns) - 1)
@@ -281,7 +283,7 @@ def _one_line(text: str) -> str:
     return line if len(line) <= _NOTE_CHARACTERS else f"{line[: _NOTE_CHARACTERS - 1]}…"
 
 
-def as_csv(judged: Sequence[Judged]) -> str:
+def as_csv(judged: Sequence[ClipResult]) -> str:
     """One line a clip and variant, with every figure in full."""
     found = {key for clip in judged for key in clip.figures}
     keys = [column.key for column in COLUMNS if column.key in found]
@@ -298,7 +300,7 @@ def as_csv(judged: Sequence[Judged]) -> str:
     return out.getvalue()
 
 
-def as_json(table: Table, judged: Sequence[Judged]) -> dict[str, Any]:
+def as_json(table: Table, judged: Sequence[ClipResult]) -> dict[str, Any]:
     """Rows, clips, and what the figures are."""
     return {
         "rows": [

@@ -9,9 +9,9 @@ from pathlib import Path
 from lipsync.errors import LipsyncError
 from lipsync.evaluation.dataset import Pair
 from lipsync.evaluation.evaluator import shown_frames
-from lipsync.evaluation.table import COLUMNS, Judged, Table, as_cells
+from lipsync.evaluation.table import COLUMNS, ClipResult, Table, as_cells
 from lipsync.inspection.render import clock
-from lipsync.media import open_picture
+from lipsync.media import open_video
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
 from lipsync.types import Frame
@@ -24,7 +24,7 @@ _SIDE = 320
 
 def table_page(
     table: Table,
-    judged: Sequence[Judged],
+    judged: Sequence[ClipResult],
     run: SyncOptions,
     notes: Sequence[str] = (),
     title: str = "Evaluation",
@@ -43,7 +43,7 @@ def table_page(
 
 def _parts(
     table: Table,
-    judged: Sequence[Judged],
+    judged: Sequence[ClipResult],
     run: SyncOptions,
     notes: Sequence[str],
     reference: Path | None,
@@ -56,7 +56,7 @@ def _parts(
     if failed or notes:
         texts = [*((True, text) for text in failed), *((False, text) for text in notes)]
         yield html.section("To know", html.signs(texts))
-    by_pair: dict[str, list[Judged]] = {}
+    by_pair: dict[str, list[ClipResult]] = {}
     for one in judged:
         by_pair.setdefault(one.pair.name, []).append(one)
     for number, clips in enumerate(by_pair.values()):
@@ -92,7 +92,7 @@ def _meaning(table: Table) -> str:
     return "".join(html.paragraph(text, "soft small") for text in said)
 
 
-def _clip(clips: Sequence[Judged], run: SyncOptions, reference: Path | None, cancel: CancelToken) -> str:
+def _clip(clips: Sequence[ClipResult], run: SyncOptions, reference: Path | None, cancel: CancelToken) -> str:
     pair = clips[0].pair
     parts = [html.paragraph(_about(pair), "soft small")]
     found = {key for clip in clips for key in clip.figures}
@@ -121,7 +121,9 @@ def _about(pair: Pair) -> str:
     return ", ".join(part for part in told if part)
 
 
-def _pictures(clips: Sequence[Judged], run: SyncOptions, reference: Path | None, cancel: CancelToken) -> str:
+def _pictures(
+    clips: Sequence[ClipResult], run: SyncOptions, reference: Path | None, cancel: CancelToken
+) -> str:
     """The first and the middle frame: of the source, then of each result."""
     rows: dict[str, list[str]] = {"first": [], "middle": []}
     for clip in clips:
@@ -139,16 +141,16 @@ def _pictures(clips: Sequence[Judged], run: SyncOptions, reference: Path | None,
 
 
 def _frames(
-    clip: Judged, run: SyncOptions, reference: Path | None, cancel: CancelToken
+    clip: ClipResult, run: SyncOptions, reference: Path | None, cancel: CancelToken
 ) -> tuple[list[Frame], list[Frame], float]:
     """Of the source and of the result, the first and the middle one; and the time of the latter."""
     assert clip.result is not None
-    result = open_picture(clip.result)
+    result = open_video(clip.result)
     numbers = [0, result.frame_count // 2]
     after = list(result.read(numbers, max_side=_SIDE, cancel=cancel))
     before: list[Frame] = []
     if reference or clip.result != clip.pair.video:
-        source = open_picture(reference) if reference else open_picture(clip.pair.video, run.media)
+        source = open_video(reference) if reference else open_video(clip.pair.video, run.media)
         shown = shown_frames(result, source, clip.pair, run, by_time=reference is not None)
         wanted = [int(shown[min(number, len(shown) - 1)]) for number in numbers]
         before = list(source.read(wanted, max_side=_SIDE, cancel=cancel))

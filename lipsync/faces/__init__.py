@@ -4,7 +4,7 @@
                       (finding)    (linking)           (choosing)        (finishing)
 
 `tracking.track_faces` runs the line; each step stands in the file named below it. Sightings can be
-kept (cache), and several people can be chosen from them (`follow_faces`).
+kept (cache), and several people can be chosen from them (`build_tracks`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import Any
 
 from lipsync.faces.crops import crop_face, pixel_box
-from lipsync.faces.detection_cache import SightingsCache, content_hash, sightings_key
-from lipsync.faces.detection_schedule import Sightings, find_faces
+from lipsync.faces.detection_cache import DetectionCache, content_hash, detection_key
+from lipsync.faces.detection_schedule import Detections, detect_faces
 from lipsync.faces.detectors.base import FaceDetector
-from lipsync.faces.recognition import likeness_warnings
+from lipsync.faces.recognition import recognition_warnings
 from lipsync.faces.tracking import (
     TrackedFaces,
     TrackSummary,
-    follow_faces,
+    build_tracks,
     read_references,
     reduced_size,
     track_faces,
@@ -29,21 +29,21 @@ from lipsync.utils.registry import Registry
 
 __all__ = [
     "DETECTORS",
+    "DetectionCache",
+    "Detections",
     "FaceDetector",
-    "Sightings",
-    "SightingsCache",
     "TrackSummary",
     "TrackedFaces",
+    "build_tracks",
     "content_hash",
     "crop_face",
-    "find_faces",
+    "detect_faces",
+    "detection_key",
     "fixed_box_track",
-    "follow_faces",
-    "likeness_warnings",
     "pixel_box",
     "read_references",
+    "recognition_warnings",
     "reduced_size",
-    "sightings_key",
     "track_faces",
 ]
 

@@ -25,7 +25,7 @@ _IN_BOX = np.array([[0.27, 0.385], [0.73, 0.38], [0.495, 0.575], [0.3, 0.74], [0
 _JPEG_QUALITY = 90
 
 
-def take_portrait(frame: Frame, face: Face) -> bytes:
+def align_face(frame: Frame, face: Face) -> bytes:
     """The face in `frame` as a JPEG file of `SIDE` x `SIDE` pixels."""
     portrait = align(frame, face)
     written, data = cv2.imencode(
@@ -34,7 +34,7 @@ def take_portrait(frame: Frame, face: Face) -> bytes:
     return data.tobytes() if written else b""
 
 
-def open_portrait(portrait: bytes) -> Frame:
+def decode_aligned_face(portrait: bytes) -> Frame:
     """RGB uint8 (SIDE, SIDE, 3).
 
     Raises:

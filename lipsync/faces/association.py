@@ -15,7 +15,7 @@ from itertools import takewhile
 import numpy as np
 
 from lipsync.faces.boxes import NEVER, Floats, assign, centre, side
-from lipsync.faces.detection_schedule import Sighting, Sightings
+from lipsync.faces.detection_schedule import Detection, Detections
 from lipsync.types import FloatArray, Frame
 
 _LONGEST_GAP_SECONDS = 1.0
@@ -35,17 +35,17 @@ _SAME_COLOURS = 25.0
 class Track:
     """Sightings of one face without a long gap, in order of time, all in one scene."""
 
-    sightings: list[Sighting]
+    detections: list[Detection]
 
     @property
     def first(self) -> int:
         """Number of the first frame."""
-        return self.sightings[0].frame
+        return self.detections[0].frame
 
     @property
     def last(self) -> int:
         """Number of the last frame."""
-        return self.sightings[-1].frame
+        return self.detections[-1].frame
 
 
 @dataclass
@@ -60,9 +60,9 @@ class Person:
     tracks: list[Track] = field(default_factory=list)
 
     @property
-    def sightings(self) -> list[Sighting]:
+    def detections(self) -> list[Detection]:
         """Of all tracks, in order of time."""
-        return [sighting for track in self.tracks for sighting in track.sightings]
+        return [detection for track in self.tracks for detection in track.detections]
 
     @property
     def frames(self) -> int:
@@ -72,23 +72,23 @@ class Person:
     @property
     def box(self) -> FloatArray:
         """float32 (4,): median over all sightings, pixels of the reduced frame."""
-        return median_box(self.sightings)
+        return median_box(self.detections)
 
     @property
     def look(self) -> FloatArray:
         """Median colours over all sightings."""
-        return median_look(self.sightings)
+        return median_look(self.detections)
 
 
-def median_box(sightings: list[Sighting]) -> FloatArray:
+def median_box(detections: list[Detection]) -> FloatArray:
     """float32 (4,)."""
-    return np.median([sighting.face.box for sighting in sightings], axis=0).astype(np.float32)
+    return np.median([detection.face.box for detection in detections], axis=0).astype(np.float32)
 
 
-def median_look(sightings: list[Sighting]) -> FloatArray:
-    """float32, else as `Sighting.look`; a few dozen sightings say as much as thousands."""
-    some = sightings[:: 1 + len(sightings) // 32]
-    return np.median([sighting.look for sighting in some], axis=0).astype(np.float32)
+def median_look(detections: list[Detection]) -> FloatArray:
+    """float32, else as `Detection.look`; a few dozen sightings say as much as thousands."""
+    some = detections[:: 1 + len(detections) // 32]
+    return np.median([detection.look for detection in some], axis=0).astype(np.float32)
 
 
 def unlike(one: FloatArray | Frame, other: FloatArray | Frame) -> float:
@@ -96,13 +96,13 @@ def unlike(one: FloatArray | Frame, other: FloatArray | Frame) -> float:
     return float(np.abs(one.astype(np.float32) - other).mean())
 
 
-def link_tracks(sightings: Sightings, fps: float) -> list[Track]:
+def associate(detections: Detections, fps: float) -> list[Track]:
     """Join sightings to tracks; in order of their first frame."""
     tracks: list[Track] = []
     active: list[Track] = []
     before, scene = 0, 0
-    for number, faces in sightings.seen.items():
-        here = bisect_right(sightings.cuts, number)
+    for number, faces in detections.seen.items():
+        here = bisect_right(detections.cuts, number)
         if here != scene:
             active, scene = [], here
         # However far apart the looks are, what was seen at the one before may go on.
@@ -110,31 +110,31 @@ def link_tracks(sightings: Sightings, fps: float) -> list[Track]:
         active = [track for track in active if track.last >= oldest]
         pairs = _continued(active, faces, number, fps)
         for track, face in pairs:
-            active[track].sightings.append(faces[face])
+            active[track].detections.append(faces[face])
         taken = {face for _, face in pairs}
-        new = [Track([sighting]) for row, sighting in enumerate(faces) if row not in taken]
+        new = [Track([detection]) for row, detection in enumerate(faces) if row not in taken]
         active, tracks, before = active + new, tracks + new, number
     return tracks
 
 
-def _continued(tracks: list[Track], faces: list[Sighting], number: int, fps: float) -> list[tuple[int, int]]:
+def _continued(tracks: list[Track], faces: list[Detection], number: int, fps: float) -> list[tuple[int, int]]:
     """Pairs of track and face that belong together at the lowest cost on the whole."""
     if not tracks or not faces:
         return []
     expected = np.array([_expected_box(track, number, fps) for track in tracks])
-    boxes = np.array([sighting.face.box for sighting in faces])
+    boxes = np.array([detection.face.box for detection in faces])
     sizes = np.minimum(side(expected)[:, None], side(boxes)[None])
     apart = np.linalg.norm(centre(expected)[:, None] - centre(boxes)[None], axis=2) / sizes
     growth = np.abs(np.log2(side(expected)[:, None] / side(boxes)[None]))
-    colours = np.array([[unlike(track.sightings[-1].look, face.look) for face in faces] for track in tracks])
+    colours = np.array([[unlike(track.detections[-1].look, face.look) for face in faces] for track in tracks])
     return assign(np.where((apart > _REACH) | (growth > 1), NEVER, apart + growth + _COLOUR_WEIGHT * colours))
 
 
 def _expected_box(track: Track, number: int, fps: float) -> Floats:
     """The last box, moved on as the face moved of late."""
-    last = track.sightings[-1]
+    last = track.detections[-1]
     span = _FORESEE_SECONDS * fps
-    *_, earlier = takewhile(lambda one: one.frame >= last.frame - span, reversed(track.sightings))
+    *_, earlier = takewhile(lambda one: one.frame >= last.frame - span, reversed(track.detections))
     if earlier.frame == last.frame:
         return last.face.box
     speed = (centre(last.face.box) - centre(earlier.face.box)) / (last.frame - earlier.frame)
@@ -157,8 +157,8 @@ def gather_people(tracks: list[Track], cuts: list[int]) -> list[Person]:
 
 def _return_cost(person: Person, track: Track) -> float:
     """How unlikely it is that `track` is `person` come back; `NEVER` when it is not."""
-    left, back = person.tracks[-1].sightings[-1].face.box, track.sightings[0].face.box
+    left, back = person.tracks[-1].detections[-1].face.box, track.detections[0].face.box
     apart = float(np.linalg.norm(centre(left) - centre(back)) / min(side(left), side(back)))
-    colours = unlike(person.look, median_look(track.sightings))
+    colours = unlike(person.look, median_look(track.detections))
     near = apart <= _NEAR and colours <= _OTHER_COLOURS
     return apart + colours / _SAME_COLOURS if near or colours <= _SAME_COLOURS else NEVER

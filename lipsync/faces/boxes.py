@@ -11,7 +11,7 @@ NEVER = 1e3
 """The cost of what cannot belong together."""
 
 
-def overlap(one: Floats, many: Floats, pixel: float = 0.0) -> Floats:
+def iou(one: Floats, many: Floats, pixel: float = 0.0) -> Floats:
     """Intersection over union of `one` (4,) with each of `many` (N, 4); (N,) in 0..1.
 
     Args:
@@ -25,7 +25,7 @@ def overlap(one: Floats, many: Floats, pixel: float = 0.0) -> Floats:
     return np.asarray(common / np.maximum(area + areas - common, 1e-9))
 
 
-def suppress(boxes: Floats, scores: Floats, most: float, pixel: float = 0.0) -> npt.NDArray[np.intp]:
+def nms(boxes: Floats, scores: Floats, most: float, pixel: float = 0.0) -> npt.NDArray[np.intp]:
     """Non-maximum suppression: drop every box that overlaps a better one by more than `most`.
 
     Args:
@@ -40,7 +40,7 @@ def suppress(boxes: Floats, scores: Floats, most: float, pixel: float = 0.0) -> 
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
-        order = order[overlap(boxes[best], boxes[order], pixel) <= most]
+        order = order[iou(boxes[best], boxes[order], pixel) <= most]
     return np.array(kept, dtype=np.intp)
 
 

@@ -31,11 +31,11 @@ import platformdirs
 from lipsync import media as media_package
 from lipsync.errors import OutputError
 from lipsync.faces.aligned_faces import SIDE
-from lipsync.faces.detection_schedule import Sighting, Sightings
+from lipsync.faces.detection_schedule import Detection, Detections
 from lipsync.faces.detectors.base import FaceDetector
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup
 from lipsync.types import Face, IntArray
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 
 LIMIT_BYTES = 500_000_000
 """Ten minutes of one face take about 7 MB."""
@@ -53,7 +53,7 @@ _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.er
 
 
 @dataclass(frozen=True)
-class SightingsKey:
+class DetectionKey:
     """Names an entry.
 
     Attributes:
@@ -73,10 +73,10 @@ class SightingsKey:
         return False
 
 
-def sightings_key(
+def detection_key(
     video: Path, numbers: IntArray, media: MediaOptions, faces: FaceOptions, detector: FaceDetector
-) -> SightingsKey:
-    """The key of what `find_faces` sees in the frames `numbers` of a picture.
+) -> DetectionKey:
+    """The key of what `detect_faces` sees in the frames `numbers` of a picture.
 
     Reads the whole file (about a gigabyte a second).
 
@@ -96,7 +96,7 @@ def sightings_key(
     ):
         told.update(part.encode() + b"\0")
     told.update(np.ascontiguousarray(numbers, np.int64).tobytes())
-    return SightingsKey(told.hexdigest(), video, state)
+    return DetectionKey(told.hexdigest(), video, state)
 
 
 def content_hash(file: Path) -> str:
@@ -134,7 +134,7 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-class SightingsCache:
+class DetectionCache:
     """Entries in a folder; any number of processes may share it.
 
     Args:
@@ -147,12 +147,12 @@ class SightingsCache:
         self.folder = folder or cache / "faces"
         self.limit_bytes = limit_bytes
 
-    def get(self, key: SightingsKey) -> Sightings | None:
+    def get(self, key: DetectionKey) -> Detections | None:
         """What was put under `key`; None if nothing was, or it is damaged (it is then removed)."""
         path = self._path(key)
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                sightings = _unpack({name: arrays[name] for name in arrays.files})
+                detections = _unpack({name: arrays[name] for name in arrays.files})
             os.utime(path)
         except FileNotFoundError:
             return None
@@ -160,19 +160,19 @@ class SightingsCache:
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
-        return sightings
+        return detections
 
-    def put(self, key: SightingsKey, sightings: Sightings) -> None:
-        """Keep `sightings`, unless the video has changed since; a disk that is full keeps nothing."""
+    def put(self, key: DetectionKey, detections: Detections) -> None:
+        """Keep `detections`, unless the video has changed since; a disk that is full keeps nothing."""
         if not key.holds:
             return
         with contextlib.suppress(OutputError, OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with replacing(self._path(key)) as part, part.open("wb") as file:
-                np.savez(file, **_pack(sightings))
+            with atomic_write(self._path(key)) as part, part.open("wb") as file:
+                np.savez(file, **_pack(detections))
             self._make_room()
 
-    def _path(self, key: SightingsKey) -> Path:
+    def _path(self, key: DetectionKey) -> Path:
         return self.folder / f"{key.name}.npz"
 
     def _make_room(self) -> None:
@@ -197,14 +197,14 @@ class SightingsCache:
 # ------------------------------------------------------------------------------------- arrays
 
 
-def _pack(sightings: Sightings) -> dict[str, Any]:
+def _pack(detections: Detections) -> dict[str, Any]:
     """Sightings as arrays; what was seen in each frame stands in one row after the other."""
-    rows = [one for faces in sightings.seen.values() for one in faces]
+    rows = [one for faces in detections.seen.values() for one in faces]
     faces = [one.face for one in rows]
     no_points = np.full((5, 2), np.nan, np.float32)
     return {
-        "frames": np.array(list(sightings.seen), np.int64),
-        "counts": np.array([len(faces) for faces in sightings.seen.values()], np.int64),
+        "frames": np.array(list(detections.seen), np.int64),
+        "counts": np.array([len(faces) for faces in detections.seen.values()], np.int64),
         "boxes": np.array([face.box for face in faces], np.float32).reshape(-1, 4),
         "scores": np.array([face.score for face in faces], np.float64),
         "points": np.array(
@@ -215,12 +215,12 @@ def _pack(sightings: Sightings) -> dict[str, Any]:
         "portrait_sizes": np.array([len(one.portrait) for one in rows], np.int64),
         "portraits": np.frombuffer(b"".join(one.portrait for one in rows), np.uint8),
         "portrait_side": np.array(SIDE),
-        "cuts": np.array(sightings.cuts, np.int64),
-        "count_and_size": np.array([sightings.count, *sightings.size], np.int64),
+        "cuts": np.array(detections.cuts, np.int64),
+        "count_and_size": np.array([detections.count, *detections.size], np.int64),
     }
 
 
-def _unpack(arrays: dict[str, Any]) -> Sightings:
+def _unpack(arrays: dict[str, Any]) -> Detections:
     """Back from `_pack`; ValueError or KeyError if the arrays do not fit together."""
     ends = np.cumsum(arrays["portrait_sizes"])
     portraits = arrays["portraits"].tobytes()
@@ -232,11 +232,11 @@ def _unpack(arrays: dict[str, Any]) -> Sightings:
     if not fits or (total and ends[-1] != len(portraits)) or int(arrays["portrait_side"]) != SIDE:
         raise ValueError("the arrays do not fit together")
     starts = ends - arrays["portrait_sizes"]
-    seen: dict[int, list[Sighting]] = {}
+    seen: dict[int, list[Detection]] = {}
     row = 0
     for frame, count in zip(arrays["frames"].tolist(), arrays["counts"].tolist(), strict=True):
         seen[frame] = [
-            Sighting(
+            Detection(
                 frame,
                 Face(
                     arrays["boxes"][place],
@@ -250,4 +250,4 @@ def _unpack(arrays: dict[str, Any]) -> Sightings:
         ]
         row += count
     number, width, height = arrays["count_and_size"].tolist()
-    return Sightings(seen, arrays["cuts"].tolist(), number, (width, height))
+    return Detections(seen, arrays["cuts"].tolist(), number, (width, height))

@@ -23,10 +23,10 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from lipsync.faces.aligned_faces import take_portrait
+from lipsync.faces.aligned_faces import align_face
 from lipsync.faces.boxes import match, shift
 from lipsync.faces.detectors.base import BriefDetector, FaceDetector
-from lipsync.faces.shots import CutFinder
+from lipsync.faces.shots import ShotDetector
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
 from lipsync.types import Face, FloatArray, Frame
@@ -44,13 +44,13 @@ _PORTRAIT_FRAMES = 25
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class Detection:
     """One face in one frame that was looked at; pixels of the reduced frame.
 
     Attributes:
         frame: number of the frame.
         look: uint8 (10, 6, 3) colours of a coarse grid over head and shoulders.
-        portrait: see `portraits.take_portrait`; empty in most frames.
+        portrait: see `portraits.align_face`; empty in most frames.
     """
 
     frame: int
@@ -60,7 +60,7 @@ class Sighting:
 
 
 @dataclass
-class Sightings:
+class Detections:
     """What was seen.
 
     Attributes:
@@ -70,15 +70,15 @@ class Sightings:
         size: width, height of the reduced frames.
     """
 
-    seen: dict[int, list[Sighting]] = field(default_factory=dict)
+    seen: dict[int, list[Detection]] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
     count: int = 0
     size: tuple[int, int] = (0, 0)
 
 
-def find_faces(
+def detect_faces(
     frames: Iterator[Frame], detector: FaceDetector, options: FaceOptions, progress: StageProgress
-) -> Sightings:
+) -> Detections:
     """Look for faces in a stream of frames of equal size.
 
     Args:
@@ -90,14 +90,14 @@ def find_faces(
         Cancelled: the user stopped the job.
     """
     search = _Search(detector, options, progress)
-    cuts = CutFinder()
+    cuts = ShotDetector()
     step = options.detect_every
     stretch = step * max(1, _HELD_FRAMES // step)
     until = stretch
     for number, frame in enumerate(frames):
         search.held[number] = frame
         cuts.push(frame)
-        if number == until + CutFinder.LAG:  # all cuts up to `until` are known
+        if number == until + ShotDetector.LAG:  # all cuts up to `until` are known
             search.settle(until, cuts.cuts)
             until += stretch
         search.found.count, search.found.size = number + 1, (frame.shape[1], frame.shape[0])
@@ -106,7 +106,7 @@ def find_faces(
     if search.held:
         search.settle(search.found.count - 1, cuts.cuts)
     found = search.found
-    return Sightings(dict(sorted(found.seen.items())), cuts.cuts, found.count, found.size)
+    return Detections(dict(sorted(found.seen.items())), cuts.cuts, found.count, found.size)
 
 
 class _Search:
@@ -115,7 +115,7 @@ class _Search:
     def __init__(self, detector: FaceDetector, options: FaceOptions, progress: StageProgress) -> None:
         self._detector, self._options, self._progress = detector, options, progress
         self.held: dict[int, Frame] = {}
-        self.found = Sightings()
+        self.found = Detections()
         self._foreseen: set[tuple[int, int]] = set()
         self._asked: dict[int, tuple[int, int]] = {}
         self._brief: set[int] = set()
@@ -155,7 +155,7 @@ class _Search:
             results = detect([self.held[number] for number in batch])
             for number, faces in zip(batch, results, strict=True):
                 self.found.seen[number] = [
-                    Sighting(number, face, appearance(self.held[number], face.box))
+                    Detection(number, face, appearance(self.held[number], face.box))
                     for face in faces
                     if face.score >= self._options.min_score
                 ]
@@ -191,7 +191,7 @@ class _Search:
             if stretch != self._portrayed:
                 frame = self.held[number]
                 self.found.seen[number] = [
-                    replace(one, portrait=take_portrait(frame, one.face)) for one in self.found.seen[number]
+                    replace(one, portrait=align_face(frame, one.face)) for one in self.found.seen[number]
                 ]
                 self._portrayed = stretch
 
@@ -211,9 +211,9 @@ class _Search:
         self._asked.clear()
 
 
-def _boxes(sightings: Sequence[Sighting]) -> FloatArray:
+def _boxes(detections: Sequence[Detection]) -> FloatArray:
     """(N, 4)."""
-    return np.array([sighting.face.box for sighting in sightings], np.float32).reshape(-1, 4)
+    return np.array([detection.face.box for detection in detections], np.float32).reshape(-1, 4)
 
 
 def appearance(frame: Frame, box: FloatArray) -> Frame:

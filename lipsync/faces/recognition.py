@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import NoFaceError, WeightsError
-from lipsync.faces.aligned_faces import NETWORK_SIDE, SIDE, align, open_portrait
-from lipsync.faces.detection_schedule import Sighting, appearance
+from lipsync.faces.aligned_faces import NETWORK_SIDE, SIDE, align, decode_aligned_face
+from lipsync.faces.detection_schedule import Detection, appearance
 from lipsync.faces.detectors.base import FaceDetector
-from lipsync.media import open_picture
+from lipsync.media import open_video
 from lipsync.options import FaceOptions
 from lipsync.types import FloatArray, Frame
 from lipsync.weights import find
@@ -36,19 +36,19 @@ _WITHOUT_NETWORK = (
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
+class AlignedFace:
     """A face as it is compared.
 
     Attributes:
         face: uint8 (SIDE, SIDE, 3), see `portraits.align`.
-        look: as `Sighting.look`.
+        look: as `Detection.look`.
     """
 
     face: Frame
     look: Frame
 
 
-class Likeness(Protocol):
+class FaceSimilarity(Protocol):
     """Tells how alike faces are.
 
     Attributes:
@@ -57,7 +57,7 @@ class Likeness(Protocol):
 
     least: float
 
-    def compare(self, one: Portrait, others: Sequence[Portrait]) -> FloatArray:
+    def compare(self, one: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
         """(N,) the more, the more alike."""
         ...
 
@@ -65,42 +65,43 @@ class Likeness(Protocol):
 class Reference:
     """The face in a picture, to which others are compared; made by `read_reference`."""
 
-    def __init__(self, path: Path, portrait: Portrait, likeness: Likeness) -> None:
-        self.path, self._portrait, self._likeness = path, portrait, likeness
+    def __init__(self, path: Path, portrait: AlignedFace, similarity: FaceSimilarity) -> None:
+        self.path, self._portrait, self._likeness = path, portrait, similarity
 
     @property
     def least(self) -> float:
         """Who is less alike than this is somebody else."""
         return self._likeness.least
 
-    def alike(self, sightings: Sequence[Sighting]) -> float:
-        """How alike the person in `sightings` is; minus infinity where none has a portrait."""
-        taken = [one for one in sightings if one.portrait]
+    def alike(self, detections: Sequence[Detection]) -> float:
+        """How alike the person in `detections` is; minus infinity where none has a portrait."""
+        taken = [one for one in detections if one.portrait]
         if not taken:
             return -np.inf
         places = np.linspace(0, len(taken) - 1, min(_PORTRAITS, len(taken))).round().astype(int)
         portraits = [
-            Portrait(open_portrait(taken[place].portrait), taken[place].look) for place in places.tolist()
+            AlignedFace(decode_aligned_face(taken[place].portrait), taken[place].look)
+            for place in places.tolist()
         ]
         scores = np.sort(self._likeness.compare(self._portrait, portraits))
         return float(scores[-_BEST:].mean())
 
 
 def read_reference(
-    path: Path, detector: FaceDetector, options: FaceOptions, likeness: Likeness | None = None
+    path: Path, detector: FaceDetector, options: FaceOptions, similarity: FaceSimilarity | None = None
 ) -> Reference:
     """The largest face in a picture (the first frame of a video).
 
     Args:
         options: `detect_size` and `min_score` are used.
-        likeness: how to compare; by default SFace where it is, else `PlainLikeness`.
+        likeness: how to compare; by default SFace where it is, else `TextureSimilarity`.
 
     Raises:
         NoFaceError: there is none.
         MediaError: it cannot be read.
         WeightsError: the file of SFace is damaged.
     """
-    [frame] = open_picture(path).read([0], max_side=options.detect_size)
+    [frame] = open_video(path).read([0], max_side=options.detect_size)
     faces = [face for face in detector.detect([frame])[0] if face.score >= options.min_score]
     if not faces:
         raise NoFaceError(
@@ -111,23 +112,23 @@ def read_reference(
         )
     face = max(faces, key=lambda face: face.area)
     return Reference(
-        path, Portrait(align(frame, face), appearance(frame, face.box)), likeness or choose_likeness()
+        path, AlignedFace(align(frame, face), appearance(frame, face.box)), similarity or choose_similarity()
     )
 
 
-def choose_likeness() -> Likeness:
-    """SFace where its file is on this machine, else `PlainLikeness`."""
+def choose_similarity() -> FaceSimilarity:
+    """SFace where its file is on this machine, else `TextureSimilarity`."""
     weights = find("sface")
-    return SFaceLikeness(weights) if weights else PlainLikeness()
+    return SFaceSimilarity(weights) if weights else TextureSimilarity()
 
 
-def likeness_warnings(choices: Sequence[FaceOptions]) -> tuple[str, ...]:
+def recognition_warnings(choices: Sequence[FaceOptions]) -> tuple[str, ...]:
     """What to know where faces are chosen by a picture, and the network for that is absent."""
     asked = any(one.which_face == "reference" for one in choices)
     return (_WITHOUT_NETWORK,) if asked and not find("sface") else ()
 
 
-class PlainLikeness:
+class TextureSimilarity:
     """Local binary patterns of the aligned face, and colours of head and shoulders.
 
     Patterns: Ahonen, Hadid, Pietikäinen, "Face Description with Local Binary Patterns", PAMI 2006:
@@ -143,8 +144,8 @@ class PlainLikeness:
     least = 0.3
     _COLOUR_WEIGHT = 1 / 100
 
-    def compare(self, one: Portrait, others: Sequence[Portrait]) -> FloatArray:
-        """See `Likeness`: the cosine of the patterns, less 1 per 100 grey levels between the colours."""
+    def compare(self, one: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
+        """Cosine of the texture histograms, less 1 per 100 grey levels between the colours."""
         patterns = _patterns(one.face)
         return np.array(
             [
@@ -156,7 +157,7 @@ class PlainLikeness:
         )
 
 
-class SFaceLikeness:
+class SFaceSimilarity:
     """SFace: Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021.
 
     Args:
@@ -172,8 +173,8 @@ class SFaceLikeness:
     def __init__(self, weights: Path) -> None:
         self._session = _open(weights)
 
-    def compare(self, one: Portrait, others: Sequence[Portrait]) -> FloatArray:
-        """See `Likeness`: the cosine of the networks' vectors."""
+    def compare(self, one: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
+        """See `FaceSimilarity`: the cosine of the networks' vectors."""
         mine = self.embed(one.face)
         return np.array([mine @ self.embed(other.face) for other in others], np.float32)
 

@@ -24,7 +24,7 @@ import numpy as np
 from lipsync.errors import NoFaceError, OptionError
 from lipsync.faces.association import Person, unlike
 from lipsync.faces.boxes import centre, side
-from lipsync.faces.detection_schedule import Sightings
+from lipsync.faces.detection_schedule import Detections
 from lipsync.faces.recognition import Reference
 from lipsync.options import FaceOptions
 
@@ -52,7 +52,7 @@ def left_to_right(people: list[Person], fps: float) -> dict[int, list[Person]]:
 
 def choose(
     scenes: dict[int, list[Person]],
-    sightings: Sightings,
+    detections: Detections,
     options: FaceOptions,
     fps: float,
     reference: Reference | None = None,
@@ -75,10 +75,10 @@ def choose(
             )
         return _most_alike(scenes, reference)
     if options.which_face == "point":
-        return _follow_point(scenes, sightings, options, fps)
+        return _follow_point(scenes, detections, options, fps)
     if options.which_face == "index":
         return _take_index(scenes, options.face_index)
-    middle = np.array(sightings.size) / 2
+    middle = np.array(detections.size) / 2
     if options.which_face == "central":
         return {
             scene: min(people, key=lambda one: float(np.linalg.norm(centre(one.box) - middle)))
@@ -91,7 +91,7 @@ def _most_alike(scenes: dict[int, list[Person]], reference: Reference) -> dict[i
     best: dict[int, tuple[float, Person]] = {}
     for scene, people in scenes.items():
         best[scene] = max(
-            ((reference.alike(person.sightings), person) for person in people), key=lambda one: one[0]
+            ((reference.alike(person.detections), person) for person in people), key=lambda one: one[0]
         )
     chosen = {scene: person for scene, (score, person) in best.items() if score >= reference.least}
     if not chosen and best:
@@ -113,7 +113,7 @@ def _facing(person: Person) -> float:
     """1 for a face that looks this way, by the distance of its eyes; 0.6 three quarters turned away."""
     apart = [
         float(np.linalg.norm(face.points[1] - face.points[0]) / side(face.box))
-        for face in (sighting.face for sighting in person.sightings)
+        for face in (detection.face for detection in person.detections)
         if face.points is not None
     ]
     return min(1.0, float(np.median(apart)) / _EYES_APART) ** 2 if apart else 1.0
@@ -131,19 +131,19 @@ def _take_index(scenes: dict[int, list[Person]], index: int) -> dict[int, Person
 
 
 def _follow_point(
-    scenes: dict[int, list[Person]], sightings: Sightings, options: FaceOptions, fps: float
+    scenes: dict[int, list[Person]], detections: Detections, options: FaceOptions, fps: float
 ) -> dict[int, Person]:
     if not scenes:
         return {}
-    point = np.array([options.face_x, options.face_y]) * sightings.size
+    point = np.array([options.face_x, options.face_y]) * detections.size
     frame = options.face_time * fps
 
     def distance(person: Person) -> tuple[float, float]:
         """First who is there at that time, then who is nearest to the point."""
-        sighting = min(person.sightings, key=lambda one: abs(one.frame - frame))
+        detection = min(person.detections, key=lambda one: abs(one.frame - frame))
         near = any(track.first <= frame <= track.last for track in person.tracks)
-        away = 0.0 if near else abs(sighting.frame - frame)
-        return away, float(np.linalg.norm(centre(sighting.face.box) - point))
+        away = 0.0 if near else abs(detection.frame - frame)
+        return away, float(np.linalg.norm(centre(detection.face.box) - point))
 
     wanted = min((person for people in scenes.values() for person in people), key=distance)
     chosen = {wanted.scene: wanted}

@@ -29,7 +29,7 @@ _LEAST_CONTRAST = 6.0
 """Grey levels. A picture flatter than this counts as flat: its pattern is noise."""
 
 
-class CutFinder:
+class ShotDetector:
     """Takes frames one by one; knows of a cut `_AFTER - 1` frames after it."""
 
     LAG = _AFTER - 1

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.errors import NoFaceError
-from lipsync.faces.association import Person, gather_people, link_tracks
-from lipsync.faces.detection_schedule import Sightings, find_faces
+from lipsync.faces.association import Person, associate, gather_people
+from lipsync.faces.detection_schedule import Detections, detect_faces
 from lipsync.faces.detectors.base import FaceDetector
 from lipsync.faces.recognition import Reference, read_reference
 from lipsync.faces.selection import choose, left_to_right
@@ -99,9 +99,9 @@ def track_faces(
         Cancelled: the user stopped the job.
     """
     references = read_references([options], detector)
-    sightings = find_faces(islice(frames, count), detector, options, progress)
-    [tracked] = follow_faces(
-        sightings, count=count, frame_size=frame_size, fps=fps, choices=[options], references=references
+    detections = detect_faces(islice(frames, count), detector, options, progress)
+    [tracked] = build_tracks(
+        detections, count=count, frame_size=frame_size, fps=fps, choices=[options], references=references
     )
     return tracked
 
@@ -117,8 +117,8 @@ def read_references(choices: Sequence[FaceOptions], detector: FaceDetector) -> d
     return {path: read_reference(path, detector, one) for path, one in paths.items() if path is not None}
 
 
-def follow_faces(
-    sightings: Sightings,
+def build_tracks(
+    detections: Detections,
     *,
     count: int,
     frame_size: tuple[int, int],
@@ -129,7 +129,7 @@ def follow_faces(
     """Follow the faces that were seen, and for each of the choices give the chosen one's box in every frame.
 
     Args:
-        sightings: from `find_faces`, of at most `count` frames.
+        sightings: from `detect_faces`, of at most `count` frames.
         count, frame_size, fps: as for `track_faces`.
         choices: each gives one of the results.
         references: from `read_references`.
@@ -138,29 +138,29 @@ def follow_faces(
         NoFaceError: no face in any frame, or none that is chosen.
         OptionError: no scene has as many people as a `face_index` asks for.
     """
-    if not any(sightings.seen.values()):
-        raise _no_face(sightings, choices[0])
+    if not any(detections.seen.values()):
+        raise _no_face(detections, choices[0])
     # 1. Follow.
     rate = float(fps)
-    people = gather_people(link_tracks(sightings, rate), sightings.cuts)
+    people = gather_people(associate(detections, rate), detections.cuts)
     scenes = left_to_right(people, rate)
-    scale = np.tile(np.array(frame_size, np.float32) / sightings.size, 2).astype(np.float32)
-    looked = np.fromiter(sightings.seen, dtype=np.int64)
-    looks = tuple((number, len(faces)) for number, faces in sightings.seen.items())
+    scale = np.tile(np.array(frame_size, np.float32) / detections.size, 2).astype(np.float32)
+    looked = np.fromiter(detections.seen, dtype=np.int64)
+    looks = tuple((number, len(faces)) for number, faces in detections.seen.items())
     found = []
     for options in choices:
         # 2. Choose.
         reference = (references or {}).get(options.face_reference or Path())
-        chosen = choose(scenes, sightings, options, rate, reference)
+        chosen = choose(scenes, detections, options, rate, reference)
         # 3. One row a frame.
         rows = fill_in(chosen.values(), looked, count, rate)
-        track = finish(rows, sightings.cuts, sightings.size, frame_size, options)
+        track = finish(rows, detections.cuts, detections.size, frame_size, options)
         summaries = tuple(
             _summary(person, index, scale, rate, person is chosen.get(scene))
             for scene, members in sorted(scenes.items())
             for index, person in enumerate(members)
         )
-        found.append(TrackedFaces(track, summaries, tuple(sightings.cuts), len(sightings.seen), looks))
+        found.append(TrackedFaces(track, summaries, tuple(detections.cuts), len(detections.seen), looks))
     return found
 
 
@@ -169,7 +169,7 @@ def _summary(person: Person, index: int, scale: FloatArray, fps: float, chosen: 
     return TrackSummary(
         scene=person.scene,
         index=index,
-        frame=max(person.sightings, key=lambda sighting: sighting.face.area).frame,
+        frame=max(person.detections, key=lambda detection: detection.face.area).frame,
         first_frame=first,
         seconds=first / fps,
         frames=person.frames,
@@ -178,11 +178,11 @@ def _summary(person: Person, index: int, scale: FloatArray, fps: float, chosen: 
     )
 
 
-def _no_face(sightings: Sightings, options: FaceOptions) -> NoFaceError:
+def _no_face(detections: Detections, options: FaceOptions) -> NoFaceError:
     return NoFaceError(
         "No face was found in the picture",
-        given=f"looked at {len(sightings.seen)} of {sightings.count} frames, "
-        f"{sightings.size[0]}x{sightings.size[1]} pixels, min_score {options.min_score:g}",
+        given=f"looked at {len(detections.seen)} of {detections.count} frames, "
+        f"{detections.size[0]}x{detections.size[1]} pixels, min_score {options.min_score:g}",
         hint="Lower the confidence a face needs (min_score), look in a larger picture (detect_size), "
         "or say where the face is with a fixed box, which also helps with drawings and animals.",
     )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lipsync.errors import OptionError
 from lipsync.faces import smoothing
 from lipsync.faces.association import Person
-from lipsync.faces.detection_schedule import Sighting
+from lipsync.faces.detection_schedule import Detection
 from lipsync.options import Box, FaceOptions
 from lipsync.types import FaceTrack
 
@@ -38,23 +38,23 @@ def fill_in(people: Iterable[Person], looked: npt.NDArray[np.int64], count: int,
     """
     rows = np.full((count, 4), np.nan), np.full((count, 5, 2), np.nan), np.zeros(count)
     for person in people:
-        sightings = person.sightings
-        _put(rows, sightings[0], sightings[0], 0)
-        for early, late in pairwise(sightings):
+        detections = person.detections
+        _put(rows, detections[0], detections[0], 0)
+        for early, late in pairwise(detections):
             missed = int(np.searchsorted(looked, late.frame) - np.searchsorted(looked, early.frame)) - 1
             if missed and late.frame - early.frame - 1 >= BRIDGED_SECONDS * fps:
                 _put(rows, late, late, 0)
             else:
                 for frame in range(early.frame + 1, late.frame + 1):
                     _put(rows, early, late, frame - early.frame)
-        _take_out_covered(rows, sightings, fps)
+        _take_out_covered(rows, detections, fps)
     return rows
 
 
-def _take_out_covered(rows: Rows, sightings: Sequence[Sighting], fps: float) -> None:
+def _take_out_covered(rows: Rows, detections: Sequence[Detection], fps: float) -> None:
     """Let the frames pass through in which something is before the face, up to the clear looks around."""
-    frames = np.array([one.frame for one in sightings])
-    scores = np.array([one.face.score for one in sightings])
+    frames = np.array([one.frame for one in detections])
+    scores = np.array([one.face.score for one in detections])
     reach = _USUAL_SECONDS * fps
     starts, ends = np.searchsorted(frames, frames - reach), np.searchsorted(frames, frames + reach, "right")
     for place, score in enumerate(scores):
@@ -66,7 +66,7 @@ def _take_out_covered(rows: Rows, sightings: Sequence[Sighting], fps: float) -> 
             confidence[first : last + 1] = 0
 
 
-def _put(rows: Rows, early: Sighting, late: Sighting, step: int) -> None:
+def _put(rows: Rows, early: Detection, late: Detection, step: int) -> None:
     """Write the row `step` frames after `early`, on the line from `early` to `late`."""
     boxes, points, scores = rows
     frame = early.frame + step

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import ToolError
-from lipsync.media import Voice
+from lipsync.media import AudioReader
 from lipsync.media.audio.blocks import sound_blocks
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.speech import find_speech
+from lipsync.speech import detect_speech
 from lipsync.types import AudioClip, AudioInfo, FloatArray
 
 Span = tuple[float, float]
@@ -82,7 +82,7 @@ def seconds_of(spans: Iterable[Span]) -> float:
 
 
 def listen(
-    voice: Voice,
+    voice: AudioReader,
     clip: AudioClip,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
@@ -105,7 +105,7 @@ def listen(
         lacking = "Loudness needs the package pyloudnorm (pip install pyloudnorm)."
     speech: tuple[Span, ...] | None = None
     try:
-        speech = tuple((float(start), float(end)) for start, end in find_speech(clip, cancel).spans)
+        speech = tuple((float(start), float(end)) for start, end in detect_speech(clip, cancel).spans)
     except ToolError as error:
         lacking = f"{lacking} {error}".strip()
     return SoundReport(voice.info, loudness, peak, find_silence(clip), speech), lacking
@@ -134,7 +134,7 @@ def find_silence(clip: AudioClip) -> tuple[Span, ...]:
 
 
 def measure_loudness(
-    voice: Voice, progress: ProgressCallback = ignore_progress, cancel: CancelToken | None = None
+    voice: AudioReader, progress: ProgressCallback = ignore_progress, cancel: CancelToken | None = None
 ) -> tuple[float | None, float]:
     """Integrated loudness in LUFS after ITU-R BS.1770-4, and the highest sample in dB of full scale.
 

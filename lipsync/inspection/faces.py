@@ -13,8 +13,8 @@ import numpy as np
 from lipsync.devices import choose_device
 from lipsync.errors import NoFaceError
 from lipsync.faces import DETECTORS, TrackedFaces, TrackSummary, track_faces
-from lipsync.faces.shots import CutFinder
-from lipsync.media import Picture
+from lipsync.faces.shots import ShotDetector
+from lipsync.media import VideoReader
 from lipsync.options import FaceOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.types import FaceTrack, FloatArray, Frame
@@ -102,7 +102,7 @@ class Looked:
 
 
 def look(
-    picture: Picture,
+    picture: VideoReader,
     options: FaceOptions | None = None,
     device: str = "auto",
     progress: ProgressCallback = ignore_progress,
@@ -116,9 +116,9 @@ def look(
         Cancelled: the user stopped it.
     """
     cancel = cancel or CancelToken()
-    cuts = CutFinder()
+    cuts = ShotDetector()
     try:
-        found = find_faces_of(picture, options or FaceOptions(), device, progress, cancel, cuts)
+        found = detect_faces_of(picture, options or FaceOptions(), device, progress, cancel, cuts)
     except NoFaceError:
         cuts.close()
         seconds = -(-picture.frame_count // max(1, round(picture.fps)))
@@ -127,13 +127,13 @@ def look(
     return Looked(_report(picture, found, cancel), found.track)
 
 
-def find_faces_of(
-    picture: Picture,
+def detect_faces_of(
+    picture: VideoReader,
     options: FaceOptions,
     device: str,
     progress: ProgressCallback,
     cancel: CancelToken,
-    cuts: CutFinder | None = None,
+    cuts: ShotDetector | None = None,
 ) -> TrackedFaces:
     """The faces in all frames, as a run finds them.
 
@@ -159,13 +159,13 @@ def find_faces_of(
         )
 
 
-def _shown_to(cuts: CutFinder, frames: Iterable[Frame]) -> Iterator[Frame]:
+def _shown_to(cuts: ShotDetector, frames: Iterable[Frame]) -> Iterator[Frame]:
     for frame in frames:
         cuts.push(frame)
         yield frame
 
 
-def _report(picture: Picture, found: TrackedFaces, cancel: CancelToken) -> FacesReport:
+def _report(picture: VideoReader, found: TrackedFaces, cancel: CancelToken) -> FacesReport:
     fps, track = float(picture.fps), found.track
     widths = track.boxes[track.present, 2] - track.boxes[track.present, 0]
     longest = sorted(found.people, key=lambda one: -one.frames)[:_MOST_PEOPLE]
@@ -189,7 +189,9 @@ def _by_second(looks: tuple[tuple[int, int], ...], frames: int, fps: float) -> t
     return tuple(float(counts[second == at].mean()) for at in range(second[-1] + 1))
 
 
-def _pictures(picture: Picture, people: list[TrackSummary], cancel: CancelToken) -> tuple[PersonSeen, ...]:
+def _pictures(
+    picture: VideoReader, people: list[TrackSummary], cancel: CancelToken
+) -> tuple[PersonSeen, ...]:
     """The people, each cut out of the frame where the face is largest."""
     fps = float(picture.fps)
     frames = picture.read([one.frame for one in people], cancel=cancel)

@@ -20,8 +20,8 @@ from lipsync.errors import Cancelled, LipsyncError, MediaError, NoAudioError, No
 from lipsync.inspection.advice import Expectation, what_to_expect
 from lipsync.inspection.audio import SoundReport, listen
 from lipsync.inspection.faces import FacesReport, Looked, look
-from lipsync.media import Picture, Voice, open_picture, open_voice
-from lipsync.media.metadata import FileDetails, describe_file
+from lipsync.media import AudioReader, VideoReader, open_audio, open_video
+from lipsync.media.metadata import FileMetadata, read_metadata
 from lipsync.options import FaceOptions, OptionGroup, TranscriptOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.speech import Transcript, language_of, transcribe
@@ -85,7 +85,7 @@ class MediaReport:
     """
 
     path: Path
-    file: FileDetails
+    file: FileMetadata
     picture: VideoInfo | None = None
     sound: SoundReport | None = None
     faces: FacesReport | None = None
@@ -181,7 +181,7 @@ def inspect_media(
             return None
 
     # 1. What the file says of itself.
-    details = describe_file(path)
+    details = read_metadata(path)
     picture, voice = _open(path)
 
     # 2. The sound.
@@ -206,7 +206,7 @@ def inspect_media(
 
     # 5. The words.
     words = language = None
-    if options.transcript and clip and not Voice.is_silent(clip):
+    if options.transcript and clip and not AudioReader.is_silent(clip):
         words = attempt("transcript", lambda: transcribe(clip, transcript, progress, cancel))
         language = attempt("language", lambda: _language(words)) if words else None
 
@@ -224,7 +224,7 @@ def inspect_media(
     return _with_expectations(report, clip)
 
 
-def _open(path: Path) -> tuple[Picture | None, Voice | None]:
+def _open(path: Path) -> tuple[VideoReader | None, AudioReader | None]:
     """What there is of picture and sound.
 
     Raises:
@@ -232,9 +232,9 @@ def _open(path: Path) -> tuple[Picture | None, Voice | None]:
     """
     picture = voice = None
     with suppress(NoVideoError):
-        picture = open_picture(path)
+        picture = open_video(path)
     try:
-        voice = open_voice(path)
+        voice = open_audio(path)
     except NoAudioError as error:
         if picture is None:
             raise MediaError("The file has neither picture nor sound", given=path) from error
@@ -242,7 +242,7 @@ def _open(path: Path) -> tuple[Picture | None, Voice | None]:
 
 
 def own_sync(
-    picture: Picture,
+    picture: VideoReader,
     voice: AudioClip,
     track: FaceTrack,
     options: FaceOptions,
@@ -280,7 +280,7 @@ def _language(transcript: Transcript) -> Language | None:
 
 
 def _with_expectations(report: MediaReport, clip: AudioClip | None) -> MediaReport:
-    silent = clip is not None and Voice.is_silent(clip)
+    silent = clip is not None and AudioReader.is_silent(clip)
     found = what_to_expect(
         report.picture, report.sound, report.faces, report.sync, comment=report.file.comment, silent=silent
     )

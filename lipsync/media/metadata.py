@@ -13,7 +13,7 @@ _KNOWN = {"mov,mp4,m4a,3gp,3g2,mj2": "MP4 or QuickTime", "matroska,webm": "Matro
 
 
 @dataclass(frozen=True)
-class FileDetails:
+class FileMetadata:
     """Container and codecs of a media file.
 
     Attributes:
@@ -39,7 +39,7 @@ class FileDetails:
     comment: str = ""
 
 
-def describe_file(path: Path | str) -> FileDetails:
+def read_metadata(path: Path | str) -> FileMetadata:
     """Container and codecs of a video, a sound or a photo, from its header.
 
     Raises:
@@ -47,12 +47,12 @@ def describe_file(path: Path | str) -> FileDetails:
     """
     path = checked_file(path)
     size = path.stat().st_size
-    if images.count_pictures(path) == 1:
-        return FileDetails(f"photo ({path.suffix.lstrip('.').lower() or 'no suffix'})", size)
+    if images.count_images(path) == 1:
+        return FileMetadata(f"photo ({path.suffix.lstrip('.').lower() or 'no suffix'})", size)
     with opened(path) as container:
         name = container.format.name
         video, audio = (_first(kind) for kind in (container.streams.video, container.streams.audio))
-        return FileDetails(
+        return FileMetadata(
             container=_KNOWN.get(name, container.format.long_name),
             bytes=size,
             subtitles=len(container.streams.subtitles),

@@ -62,7 +62,7 @@ def probe_video(path: Path | str) -> VideoInfo:
 def scan_video(path: Path | str) -> tuple[VideoInfo, PacketIndex | None]:
     """`probe_video` together with the frames' timestamps; None for a photo."""
     path = checked_file(path)
-    pictures = images.count_pictures(path)
+    pictures = images.count_images(path)
     if pictures == 1:
         return _photo(path), None
     try:
@@ -74,7 +74,7 @@ def scan_video(path: Path | str) -> tuple[VideoInfo, PacketIndex | None]:
 
 
 def _photo(path: Path) -> VideoInfo:
-    height, width = images.read_still(path).shape[:2]
+    height, width = images.read_image(path).shape[:2]
     fps = frame_rate.FALLBACK_RATE
     return VideoInfo(path, width, height, fps, float(1 / fps), 1, is_still=True, color_space="gbr")
 
@@ -226,7 +226,7 @@ def probe_audio(path: Path | str) -> AudioInfo:
 def scan_audio(path: Path | str) -> tuple[AudioInfo, AudioSource]:
     """`probe_audio` together with how to open it."""
     path = checked_file(path)
-    if images.count_pictures(path):
+    if images.count_images(path):
         raise NoAudioError("The file is a picture and has no sound", given=path, hint=_VOICE_HINT)
     with opened(path) as container:
         if not container.streams.audio:

@@ -16,7 +16,7 @@ _MP4_CODECS = {"h264", "hevc", "av1", "vp9", "mpeg4", "aac", "mp3", "opus", "ac3
 """What players take in MP4; everything else goes into Matroska."""
 
 
-def join_streams(paths: list[Path], target: Path, cancel: CancelToken) -> Path:
+def remux(paths: list[Path], target: Path, cancel: CancelToken) -> Path:
     """Write the first picture and the first sound of `paths` into one file.
 
     Times are kept relative to each other: where one stream starts earlier it still does. The

@@ -16,7 +16,7 @@ from lipsync.media.ffmpeg import FFmpeg, explain, media_input
 from lipsync.media.probe import probe_video
 from lipsync.media.video.writer import MUXERS
 from lipsync.progress import CancelToken
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 
 _CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
 """MP4 knows text subtitles only as timed text (ETSI TS 126 245), which players from QuickTime to VLC show."""
@@ -122,7 +122,7 @@ def add_subtitles(
     # ffmpeg reads them from a file of ours, so that nothing in theirs can mean something to it.
     text = target.with_name(f".{secrets.token_hex(8)}.srt")
     try:
-        with replacing(target) as part:
+        with atomic_write(target) as part:
             text.write_text(_as_srt(cues), "utf-8", newline="\n")
             _mux(video, text, part, muxer, language, shown, cancel or CancelToken())
     finally:

@@ -20,12 +20,12 @@ import numpy.typing as npt
 import torch
 
 from lipsync.errors import InputError, ToolError, WeightsError
-from lipsync.media import Picture, open_picture
+from lipsync.media import VideoReader, open_video
 from lipsync.media.video.images import PICTURE_SUFFIXES
 from lipsync.metrics.base import MetricSpec, Region, check_pair
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.types import FloatArray, Frame
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 from lipsync.weights import require
 from lipsync.weights.checkpoint import load_state_dict
 
@@ -227,7 +227,7 @@ def add_moments(
 
 
 def save_features(
-    picture: Picture,
+    picture: VideoReader,
     features: Features,
     target: Path,
     progress: ProgressCallback = ignore_progress,
@@ -241,7 +241,7 @@ def save_features(
     stage = StageProgress("Measuring FID", picture.frame_count, progress, cancel)
     rows: npt.NDArray[np.float32] | None = None
     first = 0
-    with replacing(target) as part:
+    with atomic_write(target) as part:
 
         def keep(vectors: FloatArray) -> None:
             nonlocal rows, first
@@ -297,7 +297,7 @@ class _Batches:
 def _frames_of(path: Path, cancel: CancelToken) -> tuple[int, Iterable[Frame]]:
     """How many pictures, and the pictures."""
     if not path.is_dir():
-        picture = open_picture(path)
+        picture = open_video(path)
         return picture.frame_count, picture.read(np.arange(picture.frame_count), cancel=cancel)
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
     if not files:
@@ -308,4 +308,4 @@ def _frames_of(path: Path, cancel: CancelToken) -> tuple[int, Iterable[Frame]]:
 
 def _stills(files: Iterable[Path], cancel: CancelToken) -> Iterator[Frame]:
     for file in files:
-        yield from open_picture(file).read([0], cancel=cancel)
+        yield from open_video(file).read([0], cancel=cancel)

@@ -27,7 +27,7 @@ from lipsync.sync_score.base import FRAMES
 from lipsync.sync_score.offset import REACH
 from lipsync.sync_score.syncnet import SYNCNET_PICTURE
 from lipsync.types import AudioClip, FloatArray, Frame
-from lipsync.utils.prefetch import side_by_side
+from lipsync.utils.prefetch import ordered_map
 
 _STAGE = "Judging lip sync"
 LSE_FPS = 25
@@ -151,7 +151,7 @@ def _embed(
         with cores.share():
             return embed(given).cpu()
 
-    vectors = torch.cat(list(side_by_side(work, batches(), network.at_once, "judge")))
+    vectors = torch.cat(list(ordered_map(work, batches(), network.at_once, "judge")))
     seen, heard = vectors.chunk(2)  # as many of sound as of pictures
     return seen, heard
 

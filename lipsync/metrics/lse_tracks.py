@@ -20,10 +20,10 @@ import numpy.typing as npt
 from scipy.signal import medfilt
 
 from lipsync.faces import FaceDetector
-from lipsync.faces.association import Track, link_tracks
-from lipsync.faces.detection_schedule import find_faces
+from lipsync.faces.association import Track, associate
+from lipsync.faces.detection_schedule import detect_faces
 from lipsync.faces.trajectory import pad
-from lipsync.media import Picture, YuvFrame, open_picture, open_voice
+from lipsync.media import VideoReader, YuvFrame, open_audio, open_video
 from lipsync.metrics.lse import FEWEST_FRAMES, LSE_FPS, WINDOWS_AT_A_TIME, LseScore, SyncEmbedder, measure_lse
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
@@ -31,7 +31,7 @@ from lipsync.sync_score import SyncExpert
 from lipsync.sync_score.meter import SyncMeter
 from lipsync.sync_score.syncnet import SYNCNET_PICTURE
 from lipsync.types import AudioClip, Frame, PixelBox, SyncScore
-from lipsync.utils.prefetch import Ahead
+from lipsync.utils.prefetch import Prefetcher
 
 _RATE = 16_000
 _FRAME_SAMPLES = _RATE // LSE_FPS
@@ -121,7 +121,7 @@ def by_lse(network: SyncEmbedder, batch: int = WINDOWS_AT_A_TIME) -> Measure[Lse
     ) -> LseScore:
         cancel = stage.cancel
         # While one batch goes through the network, the next is read and cut out.
-        with Ahead(crop_as_reference(frames, path.boxes), batch, cancel, "cut") as crops:
+        with Prefetcher(crop_as_reference(frames, path.boxes), batch, cancel, "cut") as crops:
             return measure_lse(network, _counted(crops, stage), sound, batch=batch, cancel=cancel)
 
     def of_frames(frames: Iterator[Frame], sound: AudioClip, cancel: CancelToken) -> LseScore:
@@ -163,7 +163,7 @@ def evaluate_frames(
     picture = _open_picture(path)
     # The first frames are decoded while the sound is.
     reading = picture.read(np.arange(picture.frame_count), cancel=cancel)
-    with Ahead(reading, WINDOWS_AT_A_TIME, cancel, "read") as frames:
+    with Prefetcher(reading, WINDOWS_AT_A_TIME, cancel, "read") as frames:
         sound = _read_sound(path, cancel)
         score = measure.of_frames(frames, sound, cancel)
     heard = len(sound.samples) // _FRAME_SAMPLES + 1
@@ -207,7 +207,7 @@ def evaluate_tracks(
 
 
 def find_paths(
-    picture: Picture,
+    picture: VideoReader,
     detector: FaceDetector,
     options: TrackOptions,
     progress: ProgressCallback = ignore_progress,
@@ -222,10 +222,10 @@ def find_paths(
     stage = StageProgress("Finding faces", count, progress, cancel or CancelToken())
     looking = FaceOptions(detect_every=options.detect_every, min_score=options.min_score)
     reduced = picture.read(np.arange(count), max_side=options.detect_size, cancel=stage.cancel)
-    with Ahead(reduced, LSE_FPS, stage.cancel, "look") as frames:
-        sightings = find_faces(frames, detector, looking, stage)
-    scale = np.tile(np.array([picture.width, picture.height]) / np.maximum(1, sightings.size), 2)
-    paths = [_path(track, scale) for track in link_tracks(sightings, LSE_FPS)]
+    with Prefetcher(reduced, LSE_FPS, stage.cancel, "look") as frames:
+        detections = detect_faces(frames, detector, looking, stage)
+    scale = np.tile(np.array([picture.width, picture.height]) / np.maximum(1, detections.size), 2)
+    paths = [_path(track, scale) for track in associate(detections, LSE_FPS)]
     return [one for one in paths if len(one.boxes) >= options.min_frames and one.side > options.min_side]
 
 
@@ -266,18 +266,18 @@ def _odd(count: int) -> int:
     return count - 1 + count % 2
 
 
-def _open_picture(path: Path | str) -> Picture:
-    return open_picture(path, MediaOptions(fps=LSE_FPS))
+def _open_picture(path: Path | str) -> VideoReader:
+    return open_video(path, MediaOptions(fps=LSE_FPS))
 
 
 def _read_sound(path: Path | str, cancel: CancelToken) -> AudioClip:
-    return open_voice(path).read(_RATE, cancel=cancel)
+    return open_audio(path).read(_RATE, cancel=cancel)
 
 
 def _path(track: Track, scale: Doubles) -> FacePath:
     """The box in every frame from the first sighting to the last, on straight lines between them."""
-    seen = [sighting.frame for sighting in track.sightings]
-    boxes = np.array([sighting.face.box for sighting in track.sightings], np.float64) * scale
+    seen = [detection.frame for detection in track.detections]
+    boxes = np.array([detection.face.box for detection in track.detections], np.float64) * scale
     frames = np.arange(track.first, track.last + 1)
     return FacePath(track.first, np.stack([np.interp(frames, seen, edge) for edge in boxes.T], axis=1))
 

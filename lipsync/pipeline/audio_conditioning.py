@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from lipsync.generators import AudioRows, LipGenerator
-from lipsync.media import Voice
+from lipsync.media import AudioReader
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
 from lipsync.segments import FaceChoice, PlacedSegment
@@ -27,7 +27,7 @@ SILENT = "The voice is silent, so the lips will hardly move."
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class SpeakerAudio:
     """What one speaker says.
 
     Attributes:
@@ -40,7 +40,7 @@ class Said:
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class AudioConditioning:
     """What is said in the whole result.
 
     Attributes:
@@ -49,7 +49,7 @@ class Heard:
         warnings: things to know, in words.
     """
 
-    speakers: tuple[Said, ...]
+    speakers: tuple[SpeakerAudio, ...]
     voice: AudioClip
     warnings: tuple[str, ...]
 
@@ -59,15 +59,15 @@ def speaking_faces(segments: Sequence[PlacedSegment]) -> tuple[FaceChoice, ...]:
     return tuple(dict.fromkeys(one.segment.face for one in segments))
 
 
-def listen(
-    voices: Sequence[Voice],
+def condition_audio(
+    voices: Sequence[AudioReader],
     segments: Sequence[PlacedSegment],
     generator: LipGenerator,
     fps: Fraction,
     frames: int,
     options: SyncOptions,
     cancel: CancelToken,
-) -> Heard:
+) -> AudioConditioning:
     """Read the voices and prepare what the generator hears.
 
     Args:
@@ -82,12 +82,12 @@ def listen(
     if not segments:
         clip = _read(voices[0], options, cancel)
         said, warnings = _say(clip, None, generator, fps, frames, options, cancel)
-        return Heard((said,), clip, warnings)
+        return AudioConditioning((said,), clip, warnings)
     clips = {
         number: _read(voices[number], options, cancel) for number in {s.segment.voice_file for s in segments}
     }
     together = np.zeros(round(frames / fps * SAMPLE_RATE), np.float32)
-    speakers: list[Said] = []
+    speakers: list[SpeakerAudio] = []
     found: dict[str, None] = {}  # each warning once, in order
     for face in speaking_faces(segments):
         mine = [one for one in segments if one.segment.face == face]
@@ -97,10 +97,10 @@ def listen(
         said, words = _say(clip, spans, generator, fps, frames, options, cancel)
         speakers.append(said)
         found |= dict.fromkeys(words)
-    return Heard(tuple(speakers), AudioClip(together, SAMPLE_RATE), tuple(found))
+    return AudioConditioning(tuple(speakers), AudioClip(together, SAMPLE_RATE), tuple(found))
 
 
-def _read(voice: Voice, options: SyncOptions, cancel: CancelToken) -> AudioClip:
+def _read(voice: AudioReader, options: SyncOptions, cancel: CancelToken) -> AudioClip:
     if not options.speech.separate_voice:
         return voice.read(SAMPLE_RATE, cancel=cancel)
     clip = voice.read(SEPARATION_RATE, cancel=cancel)
@@ -115,10 +115,10 @@ def _say(
     frames: int,
     options: SyncOptions,
     cancel: CancelToken,
-) -> tuple[Said, tuple[str, ...]]:
+) -> tuple[SpeakerAudio, tuple[str, ...]]:
     """One speaker; outside of their `turns` the mouth is the source's."""
     warnings: tuple[str, ...]
-    if Voice.is_silent(clip):
+    if AudioReader.is_silent(clip):
         heard, weights, warnings = clip, np.ones(frames, np.float32), (SILENT,)
     else:
         gate = gate_voice(clip, fps, frames, options.speech, cancel)
@@ -126,7 +126,7 @@ def _say(
     if turns is not None:
         weights = weights * speech_weights(turns, fps, frames, lead=0.0)
     rows = generator.encode_audio(heard, fps, frames, options.generator.voice_lead)
-    return Said(rows, weights), warnings
+    return SpeakerAudio(rows, weights), warnings
 
 
 def _placed(segments: Sequence[PlacedSegment], clips: dict[int, AudioClip], count: int) -> AudioClip:

@@ -1,7 +1,7 @@
 """Where the pipeline gets its networks from: loaded for one job, or kept for many.
 
-The pipeline asks a `Networks` for what it needs and never asks where it runs. A program that serves
-several visitors gives every job the same `KeptNetworks`, so that one copy of the weights serves all.
+The pipeline asks a `ModelProvider` for what it needs and never asks where it runs. A program that serves
+several visitors gives every job the same `CachedModels`, so that one copy of the weights serves all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 _KINDS = ("generator", "enhancer", "upscaler", "expert")
 
 
-class Networks(Protocol):
+class ModelProvider(Protocol):
     """Gives networks that are ready to run. Called from any thread."""
 
     def generator(self, variant: str, weights: Path, options: GeneratorOptions) -> LipGenerator:
@@ -58,11 +58,11 @@ class Networks(Protocol):
         ...
 
 
-class FreshNetworks:
+class FreshModels:
     """Loads a network whenever it is asked for one."""
 
     def generator(self, variant: str, weights: Path, options: GeneratorOptions) -> LipGenerator:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         return GENERATORS.create(
             variant,
             weights=weights,
@@ -74,21 +74,21 @@ class FreshNetworks:
     def enhancer(
         self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Enhancer | None, str]:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         return load_enhancer(options, device, progress, cancel)
 
     def upscaler(
         self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Upscaler | None, str]:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         return load_upscaler(options, device, progress, cancel)
 
     def expert(self) -> SyncExpert:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         return load_expert(require("expert"))
 
 
-class KeptNetworks(FreshNetworks):
+class CachedModels(FreshModels):
     """Loads each network once, and keeps the last few that were used.
 
     A file that has changed since counts as another one.
@@ -104,14 +104,14 @@ class KeptNetworks(FreshNetworks):
         self._locks = {kind: threading.Lock() for kind in _KINDS}
 
     def generator(self, variant: str, weights: Path, options: GeneratorOptions) -> LipGenerator:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         key = (variant, _identity(weights), options.device, options.number_format, options.batch_size)
-        return self._keep("generator", key, lambda: FreshNetworks.generator(self, variant, weights, options))
+        return self._keep("generator", key, lambda: FreshModels.generator(self, variant, weights, options))
 
     def enhancer(
         self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Enhancer | None, str]:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         key = (options.enhancer, _identity(options.enhancer_weights), device)
         load = partial(load_enhancer, options, device, progress, cancel)
         return self._keep("enhancer", key, load, worth=_is_there)
@@ -119,14 +119,14 @@ class KeptNetworks(FreshNetworks):
     def upscaler(
         self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Upscaler | None, str]:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         key = (options.upscaler, _identity(options.upscaler_weights), device)
         load = partial(load_upscaler, options, device, progress, cancel)
         return self._keep("upscaler", key, load, worth=_is_there)
 
     def expert(self) -> SyncExpert:
-        """As `Networks`."""
-        return self._keep("expert", "", lambda: FreshNetworks.expert(self))
+        """As `ModelProvider`."""
+        return self._keep("expert", "", lambda: FreshModels.expert(self))
 
     def _keep(
         self, kind: str, key: Hashable, load: Callable[[], T], worth: Callable[[T], bool] = lambda _: True

@@ -20,12 +20,12 @@ from lipsync.devices import Cores
 from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.faces import crop_face, pixel_box, reduced_size
 from lipsync.generators import AudioRows, LipGenerator
-from lipsync.media import Picture, YuvFrame
+from lipsync.media import VideoReader, YuvFrame
 from lipsync.options import BlendOptions
 from lipsync.progress import CancelToken
 from lipsync.sync_score import SyncMeter
 from lipsync.types import FaceTrack, FloatArray, Frame, IntArray, Mask, PixelBox
-from lipsync.utils.prefetch import Clock, side_by_side
+from lipsync.utils.prefetch import StageTimer, ordered_map
 
 CHUNK_BYTES = 32 * 2**20
 """Full-size frames travel in chunks of about this size; five or six chunks are under way at once."""
@@ -131,12 +131,12 @@ def face_box(speaker: Speaker, picture: int, width: int, height: int) -> PixelBo
 
 
 def read_chunks(
-    picture: Picture,
+    picture: VideoReader,
     timeline: IntArray,
     speakers: Sequence[Speaker],
     generator: LipGenerator,
     cancel: CancelToken,
-    clock: Clock,
+    timer: StageTimer,
     begin: int = 0,
     part_frames: int = 0,
 ) -> Iterator[Chunk]:
@@ -155,16 +155,16 @@ def read_chunks(
         if part_frames:
             stop = min(stop, (first // part_frames + 1) * part_frames)
         shown = timeline[first:stop].tolist()
-        with clock("read"):
+        with timer("read"):
             batch = list(islice(frames, len(shown)))
-        with clock("crop"):
+        with timer("crop"):
             chunk = cut_chunk(batch, first, shown, speakers, generator)
         yield chunk
         first += len(shown)
 
 
 def earlier_chunks(
-    results: Iterator[YuvFrame], picture: Picture, timeline: IntArray, cancel: CancelToken
+    results: Iterator[YuvFrame], picture: VideoReader, timeline: IntArray, cancel: CancelToken
 ) -> Iterator[Chunk]:
     """What an earlier try has finished, with the source's frames, for those who look at all of it.
 
@@ -179,25 +179,25 @@ def earlier_chunks(
         yield Chunk(number, [shown], [frame], [], none, none.astype(np.float32), [], [result])
 
 
-def chunk_size(picture: Picture, generator: LipGenerator) -> int:
+def chunk_size(picture: VideoReader, generator: LipGenerator) -> int:
     """Frames a chunk: a full batch for the generator, unless the frames are large."""
     frame_bytes = picture.width * picture.height * 3 // 2
     return max(1, min(generator.batch_size, CHUNK_BYTES // frame_bytes))
 
 
 def draw(
-    chunks: Iterable[Chunk], speakers: Sequence[Speaker], generator: LipGenerator, clock: Clock
+    chunks: Iterable[Chunk], speakers: Sequence[Speaker], generator: LipGenerator, timer: StageTimer
 ) -> Iterator[Chunk]:
     """Generate a mouth for every part; several chunks at a time, given out in order."""
     cores = Cores(shared_by=generator.at_once)
 
     def work(chunk: Chunk) -> Chunk:
         if chunk.parts:
-            with clock("generate"), cores.share():
+            with timer("generate"), cores.share():
                 chunk.mouths = generator.generate(chunk.crops, _heard(chunk, speakers))
         return chunk
 
-    yield from side_by_side(work, chunks, generator.at_once, "draw")
+    yield from ordered_map(work, chunks, generator.at_once, "draw")
 
 
 def _heard(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:
@@ -219,7 +219,7 @@ def blend(
     options: BlendOptions,
     fps: Fraction,
     averaged: bool,
-    clock: Clock,
+    timer: StageTimer,
     part_frames: int = 0,
 ) -> Iterator[Chunk]:
     """Put the mouths into the frames.
@@ -232,7 +232,7 @@ def blend(
     last: list[tuple[int, int] | None] = [None] * len(speakers)
     for chunk in chunks:
         chunk.results = list(chunk.frames)
-        with clock("blend"):
+        with timer("blend"):
             for part, mouth, crop in zip(chunk.parts, chunk.mouths, chunk.crops, strict=True):
                 now = (chunk.first + part.place, chunk.shown[part.place])
                 follows = _follows(last[part.speaker], now, speakers[part.speaker].cuts)
@@ -284,12 +284,12 @@ def enhance(
     chunks: Iterable[Chunk],
     enhancement: FaceEnhancement | None,
     cancel: CancelToken,
-    clock: Clock,
+    timer: StageTimer,
 ) -> Iterator[Chunk]:
     """Sharpen the drawn faces."""
     for chunk in chunks:
         if enhancement is not None and chunk.parts:
-            with clock("enhance"):
+            with timer("enhance"):
                 for number in sorted({part.speaker for part in chunk.parts}):
                     _enhance_speaker(chunk, number, enhancement, cancel)
         yield chunk
@@ -319,7 +319,7 @@ def measure(
     of_result: SyncMeter | None,
     of_source: SyncMeter | None,
     fps: Fraction,
-    clock: Clock,
+    timer: StageTimer,
 ) -> Iterator[Chunk]:
     """Show the meters who speaks: in the result, and in the source as far as it runs forward.
 
@@ -334,7 +334,7 @@ def measure(
     cores = Cores()
     for chunk in chunks:
         # A small network on all cores would be in the generator's way.
-        with clock("measure"), cores.only(1):
+        with timer("measure"), cores.only(1):
             for place, (shown, frame, result) in enumerate(
                 zip(chunk.shown, chunk.frames, chunk.results, strict=True)
             ):
@@ -368,7 +368,7 @@ def _judged(speakers: Sequence[Speaker], who: int, shown: int) -> FloatArray | N
 
 
 def results(
-    chunks: Iterable[Chunk], begin: int, upscaler: Upscaler | None, cancel: CancelToken, clock: Clock
+    chunks: Iterable[Chunk], begin: int, upscaler: Upscaler | None, cancel: CancelToken, timer: StageTimer
 ) -> Iterator[YuvFrame]:
     """The finished frames from number `begin` on, one by one, enlarged where that is asked for."""
     for chunk in chunks:
@@ -378,7 +378,7 @@ def results(
             if upscaler is None:
                 yield frame
                 continue
-            with clock("upscale"):
+            with timer("upscale"):
                 larger = YuvFrame.from_rgb(upscaler.upscale(frame.rgb(), cancel), frame.colors)
             yield larger
 

@@ -38,33 +38,33 @@ from lipsync.errors import (
 )
 from lipsync.faces import (
     DETECTORS,
-    SightingsCache,
+    DetectionCache,
     TrackedFaces,
+    build_tracks,
     content_hash,
-    find_faces,
+    detect_faces,
+    detection_key,
     fixed_box_track,
-    follow_faces,
-    likeness_warnings,
     pixel_box,
     read_references,
-    sightings_key,
+    recognition_warnings,
 )
 from lipsync.generators import LipGenerator, choose_variant
 from lipsync.media import (
+    AudioReader,
     FrameWriter,
-    Picture,
     ResumableWriter,
-    Voice,
-    open_picture,
-    open_voice,
+    VideoReader,
+    open_audio,
+    open_video,
     plan_timeline,
 )
 from lipsync.media.audio.mix import mix_segments
 from lipsync.media.subtitles import add_subtitles
 from lipsync.options import FaceOptions, GeneratorOptions, SyncOptions
 from lipsync.pipeline import stages
-from lipsync.pipeline.audio_conditioning import Heard, listen, speaking_faces
-from lipsync.pipeline.model_provider import FreshNetworks, Networks
+from lipsync.pipeline.audio_conditioning import AudioConditioning, condition_audio, speaking_faces
+from lipsync.pipeline.model_provider import FreshModels, ModelProvider
 from lipsync.pipeline.stages import Chunk, Speaker
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.segments import PlacedSegment, Segment, place_segments
@@ -72,7 +72,7 @@ from lipsync.speech import Transcript, to_srt, transcribe
 from lipsync.sync_score import SyncExpert, SyncMeter, usual_boxes
 from lipsync.types import FaceTrack, Frame, IntArray, Plan, Preview, ScoreCard, SeenFace, SyncResult
 from lipsync.utils.atomic_write import write_text
-from lipsync.utils.prefetch import Ahead, Clock
+from lipsync.utils.prefetch import Prefetcher, StageTimer
 from lipsync.weights import require
 
 PREVIEW_SECONDS = 0.5
@@ -90,8 +90,8 @@ def sync(
     segments: Sequence[Segment] = (),
     more_voices: Sequence[str | Path] = (),
     resume: bool = False,
-    networks: Networks | None = None,
-    cache: SightingsCache | None = None,
+    models: ModelProvider | None = None,
+    cache: DetectionCache | None = None,
 ) -> SyncResult:
     """Make the lips in `video` say `voice`.
 
@@ -108,7 +108,7 @@ def sync(
         resume: keep what is finished when the job breaks off, or is cancelled, and go on from there
             when it is started again with the same files and settings.
         networks: where networks come from; by default they are loaded for this job. Give all jobs of
-            a program the same `KeptNetworks` to load them once.
+            a program the same `CachedModels` to load them once.
         cache: keeps where faces were seen, so that the next run of the same picture with another pad,
             smoothing, face or model need not look for them again.
 
@@ -116,29 +116,29 @@ def sync(
         LipsyncError: with what happened, what was given and what to do next. Nothing is left
             behind (but with `resume`): the result appears under its name only when it is whole.
     """
-    options, cancel, networks = options or SyncOptions(), cancel or CancelToken(), networks or FreshNetworks()
-    clock, started = Clock(), time.perf_counter()
+    options, cancel, models = options or SyncOptions(), cancel or CancelToken(), models or FreshModels()
+    timer, started = StageTimer(), time.perf_counter()
 
     # 1. Open what was given. Every check that needs no work comes first.
     job = open_job(video, voice, options, segments, more_voices)
     picture, timeline = job.picture, job.timeline
     target = Path(output) if output is not None else free_name(Path(video))
-    warnings = [*picture.warnings, *_length_warnings(job, options), *likeness_warnings(job.faces(options))]
+    warnings = [*picture.warnings, *_length_warnings(job, options), *recognition_warnings(job.faces(options))]
 
     with ExitStack() as cleanup:
         # What enlarges frames has to be there first: it says how large they are.
-        enhancement, upscaler, missing = _load_enhancers(networks, options, progress, cancel)
+        enhancement, upscaler, missing = _load_enhancers(models, options, progress, cancel)
         # Opened before all other work and downloads: a place that cannot be written to shows now.
         # Closed last, and only then, when all went well, the file appears under its name.
         writer = _open_writer(cleanup, job, target, options, upscaler, resume, progress, cancel)
         # 2. Load the generator and listen to the voice, while
         variant, weights = _choose_weights(options.generator, progress, cancel)
-        loading = _load_in_background(cleanup, networks, variant, weights, options, job, cancel, clock)
+        loading = _load_in_background(cleanup, models, variant, weights, options, job, cancel, timer)
 
         # 3. the faces are found and followed, in the reduced picture.
         needed = np.arange(int(timeline.max()) + 1)
         found = _find_faces(
-            picture, needed, job.faces(options), options, loading, cache, progress, cancel, clock
+            picture, needed, job.faces(options), options, loading, cache, progress, cancel, timer
         )
         ready = _wait_for(loading, cancel)
         speakers = _speakers(found, ready.heard, job, options)
@@ -149,23 +149,23 @@ def sync(
         averaged = ready.generator.spec.averaged_crops
         stage = StageProgress("Drawing lips", len(timeline), progress, cancel, done=writer.finished)
         read = stages.read_chunks(
-            picture, timeline, speakers, ready.generator, cancel, clock, writer.finished, writer.part_frames
+            picture, timeline, speakers, ready.generator, cancel, timer, writer.finished, writer.part_frames
         )
-        chunks: Iterable[Chunk] = cleanup.enter_context(Ahead(read, 1, cancel, "read"))
-        drawn = stages.draw(chunks, speakers, ready.generator, clock)
-        chunks = cleanup.enter_context(Ahead(drawn, 1, cancel, "draw"))
+        chunks: Iterable[Chunk] = cleanup.enter_context(Prefetcher(read, 1, cancel, "read"))
+        drawn = stages.draw(chunks, speakers, ready.generator, timer)
+        chunks = cleanup.enter_context(Prefetcher(drawn, 1, cancel, "draw"))
         blended = stages.blend(
-            chunks, speakers, options.blend, picture.fps, averaged, clock, writer.part_frames
+            chunks, speakers, options.blend, picture.fps, averaged, timer, writer.part_frames
         )
-        chunks = stages.enhance(blended, enhancement, cancel, clock)
-        chunks = cleanup.enter_context(Ahead(chunks, 1, cancel, "blend"))
+        chunks = stages.enhance(blended, enhancement, cancel, timer)
+        chunks = cleanup.enter_context(Prefetcher(chunks, 1, cancel, "blend"))
         earlier = stages.earlier_chunks(writer.earlier_frames(), picture, timeline[: writer.finished], cancel)
         measured = stages.measure(
-            chain(earlier, chunks), speakers, meters.of_result, meters.of_source, picture.fps, clock
+            chain(earlier, chunks), speakers, meters.of_result, meters.of_source, picture.fps, timer
         )
-        finished = stages.results(measured, writer.finished, upscaler, cancel, clock)
-        for frame in cleanup.enter_context(Ahead(finished, 2, cancel, "measure")):
-            with clock("write"):
+        finished = stages.results(measured, writer.finished, upscaler, cancel, timer)
+        for frame in cleanup.enter_context(Prefetcher(finished, 2, cancel, "measure")):
+            with timer("write"):
                 writer.write(frame)
             stage.advance(picture=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
 
@@ -189,7 +189,7 @@ def sync(
         width=writer.encoded_size[0],
         height=writer.encoded_size[1],
         variant=variant,
-        timings={**clock.seconds, "total": time.perf_counter() - started},
+        timings={**timer.seconds, "total": time.perf_counter() - started},
         warnings=tuple(warnings),
         score=meters.card(),
         subtitles=subtitles,
@@ -206,8 +206,8 @@ def preview(
     *,
     segments: Sequence[Segment] = (),
     more_voices: Sequence[str | Path] = (),
-    networks: Networks | None = None,
-    cache: SightingsCache | None = None,
+    models: ModelProvider | None = None,
+    cache: DetectionCache | None = None,
 ) -> Preview:
     """Draw the one frame that the result of `sync` would show at `at` seconds.
 
@@ -218,8 +218,8 @@ def preview(
         RangeError: the result would not be that long.
         LipsyncError: as `sync`.
     """
-    options, cancel, networks = options or SyncOptions(), cancel or CancelToken(), networks or FreshNetworks()
-    clock = Clock()
+    options, cancel, models = options or SyncOptions(), cancel or CancelToken(), models or FreshModels()
+    timer = StageTimer()
 
     # 1. Open, and find which picture frame is shown at that time.
     job = open_job(video, voice, options, segments, more_voices)
@@ -232,9 +232,9 @@ def preview(
 
     # 2. Load the networks, and 3. follow the faces around that moment.
     variant, weights = _choose_weights(options.generator, progress, cancel)
-    enhancement, upscaler, _ = _load_enhancers(networks, options, progress, cancel)
+    enhancement, upscaler, _ = _load_enhancers(models, options, progress, cancel)
     with ExitStack() as cleanup:
-        loading = _load_in_background(cleanup, networks, variant, weights, options, job, cancel, clock)
+        loading = _load_in_background(cleanup, models, variant, weights, options, job, cancel, timer)
         reach = int(PREVIEW_SECONDS * picture.fps) + 1
         around = np.arange(max(0, shown - reach), min(picture.frame_count, shown + reach + 1))
         start = float(around[0] / picture.fps)
@@ -242,7 +242,7 @@ def preview(
             replace(choice, face_time=max(0.0, choice.face_time - start)) for choice in job.faces(options)
         ]
         try:
-            found = _find_faces(picture, around, choices, options, loading, cache, progress, cancel, clock)
+            found = _find_faces(picture, around, choices, options, loading, cache, progress, cancel, timer)
         except NoFaceError:  # none around here, which says nothing of the rest
             found = [TrackedFaces(_no_track(len(around)), (), (), 0)] * len(choices)
         ready = _wait_for(loading, cancel)
@@ -252,12 +252,12 @@ def preview(
     [frame] = picture.read_yuv([shown], cancel=cancel)
     speakers = _speakers(found, ready.heard, job, options)
     chunks: Iterable[Chunk] = [stages.cut_chunk([frame], number, [here], speakers, ready.generator)]
-    chunks = stages.draw(chunks, speakers, ready.generator, clock)
+    chunks = stages.draw(chunks, speakers, ready.generator, timer)
     chunks = stages.blend(
-        chunks, speakers, options.blend, picture.fps, ready.generator.spec.averaged_crops, clock
+        chunks, speakers, options.blend, picture.fps, ready.generator.spec.averaged_crops, timer
     )
-    [chunk] = stages.enhance(chunks, enhancement, cancel, clock)
-    [result] = stages.results([chunk], 0, upscaler, cancel, clock)
+    [chunk] = stages.enhance(chunks, enhancement, cancel, timer)
+    [result] = stages.results([chunk], 0, upscaler, cancel, timer)
     part = chunk.parts[0] if chunk.parts else None
     source = frame.rgb()
     return Preview(
@@ -314,10 +314,10 @@ class Job:
         timeline: the picture frame shown in every frame of the result.
     """
 
-    picture: Picture
-    voices: list[Voice]
+    picture: VideoReader
+    voices: list[AudioReader]
     segments: tuple[PlacedSegment, ...]
-    sound: Voice
+    sound: AudioReader
     timeline: IntArray
 
     def faces(self, options: SyncOptions) -> list[FaceOptions]:
@@ -341,9 +341,9 @@ def open_job(
         LipsyncError: as `sync` for what is wrong with the files, the ranges, the segments and settings.
     """
     media = options.media
-    picture = open_picture(Path(video), media)
-    voices = [open_voice(Path(voice), media.voice_ranges, media.voice_shift / 1000)]
-    voices += [open_voice(Path(other)) for other in more_voices]
+    picture = open_video(Path(video), media)
+    voices = [open_audio(Path(voice), media.voice_ranges, media.voice_shift / 1000)]
+    voices += [open_audio(Path(other)) for other in more_voices]
     if not segments:
         timeline = plan_timeline(picture.frame_count, voices[0].duration, picture.fps, media.length_mode)
         return Job(picture, voices, (), voices[0], timeline)
@@ -425,12 +425,12 @@ def _choose_weights(
 
 
 def _load_enhancers(
-    networks: Networks, options: SyncOptions, progress: ProgressCallback, cancel: CancelToken
+    models: ModelProvider, options: SyncOptions, progress: ProgressCallback, cancel: CancelToken
 ) -> tuple[FaceEnhancement | None, Upscaler | None, list[str]]:
     """What sharpens faces and what enlarges frames, where they are asked for; and what to know of it."""
     device = options.generator.device
-    enhancer, first = networks.enhancer(options.enhance, device, progress, cancel)
-    upscaler, second = networks.upscaler(options.enhance, device, progress, cancel)
+    enhancer, first = models.enhancer(options.enhance, device, progress, cancel)
+    upscaler, second = models.upscaler(options.enhance, device, progress, cancel)
     enhancement = FaceEnhancement(enhancer, options.enhance) if enhancer else None
     return enhancement, upscaler, [words for words in (first, second) if words]
 
@@ -440,28 +440,28 @@ class _Ready:
     """The generator, what it hears, and who judges the result; the last None where nobody is to."""
 
     generator: LipGenerator
-    heard: Heard
+    heard: AudioConditioning
     expert: SyncExpert | None
 
 
 def _load_in_background(
     cleanup: ExitStack,
-    networks: Networks,
+    models: ModelProvider,
     variant: str,
     weights: Path,
     options: SyncOptions,
     job: Job,
     cancel: CancelToken,
-    clock: Clock,
+    timer: StageTimer,
 ) -> Future[_Ready]:
     """Start loading the generator and preparing what it hears."""
 
     def load() -> _Ready:
-        with clock("load"):
-            generator = networks.generator(variant, weights, options.generator)
-            expert = networks.expert() if options.report.score else None
-        with clock("listen"):
-            heard = listen(
+        with timer("load"):
+            generator = models.generator(variant, weights, options.generator)
+            expert = models.expert() if options.report.score else None
+        with timer("listen"):
+            heard = condition_audio(
                 job.voices, job.segments, generator, job.picture.fps, len(job.timeline), options, cancel
             )
         return _Ready(generator, heard, expert)
@@ -492,15 +492,15 @@ def _while_loading_is_well(frames: Iterable[Frame], loading: Future[_Ready]) -> 
 
 
 def _find_faces(
-    picture: Picture,
+    picture: VideoReader,
     numbers: IntArray,
     choices: Sequence[FaceOptions],
     options: SyncOptions,
     loading: Future[_Ready],
-    cache: SightingsCache | None,
+    cache: DetectionCache | None,
     progress: ProgressCallback,
     cancel: CancelToken,
-    clock: Clock,
+    timer: StageTimer,
 ) -> list[TrackedFaces]:
     """Each chosen face in the picture frames `numbers` (consecutive), without holding frames.
 
@@ -511,23 +511,23 @@ def _find_faces(
         fixed = TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), (), 0)
         return [fixed] * len(choices)
     stage = StageProgress("Finding faces", len(numbers), progress, cancel)
-    with clock("detect"):
+    with timer("detect"):
         device = choose_device(options.generator.device)
         detector = DETECTORS.create(faces.detector, weights=faces.detector_weights, device=device)
         references = read_references(choices, detector)  # an error in a picture shows before the search
-        key = sightings_key(picture.info.path, numbers, options.media, faces, detector) if cache else None
-        sightings = cache.get(key) if cache and key else None
-        if sightings is not None:
+        key = detection_key(picture.info.path, numbers, options.media, faces, detector) if cache else None
+        detections = cache.get(key) if cache and key else None
+        if detections is not None:
             stage.advance(len(numbers))
         else:
             with ExitStack() as cleanup:
                 reduced = picture.read(numbers, max_side=faces.detect_size, cancel=cancel)
-                frames = cleanup.enter_context(Ahead(reduced, 8, cancel, "look"))
-                sightings = find_faces(_while_loading_is_well(frames, loading), detector, faces, stage)
+                frames = cleanup.enter_context(Prefetcher(reduced, 8, cancel, "look"))
+                detections = detect_faces(_while_loading_is_well(frames, loading), detector, faces, stage)
             if cache and key:
-                cache.put(key, sightings)
-        return follow_faces(
-            sightings,
+                cache.put(key, detections)
+        return build_tracks(
+            detections,
             count=len(numbers),
             frame_size=size,
             fps=picture.fps,
@@ -536,7 +536,7 @@ def _find_faces(
         )
 
 
-def _seen_with(here: int, found: TrackedFaces, picture: Picture) -> tuple[SeenFace, ...]:
+def _seen_with(here: int, found: TrackedFaces, picture: VideoReader) -> tuple[SeenFace, ...]:
     """The people of the scene that frame `here` of the looked-at ones is in."""
     scene = bisect_right(found.cuts, here)
     seen = []
@@ -580,7 +580,7 @@ def _add_subtitles(target: Path, transcript: Transcript | None, options: SyncOpt
 
 
 def _speakers(
-    found: Sequence[TrackedFaces], heard: Heard, job: Job, options: SyncOptions
+    found: Sequence[TrackedFaces], heard: AudioConditioning, job: Job, options: SyncOptions
 ) -> tuple[Speaker, ...]:
     """Who speaks, and what."""
     size = (job.picture.width, job.picture.height)

@@ -140,9 +140,9 @@ class LinkSource:
         [(first, in_pieces), *others] = files
         if not others and not in_pieces:
             return first
-        from lipsync.media.remux import join_streams
+        from lipsync.media.remux import remux
 
-        return join_streams([path for path, _ in files], first.with_name("whole"), cancel)
+        return remux([path for path, _ in files], first.with_name("whole"), cancel)
 
     def _checked_size(self, folder: Path) -> int:
         """Bytes in the folder; raises when they are more than the options allow."""

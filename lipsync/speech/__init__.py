@@ -8,12 +8,12 @@
 Sound is at 16 kHz. Packages that not everybody needs are imported when they are used.
 """
 
-from lipsync.speech.gate import Gate, gate_voice, hush, speech_weights
+from lipsync.speech.gate import Gate, gate_voice, mute_non_speech, speech_weights
 from lipsync.speech.language_id import language_of
 from lipsync.speech.separation import separate_voice
 from lipsync.speech.subtitles import to_srt, to_vtt
 from lipsync.speech.transcription import Segment, Transcript, Word, transcribe
-from lipsync.speech.vad import SpeechSpans, find_speech
+from lipsync.speech.vad import SpeechSpans, detect_speech
 
 __all__ = [
     "Gate",
@@ -21,10 +21,10 @@ __all__ = [
     "SpeechSpans",
     "Transcript",
     "Word",
-    "find_speech",
+    "detect_speech",
     "gate_voice",
-    "hush",
     "language_of",
+    "mute_non_speech",
     "separate_voice",
     "speech_weights",
     "to_srt",

@@ -12,7 +12,7 @@ import numpy as np
 
 from lipsync.options import SpeechOptions
 from lipsync.progress import CancelToken
-from lipsync.speech.vad import SpeechSpans, find_speech
+from lipsync.speech.vad import SpeechSpans, detect_speech
 from lipsync.types import AudioClip, FloatArray
 
 NO_SPEECH = (
@@ -60,15 +60,15 @@ def gate_voice(
     warning, where no speech is found at all.
 
     Raises:
-        ToolError, Cancelled: as `find_speech`.
+        ToolError, Cancelled: as `detect_speech`.
     """
     open_all = np.ones(frames, np.float32)
     if options.in_silence == "speak":
         return Gate(voice, open_all)
-    spans = find_speech(voice, cancel)
+    spans = detect_speech(voice, cancel)
     if not spans.found:
         return Gate(voice, open_all, spans, (NO_SPEECH,))
-    hushed = hush(voice, spans)
+    hushed = mute_non_speech(voice, spans)
     weights = speech_weights(spans, fps, frames) if options.in_silence == "keep" else open_all
     return Gate(hushed, weights, spans, _doubts(voice, hushed))
 
@@ -124,7 +124,7 @@ def speech_weights(
     return np.asarray(weights, np.float32)
 
 
-def hush(clip: AudioClip, spans: SpeechSpans) -> AudioClip:
+def mute_non_speech(clip: AudioClip, spans: SpeechSpans) -> AudioClip:
     """The clip with silence wherever nobody speaks; the sound is faded within 20 ms at each edge."""
     ramp = round(_RAMP * clip.sample_rate)
     up = np.linspace(0, 1, ramp, endpoint=False, dtype=np.float32)

@@ -23,7 +23,7 @@ from lipsync.errors import ToolError, WeightsError
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.speech.vad import SAMPLE_RATE
 from lipsync.types import AudioClip, FloatArray
-from lipsync.utils.cancellable import Apart
+from lipsync.utils.cancellable import CancellableCalls
 from lipsync.weights import load_into, require
 
 _STAGE = "Separating the voice"
@@ -60,7 +60,7 @@ def separate_voice(
         raise ValueError(f"the sample rate must be a multiple of {_GRID} Hz, got {clip.sample_rate}")
     _need_demucs()
     path = weights or require("htdemucs", progress=progress, cancel=cancel)
-    with Apart(cancel, _STAGE) as apart:
+    with CancellableCalls(cancel, _STAGE) as apart:
         network = apart(load, path, choose_device(device))
         stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
         voice = np.zeros(-(-len(clip.samples) * SAMPLE_RATE // clip.sample_rate), np.float32)

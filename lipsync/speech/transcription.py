@@ -17,10 +17,10 @@ import numpy as np
 from lipsync.errors import OptionError, ToolError, WeightsError
 from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.speech.vad import SAMPLE_RATE, SpanArray, find_speech
+from lipsync.speech.vad import SAMPLE_RATE, SpanArray, detect_speech
 from lipsync.speech.whisper_models import choose_model
 from lipsync.types import AudioClip, FloatArray
-from lipsync.utils.cancellable import Apart
+from lipsync.utils.cancellable import CancellableCalls
 
 _WINDOW = 28.0  # seconds; the network hears 30 at a time
 _MARGIN = 0.1  # seconds around speech that are heard too; spans are at least twice that apart
@@ -103,11 +103,11 @@ def transcribe(
     """
     options, cancel = options or TranscriptOptions(), cancel or CancelToken()
     name, folder = choose_model(options, progress, cancel)
-    spans = find_speech(clip, cancel)
+    spans = detect_speech(clip, cancel)
     if not spans.found:
         return Transcript((), "", None, name)
     windows = _windows(spans.spans, clip)
-    with Apart(cancel, _STAGE) as apart:
+    with CancellableCalls(cancel, _STAGE) as apart:
         network = apart(_load, folder)
         language, probability = apart(_language, network, options, clip, windows)
         stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)

@@ -62,7 +62,7 @@ class SpeechSpans:
         return f"SpeechSpans({len(self.spans)} spans, {self.seconds:.2f} of {self.duration:.2f} s)"
 
 
-def find_speech(clip: AudioClip, cancel: CancelToken | None = None) -> SpeechSpans:
+def detect_speech(clip: AudioClip, cancel: CancelToken | None = None) -> SpeechSpans:
     """Find speech with silero-vad, whose weights are inside its package.
 
     Spans are at least 0.3 s long and 0.2 s apart, but for the ends of the clip. An hour takes a few

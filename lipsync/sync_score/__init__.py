@@ -2,16 +2,16 @@
 
 from lipsync.sync_score.base import SyncExpert
 from lipsync.sync_score.clip_embedding import embed_clip, embed_mels, embed_pictures
-from lipsync.sync_score.compact_syncnet import LeanConfig, LeanExpert
+from lipsync.sync_score.compact_syncnet import CompactSyncNet, CompactSyncNetConfig
 from lipsync.sync_score.crops import crop_lower_face
 from lipsync.sync_score.loading import load_expert, save_expert
 from lipsync.sync_score.meter import SyncMeter, usual_boxes
 from lipsync.sync_score.offset import (
     Sync,
     between_offsets,
-    likeness_by_offset,
     mean_by_offset,
     parts,
+    similarity_by_offset,
     summarise,
 )
 from lipsync.sync_score.plot import plot_score, score_svg
@@ -19,8 +19,8 @@ from lipsync.sync_score.syncnet import SyncNet, load_syncnet
 from lipsync.sync_score.wav2lip_expert import SyncNetColor
 
 __all__ = [
-    "LeanConfig",
-    "LeanExpert",
+    "CompactSyncNet",
+    "CompactSyncNetConfig",
     "Sync",
     "SyncExpert",
     "SyncMeter",
@@ -31,7 +31,6 @@ __all__ = [
     "embed_clip",
     "embed_mels",
     "embed_pictures",
-    "likeness_by_offset",
     "load_expert",
     "load_syncnet",
     "mean_by_offset",
@@ -39,6 +38,7 @@ __all__ = [
     "plot_score",
     "save_expert",
     "score_svg",
+    "similarity_by_offset",
     "summarise",
     "usual_boxes",
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsync.sync_score.base import FRAMES, SyncExpert
-from lipsync.sync_score.compact_syncnet import LeanExpert
+from lipsync.sync_score.compact_syncnet import CompactSyncNet
 from lipsync.types import FloatArray
 
 
@@ -47,7 +47,7 @@ def _device(expert: SyncExpert) -> torch.device:
 
 
 def _seen(expert: SyncExpert, pictures: Tensor, batch: int) -> Tensor:
-    if isinstance(expert, LeanExpert):  # every frame is looked at once
+    if isinstance(expert, CompactSyncNet):  # every frame is looked at once
         parts = [expert.look_at(part[None].float() / 255) for part in torch.split(pictures, batch, dim=1)]
         return expert.join_windows(torch.cat(parts, dim=1))[0]
     windows = pictures.unfold(1, FRAMES, 1).permute(1, 0, 4, 2, 3)  # (T - 4, 3, 5, H, W), a view

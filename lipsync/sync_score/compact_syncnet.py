@@ -18,7 +18,7 @@ from lipsync.sync_score.wav2lip_expert import at_size
 
 
 @dataclass(frozen=True)
-class LeanConfig:
+class CompactSyncNetConfig:
     """What decides the form of the weights; kept in the header of the weights' file.
 
     Attributes:
@@ -40,10 +40,10 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
     )
 
 
-class LeanExpert(nn.Module):
+class CompactSyncNet(nn.Module):
     """A `SyncExpert` that shares its work between overlapping windows."""
 
-    def __init__(self, config: LeanConfig = LeanConfig()) -> None:
+    def __init__(self, config: CompactSyncNetConfig = CompactSyncNetConfig()) -> None:
         super().__init__()
         self.config = config
         w = config.width

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from lipsync.sync_score.compact_syncnet import LeanConfig, LeanExpert
+from lipsync.sync_score.compact_syncnet import CompactSyncNet, CompactSyncNetConfig
 from lipsync.sync_score.wav2lip_expert import SyncNetColor
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 from lipsync.weights.checkpoint import load_into, load_state_dict, read_header
 
 FORMAT = "lipsync-expert-1"
 """What the header of our own file says under "format"."""
 
 
-def load_expert(path: Path) -> LeanExpert | SyncNetColor:
+def load_expert(path: Path) -> CompactSyncNet | SyncNetColor:
     """An expert for use: frozen, in evaluation mode, on the CPU.
 
     Args:
@@ -28,16 +28,16 @@ def load_expert(path: Path) -> LeanExpert | SyncNetColor:
         WeightsError: the file is missing, damaged, or of no expert.
     """
     state, header = load_state_dict(path), read_header(path)
-    expert: LeanExpert | SyncNetColor
+    expert: CompactSyncNet | SyncNetColor
     if header.get("format") == FORMAT:
-        expert = LeanExpert(LeanConfig(**json.loads(header["config"])))
+        expert = CompactSyncNet(CompactSyncNetConfig(**json.loads(header["config"])))
     else:
         expert = SyncNetColor()
     load_into(expert, {name: value.float() for name, value in state.items()}, what="a sync expert", path=path)
     return expert.eval().requires_grad_(False)
 
 
-def save_expert(expert: LeanExpert, path: Path, notes: Mapping[str, str] | None = None) -> int:
+def save_expert(expert: CompactSyncNet, path: Path, notes: Mapping[str, str] | None = None) -> int:
     """Write our own expert in half precision, whole or not at all; gives the size in bytes.
 
     Args:
@@ -52,6 +52,6 @@ def save_expert(expert: LeanExpert, path: Path, notes: Mapping[str, str] | None 
         if not name.endswith("num_batches_tracked")
     }
     header = {**(notes or {}), "format": FORMAT, "config": json.dumps(dataclasses.asdict(expert.config))}
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(save(state, metadata=header))  # save_file would hide the system's errors
     return path.stat().st_size

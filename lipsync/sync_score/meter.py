@@ -78,14 +78,14 @@ class SyncMeter:
         if not self._likeness:
             empty = np.empty(0, np.float32)
             return judge(np.empty((0, 2 * REACH + 1), np.float32), np.empty(0, np.int64), empty)
-        likeness, loudness = np.concatenate(self._likeness), np.concatenate(self._loudness)
-        return judge(likeness, np.concatenate(self._numbers), loudness)
+        similarity, loudness = np.concatenate(self._likeness), np.concatenate(self._loudness)
+        return judge(similarity, np.concatenate(self._numbers), loudness)
 
     def _keep(self, windows: tuple[int, FloatArray] | None) -> None:
         if windows is None:
             return
         first, faces = windows
-        self._likeness.append(self._sound.likeness(first, faces))
+        self._likeness.append(self._sound.similarity(first, faces))
         self._loudness.append(self._sound.loudness(first, len(faces)))
         self._numbers.append(np.arange(first, first + len(faces)))
 

@@ -29,13 +29,13 @@ class Sync:
     """
 
     offset: int
-    likeness: float
+    similarity: float
     margin: float
     margin_as_given: float
     windows: int
 
 
-def likeness_by_offset(faces: FloatArray, sound: FloatArray, reach: int = REACH) -> FloatArray:
+def similarity_by_offset(faces: FloatArray, sound: FloatArray, reach: int = REACH) -> FloatArray:
     """Dot products of each window's picture with the sound at each offset.
 
     Args:
@@ -55,34 +55,34 @@ def likeness_by_offset(faces: FloatArray, sound: FloatArray, reach: int = REACH)
     return out
 
 
-def mean_by_offset(likeness: FloatArray) -> FloatArray | None:
-    """Mean likeness at each offset of what `likeness_by_offset` gave, or of some of its rows.
+def mean_by_offset(similarity: FloatArray) -> FloatArray | None:
+    """Mean likeness at each offset of what `similarity_by_offset` gave, or of some of its rows.
 
     NaN at offsets at which less than half of the windows have sound: their means say little. None
     where there is nothing left to compare.
     """
-    known = ~np.isnan(likeness)
-    enough = known.sum(0) * 2 >= len(likeness)
-    if len(likeness) == 0 or not enough[likeness.shape[1] // 2] or enough.sum() < 3:
+    known = ~np.isnan(similarity)
+    enough = known.sum(0) * 2 >= len(similarity)
+    if len(similarity) == 0 or not enough[similarity.shape[1] // 2] or enough.sum() < 3:
         return None
-    curve = np.full(likeness.shape[1], np.nan, np.float32)
-    curve[enough] = np.nanmean(likeness[:, enough], axis=0, dtype=np.float64)
+    curve = np.full(similarity.shape[1], np.nan, np.float32)
+    curve[enough] = np.nanmean(similarity[:, enough], axis=0, dtype=np.float64)
     return curve
 
 
-def summarise(likeness: FloatArray) -> Sync | None:
+def summarise(similarity: FloatArray) -> Sync | None:
     """One judgement of the rows; None where `mean_by_offset` has nothing to compare."""
-    curve = mean_by_offset(likeness)
+    curve = mean_by_offset(similarity)
     if curve is None:
         return None
     middle, best = len(curve) // 2, int(np.nanargmax(curve))
     median = float(np.nanmedian(curve))
     return Sync(
         offset=best - middle,
-        likeness=float(curve[best]),
+        similarity=float(curve[best]),
         margin=float(curve[best]) - median,
         margin_as_given=float(curve[middle]) - median,
-        windows=len(likeness),
+        windows=len(similarity),
     )
 
 
@@ -102,10 +102,10 @@ def between_offsets(curve: FloatArray, best: int) -> float:
     return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
-def parts(likeness: FloatArray, length: int = 21, step: int = 10) -> list[FloatArray]:
+def parts(similarity: FloatArray, length: int = 21, step: int = 10) -> list[FloatArray]:
     """Stretches of 21 windows (25 frames, one second) in which every offset has its sound."""
-    whole = np.flatnonzero(~np.isnan(likeness).any(1))
+    whole = np.flatnonzero(~np.isnan(similarity).any(1))
     if len(whole) == 0:
         return []
     starts = range(whole[0], whole[-1] + 2 - length, step)
-    return [likeness[start : start + length] for start in starts]
+    return [similarity[start : start + length] for start in starts]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lipsync.sync_score.offset import REACH
 from lipsync.types import REAL_CONFIDENCE, ScoreCard, SyncScore, Verdict, clock
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 _WIDTH, _HEIGHT, _HEIGHT_OF_WORDS = 760, 300, 60
@@ -43,7 +43,7 @@ def plot_score(card: ScoreCard, path: Path) -> None:
     Raises:
         DiskFullError, OutputError: it cannot be written.
     """
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_text(score_svg(card, alone=True), "utf-8")
 
 

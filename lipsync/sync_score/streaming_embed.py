@@ -82,7 +82,7 @@ class SoundWindows:
         self.count = int((spare + 1) / _COLUMNS_A_FRAME - 1e-6) + 1 if spare >= 0 else 0
         self._blocks: dict[int, FloatArray] = {}
 
-    def likeness(self, first: int, faces: FloatArray) -> FloatArray:
+    def similarity(self, first: int, faces: FloatArray) -> FloatArray:
         """What windows of pictures have in common with the voice at each offset.
 
         Args:
@@ -90,7 +90,7 @@ class SoundWindows:
             faces: (n, D), windows in a row.
 
         Returns:
-            (n, 31) dot products for offsets -15 .. 15, as `likeness_by_offset`; NaN where the voice
+            (n, 31) dot products for offsets -15 .. 15, as `similarity_by_offset`; NaN where the voice
             has no such window.
         """
         heard = self._rows(first - REACH, first + len(faces) + REACH, faces.shape[1])

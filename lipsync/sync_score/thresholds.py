@@ -45,28 +45,28 @@ _SPOKEN = 0.6
 """Share of a stretch in which somebody has to speak for it to be judged."""
 
 
-def judge(likeness: FloatArray, numbers: IntArray, loudness: FloatArray) -> SyncScore:
+def judge(similarity: FloatArray, numbers: IntArray, loudness: FloatArray) -> SyncScore:
     """The score of one video.
 
     Args:
-        likeness: (N, 31) of N windows with a face, as `likeness_by_offset`.
+        likeness: (N, 31) of N windows with a face, as `similarity_by_offset`.
         numbers: (N,) their numbers in time, 25 a second, rising.
         loudness: (N,) of the sound under each as it is, dB of full scale.
     """
-    heard = ~np.isnan(likeness[:, REACH]) & (loudness > _SILENT)
-    likeness, numbers, loudness = likeness[heard], numbers[heard], loudness[heard]
-    by_offset = mean_by_offset(likeness)
-    count = len(likeness)
+    heard = ~np.isnan(similarity[:, REACH]) & (loudness > _SILENT)
+    similarity, numbers, loudness = similarity[heard], numbers[heard], loudness[heard]
+    by_offset = mean_by_offset(similarity)
+    count = len(similarity)
     if by_offset is None or count < FEWEST_WINDOWS:
         return SyncScore(Verdict.TOO_SHORT, count)
     best = int(np.nanargmax(by_offset))
     confidence = float(by_offset[best] - np.nanmedian(by_offset))
-    certainty = confidence / max(_error(likeness), 1e-6)
+    certainty = confidence / max(_error(similarity), 1e-6)
     verdict = _verdict(best - REACH, confidence, certainty, count)
     if verdict is Verdict.TOO_SHORT:
         return SyncScore(verdict, count)
-    times, curve = _by_second(likeness, numbers, _spoken(loudness), best)
-    weak = () if verdict is Verdict.POOR else _weak_stretches(likeness, numbers, _spoken(loudness), best)
+    times, curve = _by_second(similarity, numbers, _spoken(loudness), best)
+    weak = () if verdict is Verdict.POOR else _weak_stretches(similarity, numbers, _spoken(loudness), best)
     return SyncScore(
         verdict=verdict,
         windows=count,
@@ -82,13 +82,13 @@ def judge(likeness: FloatArray, numbers: IntArray, loudness: FloatArray) -> Sync
     )
 
 
-def _error(likeness: FloatArray) -> float:
+def _error(similarity: FloatArray) -> float:
     """Standard error of a mean likeness, counting each second as one independent sight.
 
     The spread is that over the offsets of each window; what all its offsets share says nothing of sync.
     """
-    spread = float(np.nanstd(likeness - np.nanmean(likeness, axis=1, keepdims=True)))
-    return spread / float(np.sqrt(len(likeness) / FPS))
+    spread = float(np.nanstd(similarity - np.nanmean(similarity, axis=1, keepdims=True)))
+    return spread / float(np.sqrt(len(similarity) / FPS))
 
 
 def _verdict(offset: int, confidence: float, certainty: float, windows: int) -> Verdict:
@@ -105,13 +105,13 @@ def _spoken(loudness: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def _stretches(
-    likeness: FloatArray, numbers: IntArray, spoken: npt.NDArray[np.bool_], best: int, length: int
+    similarity: FloatArray, numbers: IntArray, spoken: npt.NDArray[np.bool_], best: int, length: int
 ) -> list[tuple[int, float]]:
     """First window and confidence of stretches of `length` windows, every 0.4 s; NaN where too few count."""
     found = []
     for start in range(int(numbers[0]), max(int(numbers[0]), int(numbers[-1]) + 1 - length) + 1, _STEP):
         first, last = np.searchsorted(numbers, (start, start + length))
-        rows, confidence = likeness[first:last], np.nan
+        rows, confidence = similarity[first:last], np.nan
         if len(rows) >= _SPOKEN * length and spoken[first:last].mean() >= _SPOKEN:
             by_offset = mean_by_offset(rows)
             if by_offset is not None:
@@ -121,17 +121,17 @@ def _stretches(
 
 
 def _by_second(
-    likeness: FloatArray, numbers: IntArray, spoken: npt.NDArray[np.bool_], best: int
+    similarity: FloatArray, numbers: IntArray, spoken: npt.NDArray[np.bool_], best: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    found = _stretches(likeness, numbers, spoken, best, _SECOND)
+    found = _stretches(similarity, numbers, spoken, best, _SECOND)
     return tuple((start + FPS / 2) / FPS for start, _ in found), tuple(confidence for _, confidence in found)
 
 
 def _weak_stretches(
-    likeness: FloatArray, numbers: IntArray, spoken: npt.NDArray[np.bool_], best: int
+    similarity: FloatArray, numbers: IntArray, spoken: npt.NDArray[np.bool_], best: int
 ) -> tuple[Stretch, ...]:
     parts: list[Stretch] = []
-    for start, confidence in _stretches(likeness, numbers, spoken, best, _WEAK_WINDOWS):
+    for start, confidence in _stretches(similarity, numbers, spoken, best, _WEAK_WINDOWS):
         if not confidence < _WEAK:
             continue
         part = Stretch(start / FPS, (start + _WEAK_WINDOWS + FRAMES - 1) / FPS)

@@ -8,7 +8,7 @@ Every long step is resumable and takes a `stop`; figures come through `report`. 
 `loop.Task`; `loop.train` trains any of them.
 """
 
-from lipsync.training.data.av_offset import LagOptions, correct_lags
+from lipsync.training.data.av_offset import AvOffsetOptions, correct_lags
 from lipsync.training.data.dataset import TrainingSet, read_set
 from lipsync.training.data.lrs_export import write_lrs_layout
 from lipsync.training.data.prepare import Prepared, PrepareOptions, prepare
@@ -17,21 +17,22 @@ from lipsync.training.engine.loop import LoopOptions, Outcome, Task, train
 from lipsync.training.tasks.builtin import (
     BuiltinOptions,
     export_builtin,
-    export_tuned,
+    export_finetuned,
+    finetune_builtin,
     train_builtin,
-    tune_builtin,
 )
-from lipsync.training.tasks.builtin_finetune import TuningOptions
+from lipsync.training.tasks.builtin_finetune import FinetuneOptions
 from lipsync.training.tasks.export import export_generator
 from lipsync.training.tasks.sync_expert import ExpertOptions, train_expert
 from lipsync.training.tasks.sync_expert_export import export_expert
 from lipsync.training.tasks.wav2lip import GeneratorTraining, train_generator
 
 __all__ = [
+    "AvOffsetOptions",
     "BuiltinOptions",
     "ExpertOptions",
+    "FinetuneOptions",
     "GeneratorTraining",
-    "LagOptions",
     "LoopOptions",
     "Outcome",
     "PrepareOptions",
@@ -39,19 +40,18 @@ __all__ = [
     "Source",
     "Task",
     "TrainingSet",
-    "TuningOptions",
     "correct_lags",
     "export_builtin",
     "export_expert",
+    "export_finetuned",
     "export_generator",
-    "export_tuned",
     "find_sources",
+    "finetune_builtin",
     "prepare",
     "read_set",
     "train",
     "train_builtin",
     "train_expert",
     "train_generator",
-    "tune_builtin",
     "write_lrs_layout",
 ]

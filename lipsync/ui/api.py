@@ -18,7 +18,7 @@ import gradio as gr
 from lipsync.errors import InputError
 from lipsync.inspection.report import InspectOptions
 from lipsync.options import SyncOptions, TranscriptOptions
-from lipsync.pipeline.model_provider import Networks
+from lipsync.pipeline.model_provider import ModelProvider
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
 from lipsync.ui.controls import load_settings
@@ -30,9 +30,9 @@ from lipsync.ui.sessions import Session, Sessions
 _HEAVY: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "networks"}
 
 
-def build_api(sessions: Sessions, networks: Networks) -> None:
+def build_api(sessions: Sessions, models: ModelProvider) -> None:
     """Register the endpoints; nothing of them is seen on the page."""
-    api = Api(sessions, networks)
+    api = Api(sessions, models)
     with gr.Column(visible=False):
         trigger = gr.Button()
         video, voice = gr.File(label="video"), gr.File(label="voice")
@@ -71,8 +71,8 @@ def _settings_field() -> gr.JSON:
 class Api:
     """The endpoints. Errors reach the caller with the same words as on the page."""
 
-    def __init__(self, sessions: Sessions, networks: Networks) -> None:
-        self._sessions, self._networks = sessions, networks
+    def __init__(self, sessions: Sessions, models: ModelProvider) -> None:
+        self._sessions, self._networks = sessions, models
 
     def _session(self, request: gr.Request, *uploads: str) -> Session:
         return self._sessions.of(request.session_hash, *uploads)

@@ -14,10 +14,10 @@ import numpy as np
 
 from lipsync.blending import draw_overlay
 from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
-from lipsync.faces import SightingsCache
-from lipsync.media import open_picture, probe_audio, probe_video, write_beside, write_picture
+from lipsync.faces import DetectionCache
+from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
 from lipsync.options import MediaOptions, SyncOptions
-from lipsync.pipeline.model_provider import Networks
+from lipsync.pipeline.model_provider import ModelProvider
 from lipsync.pipeline.sync import Job, open_job, plan, preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.segments import Segment
@@ -53,7 +53,7 @@ class Given:
     options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
     segments: tuple[Segment, ...] = ()
     more_voices: tuple[str, ...] = ()
-    cache: SightingsCache | None = None
+    cache: DetectionCache | None = None
 
     @property
     def spoken(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Made:
 
 
 def make(
-    given: Given, other_variant: str, folder: Path, cancel: CancelToken, networks: Networks
+    given: Given, other_variant: str, folder: Path, cancel: CancelToken, models: ModelProvider
 ) -> Iterator[tuple[str, Progress] | Done[Made]]:
     """Run a job, or two with different models; yields (what is being made, progress), then what was made.
 
@@ -128,7 +128,7 @@ def make(
         suffix = f"_{number + 1}_{variant}" if len(chosen) > 1 else ""
         output = folder / f"{video.stem[:80]}_synced{suffix}.mp4"
         what = strings.STATUS_COMPARING.format(number=number + 1, count=len(chosen), variant=variant)
-        for news in sync_in_turn(video, voice, options, output, cancel, networks, more):
+        for news in sync_in_turn(video, voice, options, output, cancel, models, more):
             if isinstance(news, Done):
                 results.append(news.value)
             else:
@@ -155,10 +155,10 @@ def put_beside(made: Made, folder: Path, progress: ProgressCallback, cancel: Can
     job = made.given.job()
     shown = [(job.picture, job.timeline)]
     for result in made.results:
-        after = open_picture(result.path, MediaOptions())
+        after = open_video(result.path, MediaOptions())
         shown.append((after, np.arange(len(job.timeline))))
     name = f"{job.picture.info.path.stem[:80]}_side_by_side.mp4"
-    return write_beside(shown, job.sound, folder / name, progress, cancel)
+    return write_side_by_side(shown, job.sound, folder / name, progress, cancel)
 
 
 def frame_pair(made: Made, at: float) -> tuple[Frame, Frame]:
@@ -170,7 +170,7 @@ def frame_pair(made: Made, at: float) -> tuple[Frame, Frame]:
     job = made.given.job()
     number = min(max(0, int(at * job.picture.fps)), len(job.timeline) - 1)
     [before] = job.picture.read([int(job.timeline[number])])
-    [after] = open_picture(made.results[0].path, MediaOptions()).read([number])
+    [after] = open_video(made.results[0].path, MediaOptions()).read([number])
     height, width = before.shape[:2]
     if after.shape[0] >= 2 * height:  # enlarged
         return np.asarray(
@@ -196,7 +196,7 @@ class PreviewFiles:
 
 
 def draw_preview(
-    given: Given, at: float, folder: Path, cancel: CancelToken, networks: Networks
+    given: Given, at: float, folder: Path, cancel: CancelToken, models: ModelProvider
 ) -> PreviewFiles:
     """Draw the frame at `at` seconds of the result, and write it as pictures into `folder`.
 
@@ -210,18 +210,18 @@ def draw_preview(
         at,
         without_gpu(given.options),
         cancel=cancel,
-        networks=networks,
+        models=models,
         cache=given.cache,
         **given.spoken,
     )
     overlay, result = folder / "overlay.jpg", folder / "result.jpg"
-    write_picture(overlay, draw_overlay(drawn))
-    write_picture(result, drawn.result)
+    write_image(overlay, draw_overlay(drawn))
+    write_image(result, drawn.result)
     faces = []
     for number, person in enumerate(drawn.people if len(drawn.people) > 1 else ()):
         x1, y1, x2, y2 = person.box
         faces.append(folder / f"face_{number}.jpg")
-        write_picture(faces[-1], drawn.source[y1:y2, x1:x2])
+        write_image(faces[-1], drawn.source[y1:y2, x1:x2])
     return PreviewFiles(drawn, overlay, result, tuple(faces))
 
 
@@ -231,7 +231,7 @@ def make_batch(
     options: SyncOptions,
     folder: Path,
     cancel: CancelToken,
-    networks: Networks,
+    models: ModelProvider,
 ) -> Iterator[tuple[str, Progress] | Done[tuple[Path, list[tuple[str, str, bool]]]]]:
     """Run several jobs with the same settings; what fails is told and does not stop the rest.
 
@@ -255,7 +255,7 @@ def make_batch(
         what = strings.STATUS_COMPARING.format(number=number + 1, count=len(pairs), variant=Path(video).name)
         try:
             files = Given(video, voice).files()
-            for news in sync_in_turn(*files, options, output, cancel, networks):
+            for news in sync_in_turn(*files, options, output, cancel, models):
                 if isinstance(news, Done):
                     told.append((Path(video).name, " ".join(news.value.warnings), True))
                     results.append(news.value.path)

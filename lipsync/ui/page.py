@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from lipsync.pipeline.model_provider import KeptNetworks
+from lipsync.pipeline.model_provider import CachedModels
 from lipsync.ui import strings
 from lipsync.ui.api import build_api
 from lipsync.ui.inputs import Inputs, build_inputs
@@ -72,9 +72,9 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         gr.Markdown(strings.FOOTER, elem_id="foot")
         kept = {path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
         sessions = Sessions(Path(page.GRADIO_CACHE), kept, grace)
-        networks = KeptNetworks()
-        build_api(sessions, networks)  # first, so that the endpoints have the plain names
-        events = Events(sessions, networks, inputs, settings, outputs)
+        models = CachedModels()
+        build_api(sessions, models)  # first, so that the endpoints have the plain names
+        events = Events(sessions, models, inputs, settings, outputs)
         _join_inputs(events, inputs)
         _join_links(LinkEvents(sessions, frozenset(allow_networks)), inputs)
         _join_preview(events, inputs, settings, outputs)

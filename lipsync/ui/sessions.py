@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from lipsync.faces import SightingsCache
+from lipsync.faces import DetectionCache
 from lipsync.progress import CancelToken
 
 GRACE_SECONDS = 120.0
@@ -64,9 +64,9 @@ class Session:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
     @property
-    def faces(self) -> SightingsCache:
+    def faces(self) -> DetectionCache:
         """Where faces were seen in this visitor's pictures; never shared, since it shows who they are."""
-        return SightingsCache(self.folder / "faces", limit_bytes=_FACES_BYTES)
+        return DetectionCache(self.folder / "faces", limit_bytes=_FACES_BYTES)
 
     def only(self, name: str, kept: Path) -> None:
         """Remove the folders of earlier work called `name`."""

@@ -13,7 +13,7 @@ from lipsync.errors import DiskFullError, OutputError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A neighbour to write to, which takes the place of `path` when the block ends well.
 
     Raises:
@@ -37,6 +37,6 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         DiskFullError, OutputError: it cannot be written.
     """
-    with replacing(path.absolute()) as part:
+    with atomic_write(path.absolute()) as part:
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, "utf-8")

@@ -12,7 +12,7 @@ Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 
-class Apart:
+class CancellableCalls:
     """Runs one call after another in a thread of its own.
 
     A cancel is raised at once; the call that is under way, which nothing can stop, goes on to its
@@ -33,7 +33,7 @@ class Apart:
             wait([future], timeout=CancelToken.POLL_SECONDS)
         return future.result()
 
-    def __enter__(self) -> Apart:
+    def __enter__(self) -> CancellableCalls:
         return self
 
     def __exit__(self, *_: object) -> None:

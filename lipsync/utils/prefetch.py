@@ -24,7 +24,7 @@ class _End:
         self.error = error
 
 
-class Ahead(Generic[Item]):
+class Prefetcher(Generic[Item]):
     """Iterates over `items` in a thread of its own, at most `depth` items ahead of the reader.
 
     An error of the thread is raised where the items are read. `close()` (also at the end of a
@@ -60,7 +60,7 @@ class Ahead(Generic[Item]):
                 raise item.error
             raise StopIteration
 
-    def __enter__(self) -> Ahead[Item]:
+    def __enter__(self) -> Prefetcher[Item]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,7 +80,7 @@ class Ahead(Generic[Item]):
         except BaseException as caught:  # handed to the reader, which raises it
             error = caught
         finally:
-            if isinstance(self._items, (Generator, Ahead)):
+            if isinstance(self._items, (Generator, Prefetcher)):
                 self._items.close()
         self._put(_End(error))
 
@@ -95,7 +95,7 @@ class Ahead(Generic[Item]):
         return False
 
 
-def side_by_side(
+def ordered_map(
     work: Callable[[Item], Result], items: Iterable[Item], at_once: int, name: str
 ) -> Iterator[Result]:
     """What `work` makes of each item, in their order, in `at_once` threads; one item more is taken ahead.
@@ -112,7 +112,7 @@ def side_by_side(
             yield under_way.popleft().result()
 
 
-class Clock:
+class StageTimer:
     """Adds up the seconds that each stage works; waiting for another stage does not count."""
 
     def __init__(self) -> None:

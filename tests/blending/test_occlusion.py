@@ -12,7 +12,7 @@ import pytest
 from lipsync.blending import Blender
 from lipsync.blending.occlusion import OcclusionFinder, is_covered
 from lipsync.faces import DETECTORS, crop_face, pixel_box, track_faces
-from lipsync.media import open_picture
+from lipsync.media import open_video
 from lipsync.options import BlendOptions, FaceOptions
 from lipsync.progress import CancelToken, StageProgress, ignore_progress
 from lipsync.types import FloatArray, Frame, PixelBox
@@ -24,7 +24,7 @@ Shot = tuple[list[Frame], list[PixelBox], FloatArray]
 
 def follow(path: Path, count: int) -> Shot:
     """The first frames, and the face's box and points in each."""
-    picture = open_picture(path)
+    picture = open_video(path)
     numbers = np.arange(min(count, picture.frame_count))
     frames = list(picture.read(numbers))
     size = picture.width, picture.height

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.errors import Cancelled, InputError, LinkError
-from lipsync.media import open_picture
+from lipsync.media import open_video
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken, Progress, ignore_progress
 from lipsync.sources import SOURCES, Fetched, LinkSource, LocalFile, Source, is_link, open_source
@@ -46,7 +46,7 @@ def test_what_is_fetched_can_be_read(kind: str, clip: Path, site: Site, tmp_path
     ranges = (TimeRange(0.4, 0.8), TimeRange(1.2, 1.6))
     fetched = make(kind, clip, site).fetch(tmp_path / "new", seen.append, CancelToken(), ranges)
     assert isinstance(fetched, Fetched)
-    picture = open_picture(fetched.path, MediaOptions(video_ranges=fetched.shift(ranges)))
+    picture = open_video(fetched.path, MediaOptions(video_ranges=fetched.shift(ranges)))
     numbers = [read_number(frame) for frame in picture.read(range(picture.frame_count))]
     assert numbers == [*range(10, 20), *range(30, 40)]
     assert all(0 <= progress.fraction <= 1 for progress in seen)

@@ -12,16 +12,16 @@ import torch
 from lipsync.errors import Cancelled, InputError
 from lipsync.evaluation import LseScore, evaluator
 from lipsync.evaluation.dataset import Pair
-from lipsync.evaluation.evaluator import Judge, JudgeOptions
-from lipsync.evaluation.runner import fid_of_rows, judge_all
-from lipsync.evaluation.table import Judged
+from lipsync.evaluation.evaluator import Evaluator, EvaluatorOptions
+from lipsync.evaluation.runner import evaluate_all, fid_of_rows
+from lipsync.evaluation.table import ClipResult
 from lipsync.metrics.lse_tracks import TrackScore
 from lipsync.options import SyncOptions
 from lipsync.sync_score import SyncNet
 from tests.make_media import make_video
 from tests.metrics.networks import colour_features
 
-QUICK = JudgeOptions(sync=False, lse=False)
+QUICK = EvaluatorOptions(sync=False, lse=False)
 TONE = ("-f", "lavfi", "-i", "sine=d=0.4")
 
 
@@ -48,9 +48,9 @@ class Copier:
 
 def run(
     pairs: list[Pair], copier: Copier, folder: Path, made_with: str = "", **judging: object
-) -> list[Judged]:
-    judge = Judge(QUICK, SyncOptions(), features=colour_features, **judging)  # type: ignore[arg-type]
-    return list(judge_all(pairs, {"copy": copier}, folder, judge, made_with))
+) -> list[ClipResult]:
+    judge = Evaluator(QUICK, SyncOptions(), features=colour_features, **judging)  # type: ignore[arg-type]
+    return list(evaluate_all(pairs, {"copy": copier}, folder, judge, made_with))
 
 
 def test_results_and_figures_are_kept_and_gone_on_with(pairs: list[Pair], tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_other_inputs_and_settings_are_made_anew(pairs: list[Pair], tmp_path: Pa
 def test_a_result_that_has_changed_is_judged_again(pairs: list[Pair], tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.mp4"
 
-    def judged() -> Judged:
-        judge = Judge(QUICK, SyncOptions(), features=colour_features)
-        [one] = judge_all(pairs[:1], {"theirs": lambda pair, _: theirs}, tmp_path / "out", judge)
+    def judged() -> ClipResult:
+        judge = Evaluator(QUICK, SyncOptions(), features=colour_features)
+        [one] = evaluate_all(pairs[:1], {"theirs": lambda pair, _: theirs}, tmp_path / "out", judge)
         return one
 
     shutil.copy(pairs[0].video, theirs)
@@ -96,10 +96,10 @@ def test_a_stop_after_a_result_does_not_cost_it(
     folder, copier = tmp_path / "out", Copier()
     with monkeypatch.context() as patch:
 
-        def stopped(*_: object, **__: object) -> Judged:
+        def stopped(*_: object, **__: object) -> ClipResult:
             raise Cancelled
 
-        patch.setattr(Judge, "judge", stopped)
+        patch.setattr(Evaluator, "judge", stopped)
         with pytest.raises(Cancelled):
             run(pairs, copier, folder)
     found = run(pairs, copier, folder)
@@ -128,8 +128,8 @@ def test_a_pair_that_fails_does_not_stop_the_rest(
 def test_a_result_that_is_no_video_fails_by_itself(pairs: list[Pair], tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    judge = Judge(QUICK, SyncOptions(), features=colour_features)
-    found = list(judge_all(pairs, {"theirs": lambda pair, _: broken}, tmp_path / "out", judge))
+    judge = Evaluator(QUICK, SyncOptions(), features=colour_features)
+    found = list(evaluate_all(pairs, {"theirs": lambda pair, _: broken}, tmp_path / "out", judge))
     assert all("not a video" in one.failure for one in found)
 
 
@@ -145,11 +145,11 @@ def test_what_has_no_weights_is_noted_once(
     pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lipsync.evaluation.evaluator.find", lambda _: None)
-    judge = Judge(JudgeOptions(sync=False, lpips=True), SyncOptions())
+    judge = Evaluator(EvaluatorOptions(sync=False, lpips=True), SyncOptions())
     assert judge.measures == ("pictures",)
     assert [note.split()[0] for note in judge.notes] == ["LSE", "FID", "LPIPS"]
     assert "syncnet_v2" in judge.notes[0]
-    [one] = judge_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
+    [one] = evaluate_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
     assert "psnr" in one.figures
     assert not one.notes
 
@@ -162,7 +162,7 @@ def test_lse_of_whole_frames_and_of_faces(
     weights = tmp_path / "syncnet_v2.model"
     torch.save(SyncNet().state_dict(), weights)
     monkeypatch.setenv("LIPSYNC_WEIGHTS", str(tmp_path))
-    judge = Judge(JudgeOptions(sync=False, pictures=False, fid=False), SyncOptions())
+    judge = Evaluator(EvaluatorOptions(sync=False, pictures=False, fid=False), SyncOptions())
     assert judge.measures == ("lse",)
     whole = judge.judge(replace(pairs[0], whole_frame=True), "x", pairs[1].video)
     assert set(whole.figures) == {"lse_d", "lse_c", "lse_offset"}
@@ -175,8 +175,8 @@ def test_lse_of_whole_frames_and_of_faces(
         for n in range(2)
     ]
     monkeypatch.setattr(evaluator, "evaluate_tracks", lambda *_, **__: rows)
-    [both] = judge_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
+    [both] = evaluate_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
     assert both.figures["lse_d"] == 7.5
     assert [(track["start"], track["lse_d"]) for track in both.tracks] == [(0.0, 7.0), (5.0, 8.0)]
-    [again] = judge_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
+    [again] = evaluate_all(pairs[:1], {"copy": Copier()}, tmp_path / "out", judge)
     assert again.tracks == both.tracks

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.evaluation.dataset import Pair
-from lipsync.evaluation.table import COLUMNS, Judged, as_csv, as_json, as_markdown, make_table
+from lipsync.evaluation.table import COLUMNS, ClipResult, as_csv, as_json, as_markdown, make_table
 from lipsync.evaluation.table_report import table_page
 from lipsync.options import SyncOptions
 
@@ -18,8 +18,8 @@ def pair(name: str, language: str = "", group: str = "") -> Pair:
     return Pair(name, 0, Path(f"{name}.mp4"), Path("voice.wav"), language, group)
 
 
-def clip(name: str, variant: str, language: str = "", failure: str = "", **figures: float) -> Judged:
-    return Judged(pair(name, language), variant, Path("x.mp4"), figures, failure=failure)
+def clip(name: str, variant: str, language: str = "", failure: str = "", **figures: float) -> ClipResult:
+    return ClipResult(pair(name, language), variant, Path("x.mp4"), figures, failure=failure)
 
 
 def test_a_row_for_each_language_and_variant() -> None:
@@ -96,7 +96,7 @@ def test_pages_of_many_clips(count: int) -> None:
 
 def test_faces_one_by_one_where_there_are_several() -> None:
     track = {"start": 0.0, "end": 5.04, "lse_d": 7.0, "lse_c": 6.5, "lse_offset": -2.0}
-    one = Judged(
+    one = ClipResult(
         pair("a"), "one", figures={"lse_d": 7.5}, tracks=(track, track | {"start": 6.0, "end": 12.0})
     )
     lines = as_markdown(make_table([one], {}), [one]).split("Face by face:")[1].splitlines()

@@ -10,8 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.faces import Sightings, SightingsCache, detection_cache, find_faces, follow_faces, sightings_key
-from lipsync.faces.detection_cache import SightingsKey
+from lipsync.faces import (
+    DetectionCache,
+    Detections,
+    build_tracks,
+    detect_faces,
+    detection_cache,
+    detection_key,
+)
+from lipsync.faces.detection_cache import DetectionKey
 from lipsync.faces.detectors.base import FaceDetector
 from lipsync.options import FaceOptions, MediaOptions
 from lipsync.progress import StageProgress
@@ -44,20 +51,20 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
-def key_of(video: Path, detector: FaceDetector, /, **settings: object) -> SightingsKey:
+def key_of(video: Path, detector: FaceDetector, /, **settings: object) -> DetectionKey:
     media = {name: value for name, value in settings.items() if name in MediaOptions.__dataclass_fields__}
     faces = {name: value for name, value in settings.items() if name in FaceOptions.__dataclass_fields__}
     assert len(media) + len(faces) == len(settings)
-    return sightings_key(video, NUMBERS, MediaOptions(**media), FaceOptions(**faces), detector)  # type: ignore[arg-type]
+    return detection_key(video, NUMBERS, MediaOptions(**media), FaceOptions(**faces), detector)  # type: ignore[arg-type]
 
 
-def seen(detector: FaceDetector) -> Sightings:
+def seen(detector: FaceDetector) -> Detections:
     actors = {RED: still(10), GREEN: during(still(100), (20, 50))}
     frames = film(actors, 60, seeds=lambda n: int(n >= 40))
-    return find_faces(frames, detector, FaceOptions(), StageProgress("Finding faces", 60))
+    return detect_faces(frames, detector, FaceOptions(), StageProgress("Finding faces", 60))
 
 
-def assert_same(found: Sightings | None, expected: Sightings) -> None:
+def assert_same(found: Detections | None, expected: Detections) -> None:
     assert found is not None
     assert list(found.seen) == list(expected.seen)
     assert (found.cuts, found.count, found.size) == (expected.cuts, expected.count, expected.size)
@@ -78,27 +85,27 @@ def assert_same(found: Sightings | None, expected: Sightings) -> None:
 def test_what_is_kept_is_what_was_seen_to_the_bit(
     video: Path, detector: FaceDetector, tmp_path: Path
 ) -> None:
-    kept, expected = SightingsCache(tmp_path / "cache"), seen(detector)
+    kept, expected = DetectionCache(tmp_path / "cache"), seen(detector)
     portrayed = [number for number, faces in expected.seen.items() if any(one.portrait for one in faces)]
     assert portrayed == [0, 20, 25, 40, 50]  # one in 25 frames, when somebody comes or goes, and after a cut
     key = key_of(video, detector)
     assert kept.get(key) is None
     kept.put(key, expected)
-    found = SightingsCache(tmp_path / "cache").get(key)
+    found = DetectionCache(tmp_path / "cache").get(key)
     assert_same(found, expected)
     assert found is not None
     choices = [FaceOptions(which_face="index", face_index=n, smoothing_frames=9) for n in (0, 1)]
     for ours, theirs in zip(
-        follow_faces(found, count=60, frame_size=SIZE, fps=25, choices=choices),
-        follow_faces(expected, count=60, frame_size=SIZE, fps=25, choices=choices),
+        build_tracks(found, count=60, frame_size=SIZE, fps=25, choices=choices),
+        build_tracks(expected, count=60, frame_size=SIZE, fps=25, choices=choices),
         strict=True,
     ):
         np.testing.assert_array_equal(ours.track.boxes, theirs.track.boxes)
 
 
 def test_nothing_seen_is_kept_too(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
-    nothing = find_faces(film({}, 20), detector, FaceOptions(), StageProgress("", 20))
-    kept, key = SightingsCache(tmp_path / "cache"), key_of(video, detector)
+    nothing = detect_faces(film({}, 20), detector, FaceOptions(), StageProgress("", 20))
+    kept, key = DetectionCache(tmp_path / "cache"), key_of(video, detector)
     kept.put(key, nothing)
     assert_same(kept.get(key), nothing)
 
@@ -175,23 +182,23 @@ def test_other_frames_weights_detectors_and_code_make_another_entry(
     video: Path, detector: FaceDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     media, faces = MediaOptions(), FaceOptions()
-    keys = [sightings_key(video, NUMBERS, media, faces, detector)]
-    keys.append(sightings_key(video, NUMBERS[1:], media, faces, detector))
-    keys.append(sightings_key(video, NUMBERS[::-1], media, faces, detector))
+    keys = [detection_key(video, NUMBERS, media, faces, detector)]
+    keys.append(detection_key(video, NUMBERS[1:], media, faces, detector))
+    keys.append(detection_key(video, NUMBERS[::-1], media, faces, detector))
     detector.weights.write_bytes(b"WEIGHTS")
-    keys.append(sightings_key(video, NUMBERS, media, faces, detector))
+    keys.append(detection_key(video, NUMBERS, media, faces, detector))
     other = type("Other", (Pointless,), {})()
     other.weights = detector.weights
-    keys.append(sightings_key(video, NUMBERS, media, faces, other))
+    keys.append(detection_key(video, NUMBERS, media, faces, other))
     monkeypatch.setattr(detection_cache, "_code", lambda: "another version")
-    keys.append(sightings_key(video, NUMBERS, media, faces, detector))
+    keys.append(detection_key(video, NUMBERS, media, faces, detector))
     assert len({key.name for key in keys}) == len(keys)
 
 
 def test_a_video_that_changes_during_the_search_is_not_kept(
     video: Path, detector: FaceDetector, tmp_path: Path
 ) -> None:
-    kept, key = SightingsCache(tmp_path / "cache"), key_of(video, detector)
+    kept, key = DetectionCache(tmp_path / "cache"), key_of(video, detector)
     video.write_bytes(b"two films")
     kept.put(key, seen(detector))
     assert kept.get(key) is None
@@ -209,7 +216,7 @@ def test_a_video_that_changes_during_the_search_is_not_kept(
 def test_a_damaged_entry_is_ignored_and_removed(
     video: Path, detector: FaceDetector, tmp_path: Path, damage: str
 ) -> None:
-    kept, key = SightingsCache(tmp_path / "cache"), key_of(video, detector)
+    kept, key = DetectionCache(tmp_path / "cache"), key_of(video, detector)
     kept.put(key, seen(detector))
     [path] = kept.folder.glob("*.npz")
     data = bytearray(path.read_bytes())
@@ -234,29 +241,29 @@ def test_a_damaged_entry_is_ignored_and_removed(
 
 
 def test_entries_not_used_for_longest_make_room(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
-    sightings = seen(detector)
-    kept = SightingsCache(tmp_path / "cache")
-    keys = [SightingsKey(f"{n:064x}", video, key_of(video, detector).state) for n in range(4)]
-    kept.put(keys[0], sightings)
+    detections = seen(detector)
+    kept = DetectionCache(tmp_path / "cache")
+    keys = [DetectionKey(f"{n:064x}", video, key_of(video, detector).state) for n in range(4)]
+    kept.put(keys[0], detections)
     [path] = kept.folder.glob("*.npz")
     kept.limit_bytes = int(3.5 * path.stat().st_size)
     for age, key in ((300, keys[1]), (200, keys[2])):
-        kept.put(key, sightings)
+        kept.put(key, detections)
         aged = path.stat().st_mtime - age
         os.utime(kept.folder / f"{key.name}.npz", (aged, aged))
     os.utime(path, (aged - 400, aged - 400))  # the oldest, but
     assert kept.get(keys[0]) is not None  # it is used again
-    kept.put(keys[3], sightings)
+    kept.put(keys[3], detections)
     assert [kept.get(key) is not None for key in keys] == [True, False, True, True]
     kept.limit_bytes = 10
-    kept.put(keys[3], sightings)
+    kept.put(keys[3], detections)
     assert list(kept.folder.iterdir()) == []
 
 
 def test_what_a_crash_left_behind_is_removed_and_what_is_being_written_is_not(
     video: Path, detector: FaceDetector, tmp_path: Path
 ) -> None:
-    kept = SightingsCache(tmp_path / "cache")
+    kept = DetectionCache(tmp_path / "cache")
     kept.folder.mkdir()
     left, fresh = kept.folder / ".0123.npz", kept.folder / ".4567.npz"
     left.write_bytes(b"half")
@@ -271,32 +278,32 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_and_harms_nothing(
 ) -> None:
     taken = tmp_path / "taken"
     taken.write_bytes(b"a file")
-    kept, key = SightingsCache(taken), key_of(video, detector)
+    kept, key = DetectionCache(taken), key_of(video, detector)
     kept.put(key, seen(detector))
     assert kept.get(key) is None
     assert taken.read_bytes() == b"a file"
 
 
 def test_many_at_once_disturb_nobody(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
-    sightings, state = seen(detector), key_of(video, detector).state
-    keys = [SightingsKey(f"{n:064x}", video, state) for n in range(3)]
+    detections, state = seen(detector), key_of(video, detector).state
+    keys = [DetectionKey(f"{n:064x}", video, state) for n in range(3)]
     size = 0
     errors: list[BaseException] = []
 
     def work(seed: int) -> None:
-        kept = SightingsCache(tmp_path / "cache", limit_bytes=2 * size + 100)
+        kept = DetectionCache(tmp_path / "cache", limit_bytes=2 * size + 100)
         order = np.random.default_rng(seed).integers(0, 3, 25)
         try:
             for number in order.tolist():
-                kept.put(keys[number], sightings)
+                kept.put(keys[number], detections)
                 found = kept.get(keys[number])
                 if found is not None:
-                    assert_same(found, sightings)
+                    assert_same(found, detections)
         except BaseException as error:
             errors.append(error)
 
-    first = SightingsCache(tmp_path / "cache")
-    first.put(keys[0], sightings)
+    first = DetectionCache(tmp_path / "cache")
+    first.put(keys[0], detections)
     size = next(first.folder.glob("*.npz")).stat().st_size
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:

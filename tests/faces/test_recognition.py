@@ -12,11 +12,24 @@ import pytest
 
 from lipsync import weights
 from lipsync.errors import MediaError, NoFaceError, OptionError, WeightsError
-from lipsync.faces import DETECTORS, FaceDetector, TrackedFaces, likeness_warnings, recognition, track_faces
-from lipsync.faces.aligned_faces import NETWORK_SIDE, SIDE, align, open_portrait, take_portrait
-from lipsync.faces.detection_schedule import Sighting
-from lipsync.faces.recognition import PlainLikeness, Portrait, Reference, SFaceLikeness, read_reference
-from lipsync.media import open_picture, write_picture
+from lipsync.faces import (
+    DETECTORS,
+    FaceDetector,
+    TrackedFaces,
+    recognition,
+    recognition_warnings,
+    track_faces,
+)
+from lipsync.faces.aligned_faces import NETWORK_SIDE, SIDE, align, align_face, decode_aligned_face
+from lipsync.faces.detection_schedule import Detection
+from lipsync.faces.recognition import (
+    AlignedFace,
+    Reference,
+    SFaceSimilarity,
+    TextureSimilarity,
+    read_reference,
+)
+from lipsync.media import open_video, write_image
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
 from lipsync.types import Face, FloatArray, Frame
@@ -49,7 +62,7 @@ def turned(frame: Frame, face: Face, degrees: float, scale: float) -> tuple[Fram
 
 
 def sample(detector: FaceDetector) -> tuple[Frame, Face]:
-    [frame] = open_picture(FACE).read([0], max_side=640)
+    [frame] = open_video(FACE).read([0], max_side=640)
     return frame, detector.detect([frame])[0][0]
 
 
@@ -89,9 +102,9 @@ def test_points_all_in_one_place_are_taken() -> None:
 
 
 def test_what_is_no_portrait_is_refused() -> None:
-    for data in (b"", b"junk", take_portrait(np.zeros((9, 9, 3), np.uint8), sample_face())[:60]):
+    for data in (b"", b"junk", align_face(np.zeros((9, 9, 3), np.uint8), sample_face())[:60]):
         with pytest.raises(MediaError):
-            open_portrait(data)
+            decode_aligned_face(data)
 
 
 def sample_face() -> Face:
@@ -101,13 +114,13 @@ def sample_face() -> Face:
 # ------------------------------------------------------------------------------------- comparing
 
 
-def portrait(frame: Frame, face: Face) -> Portrait:
-    return Portrait(align(frame, face), np.full((10, 6, 3), 90, np.uint8))
+def portrait(frame: Frame, face: Face) -> AlignedFace:
+    return AlignedFace(align(frame, face), np.full((10, 6, 3), 90, np.uint8))
 
 
 def test_the_network_sees_what_opencvs_recogniser_lets_it_see(detector: FaceDetector, tmp_path: Path) -> None:
     path = write_sface(tmp_path / "sface.onnx")
-    ours, theirs = SFaceLikeness(path), cv2.FaceRecognizerSF.create(str(path), "")
+    ours, theirs = SFaceSimilarity(path), cv2.FaceRecognizerSF.create(str(path), "")
     frame, face = sample(detector)
     one, other = portrait(frame, face), portrait(*turned(frame[:, ::-1].copy(), face, 40, 0.6))
     edge = (SIDE - NETWORK_SIDE) // 2
@@ -126,20 +139,20 @@ def test_a_file_that_is_not_sface_is_refused(tmp_path: Path) -> None:
     junk = tmp_path / "sface.onnx"
     junk.write_bytes(b"junk")
     with pytest.raises(WeightsError, match="SFace"):
-        SFaceLikeness(junk)
+        SFaceSimilarity(junk)
     [found] = Path(DETECTORS.create("centerface").weights).parent.glob("centerface.onnx")
     with pytest.raises(WeightsError, match="SFace"):
-        SFaceLikeness(found)
+        SFaceSimilarity(found)
 
 
 def test_sface_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     by_picture, by_index = FaceOptions(which_face="reference"), FaceOptions(which_face="index")
-    assert isinstance(recognition.choose_likeness(), PlainLikeness)
-    assert "weights sface" in likeness_warnings([by_index, by_picture])[0]
-    assert likeness_warnings([by_index]) == ()
+    assert isinstance(recognition.choose_similarity(), TextureSimilarity)
+    assert "weights sface" in recognition_warnings([by_index, by_picture])[0]
+    assert recognition_warnings([by_index]) == ()
     monkeypatch.setattr(recognition, "find", lambda name: write_sface(tmp_path / f"{name}.onnx"))
-    assert isinstance(recognition.choose_likeness(), SFaceLikeness)
-    assert likeness_warnings([by_picture]) == ()
+    assert isinstance(recognition.choose_similarity(), SFaceSimilarity)
+    assert recognition_warnings([by_picture]) == ()
     assert weights.entry("sface").bytes == 38_696_353
 
 
@@ -149,13 +162,13 @@ def test_plain_likeness_knows_a_face_again_when_it_is_turned_and_lit_otherwise(
     frame, face = sample(detector)
     one = portrait(frame, face)
     again = portrait(*turned(np.asarray(frame * 0.7 + 20, np.uint8), face, 15, 0.8))
-    [image] = open_picture(FACE).read([0], max_side=640)
+    [image] = open_video(FACE).read([0], max_side=640)
     stranger = portrait(np.asarray(np.random.default_rng(0).integers(0, 256, image.shape), np.uint8), face)
-    same, other = PlainLikeness().compare(one, [again, stranger])
+    same, other = TextureSimilarity().compare(one, [again, stranger])
     assert same > 0.6
     assert other < same - 0.1
-    darker = Portrait(one.face, np.full((10, 6, 3), 40, np.uint8))
-    assert PlainLikeness().compare(one, [darker])[0] == pytest.approx(1 - 0.5, abs=1e-5)
+    darker = AlignedFace(one.face, np.full((10, 6, 3), 40, np.uint8))
+    assert TextureSimilarity().compare(one, [darker])[0] == pytest.approx(1 - 0.5, abs=1e-5)
 
 
 class Counting:
@@ -166,19 +179,21 @@ class Counting:
     def __init__(self) -> None:
         self.compared = 0
 
-    def compare(self, one: Portrait, others: list[Portrait]) -> FloatArray:
+    def compare(self, one: AlignedFace, others: list[AlignedFace]) -> FloatArray:
         self.compared += len(others)
         return np.array([other.look.mean() / 255 for other in others], np.float32)
 
 
 def test_a_person_is_as_alike_as_their_best_few_portraits() -> None:
-    data = take_portrait(np.zeros((9, 9, 3), np.uint8), sample_face())
+    data = align_face(np.zeros((9, 9, 3), np.uint8), sample_face())
     counting = Counting()
-    reference = Reference(FACE, Portrait(open_portrait(data), np.zeros((10, 6, 3), np.uint8)), counting)
+    reference = Reference(
+        FACE, AlignedFace(decode_aligned_face(data), np.zeros((10, 6, 3), np.uint8)), counting
+    )
 
-    def seen(grey: int, taken: bool = True) -> Sighting:
+    def seen(grey: int, taken: bool = True) -> Detection:
         look = np.full((10, 6, 3), grey, np.uint8)
-        return Sighting(0, sample_face(), look, data if taken else b"")
+        return Detection(0, sample_face(), look, data if taken else b"")
 
     assert reference.alike(
         [seen(0)] * 9 + [seen(255), seen(204), seen(51), seen(255, False)]
@@ -201,7 +216,7 @@ def of_film(reference: Path, **settings: object) -> TrackedFaces:
 
 
 def picture_of(colour: tuple[int, int, int], path: Path) -> Path:
-    write_picture(path, next(film({colour: still(60)}, 1)))
+    write_image(path, next(film({colour: still(60)}, 1)))
     return path
 
 
@@ -216,7 +231,7 @@ def test_the_person_in_the_picture_speaks_and_a_scene_without_them_passes_throug
 
 def test_a_picture_without_a_face_says_so_before_the_search(tmp_path: Path) -> None:
     path = tmp_path / "empty.png"
-    write_picture(path, next(film({}, 1)))
+    write_image(path, next(film({}, 1)))
 
     def frames() -> Iterator[Frame]:
         raise AssertionError("searched")
@@ -229,7 +244,7 @@ def test_a_picture_without_a_face_says_so_before_the_search(tmp_path: Path) -> N
 
 
 def test_nobody_alike_says_how_far_off_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PlainLikeness, "least", 1.5)
+    monkeypatch.setattr(TextureSimilarity, "least", 1.5)
     with pytest.raises(NoFaceError, match=r"red\.png, likeness \d\.\d+ of at least 1\.50.*another picture"):
         of_film(picture_of(RED, tmp_path / "red.png"))
 
@@ -241,7 +256,7 @@ def test_a_reference_must_be_given() -> None:
 
 def test_of_several_faces_in_the_picture_the_largest_counts(tmp_path: Path) -> None:
     path = tmp_path / "two.png"
-    write_picture(path, next(film({RED: still(10, side=16), GREEN: still(60, side=30)}, 1)))
+    write_image(path, next(film({RED: still(10, side=16), GREEN: still(60, side=30)}, 1)))
     reference = read_reference(path, RectangleDetector(), FaceOptions())  # type: ignore[arg-type]
     assert reference._portrait.look.mean(axis=(0, 1))[1] > reference._portrait.look.mean(axis=(0, 1))[0]
 
@@ -250,7 +265,7 @@ def test_of_several_faces_in_the_picture_the_largest_counts(tmp_path: Path) -> N
 def test_of_two_real_people_the_right_one_is_chosen(
     clip: Clip, detector: FaceDetector, tmp_path: Path, name: str
 ) -> None:
-    picture = open_picture(clip(name))
+    picture = open_video(clip(name))
     size = (picture.width, picture.height)
 
     def run(**settings: object) -> TrackedFaces:
@@ -270,6 +285,6 @@ def test_of_two_real_people_the_right_one_is_chosen(
         x1, y1, x2, y2 = expected.people[index].box.astype(int)
         side = x2 - x1
         path = tmp_path / f"{index}.png"
-        write_picture(path, later[max(0, y1 - side) : y2 + side, max(0, x1 - side) : x2 + side])
+        write_image(path, later[max(0, y1 - side) : y2 + side, max(0, x1 - side) : x2 + side])
         found = run(which_face="reference", face_reference=path)
         np.testing.assert_array_equal(found.track.boxes, expected.track.boxes)

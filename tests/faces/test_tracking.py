@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled, NoFaceError, OptionError
-from lipsync.faces import TrackedFaces, follow_faces, reduced_size, track_faces
-from lipsync.faces.detection_schedule import find_faces
+from lipsync.faces import TrackedFaces, build_tracks, reduced_size, track_faces
+from lipsync.faces.detection_schedule import detect_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import CancelToken, StageProgress
 from lipsync.types import Face, FloatArray, Frame
@@ -134,7 +134,7 @@ def test_a_cancel_is_answered_between_two_calls_of_the_detector() -> None:
 
     stage = StageProgress("Finding faces", 33, cancel=cancel)
     with pytest.raises(Cancelled):
-        find_faces(film({RED: still(40)}, 33), Cancelling(batch_size=1), FaceOptions(), stage)
+        detect_faces(film({RED: still(40)}, 33), Cancelling(batch_size=1), FaceOptions(), stage)
 
 
 def test_a_cancel_stops_the_search() -> None:
@@ -148,7 +148,7 @@ def test_a_cancel_stops_the_search() -> None:
             yield frame
 
     with pytest.raises(Cancelled):
-        find_faces(
+        detect_faces(
             frames(), RectangleDetector(), FaceOptions(), StageProgress("Finding faces", 500, cancel=cancel)
         )
 
@@ -322,9 +322,9 @@ def test_several_choices_take_one_search_and_equal_single_ones() -> None:
         FaceOptions(which_face="central"),
     ]
     detector = RectangleDetector()
-    sightings = find_faces(film(actors, 100), detector, choices[0], StageProgress("Finding faces", 100))
+    detections = detect_faces(film(actors, 100), detector, choices[0], StageProgress("Finding faces", 100))
     looks = detector.looks
-    found = follow_faces(sightings, count=100, frame_size=SIZE, fps=25, choices=choices)
+    found = build_tracks(detections, count=100, frame_size=SIZE, fps=25, choices=choices)
     assert detector.looks == looks
     for options, tracked in zip(choices, found, strict=True):
         alone = track_faces(
@@ -342,12 +342,12 @@ def test_several_choices_take_one_search_and_equal_single_ones() -> None:
 
 
 def test_of_several_choices_the_one_that_nobody_meets_is_named() -> None:
-    sightings = find_faces(
+    detections = detect_faces(
         film({RED: still(10)}, 10), RectangleDetector(), FaceOptions(), StageProgress("", 10)
     )
     choices = [FaceOptions(), FaceOptions(which_face="index", face_index=3)]
     with pytest.raises(OptionError, match="face_index 3"):
-        follow_faces(sightings, count=10, frame_size=SIZE, fps=25, choices=choices)
+        build_tracks(detections, count=10, frame_size=SIZE, fps=25, choices=choices)
 
 
 # ------------------------------------------------------------------------------------- covered faces

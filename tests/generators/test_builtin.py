@@ -10,7 +10,7 @@ from lipsync.errors import WeightsError
 from lipsync.generators.base import LipGenerator
 from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
 from lipsync.generators.builtin.adapter import Builtin, gate, load
-from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, Painter, warp
+from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, Renderer, warp
 from lipsync.training.tasks.export import export
 from lipsync.types import AudioClip
 
@@ -151,7 +151,7 @@ def test_the_first_flow_carries_the_reference_where_the_points_say() -> None:
 
 def test_the_painter_never_sees_the_hidden_mouth() -> None:
     torch.manual_seed(0)
-    painter = Painter((8, 8, 8, 8)).eval()
+    painter = Renderer((8, 8, 8, 8)).eval()
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
     window, reference = torch.rand(1, 3, 80, 112), torch.rand(1, 3, 80, 112)
     drawn, inner = painter(window, reference, points, points, points)

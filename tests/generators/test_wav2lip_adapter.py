@@ -14,7 +14,7 @@ import lipsync
 from lipsync.errors import OptionError, ToolError, WeightsError
 from lipsync.generators.wav2lip.adapter import Wav2Lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
-from lipsync.media import open_picture
+from lipsync.media import open_video
 from lipsync.options import SyncOptions
 from lipsync.types import FloatArray
 from lipsync.utils import onednn_conv
@@ -180,6 +180,6 @@ def test_a_face_that_is_not_square_keeps_its_form(
     result = lipsync.sync(head, voice, chosen, output=tmp_path / "out.mp4")
     assert result.frames_synced == 10 and set(seen) == {(6, *size)}
     given, made = (
-        np.stack(list(open_picture(path).read(np.arange(10)))) for path in (head, tmp_path / "out.mp4")
+        np.stack(list(open_video(path).read(np.arange(10)))) for path in (head, tmp_path / "out.mp4")
     )
     assert np.abs(given.astype(int) - made).mean() < 2

@@ -9,7 +9,7 @@ import pytest
 
 from lipsync.errors import Cancelled
 from lipsync.inspection.audio import find_silence, integrated, listen, measure_loudness
-from lipsync.media import ffmpeg_path, open_voice
+from lipsync.media import ffmpeg_path, open_audio
 from lipsync.media.audio.blocks import sound_blocks
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip
@@ -30,7 +30,7 @@ def make_tones(path: Path, *, channels: int = 2, rate: int = 44_100) -> Path:
 @pytest.mark.parametrize(("channels", "rate"), [(1, 16_000), (2, 44_100), (2, 22_050)])
 def test_loudness_is_pyloudnorm_s(tmp_path: Path, channels: int, rate: int) -> None:
     """Streamed a second at a time, it is what the package measures of the whole."""
-    voice = open_voice(make_tones(tmp_path / "tones.wav", channels=channels, rate=rate))
+    voice = open_audio(make_tones(tmp_path / "tones.wav", channels=channels, rate=rate))
     whole = np.concatenate(list(sound_blocks(voice)))
     assert whole.shape == (4 * rate, channels)
     loudness, peak = measure_loudness(voice)
@@ -43,27 +43,27 @@ def test_loudness_is_ffmpeg_s() -> None:
     command = [str(ffmpeg_path()), "-hide_banner", "-i", str(VOICE), *graph]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     expected = float(json.JSONDecoder().raw_decode(told[told.rindex("{") :])[0]["input_i"])
-    loudness, _ = measure_loudness(open_voice(VOICE))
+    loudness, _ = measure_loudness(open_audio(VOICE))
     assert loudness == pytest.approx(expected, abs=0.15)
 
 
 def test_a_tone_of_known_loudness(tmp_path: Path) -> None:
     """BS.1770: 997 Hz at full scale in one channel is -3.01 LUFS; at half of it 6.02 less."""
     run_ffmpeg("-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*997*t):s=48000:d=3", tmp_path / "tone.wav")
-    loudness, peak = measure_loudness(open_voice(tmp_path / "tone.wav"))
+    loudness, peak = measure_loudness(open_audio(tmp_path / "tone.wav"))
     assert loudness == pytest.approx(-9.03, abs=0.06)
     assert peak == pytest.approx(-6.02, abs=0.01)
 
 
 def test_more_channels_are_folded(tmp_path: Path) -> None:
     path = make_sound(tmp_path / "many.wav", channels=6)
-    blocks = list(sound_blocks(open_voice(path), 0.25))
+    blocks = list(sound_blocks(open_audio(path), 0.25))
     assert {block.shape for block in blocks} == {(12_000, 2)}
 
 
 def test_silence_has_no_loudness(tmp_path: Path) -> None:
     run_ffmpeg("-f", "lavfi", "-i", "anullsrc=r=48000:d=2", tmp_path / "silence.wav")
-    voice = open_voice(tmp_path / "silence.wav")
+    voice = open_audio(tmp_path / "silence.wav")
     assert measure_loudness(voice) == (None, -np.inf)
     report, _ = listen(voice, voice.read())
     assert report.silent_share == pytest.approx(1, abs=0.03)
@@ -72,7 +72,7 @@ def test_silence_has_no_loudness(tmp_path: Path) -> None:
 
 
 def test_stretches_of_silence(tmp_path: Path) -> None:
-    voice = open_voice(make_tones(tmp_path / "tones.wav"))
+    voice = open_audio(make_tones(tmp_path / "tones.wav"))
     [(start, end)] = find_silence(voice.read())
     assert (start, end) == pytest.approx((1, 2), abs=0.06)
     short = AudioClip(np.concatenate([np.ones(16_000), np.zeros(6400), np.ones(16_000)]).astype(np.float32))
@@ -82,12 +82,12 @@ def test_stretches_of_silence(tmp_path: Path) -> None:
 
 def test_speech_is_found_and_tones_are_none(tmp_path: Path) -> None:
     pytest.importorskip("silero_vad")
-    voice = open_voice(VOICE)
+    voice = open_audio(VOICE)
     report, lacking = listen(voice, voice.read())
     assert not lacking
     assert report.speech_share is not None
     assert report.speech_share > 0.6
-    tone = open_voice(make_sound(tmp_path / "tone.wav", 2))
+    tone = open_audio(make_sound(tmp_path / "tone.wav", 2))
     assert listen(tone, tone.read())[0].speech == ()
 
 
@@ -95,4 +95,4 @@ def test_it_can_be_stopped() -> None:
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(Cancelled):
-        measure_loudness(open_voice(VOICE), cancel=cancel)
+        measure_loudness(open_audio(VOICE), cancel=cancel)

@@ -17,8 +17,8 @@ from lipsync.inspection.audio import SoundReport
 from lipsync.inspection.faces import FacesReport, PersonSeen, look
 from lipsync.inspection.render import as_page, as_page_of_several, clock, in_words, language_words
 from lipsync.inspection.report import InspectOptions, Language, MediaReport, inspect_media
-from lipsync.media import open_picture
-from lipsync.media.metadata import FileDetails
+from lipsync.media import open_video
+from lipsync.media.metadata import FileMetadata
 from lipsync.options import FaceOptions, TranscriptOptions
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import Segment, Transcript
@@ -126,7 +126,7 @@ def test_cuts_are_told_where_there_is_no_face(tmp_path: Path) -> None:
         np.kron(rng.integers(0, 255, (6, 8, 3), np.uint8), np.ones((20, 20, 1), np.uint8)) for _ in range(2)
     ]
     path = make_video(tmp_path / "cut.mp4", frames=[shots[0]] * 10 + [shots[1]] * 10)
-    assert look(open_picture(path)).report.cuts == (0.4,)
+    assert look(open_video(path)).report.cuts == (0.4,)
 
 
 def test_a_rate_that_varies(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def full() -> MediaReport:
     weak = (Stretch(3.0, 5.0),)
     return MediaReport(
         Path("a <b>.mp4"),
-        FileDetails("MP4 or QuickTime", 1_234_567, "h264", "yuv420p", 800_000, "aac", "stereo", 128_000),
+        FileMetadata("MP4 or QuickTime", 1_234_567, "h264", "yuv420p", 800_000, "aac", "stereo", 128_000),
         PICTURE,
         replace(SOUND, silence=((1.0, 2.5),)),
         replace(FACES, per_second=(1.0, 2.0, float(0)) * 3, most=2, cuts=(4.0,), people=(person,), persons=1),

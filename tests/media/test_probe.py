@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lipsync.errors import MediaError, NoAudioError, NoVideoError
-from lipsync.media import open_picture, open_voice, probe_audio, probe_video
+from lipsync.media import open_audio, open_video, probe_audio, probe_video
 from tests.make_media import make_sound, make_video, read_number, run_ffmpeg
 
 SINE = ("-f", "lavfi", "-i", "sine=d=1")
@@ -43,9 +43,9 @@ def test_any_file_name_works(tmp_path: Path, name: str, monkeypatch: pytest.Monk
     plain = make_video(tmp_path / "plain.mp4", frames=5, sound=SINE)
     plain.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)  # a relative name is where a dash or a protocol would be misread
-    clip = open_picture(name)
+    clip = open_video(name)
     assert [read_number(frame) for frame in clip.read([0, 4])] == [0, 4]
-    assert open_voice(name).read().duration == pytest.approx(1.0, abs=0.03)
+    assert open_audio(name).read().duration == pytest.approx(1.0, abs=0.03)
 
 
 def test_exact_rate_size_length_and_sound(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_cover_art_is_no_picture(tmp_path: Path, extension: str) -> None:
 
 def test_no_sound(tmp_path: Path) -> None:
     with pytest.raises(NoAudioError, match="no sound"):
-        open_voice(make_video(tmp_path / "silent.mp4", frames=2))
+        open_audio(make_video(tmp_path / "silent.mp4", frames=2))
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(NoAudioError, match="picture"):
-        open_voice(tmp_path / "a.png")
+        open_audio(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("probe", [probe_video, probe_audio])
@@ -127,7 +127,7 @@ def test_cut_off_files(tmp_path: Path, kind: str) -> None:
 def test_photo_formats(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"a.{extension}"
     Image.new("RGB", (33, 21), (200, 100, 50)).save(path)
-    clip = open_picture(path.rename(tmp_path / "misnamed.mp4"))
+    clip = open_video(path.rename(tmp_path / "misnamed.mp4"))
     assert (clip.width, clip.height, clip.fps, clip.frame_count, clip.is_still) == (33, 21, 25, 1, True)
     frames = list(clip.read([0, 0]))
     assert np.abs(frames[1].astype(int) - (200, 100, 50)).max() <= 4
@@ -146,7 +146,7 @@ def test_photos_are_turned_as_their_exif_says(
     exif = Image.Exif()
     exif[0x0112] = orientation
     image.save(tmp_path / f"a.{extension}", exif=exif)
-    clip = open_picture(tmp_path / f"a.{extension}")
+    clip = open_video(tmp_path / f"a.{extension}")
     assert (clip.width, clip.height) == ((32, 64) if orientation in (6, 8) else (64, 32))
     (frame,) = clip.read([0])
     assert frame[red_corner][0] > 200 and frame[red_corner][2] < 60
@@ -157,7 +157,7 @@ def test_transparency_is_white(tmp_path: Path, mode: str) -> None:
     image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     image.paste((0, 0, 0, 255), (0, 0, 4, 8))
     image.convert(mode).save(tmp_path / "a.png")
-    (frame,) = open_picture(tmp_path / "a.png").read([0])
+    (frame,) = open_video(tmp_path / "a.png").read([0])
     assert frame[0, 7].tolist() == [255, 255, 255] and frame[0, 0].tolist() == [0, 0, 0]
 
 
@@ -167,13 +167,13 @@ def test_transparency_is_white(tmp_path: Path, mode: str) -> None:
 def test_other_colour_modes(tmp_path: Path, mode: str, value: int) -> None:
     path = tmp_path / ("a.tiff" if mode == "CMYK" else "a.png")
     Image.new(mode, (8, 8), value).save(path)
-    (frame,) = open_picture(path).read([0])
+    (frame,) = open_video(path).read([0])
     assert abs(int(frame[0, 0, 1]) - (255 if mode == "1" else 100)) <= 1
 
 
 def test_8k_photo(tmp_path: Path) -> None:
     Image.new("RGB", (7680, 4320), (10, 200, 30)).save(tmp_path / "8k.jpg")
-    clip = open_picture(tmp_path / "8k.jpg")
+    clip = open_video(tmp_path / "8k.jpg")
     assert (clip.width, clip.height) == (7680, 4320)
     assert next(clip.read([0], max_side=640)).shape == (360, 640, 3)
 
@@ -185,23 +185,23 @@ def test_cut_off_photo(tmp_path: Path) -> None:
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(MediaError, match="cut off or damaged"):
-        open_picture(tmp_path / "a.jpg")
+        open_video(tmp_path / "a.jpg")
 
 
 def test_moving_gif_is_a_video_and_a_still_one_a_photo(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (16, 16), (grey, grey, grey)) for grey in (0, 250)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=100)
     frames[0].save(tmp_path / "still.gif")
-    clip = open_picture(tmp_path / "moving.gif")
+    clip = open_video(tmp_path / "moving.gif")
     assert (clip.frame_count, clip.fps, clip.is_still) == (2, 10, False)
     assert [int(frame.mean()) for frame in clip.read([1, 0])] == [250, 0]
-    assert open_picture(tmp_path / "still.gif").is_still
+    assert open_video(tmp_path / "still.gif").is_still
 
 
 def test_moving_webp_can_be_used(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (16, 16), (grey, grey, grey)) for grey in (0, 250)]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)
-    assert next(open_picture(tmp_path / "a.webp").read([0])).mean() == 0
+    assert next(open_video(tmp_path / "a.webp").read([0])).mean() == 0
 
 
 def test_a_photo_ignores_video_ranges_with_a_word(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_photo_ignores_video_ranges_with_a_word(tmp_path: Path) -> None:
     from lipsync.types import TimeRange
 
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    clip = open_picture(tmp_path / "a.png", MediaOptions(video_ranges=(TimeRange(1, 2),)))
+    clip = open_video(tmp_path / "a.png", MediaOptions(video_ranges=(TimeRange(1, 2),)))
     assert "ranges were not used" in clip.warnings[0]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.errors import Cancelled, MediaError, OutputError
 from lipsync.media import probe_audio, probe_video
-from lipsync.media.metadata import describe_file
+from lipsync.media.metadata import read_metadata
 from lipsync.media.subtitles import Cue, add_subtitles, read_subtitles
 from lipsync.progress import CancelToken
 from tests.make_media import make_sound, make_video, run_ffmpeg
@@ -78,7 +78,7 @@ def test_in_place_and_again(video: Path, words: Path, tmp_path: Path) -> None:
     copy.write_bytes(video.read_bytes())
     for _ in range(2):
         assert add_subtitles(copy, words, "eng", shown=True) == copy
-    assert describe_file(copy).subtitles == 1
+    assert read_metadata(copy).subtitles == 1
     with av.open(str(copy)) as container:
         assert container.streams.subtitles[0].metadata["language"] == "eng"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["copy.mp4", "words.srt"]
@@ -120,12 +120,12 @@ def test_another_encoding_is_told(tmp_path: Path) -> None:
 
 
 def test_details_of_files(video: Path, tmp_path: Path) -> None:
-    found = describe_file(video)
+    found = read_metadata(video)
     assert found.container == "MP4 or QuickTime"
     assert (found.video_codec, found.pixel_format, found.audio_codec) == ("h264", "yuv420p", "aac")
     assert (found.audio_layout, found.comment, found.subtitles) == ("mono", "Made by hand", 0)
     assert found.bytes == video.stat().st_size
     assert found.video_bit_rate > 0
-    sound = describe_file(make_sound(tmp_path / "tone.wav"))
+    sound = read_metadata(make_sound(tmp_path / "tone.wav"))
     assert (sound.video_codec, sound.audio_codec) == ("", "pcm_s16le")
-    assert describe_file(FACE).container == "photo (jpg)"
+    assert read_metadata(FACE).container == "photo (jpg)"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lipsync.errors import Cancelled, InputError, WeightsError
-from lipsync.media import write_picture
+from lipsync.media import write_image
 from lipsync.metrics.fid import RELIABLE_FRAMES, Fid, Moments, frechet_distance, load_inception, measure_fid
 from lipsync.progress import CancelToken
 from tests.make_media import make_video
@@ -82,7 +82,7 @@ def test_videos_and_folders(tmp_path: Path) -> None:
     video = make_video(tmp_path / "a.mkv", frames=grey, encode=lossless)
     folder = tmp_path / "pictures"
     for number, frame in enumerate(grey):
-        write_picture(folder / f"{number:03d}.png", frame)
+        write_image(folder / f"{number:03d}.png", frame)
     (folder / "note.txt").write_text("no picture")
     score = measure_fid(video, folder, colour_features)
     assert (score.frames, score.reference_frames, score.reliable) == (20, 20, False)
@@ -94,7 +94,7 @@ def test_videos_and_folders(tmp_path: Path) -> None:
 
 def test_pictures_of_several_sizes(tmp_path: Path) -> None:
     for number, size in enumerate([(20, 30), (20, 30), (40, 30), (20, 30)]):
-        write_picture(tmp_path / f"{number}.png", np.full((*size, 3), 50 * number, np.uint8))
+        write_image(tmp_path / f"{number}.png", np.full((*size, 3), 50 * number, np.uint8))
     shapes: list[tuple[int, ...]] = []
 
     def features(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -9,7 +9,7 @@ import torch
 
 from lipsync.blending import blend, make_mask
 from lipsync.errors import WeightsError
-from lipsync.media import open_picture
+from lipsync.media import open_video
 from lipsync.metrics.image import Psnr, Ssim
 from lipsync.metrics.lpips import Lpips
 from lipsync.options import BlendOptions
@@ -21,7 +21,7 @@ Frame = npt.NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def face() -> Frame:
-    [frame] = open_picture(FACE).read([0])
+    [frame] = open_video(FACE).read([0])
     return frame[:240, 60:360].copy()
 
 

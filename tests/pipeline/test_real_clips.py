@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lipsync
-from lipsync.media import open_picture, open_voice, probe_audio, probe_video
+from lipsync.media import open_audio, open_video, probe_audio, probe_video
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
 from lipsync.sync_score import load_expert, summarise
@@ -47,13 +47,13 @@ def test_a_real_clip_keeps_its_length_and_its_sound(
     assert (after.frame_count, after.fps) == (before.frame_count, before.fps)
     assert (after.width, after.height) == (before.width + before.width % 2, before.height + before.height % 2)
     assert result.frames_synced >= 0.9 * result.frames
-    sounds = [open_voice(path).read(cancel=CancelToken()).samples for path in (source, result.path)]
+    sounds = [open_audio(path).read(cancel=CancelToken()).samples for path in (source, result.path)]
     count = min(map(len, sounds))
     assert probe_audio(result.path).sample_rate == probe_audio(source).sample_rate
     assert np.corrcoef(sounds[0][:count], sounds[1][:count])[0, 1] > 0.98
 
     shown, made = (
-        next(iter(open_picture(path).read([before.frame_count // 2]))).astype(int)
+        next(iter(open_video(path).read([before.frame_count // 2]))).astype(int)
         for path in (source, result.path)
     )
     change = np.abs(shown - made[: shown.shape[0], : shown.shape[1]]).max(axis=-1)

@@ -15,7 +15,7 @@ from lipsync.devices import Cores
 from lipsync.generators import GeneratorSpec
 from lipsync.pipeline.stages import Chunk, Part, Speaker, draw
 from lipsync.types import AudioClip, FaceTrack, FloatArray
-from lipsync.utils.prefetch import Clock
+from lipsync.utils.prefetch import StageTimer
 
 PATIENCE = 20.0
 
@@ -65,7 +65,7 @@ def chunks(count: int, *, faceless: tuple[int, ...] = ()) -> Iterator[Chunk]:
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_batches_are_drawn_at_once_and_come_in_order(at_once: int) -> None:
     generator = Numbers(at_once)
-    drawn = list(draw(chunks(10, faceless=(5,)), [speaker(generator, 10)], generator, Clock()))
+    drawn = list(draw(chunks(10, faceless=(5,)), [speaker(generator, 10)], generator, StageTimer()))
     assert [chunk.first for chunk in drawn] == list(range(10))
     assert [float(chunk.mouths.max()) for chunk in drawn if chunk.parts] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     assert not len(drawn[5].mouths)
@@ -73,7 +73,7 @@ def test_batches_are_drawn_at_once_and_come_in_order(at_once: int) -> None:
 
 def test_an_error_in_one_batch_ends_the_stage() -> None:
     generator = Numbers(2, fails_at=4)
-    stage = draw(chunks(50), [speaker(generator, 50)], generator, Clock())
+    stage = draw(chunks(50), [speaker(generator, 50)], generator, StageTimer())
     seen = []
     with pytest.raises(RuntimeError, match="broke"):
         seen += [chunk.first for chunk in stage]
@@ -82,7 +82,7 @@ def test_an_error_in_one_batch_ends_the_stage() -> None:
 
 def test_what_nobody_waits_for_is_not_drawn() -> None:
     generator = Numbers(2)
-    stage = draw(chunks(50), [speaker(generator, 50)], generator, Clock())
+    stage = draw(chunks(50), [speaker(generator, 50)], generator, StageTimer())
     assert next(iter(stage)).first == 0
     stage.close()  # type: ignore[attr-defined]
     assert max(generator.drawn) < 6

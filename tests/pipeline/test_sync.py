@@ -15,7 +15,7 @@ from PIL import Image
 
 import lipsync
 from lipsync.errors import Cancelled, LipsyncError, NoFaceError, RangeError, WeightsError
-from lipsync.media import open_picture, open_voice, probe_audio, probe_video
+from lipsync.media import open_audio, open_video, probe_audio, probe_video
 from lipsync.options import MediaOptions, SyncOptions
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import Frame
@@ -58,7 +58,7 @@ def options(checkpoint: Path, **settings: object) -> SyncOptions:
 
 
 def frames_of(path: Path) -> list[Frame]:
-    picture = open_picture(path, MediaOptions())
+    picture = open_video(path, MediaOptions())
     return list(picture.read(np.arange(picture.frame_count), cancel=CancelToken()))
 
 
@@ -76,7 +76,7 @@ def test_the_result_has_the_right_length_picture_and_sound(
     made, sound = probe_video(output), probe_audio(output)
     assert (made.width, made.height, made.fps, made.frame_count) == (320, 240, 25, 70)
     assert (sound.sample_rate, sound.channels) == (44_100, 2)
-    given, kept = (open_voice(path, ()).read(cancel=CancelToken()).samples for path in (voice, output))
+    given, kept = (open_audio(path, ()).read(cancel=CancelToken()).samples for path in (voice, output))
     count = min(len(given), len(kept))
     assert abs(len(given) - len(kept)) <= 16_000 / 25
     assert np.corrcoef(given[:count], kept[:count])[0, 1] > 0.99

@@ -12,10 +12,10 @@ import pytest
 import lipsync
 from lipsync.enhancers import EnhancerSpec
 from lipsync.errors import Cancelled, DownloadError, OutputError
-from lipsync.faces import SightingsCache
-from lipsync.media import open_picture, open_voice
+from lipsync.faces import DetectionCache
+from lipsync.media import open_audio, open_video
 from lipsync.options import EnhanceOptions, GeneratorOptions, SyncOptions
-from lipsync.pipeline.model_provider import FreshNetworks, KeptNetworks
+from lipsync.pipeline.model_provider import CachedModels, FreshModels
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.segments import parse_segments
 from lipsync.types import Frame
@@ -31,7 +31,7 @@ def builtin(**settings: object) -> SyncOptions:
 
 
 def frames_of(path: Path) -> list[Frame]:
-    picture = open_picture(path)
+    picture = open_video(path)
     return list(picture.read(np.arange(picture.frame_count)))
 
 
@@ -93,8 +93,8 @@ def test_two_people_say_two_things_in_one_job(pair: Path, tmp_path: Path) -> Non
     assert speaks_right[28:38].all()  # 31 to 40
     assert not speaks_left[28:38].any()
 
-    heard = open_voice(output).read().samples
-    given, own = open_voice(VOICE).read().samples, open_voice(pair).read().samples
+    heard = open_audio(output).read().samples
+    given, own = open_audio(VOICE).read().samples, open_audio(pair).read().samples
     rate = 16_000
     piece = heard[int(0.3 * rate) : int(0.8 * rate)]
     assert np.corrcoef(piece, given[int(0.6 * rate) : int(1.1 * rate)])[0, 1] > 0.95
@@ -184,7 +184,7 @@ class Brighter:
         return np.clip(faces.astype(int) + round(60 * strength), 0, 255).astype(np.uint8)
 
 
-class WithBrighter(FreshNetworks):
+class WithBrighter(FreshModels):
     def enhancer(
         self,
         options: EnhanceOptions,
@@ -199,13 +199,13 @@ def test_sharpening_reaches_the_result_and_the_preview(head: Path, voice: Path, 
     options = builtin(enhance_strength=1.0, quality=0)
     plain, sharp = tmp_path / "plain.mp4", tmp_path / "sharp.mp4"
     lipsync.sync(head, voice, options, output=plain)
-    result = lipsync.sync(head, voice, options, output=sharp, networks=WithBrighter())
+    result = lipsync.sync(head, voice, options, output=sharp, models=WithBrighter())
     assert "a thing to know" in result.warnings
     difference = np.abs(frames_of(plain)[10].astype(int) - frames_of(sharp)[10])
     assert difference.max() > 5
     assert (difference[:60] == 0).all()  # above the face nothing may change
     before = lipsync.preview(head, voice, 0.4, options).result
-    after = lipsync.preview(head, voice, 0.4, options, networks=WithBrighter()).result
+    after = lipsync.preview(head, voice, 0.4, options, models=WithBrighter()).result
     assert np.abs(before.astype(int) - after).max() > 5
 
 
@@ -233,7 +233,7 @@ def test_an_enhancer_that_cannot_be_had_is_told_or_left_out(
 def test_kept_networks_are_loaded_once_and_give_the_same_picture(
     head: Path, voice: Path, tmp_path: Path
 ) -> None:
-    kept = KeptNetworks()
+    kept = CachedModels()
     weights = find("builtin")
     assert weights is not None
     first = kept.generator("builtin", weights, GeneratorOptions())
@@ -248,7 +248,7 @@ def test_kept_networks_are_loaded_once_and_give_the_same_picture(
 
     fresh, again = tmp_path / "fresh.mp4", tmp_path / "again.mp4"
     lipsync.sync(head, voice, BUILTIN, output=fresh)
-    lipsync.sync(head, voice, BUILTIN, output=again, networks=kept)
+    lipsync.sync(head, voice, BUILTIN, output=again, models=kept)
     assert fresh.read_bytes() == again.read_bytes()
 
 
@@ -283,7 +283,7 @@ def test_the_newest_frame_is_shown_now_and_then(head: Path, voice: Path, tmp_pat
 def test_faces_that_were_seen_are_not_looked_for_again(
     head: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = SightingsCache(tmp_path / "cache")
+    cache = DetectionCache(tmp_path / "cache")
     first, again = tmp_path / "first.mp4", tmp_path / "again.mp4"
     lipsync.sync(head, voice, BUILTIN, output=first, cache=cache)
 

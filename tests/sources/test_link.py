@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.errors import AddressError, Cancelled, InputError, LinkError, MediaError, OutputError
-from lipsync.media import open_picture, probe_audio, probe_video
+from lipsync.media import open_video, probe_audio, probe_video
 from lipsync.options import LinkOptions, MediaOptions
 from lipsync.progress import CancelToken, Progress, ignore_progress
 from lipsync.sources import Fetched, LinkSource
@@ -72,7 +72,7 @@ def test_marked_parts_are_the_same_frames_wherever_they_come_from(
 ) -> None:
     ranges = (TimeRange(4, 5), TimeRange(5.4, 5.8))
     fetched = fetch(source(site, f"/{name}"), tmp_path, *ranges)
-    picture = open_picture(fetched.path, MediaOptions(video_ranges=fetched.shift(ranges)))
+    picture = open_video(fetched.path, MediaOptions(video_ranges=fetched.shift(ranges)))
     numbers = [read_number(frame) for frame in picture.read(range(picture.frame_count))]
     assert numbers == [*range(100, 125), *range(135, 145)]
     if name != "clip.mp4":  # only what is needed was asked for

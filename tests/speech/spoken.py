@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.media import open_voice
+from lipsync.media import open_audio
 from lipsync.types import AudioClip, FloatArray
 
 RATE = 16_000
@@ -26,7 +26,7 @@ def say(text: str, voice: str = "en-us", words_a_minute: int = 130) -> FloatArra
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
         subprocess.run([program, "-v", voice, "-s", str(words_a_minute), "-w", path, text], check=True)
-        samples = open_voice(path).read(RATE).samples
+        samples = open_audio(path).read(RATE).samples
     heard = np.flatnonzero(np.abs(samples) > 0.01)
     return samples[heard[0] : heard[-1] + 1]
 

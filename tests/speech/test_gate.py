@@ -8,7 +8,7 @@ import pytest
 from lipsync.generators import GENERATORS
 from lipsync.media.audio.mel import SILENCE, mel_spectrogram
 from lipsync.options import SpeechOptions
-from lipsync.speech import SpeechSpans, gate_voice, hush, speech_weights
+from lipsync.speech import SpeechSpans, gate_voice, mute_non_speech, speech_weights
 from lipsync.speech.gate import NO_SPEECH
 from lipsync.types import AudioClip, FloatArray
 from tests.speech.spoken import RATE, music, say, with_pauses
@@ -62,7 +62,7 @@ def test_without_speech_all_frames_count() -> None:
 
 def test_hush_keeps_speech_and_silences_the_rest() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, RATE * 4).astype(np.float32)
-    quiet = hush(AudioClip(noise), spans((0.0, 0.5), (1.0, 2.0), (3.995, 4.0), duration=4)).samples
+    quiet = mute_non_speech(AudioClip(noise), spans((0.0, 0.5), (1.0, 2.0), (3.995, 4.0), duration=4)).samples
     assert len(quiet) == len(noise)
     for start, end in ((0.0, 0.5), (1.0, 2.0), (3.995, 4.0)):
         here = slice(int(start * RATE), int(end * RATE))

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled, OptionError, ToolError, WeightsError
-from lipsync.media import open_voice
+from lipsync.media import open_audio
 from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken, Progress
-from lipsync.speech import Transcript, find_speech, transcribe
+from lipsync.speech import Transcript, detect_speech, transcribe
 from lipsync.speech.transcription import _language, _listen, _windows
 from lipsync.types import AudioClip
 from tests.material import PROMPT_SECONDS
@@ -70,7 +70,7 @@ def test_words_are_where_they_are_said(weather: tuple[AudioClip, np.ndarray, Tra
 
 def test_a_real_address_is_written_down(clip: Callable[[str], Path]) -> None:
     reports: list[Progress] = []
-    voice = open_voice(clip("obama__uncrop_Obama.mp4")).read()
+    voice = open_audio(clip("obama__uncrop_Obama.mp4")).read()
     transcript = transcribe(voice, ENGLISH, reports.append)
     assert word_errors(ADDRESS, transcript.text) < 0.2
     assert reports[-1].done == reports[-1].total == round(voice.duration)
@@ -157,6 +157,6 @@ def test_what_is_said_over_and_over_is_left_out() -> None:
 
 def test_speech_is_found_by_the_same_means(weather: tuple[AudioClip, np.ndarray, Transcript]) -> None:
     clip, _, transcript = weather
-    spans = find_speech(clip).spans
+    spans = detect_speech(clip).spans
     for segment in transcript.segments:
         assert ((spans[:, 0] - 0.2 < segment.end) & (spans[:, 1] + 0.2 > segment.start)).any()

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lipsync.errors import Cancelled, ToolError
-from lipsync.media import open_voice
+from lipsync.media import open_audio
 from lipsync.progress import CancelToken
-from lipsync.speech import SpeechSpans, find_speech, vad
+from lipsync.speech import SpeechSpans, detect_speech, vad
 from lipsync.types import AudioClip, FloatArray
 from tests.speech.spoken import RATE, music, say, with_pauses
 
@@ -37,7 +37,7 @@ def test_speech_is_found_where_it_is(
     clip, truth = sentences
     spoken = np.concatenate([clip.samples[int(a * RATE) : int(b * RATE)] for a, b in truth])
     level = np.sqrt(np.mean(spoken**2)) * 10 ** (-decibels / 20)
-    found = find_speech(AudioClip(clip.samples + level * noise(kind, len(clip.samples))))
+    found = detect_speech(AudioClip(clip.samples + level * noise(kind, len(clip.samples))))
 
     assert len(found.spans) == len(truth)
     late, lasting = found.spans[:, 0] - truth[:, 0], found.spans[:, 1] - truth[:, 1]
@@ -49,7 +49,7 @@ def test_speech_is_found_where_it_is(
 @pytest.mark.parametrize("loud", [0.1, 0.01])
 def test_quiet_speech_is_found(sentences: tuple[AudioClip, FloatArray], loud: float) -> None:
     clip, truth = sentences
-    found = find_speech(AudioClip(clip.samples * np.float32(loud)))
+    found = detect_speech(AudioClip(clip.samples * np.float32(loud)))
     assert len(found.spans) == len(truth)
 
 
@@ -63,14 +63,14 @@ def test_nothing_is_found_where_nobody_speaks() -> None:
         (0.5 * np.sin(2 * np.pi * 440 / RATE * np.arange(RATE * 5))).astype(np.float32),
     ]
     for samples in clips:
-        found = find_speech(AudioClip(samples))
+        found = detect_speech(AudioClip(samples))
         assert not found.found and found.spans.shape == (0, 2) and found.seconds == 0
         assert found.joined(1.0).spans.shape == (0, 2)
 
 
 def test_a_real_speaker_and_his_pauses(clip: Callable[[str], Path]) -> None:
     # The address of 15 June 2010; he pauses between "citizens" and "On April 20th".
-    found = find_speech(open_voice(clip("obama__uncrop_Obama.mp4")).read())
+    found = detect_speech(open_audio(clip("obama__uncrop_Obama.mp4")).read())
     assert 14 < found.seconds < 18
     assert not ((found.spans[:, 0] < 6.9) & (found.spans[:, 1] > 6.3)).any()
     assert ((found.spans[:, 0] < 10) & (found.spans[:, 1] > 12)).any()
@@ -97,7 +97,7 @@ def test_probabilities_are_those_of_the_package_itself(sentences: tuple[AudioCli
 def test_long_sound_needs_no_copy_of_itself() -> None:
     clip = AudioClip(np.zeros(RATE * 300, np.float32))
     tracemalloc.start()
-    find_speech(clip)
+    detect_speech(clip)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < clip.samples.nbytes / 4
@@ -112,11 +112,11 @@ def test_spans_close_to_each_other_are_joined() -> None:
 def test_wrong_rate_cancel_and_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = AudioClip(np.zeros(RATE, np.float32))
     with pytest.raises(ValueError, match="16000"):
-        find_speech(AudioClip(clip.samples, 44_100))
+        detect_speech(AudioClip(clip.samples, 44_100))
     token = CancelToken()
     token.cancel()
     with pytest.raises(Cancelled):
-        find_speech(clip, token)
+        detect_speech(clip, token)
     monkeypatch.setattr(vad.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ToolError, match=r"pip install 'silero-vad"):
-        find_speech(clip)
+        detect_speech(clip)

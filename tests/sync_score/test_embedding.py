@@ -9,8 +9,8 @@ from torch import nn
 
 from lipsync.errors import OutputError, WeightsError
 from lipsync.sync_score import (
-    LeanConfig,
-    LeanExpert,
+    CompactSyncNet,
+    CompactSyncNetConfig,
     SyncExpert,
     SyncNetColor,
     embed_clip,
@@ -18,12 +18,12 @@ from lipsync.sync_score import (
     save_expert,
 )
 
-SMALL = LeanConfig(width=8, seen=16, size=24)
+SMALL = CompactSyncNetConfig(width=8, seen=16, size=24)
 
 
 def made_up(kind: str) -> nn.Module:
     torch.manual_seed(0)
-    expert = LeanExpert(SMALL) if kind == "lean" else SyncNetColor()
+    expert = CompactSyncNet(SMALL) if kind == "lean" else SyncNetColor()
     return expert.eval()
 
 
@@ -50,17 +50,17 @@ def test_gradients_reach_the_picture_through_a_frozen_expert(kind: str) -> None:
     expert = made_up(kind).requires_grad_(False)
     assert isinstance(expert, SyncExpert)
     windows = torch.rand(2, 3, 5, 64, 128, requires_grad=True)
-    likeness = (expert.embed_faces(windows) * expert.embed_sound(torch.randn(2, 1, 80, 16))).sum()
-    likeness.backward()
+    similarity = (expert.embed_faces(windows) * expert.embed_sound(torch.randn(2, 1, 80, 16))).sum()
+    similarity.backward()
     assert windows.grad is not None and windows.grad.abs().sum() > 0
 
 
 def test_our_expert_is_kept_in_a_file(tmp_path: Path) -> None:
     expert, path = made_up("lean"), tmp_path / "expert.safetensors"
-    assert isinstance(expert, LeanExpert)
+    assert isinstance(expert, CompactSyncNet)
     assert save_expert(expert, path, {"seed": "1"}) == path.stat().st_size
     loaded = load_expert(path)
-    assert isinstance(loaded, LeanExpert) and loaded.config == SMALL
+    assert isinstance(loaded, CompactSyncNet) and loaded.config == SMALL
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
     windows = torch.rand(1, 3, 5, 48, 96)
     torch.testing.assert_close(loaded.embed_faces(windows), expert.embed_faces(windows), atol=5e-3, rtol=0)
@@ -74,6 +74,6 @@ def test_files_that_are_no_expert_are_refused_in_words(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match=words):
             load_expert(tmp_path / name)
     expert = made_up("lean")
-    assert isinstance(expert, LeanExpert)
+    assert isinstance(expert, CompactSyncNet)
     with pytest.raises(OutputError, match="cannot be written"):
         save_expert(expert, tmp_path / "no folder" / "expert.safetensors")

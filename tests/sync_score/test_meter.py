@@ -12,13 +12,13 @@ from lipsync.media import YuvFrame
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import FaceOptions
 from lipsync.sync_score import (
-    LeanConfig,
-    LeanExpert,
+    CompactSyncNet,
+    CompactSyncNetConfig,
     SyncExpert,
     SyncMeter,
     crop_lower_face,
     embed_clip,
-    likeness_by_offset,
+    similarity_by_offset,
     usual_boxes,
 )
 from lipsync.sync_score.streaming_embed import FaceWindows, SoundWindows
@@ -59,13 +59,13 @@ def test_better_sync_scores_better() -> None:
 def test_streaming_equals_the_whole() -> None:
     """A real network: blocks of 64 pictures and of 256 windows of sound against all at once."""
     torch.manual_seed(0)
-    expert = LeanExpert(LeanConfig(width=8, seen=16, size=24)).eval().requires_grad_(False)
+    expert = CompactSyncNet(CompactSyncNetConfig(width=8, seen=16, size=24)).eval().requires_grad_(False)
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (300, 48, 96, 3), dtype=np.uint8)
     voice = make_voice(make_levels(300))
     mel = mel_spectrogram(voice)
     starts = np.floor(np.arange(296) * 3.2 + 1e-6).astype(int)
-    whole = likeness_by_offset(
+    whole = similarity_by_offset(
         *embed_clip(expert, pictures, np.stack([mel[:, start : start + 16] for start in starts]))
     )
     faces, sound = FaceWindows(expert), SoundWindows(expert, voice)
@@ -73,7 +73,7 @@ def test_streaming_equals_the_whole() -> None:
     blocks = [faces.push(number, picture) for number, picture in enumerate(pictures)]
     found = [block for block in (*blocks, faces.flush()) if block]
     assert [first for first, _ in found] == [0, 60, 120, 180, 240]
-    table = np.concatenate([sound.likeness(*block) for block in found])
+    table = np.concatenate([sound.similarity(*block) for block in found])
     np.testing.assert_allclose(table, whole, atol=1e-5)
 
 
@@ -84,7 +84,7 @@ def test_only_windows_that_lie_in_the_voice_count(samples: int) -> None:
     expected = sum(1 for number in range(1000) if int(number * 3.2 + 1e-6) + 16 <= columns)
     sound = SoundWindows(LevelExpert(), voice)
     assert sound.count == expected
-    known = ~np.isnan(sound.likeness(0, np.ones((100, 10), np.float32))[:, 15])
+    known = ~np.isnan(sound.similarity(0, np.ones((100, 10), np.float32))[:, 15])
     assert np.flatnonzero(known).tolist() == list(range(expected))
 
 

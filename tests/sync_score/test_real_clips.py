@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.sync_score import Material, embed
 from lipsync.faces import DETECTORS, track_faces
-from lipsync.media import open_picture, open_voice
+from lipsync.media import open_audio, open_video
 from lipsync.options import FaceOptions, MediaOptions
 from lipsync.progress import StageProgress
 from lipsync.sync_score import SyncExpert, SyncMeter, load_expert
@@ -37,7 +37,7 @@ def expert() -> SyncExpert:
 
 @cache
 def find_face(path: Path, fps: float) -> FaceTrack:
-    picture = open_picture(path, MediaOptions(fps=fps))
+    picture = open_video(path, MediaOptions(fps=fps))
     count = min(picture.frame_count, int(SECONDS * picture.fps))
     return track_faces(
         picture.read(np.arange(count), max_side=640),
@@ -53,8 +53,8 @@ def find_face(path: Path, fps: float) -> FaceTrack:
 @cache
 def material(path: Path, expert: SyncExpert) -> Material:
     boxes = find_face(path, 25.0).boxes
-    frames = open_picture(path, MediaOptions(fps=25)).read(np.arange(len(boxes)))
-    sound = open_voice(path).read().samples[: len(boxes) * 640]
+    frames = open_video(path, MediaOptions(fps=25)).read(np.arange(len(boxes)))
+    sound = open_audio(path).read().samples[: len(boxes) * 640]
     return Material(path.name, path.name, list(embed(frames, boxes, expert)), sound)
 
 
@@ -90,9 +90,9 @@ def test_a_wrong_voice_and_silence_are_told_from_the_right_one(
 def test_frames_at_their_own_rate_come_to_the_same_as_25(clip: Clip, expert: SyncExpert) -> None:
     """A clip of 30 frames a second, as the pipeline gives it to the meter."""
     path = clip("obama__obama.mp4")
-    picture, track = open_picture(path), find_face(path, 0.0)
+    picture, track = open_video(path), find_face(path, 0.0)
     assert picture.fps == 30
-    meter = SyncMeter(expert, open_voice(path).read(), picture.fps)
+    meter = SyncMeter(expert, open_audio(path).read(), picture.fps)
     for number, frame in enumerate(picture.read_yuv(np.arange(len(track)))):
         meter.update(number / 30, frame, track.boxes[number] if track.present[number] else None)
     score, at_25 = meter.result(), material(path, expert)

@@ -9,7 +9,7 @@ from lipsync.types import FloatArray, SyncScore, Verdict
 LOUD = -20.0
 
 
-def likeness(
+def similarity(
     windows: int, offset: int = 0, peak: float = 0.25, spread: float = 0.2, seed: int = 0
 ) -> FloatArray:
     """Windows that are alike at one offset, as real ones are; the peak is three frames wide."""
@@ -43,7 +43,7 @@ def judged(table: FloatArray, loudness: FloatArray | None = None) -> SyncScore:
     ],
 )
 def test_the_verdict(offset: int, peak: float, windows: int, verdict: Verdict) -> None:
-    score = judged(likeness(windows, offset, peak))
+    score = judged(similarity(windows, offset, peak))
     assert score.verdict is verdict
     assert score.windows == windows
     if verdict is Verdict.TOO_SHORT:
@@ -53,7 +53,7 @@ def test_the_verdict(offset: int, peak: float, windows: int, verdict: Verdict) -
 
 
 def test_figures_are_those_of_the_curve_over_offsets() -> None:
-    table = likeness(150, offset=1)
+    table = similarity(150, offset=1)
     score = judged(table)
     curve = table.mean(0)
     assert score.by_offset == pytest.approx(curve, abs=1e-6)
@@ -63,15 +63,15 @@ def test_figures_are_those_of_the_curve_over_offsets() -> None:
 
 
 def test_certainty_does_not_depend_on_the_length_without_sync_and_grows_with_it() -> None:
-    wrong = [judged(likeness(windows, peak=0, seed=3)).certainty for windows in (150, 1500)]
-    right = [judged(likeness(windows)).certainty for windows in (150, 1500)]
+    wrong = [judged(similarity(windows, peak=0, seed=3)).certainty for windows in (150, 1500)]
+    right = [judged(similarity(windows)).certainty for windows in (150, 1500)]
     assert wrong[0] == pytest.approx(wrong[1], rel=0.6)
     assert right[1] == pytest.approx(right[0] * 10**0.5, rel=0.3)  # type: ignore[operator]
 
 
 def test_the_part_that_does_not_follow_is_found() -> None:
-    table = likeness(500)
-    table[200:300] = likeness(100, peak=0.0, seed=4)
+    table = similarity(500)
+    table[200:300] = similarity(100, peak=0.0, seed=4)
     score = judged(table)
     assert score.verdict is Verdict.GOOD
     [part] = score.weak
@@ -82,12 +82,12 @@ def test_the_part_that_does_not_follow_is_found() -> None:
 
 
 def test_a_clip_that_follows_throughout_has_no_weak_part() -> None:
-    assert judged(likeness(1000)).weak == ()
+    assert judged(similarity(1000)).weak == ()
 
 
 def test_pauses_are_not_weak() -> None:
-    table, loudness = likeness(500), np.full(500, LOUD, np.float32)
-    table[200:300] = likeness(100, peak=0.0, seed=4)
+    table, loudness = similarity(500), np.full(500, LOUD, np.float32)
+    table[200:300] = similarity(100, peak=0.0, seed=4)
     loudness[195:305] = LOUD - 40
     score = judged(table, loudness)
     assert score.weak == ()
@@ -98,13 +98,13 @@ def test_digital_silence_is_not_judged() -> None:
     """All of it sounds the same, so it fits anywhere."""
     loudness = np.full(500, LOUD, np.float32)
     loudness[100:] = -120
-    assert judged(likeness(500), loudness).windows == 100
-    assert judged(likeness(500), np.full(500, -120, np.float32)).verdict is Verdict.TOO_SHORT
+    assert judged(similarity(500), loudness).windows == 100
+    assert judged(similarity(500), np.full(500, -120, np.float32)).verdict is Verdict.TOO_SHORT
 
 
 def test_gaps_stay_gaps_in_the_curve() -> None:
     numbers = np.concatenate([np.arange(150), np.arange(400, 600)])
-    score = judge(likeness(350), numbers, np.full(350, LOUD, np.float32))
+    score = judge(similarity(350), numbers, np.full(350, LOUD, np.float32))
     unknown = [t for t, v in zip(score.times, score.curve, strict=True) if np.isnan(v)]
     assert min(unknown) == pytest.approx(6.3, abs=0.5) and max(unknown) == pytest.approx(16, abs=0.8)
     assert score.times[-1] == pytest.approx(24 - 0.7, abs=0.5)

@@ -12,7 +12,7 @@ import pytest
 from lipsync.errors import InputError, MediaError
 from lipsync.media import probe_video
 from lipsync.options import SyncOptions
-from lipsync.pipeline.model_provider import KeptNetworks
+from lipsync.pipeline.model_provider import CachedModels
 from lipsync.pipeline.sync import plan, preview
 from lipsync.progress import CancelToken, Progress
 from lipsync.ui.background import Done, _newest, in_thread
@@ -32,7 +32,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> None:
     *stages, done = make(
-        Given(str(FACE), str(voice), BUILTIN), "builtin", tmp_path, CancelToken(), KeptNetworks()
+        Given(str(FACE), str(voice), BUILTIN), "builtin", tmp_path, CancelToken(), CachedModels()
     )
     assert isinstance(done, Done)
     made: Made = done.value
@@ -52,7 +52,7 @@ def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> 
 def test_everybody_in_the_scene_is_offered(tmp_path: Path, voice: Path) -> None:
     pair = tmp_path / "pair.png"
     run_ffmpeg("-i", FACE, "-filter_complex", "[0]split[a][b];[a][b]hstack", pair)
-    files = draw_preview(Given(str(pair), str(voice), BUILTIN), 0.1, tmp_path, CancelToken(), KeptNetworks())
+    files = draw_preview(Given(str(pair), str(voice), BUILTIN), 0.1, tmp_path, CancelToken(), CachedModels())
     assert len(files.faces) == len(files.preview.people) == 2
     left, right = files.preview.people
     assert left.x == pytest.approx(right.x - 0.5, abs=0.01)
@@ -78,7 +78,7 @@ def test_a_plan_is_what_a_run_makes(tmp_path: Path, voice: Path) -> None:
 def test_what_fails_in_a_batch_does_not_stop_the_rest(tmp_path: Path, voice: Path) -> None:
     no_face = make_video(tmp_path / "stripes.mp4")
     *_, done = make_batch(
-        [str(no_face), str(FACE)], [str(voice)], BUILTIN, tmp_path / "out", CancelToken(), KeptNetworks()
+        [str(no_face), str(FACE)], [str(voice)], BUILTIN, tmp_path / "out", CancelToken(), CachedModels()
     )
     assert isinstance(done, Done)
     archive, told = done.value
@@ -89,7 +89,7 @@ def test_what_fails_in_a_batch_does_not_stop_the_rest(tmp_path: Path, voice: Pat
 
 def test_a_batch_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not go with"):
-        list(make_batch(["a", "b", "c"], ["d", "e"], BUILTIN, tmp_path, CancelToken(), KeptNetworks()))
+        list(make_batch(["a", "b", "c"], ["d", "e"], BUILTIN, tmp_path, CancelToken(), CachedModels()))
 
 
 def test_a_file_that_has_gone_is_told(tmp_path: Path, voice: Path) -> None:

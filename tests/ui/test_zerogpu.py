@@ -15,15 +15,15 @@ import torch
 
 from lipsync.errors import Cancelled, ToolError, WeightsError
 from lipsync.generators.batched import BatchedGenerator
-from lipsync.media import open_picture
+from lipsync.media import open_video
 from lipsync.options import GeneratorOptions, SyncOptions
-from lipsync.pipeline.model_provider import FreshNetworks, KeptNetworks
+from lipsync.pipeline.model_provider import CachedModels, FreshModels
 from lipsync.pipeline.sync import sync
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import AudioClip
 from lipsync.ui.background import Done
 from lipsync.ui.zerogpu.dispatch import dispatch
-from lipsync.ui.zerogpu.remote_models import LentNetworks, serve
+from lipsync.ui.zerogpu.remote_models import RemoteModels, serve
 from lipsync.ui.zerogpu.transport import receive, send
 from lipsync.weights import require
 from tests.material import FACE, make_voice
@@ -50,8 +50,8 @@ def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
     wait_until(lambda: not any(process.is_alive() for process in spaces.started))  # none outlives its job
 
 
-def _on_cpu(*args: object) -> LentNetworks:
-    return LentNetworks(*args, device="cpu")  # type: ignore[arg-type]
+def _on_cpu(*args: object) -> RemoteModels:
+    return RemoteModels(*args, device="cpu")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,9 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=0.4)
 
 
-def lent(lender: Lender, cancel: CancelToken | None = None) -> LentNetworks:
+def lent(lender: Lender, cancel: CancelToken | None = None) -> RemoteModels:
     decorated = lender.GPU(duration=lambda address, seconds: seconds)(serve)
-    return LentNetworks(KeptNetworks(), decorated, 20, cancel or CancelToken(), device="cpu")
+    return RemoteModels(CachedModels(), decorated, 20, cancel or CancelToken(), device="cpu")
 
 
 def rows(count: int) -> np.ndarray:
@@ -72,11 +72,11 @@ def test_a_run_on_a_lent_gpu_ends_in_the_same_video(tmp_path: Path, voice: Path,
     ordinary = sync(FACE, voice, OPTIONS, output=tmp_path / "a.mp4")
     threads = threading.active_count()
     *stages, done = dispatch.sync_in_turn(
-        FACE, voice, OPTIONS, tmp_path / "b.mp4", CancelToken(), KeptNetworks()
+        FACE, voice, OPTIONS, tmp_path / "b.mp4", CancelToken(), CachedModels()
     )
     assert isinstance(done, Done)
     assert {news.stage for news in stages if isinstance(news, Progress)} >= {"Finding faces", "Drawing lips"}
-    frames = [list(open_picture(made.path).read(range(10))) for made in (ordinary, done.value)]
+    frames = [list(open_video(made.path).read(range(10))) for made in (ordinary, done.value)]
     assert np.array_equal(*frames)
     assert (len(lender.started), lender.asked) == (1, [15])
     wait_until(lambda: threading.active_count() <= threads)
@@ -85,7 +85,7 @@ def test_a_run_on_a_lent_gpu_ends_in_the_same_video(tmp_path: Path, voice: Path,
 def test_nothing_is_lent_before_there_is_something_to_draw(lender: Lender) -> None:
     with lent(lender) as networks:
         generator = networks.generator("builtin", require("builtin"), PLAIN)
-        own = FreshNetworks().generator("builtin", require("builtin"), PLAIN)
+        own = FreshModels().generator("builtin", require("builtin"), PLAIN)
         assert generator.spec == own.spec
         assert not lender.asked
         numbers = own.encode_audio(SILENCE, 25, 3)
@@ -98,7 +98,7 @@ def test_nothing_is_lent_before_there_is_something_to_draw(lender: Lender) -> No
 
 
 def test_a_lent_gpu_is_given_full_batches() -> None:
-    with LentNetworks(KeptNetworks(), _never, 20, CancelToken()) as networks:
+    with RemoteModels(CachedModels(), _never, 20, CancelToken()) as networks:
         generator = networks.generator("builtin", require("builtin"), GeneratorOptions())
         assert generator.batch_size == BatchedGenerator.default_batch_size(torch.device("cuda"))
 
@@ -132,7 +132,7 @@ def test_an_error_that_should_not_be_does_not_end_the_call(lender: Lender) -> No
 def test_a_gpu_that_is_refused_is_told_without_markup(tmp_path: Path, voice: Path, lender: Lender) -> None:
     lender.refuse = "You have exceeded your <a href='x'>GPU quota</a> &amp; must wait"
     with pytest.raises(ToolError, match="exceeded your GPU quota & must wait"):
-        list(dispatch.sync_in_turn(FACE, voice, OPTIONS, tmp_path / "a.mp4", CancelToken(), KeptNetworks()))
+        list(dispatch.sync_in_turn(FACE, voice, OPTIONS, tmp_path / "a.mp4", CancelToken(), CachedModels()))
     assert not list(tmp_path.iterdir())
 
 
@@ -149,7 +149,7 @@ def test_a_gpu_that_is_taken_back_is_told(lender: Lender) -> None:
 def test_a_cancel_ends_the_lent_process(tmp_path: Path, lender: Lender) -> None:
     voice, cancel = make_voice(tmp_path / "voice.wav", seconds=4), CancelToken()
     with pytest.raises(Cancelled):
-        for news in dispatch.sync_in_turn(FACE, voice, OPTIONS, tmp_path / "a.mp4", cancel, KeptNetworks()):
+        for news in dispatch.sync_in_turn(FACE, voice, OPTIONS, tmp_path / "a.mp4", cancel, CachedModels()):
             if isinstance(news, Progress) and news.stage == "Drawing lips" and news.done:
                 cancel.cancel()
     assert [path.name for path in tmp_path.iterdir()] == ["voice.wav"]
@@ -158,8 +158,8 @@ def test_a_cancel_ends_the_lent_process(tmp_path: Path, lender: Lender) -> None:
 
 def test_a_visitor_who_waits_for_a_gpu_can_cancel() -> None:
     cancel, released = CancelToken(), threading.Event()
-    networks = LentNetworks(
-        KeptNetworks(), lambda address, _: released.wait(30) and serve(address, 0), 20, cancel
+    networks = RemoteModels(
+        CachedModels(), lambda address, _: released.wait(30) and serve(address, 0), 20, cancel
     )
     with networks, pytest.raises(Cancelled):
         generator = networks.generator("builtin", require("builtin"), PLAIN)

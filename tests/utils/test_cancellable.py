@@ -7,11 +7,11 @@ import pytest
 
 from lipsync.errors import Cancelled
 from lipsync.progress import CancelToken
-from lipsync.utils.cancellable import Apart
+from lipsync.utils.cancellable import CancellableCalls
 
 
 def test_calls_give_their_answers_and_their_errors() -> None:
-    with Apart(CancelToken(), "Counting") as apart:
+    with CancellableCalls(CancelToken(), "Counting") as apart:
         assert apart(divmod, 7, 2) == (3, 1)
         with pytest.raises(ZeroDivisionError):
             apart(divmod, 7, 0)
@@ -26,7 +26,7 @@ def test_a_cancel_does_not_wait_for_the_call() -> None:
         ended.set()
 
     threading.Timer(0.1, token.cancel).start()
-    with pytest.raises(Cancelled, match="Counting"), Apart(token, "Counting") as apart:
+    with pytest.raises(Cancelled, match="Counting"), CancellableCalls(token, "Counting") as apart:
         apart(work)
     assert not ended.is_set()
     finished.set()

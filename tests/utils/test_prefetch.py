@@ -10,7 +10,7 @@ import pytest
 
 from lipsync.errors import Cancelled
 from lipsync.progress import CancelToken
-from lipsync.utils.prefetch import Ahead, Clock
+from lipsync.utils.prefetch import Prefetcher, StageTimer
 from tests.material import PROMPT_SECONDS
 
 
@@ -22,13 +22,13 @@ def counting(count: int, log: list[int] | None = None) -> Iterator[int]:
 
 
 def test_items_arrive_whole_and_in_order() -> None:
-    with Ahead(counting(100), 3, CancelToken(), "count") as numbers:
+    with Prefetcher(counting(100), 3, CancelToken(), "count") as numbers:
         assert list(numbers) == list(range(100))
 
 
 def test_the_source_never_runs_further_ahead_than_the_depth() -> None:
     made: list[int] = []
-    with Ahead(counting(50, made), 4, CancelToken(), "count") as numbers:
+    with Prefetcher(counting(50, made), 4, CancelToken(), "count") as numbers:
         next(numbers)
         time.sleep(0.3)
         assert len(made) <= 1 + 4 + 1  # one taken, four waiting, one in the hand
@@ -39,7 +39,7 @@ def test_an_error_in_the_thread_reaches_the_reader() -> None:
         yield 1
         raise ValueError("broken in the middle")
 
-    with Ahead(failing(), 2, CancelToken(), "fail") as numbers:
+    with Prefetcher(failing(), 2, CancelToken(), "fail") as numbers:
         assert next(numbers) == 1
         with pytest.raises(ValueError, match="broken in the middle"):
             next(numbers)
@@ -54,8 +54,8 @@ def test_closing_early_closes_the_whole_chain() -> None:
         finally:
             closed.set()
 
-    first = Ahead(source(), 2, CancelToken(), "first")
-    with Ahead((2 * number for number in first), 2, CancelToken(), "second") as doubled:
+    first = Prefetcher(source(), 2, CancelToken(), "first")
+    with Prefetcher((2 * number for number in first), 2, CancelToken(), "second") as doubled:
         assert next(doubled) == 0
     first.close()
     assert closed.wait(1)
@@ -70,7 +70,7 @@ def test_a_reader_that_waits_hears_a_cancel_within_a_second() -> None:
         yield 1
 
     token = CancelToken()
-    stage = Ahead(stuck(), 1, token, "stuck")
+    stage = Prefetcher(stuck(), 1, token, "stuck")
     threading.Timer(0.2, token.cancel).start()
     started = time.monotonic()
     with pytest.raises(Cancelled):
@@ -81,7 +81,7 @@ def test_a_reader_that_waits_hears_a_cancel_within_a_second() -> None:
 
 
 def test_the_clock_adds_up_work_per_stage() -> None:
-    clock = Clock()
+    clock = StageTimer()
     for _ in range(3):
         with clock("sleep"):
             time.sleep(0.01)

@@ -20,7 +20,7 @@ class FaceDetector(Protocol):
       it runs on the CPU.
     - `weights`: a file to use instead of the member's own, or None.
     - `min_score`: faces below this confidence, 0..1, are left out. The default keeps all that the
-      setting of the same name can ask for; `find_faces` applies that setting.
+      setting of the same name can ask for; `detect_faces` applies that setting.
 
     Attributes:
         batch_size: frames that one call should hold at most. More are accepted, but a cancel is

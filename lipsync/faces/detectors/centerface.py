@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from lipsync.errors import ToolError, WeightsError
-from lipsync.faces.boxes import match, side, suppress
+from lipsync.faces.boxes import match, nms, side
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.onnx_file import free_sizes
 from lipsync.types import Face, FloatArray, Frame
@@ -191,7 +191,7 @@ def decode(
     boxes = np.concatenate([corner, corner + extent], axis=1).astype(np.float32)
     parts = points[:, row, column].T.reshape(-1, 5, 2)[:, :, ::-1]
     places = (parts * extent[:, None] + corner[:, None]).astype(np.float32)
-    kept = suppress(boxes, scores, _MOST_OVERLAP)
+    kept = nms(boxes, scores, _MOST_OVERLAP)
     return boxes[kept], scores[kept], places[kept]
 
 

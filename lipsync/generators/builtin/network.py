@@ -70,7 +70,7 @@ def _per_step(norm: nn.GroupNorm, x: Tensor) -> Tensor:
     return flat.view(batch, steps, channels).transpose(1, 2)
 
 
-class VoiceNet(nn.Module):
+class Audio2Shape(nn.Module):
     """Log-mel (B, mels, T) at 100 Hz to mouth shapes (B, shape_numbers, T/2) at 50 Hz.
 
     Sees 0.65 s to either side.
@@ -94,7 +94,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-class PlaceNet(nn.Module):
+class MouthLocator(nn.Module):
     """Window (B, 3, height, width) in [0, 1] to where the mouth is, where it rests and how it is turned."""
 
     def __init__(self, height: int, width: int) -> None:
@@ -132,7 +132,7 @@ class _Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)), inplace=True)
 
 
-class Painter(nn.Module):
+class Renderer(nn.Module):
     """Draws the window: a small U-Net at half resolution that corrects a flow and paints."""
 
     INPUTS = 14
@@ -249,9 +249,9 @@ class BuiltinNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.voice = VoiceNet(config.mels, config.shape_numbers, config.voice_width)
-        self.place = PlaceNet(config.height, config.width)
-        self.painter = Painter(config.widths)
+        self.voice = Audio2Shape(config.mels, config.shape_numbers, config.voice_width)
+        self.place = MouthLocator(config.height, config.width)
+        self.painter = Renderer(config.widths)
         self.register_buffer("components", torch.zeros(config.shape_numbers, POINTS * 3))
         self.register_buffer("gain", torch.ones(config.shape_numbers))
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 
-from lipsync.media.audio.reader import Voice
+from lipsync.media.audio.reader import AudioReader
 from lipsync.media.ffmpeg import FFmpeg, explain, read_chunks
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray
@@ -16,7 +16,7 @@ MOST_CHANNELS = 2
 
 
 def sound_blocks(
-    voice: Voice, seconds: float = 1.0, *, cancel: CancelToken | None = None
+    voice: AudioReader, seconds: float = 1.0, *, cancel: CancelToken | None = None
 ) -> Generator[FloatArray, None, None]:
     """All of the voice in blocks of `seconds`, the last one shorter; a block is held at a time.
 

@@ -15,9 +15,9 @@ from typing import Any
 import ffmpeg
 
 from lipsync.errors import NoAudioError
-from lipsync.media.audio.reader import Voice, open_voice
+from lipsync.media.audio.reader import AudioReader, open_audio
 from lipsync.media.video import encoder_settings
-from lipsync.media.video.reader import Picture
+from lipsync.media.video.reader import VideoReader
 from lipsync.segments import PlacedSegment
 from lipsync.types import AudioInfo
 
@@ -38,7 +38,7 @@ class Piece:
         seconds: how long.
     """
 
-    voice: Voice
+    voice: AudioReader
     start: float
     at: float
     seconds: float
@@ -50,8 +50,11 @@ class Piece:
 
 
 def mix_segments(
-    segments: Sequence[PlacedSegment], voices: Sequence[Voice], seconds: float, own: Picture | None = None
-) -> MixedVoice:
+    segments: Sequence[PlacedSegment],
+    voices: Sequence[AudioReader],
+    seconds: float,
+    own: VideoReader | None = None,
+) -> MixedAudio:
     """What is heard in a job with segments.
 
     Args:
@@ -69,7 +72,7 @@ def mix_segments(
     ]
     if own is not None:
         pieces += _own_pieces(own, _gaps(pieces, seconds))
-    return MixedVoice(pieces, seconds, voices[0])
+    return MixedAudio(pieces, seconds, voices[0])
 
 
 def _gaps(pieces: Sequence[Piece], seconds: float) -> list[tuple[float, float]]:
@@ -79,10 +82,10 @@ def _gaps(pieces: Sequence[Piece], seconds: float) -> list[tuple[float, float]]:
     return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
 
 
-def _own_pieces(picture: Picture, gaps: Sequence[tuple[float, float]]) -> list[Piece]:
+def _own_pieces(picture: VideoReader, gaps: Sequence[tuple[float, float]]) -> list[Piece]:
     """The picture's own sound in the gaps; nothing where the picture or its sound has ended."""
     try:
-        voice = open_voice(picture.info.path)
+        voice = open_audio(picture.info.path)
     except NoAudioError:
         return []
     pieces, at = [], 0.0
@@ -95,7 +98,7 @@ def _own_pieces(picture: Picture, gaps: Sequence[tuple[float, float]]) -> list[P
     return pieces
 
 
-class MixedVoice(Voice):
+class MixedAudio(AudioReader):
     """Pieces of several voices as one; read and written like any other voice.
 
     Rate and channels are the largest among the files.
@@ -106,7 +109,7 @@ class MixedVoice(Voice):
         named: the voice that errors name.
     """
 
-    def __init__(self, pieces: Sequence[Piece], seconds: float, named: Voice) -> None:
+    def __init__(self, pieces: Sequence[Piece], seconds: float, named: AudioReader) -> None:
         infos = [named.info, *(piece.voice.info for piece in pieces)]
         fitted = [info.channels if info.channels in encoder_settings.LAYOUTS else 2 for info in infos]
         self._layout = encoder_settings.LAYOUTS[max(fitted)]
@@ -120,7 +123,7 @@ class MixedVoice(Voice):
         self._groups = _groups([piece for piece in pieces if piece.at < seconds and piece.seconds > 0])
 
     def stream(self, first: int = 0) -> Any:
-        """See `Voice.stream`."""
+        """See `AudioReader.stream`."""
         if not self._groups:
             return self._silence()
         heard: dict[int, Any] = {}
@@ -145,7 +148,7 @@ class MixedVoice(Voice):
         source = f"anullsrc=sample_rate={self.info.sample_rate}:channel_layout={self._layout}"
         return ffmpeg.input(source, f="lavfi", t=f"{self.duration:.9f}").audio
 
-    def _common_form(self, voice: Voice, first: int) -> Any:
+    def _common_form(self, voice: AudioReader, first: int) -> Any:
         stream = encoder_settings.fit_channels(voice.stream(first), voice.info)
         if voice.info.channels == 1 and self._layout == "stereo":
             stream = stream.filter("pan", "stereo|c0<c0|c1<c0")  # ffmpeg's own way is 3 dB softer
@@ -217,4 +220,4 @@ def _passes(groups: Sequence[_Group]) -> list[list[Piece]]:
     return passes
 
 
-__all__ = ["MixedVoice", "Piece", "mix_segments"]
+__all__ = ["MixedAudio", "Piece", "mix_segments"]

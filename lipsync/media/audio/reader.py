@@ -23,7 +23,7 @@ _CHUNK_BYTES = 1 << 20
 _MISSING_SECONDS = 1.0  # a decoder that stops this much early has failed
 
 
-def open_voice(path: Path | str, ranges: Sequence[TimeRange] = (), shift: float = 0.0) -> Voice:
+def open_audio(path: Path | str, ranges: Sequence[TimeRange] = (), shift: float = 0.0) -> AudioReader:
     """Look into a sound file, or the sound track of a video; `ranges` are joined in their order.
 
     Args:
@@ -37,11 +37,11 @@ def open_voice(path: Path | str, ranges: Sequence[TimeRange] = (), shift: float 
             the length.
     """
     info, source = scan_audio(path)
-    return Voice(info, source, ranges, shift)
+    return AudioReader(info, source, ranges, shift)
 
 
-class Voice:
-    """A sound source ready to be read; made by `open_voice`.
+class AudioReader:
+    """A sound source ready to be read; made by `open_audio`.
 
     Its time 0 is the file's start: sound that starts later is preceded by silence, so that the
     track of a video stays in step with its picture.

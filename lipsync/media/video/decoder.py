@@ -14,7 +14,7 @@ from lipsync.errors import MediaError
 from lipsync.media.ffmpeg import FFmpeg, explain, media_input, read_chunks, thread_count
 from lipsync.media.probe import INDEXED_DEMUXERS, PacketIndex
 from lipsync.media.video import frame_rate
-from lipsync.media.video.transform import Geometry, Size
+from lipsync.media.video.transform import Size, Transform
 from lipsync.media.video.yuv import half
 from lipsync.progress import CancelToken
 from lipsync.types import VideoInfo
@@ -25,7 +25,7 @@ _TOLERATED_FRAMES = 2
 
 
 @dataclass(frozen=True)
-class Form:
+class PixelLayout:
     """How frames are wanted.
 
     Attributes:
@@ -49,11 +49,11 @@ class Decoder:
 
     info: VideoInfo
     index: PacketIndex
-    geometry: Geometry
+    geometry: Transform
     fps: Fraction
 
     def frames(
-        self, start: Fraction, step: int, count: int, form: Form, cancel: CancelToken
+        self, start: Fraction, step: int, count: int, form: PixelLayout, cancel: CancelToken
     ) -> Generator[bytearray, None, None]:
         """What is on screen at `start`, start + step/fps, ... : `count` frames of `form`.
 
@@ -81,7 +81,9 @@ class Decoder:
             yield held.copy()
         yield held
 
-    def _graph(self, start: Fraction, step: int, count: int, form: Form) -> tuple[Any, tuple[str, ...]]:
+    def _graph(
+        self, start: Fraction, step: int, count: int, form: PixelLayout
+    ) -> tuple[Any, tuple[str, ...]]:
         """The graph and the global flags of ffmpeg."""
         seek, flags = self._seek(start)
         settings = {"reinit_filter": 0, "threads": thread_count(), **seek}

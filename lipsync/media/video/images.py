@@ -19,7 +19,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _BOMB = "The photo is too large"
 
 
-def count_pictures(path: Path) -> int:
+def count_images(path: Path) -> int:
     """0 if the file is no photo, 1 for a photo, more for an animation (GIF, WebP, APNG)."""
     try:
         if not _may_be_picture(path):
@@ -40,7 +40,7 @@ def _may_be_picture(path: Path) -> bool:
     return head.startswith(_BEGINNINGS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
 
 
-def read_still(path: Path) -> Frame:
+def read_image(path: Path) -> Frame:
     """The photo as RGB uint8 (H, W, 3): turned as its EXIF says, transparency on white."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
@@ -61,14 +61,14 @@ def read_still(path: Path) -> Frame:
         raise MediaError("The photo cannot be read", given=f"{path} ({error})", hint=hint) from error
 
 
-def resize_still(frame: Frame, width: int, height: int) -> Frame:
+def resize_image(frame: Frame, width: int, height: int) -> Frame:
     """The photo at another size, RGB uint8 (height, width, 3); every source pixel counts."""
     if frame.shape[:2] == (height, width):
         return frame
     return np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX))
 
 
-def write_picture(path: Path | str, frame: Frame) -> None:
+def write_image(path: Path | str, frame: Frame) -> None:
     """Write one RGB uint8 (H, W, 3) frame as .png, .jpg or .webp; the file appears only when whole.
 
     Raises:

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from lipsync.media.probe import PacketIndex, scan_video
 from lipsync.media.video import color_tags, frame_rate, images
 from lipsync.media.video.access_order import backward_blocks, monotone_runs
-from lipsync.media.video.decoder import Decoder, Form
+from lipsync.media.video.decoder import Decoder, PixelLayout
 from lipsync.media.video.timeline import frames_for, resolve_ranges
-from lipsync.media.video.transform import Geometry, Size
+from lipsync.media.video.transform import Size, Transform
 from lipsync.media.video.yuv import YuvColors, YuvFrame
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken
@@ -34,7 +34,7 @@ Pieces: TypeAlias = Generator[tuple[bytearray, bool], None, None]
 """Frames as ffmpeg wrote them, and whether this is the last time that one is shown."""
 
 
-def open_picture(path: Path | str, options: MediaOptions | None = None) -> Picture:
+def open_video(path: Path | str, options: MediaOptions | None = None) -> VideoReader:
     """Look into a video or photo and get it ready to be read as `options` say.
 
     Raises:
@@ -43,11 +43,11 @@ def open_picture(path: Path | str, options: MediaOptions | None = None) -> Pictu
         OptionError: the crop does not lie inside the picture.
     """
     info, index = scan_video(path)
-    return Picture(info, index, options or MediaOptions())
+    return VideoReader(info, index, options or MediaOptions())
 
 
-class Picture:
-    """A picture source ready to be read; made by `open_picture`.
+class VideoReader:
+    """A picture source ready to be read; made by `open_video`.
 
     Attributes:
         info: what is known of the file; its pixel aspect is the one after `options.rotate`.
@@ -58,7 +58,7 @@ class Picture:
     """
 
     def __init__(self, info: VideoInfo, index: PacketIndex | None, options: MediaOptions) -> None:
-        self._geometry = Geometry.plan(info, options)
+        self._geometry = Transform.plan(info, options)
         self.width, self.height = self._geometry.size
         self.fps = frame_rate.exact_rate(options.fps) if options.fps else info.fps
         self.warnings = _warnings(info, options)
@@ -111,7 +111,7 @@ class Picture:
         if self._decoder is None:
             still = self._still(size)
             return (still.copy() for _ in self._counted(len(numbers), cancel))
-        return self._rgb_frames(self._pieces(self._decoder, numbers, Form(size), cancel), size)
+        return self._rgb_frames(self._pieces(self._decoder, numbers, PixelLayout(size), cancel), size)
 
     def read_yuv(
         self, indices: npt.ArrayLike, *, cancel: CancelToken | None = None
@@ -127,7 +127,7 @@ class Picture:
         if self._decoder is None:
             still = YuvFrame.from_rgb(self._still(size), own)
             return (still for _ in self._counted(len(numbers), cancel))
-        pieces = self._pieces(self._decoder, numbers, Form(size, planes=True), cancel)
+        pieces = self._pieces(self._decoder, numbers, PixelLayout(size, planes=True), cancel)
         return self._yuv_frames(pieces, size, own)
 
     def _checked(self, indices: npt.ArrayLike) -> IntArray:
@@ -137,7 +137,7 @@ class Picture:
         return wanted
 
     def _still(self, size: Size) -> Frame:
-        return self._geometry.apply(images.read_still(self.info.path), size)
+        return self._geometry.apply(images.read_image(self.info.path), size)
 
     @staticmethod
     def _counted(count: int, cancel: CancelToken) -> Iterator[None]:
@@ -158,7 +158,7 @@ class Picture:
             for data, _ in pieces:
                 yield YuvFrame.from_bytes(data, *size, own)
 
-    def _pieces(self, decoder: Decoder, wanted: IntArray, form: Form, cancel: CancelToken) -> Pieces:
+    def _pieces(self, decoder: Decoder, wanted: IntArray, form: PixelLayout, cancel: CancelToken) -> Pieces:
         most = max(1, BLOCK_BYTES // form.bytes)
         for run in monotone_runs(wanted, self._part(wanted)):
             if run[0] <= run[-1]:
@@ -171,7 +171,7 @@ class Picture:
         """The range, counted from 0, that each frame number lies in."""
         return np.searchsorted(self._offsets, numbers, side="right") - 1
 
-    def _forward(self, decoder: Decoder, run: IntArray, form: Form, cancel: CancelToken) -> Pieces:
+    def _forward(self, decoder: Decoder, run: IntArray, form: PixelLayout, cancel: CancelToken) -> Pieces:
         """A run that never goes back: every frame is decoded once, repeated or dropped as asked."""
         part = int(self._part(run[:1])[0])
         start = self._starts[part] + int(run[0] - self._offsets[part]) / self.fps
@@ -185,7 +185,7 @@ class Picture:
                 cancel.check("reading")
                 yield frame, following != place
 
-    def _backward(self, decoder: Decoder, block: IntArray, form: Form, cancel: CancelToken) -> Pieces:
+    def _backward(self, decoder: Decoder, block: IntArray, form: PixelLayout, cancel: CancelToken) -> Pieces:
         """A run that never goes forward, short enough to be held."""
         numbers = np.unique(block)
         pieces = self._forward(decoder, numbers, form, cancel)

@@ -22,15 +22,15 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from lipsync.errors import OutputError
-from lipsync.media.audio.reader import Voice
+from lipsync.media.audio.reader import AudioReader
 from lipsync.media.ffmpeg import FFmpeg, explain, media_input
 from lipsync.media.video import encoder_settings
-from lipsync.media.video.reader import open_picture
+from lipsync.media.video.reader import open_video
 from lipsync.media.video.writer import COMMENT, MUXERS, FrameWriter, checked_target, disk_error, exact_sound
 from lipsync.media.video.yuv import YuvFrame
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, VideoInfo
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 
 PART_SECONDS = 20
 """What a crash may cost; short enough to lose little, long enough for the encoder to work well."""
@@ -62,7 +62,7 @@ class ResumableWriter:
         height: int,
         fps: Fraction,
         frames: int,
-        voice: Voice | None,
+        voice: AudioReader | None,
         source: VideoInfo,
         quality: int = 17,
         encoder: str = "software",
@@ -103,7 +103,7 @@ class ResumableWriter:
     def earlier_frames(self) -> Generator[YuvFrame, None, None]:
         """The frames that earlier tries have written, as they are in the parts."""
         for number in range(math.ceil(self.finished / self.part_frames)):
-            part = open_picture(self._place(number))
+            part = open_video(self._place(number))
             for frame in part.read_yuv(np.arange(part.frame_count), cancel=self._cancel):
                 yield frame.cut(self._settings["width"], self._settings["height"])
 
@@ -145,9 +145,9 @@ class ResumableWriter:
         listing = self._folder / "parts.txt"
         count = math.ceil(self._frames / self.part_frames)
         names = [f"file {self._place(number).name}" for number in range(count)]
-        with replacing(listing) as new:
+        with atomic_write(listing) as new:
             new.write_text("\n".join(["ffconcat version 1.0", *names, ""]), "utf-8")
-        with replacing(self.path) as new:
+        with atomic_write(self.path) as new:
             with FFmpeg(self._graph(listing, new), "-y") as running:
                 status = running.wait(self._cancel)
                 complaint = running.complaint()
@@ -202,7 +202,7 @@ class ResumableWriter:
             return
         for old in self._folder.glob("part*"):
             old.unlink()
-        with replacing(about) as new:
+        with atomic_write(about) as new:
             new.write_text(json.dumps(now), "utf-8")
 
     def _whole_parts(self) -> int:

@@ -11,21 +11,21 @@ import numpy as np
 from PIL import Image
 
 from lipsync.errors import MediaError
-from lipsync.media.audio.reader import Voice
-from lipsync.media.video.reader import Picture
+from lipsync.media.audio.reader import AudioReader
+from lipsync.media.video.reader import VideoReader
 from lipsync.media.video.writer import FrameWriter
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.types import Frame, IntArray
 
 MAX_SIDE = 640
 """Longer side of each picture, pixels: it is for looking at, and must not cost a second run."""
-Shown: TypeAlias = tuple[Picture, IntArray]
+Shown: TypeAlias = tuple[VideoReader, IntArray]
 """A picture, and the number of its frame that is shown in every output frame."""
 
 
-def write_beside(
+def write_side_by_side(
     shown: Sequence[Shown],
-    voice: Voice,
+    voice: AudioReader,
     target: Path,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,

@@ -17,7 +17,7 @@ Size: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Transform:
     """How a frame of the file becomes a frame of ours.
 
     Attributes:
@@ -31,7 +31,7 @@ class Geometry:
     crop: Box
 
     @classmethod
-    def plan(cls, info: VideoInfo, options: MediaOptions) -> Geometry:
+    def plan(cls, info: VideoInfo, options: MediaOptions) -> Transform:
         """What `options` make of the frames of `info`; `OptionError` if the crop leaves nothing."""
         width, height = (max(1, side // options.resize_factor) for side in (info.width, info.height))
         turned = (height, width) if options.rotate in (90, 270) else (width, height)
@@ -94,9 +94,9 @@ class Geometry:
 
     def apply(self, photo: Frame, size: Size) -> Frame:
         """The same for a photo, RGB uint8 (H, W, 3)."""
-        frame = np.rot90(images.resize_still(photo, *self.resized), -self.rotate // 90)
+        frame = np.rot90(images.resize_image(photo, *self.resized), -self.rotate // 90)
         top, bottom, left, right = self.crop
-        return images.resize_still(np.ascontiguousarray(frame[top:bottom, left:right]), *size)
+        return images.resize_image(np.ascontiguousarray(frame[top:bottom, left:right]), *size)
 
 
 def _crop_box(crop: Box | None, size: Size) -> Box:

@@ -18,7 +18,7 @@ import ffmpeg
 import numpy as np
 
 from lipsync.errors import DiskFullError, OutputError
-from lipsync.media.audio.reader import Voice
+from lipsync.media.audio.reader import AudioReader
 from lipsync.media.ffmpeg import FFmpeg, explain
 from lipsync.media.video import color_tags, encoder_settings
 from lipsync.media.video.yuv import Plane, YuvFrame, even
@@ -69,7 +69,7 @@ class FrameWriter:
         height: int,
         fps: Fraction,
         frames: int,
-        voice: Voice | None,
+        voice: AudioReader | None,
         source: VideoInfo,
         quality: int = 17,
         encoder: str = "software",
@@ -116,7 +116,7 @@ class FrameWriter:
         return self
 
     def write(self, frame: YuvFrame | Frame) -> None:
-        """Append one frame, of `Picture.read_yuv` or RGB uint8 (height, width, 3)."""
+        """Append one frame, of `VideoReader.read_yuv` or RGB uint8 (height, width, 3)."""
         if not isinstance(frame, YuvFrame):
             if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
                 raise ValueError(f"expected RGB uint8, got {frame.dtype} {frame.shape}")
@@ -233,7 +233,7 @@ class FrameWriter:
         return ffmpeg.output(*streams, f"file:{self._partial}", **settings, max_muxing_queue_size=4096)
 
 
-def exact_sound(voice: Voice, seconds: Fraction, compact: bool = False) -> Any:
+def exact_sound(voice: AudioReader, seconds: Fraction, compact: bool = False) -> Any:
     """The voice as an audio stream of ffmpeg-python, cut or filled with silence to `seconds`."""
     rate = encoder_settings.SPEECH_RATE if compact else encoder_settings.aac_rate(voice.info.sample_rate)
     stream = voice.mono() if compact else encoder_settings.fit_channels(voice.stream(), voice.info)
@@ -241,7 +241,7 @@ def exact_sound(voice: Voice, seconds: Fraction, compact: bool = False) -> Any:
     return sound.filter("apad").filter("atrim", end_sample=round(seconds * rate))
 
 
-def checked_target(path: Path, source: VideoInfo, voice: Voice | None) -> Path:
+def checked_target(path: Path, source: VideoInfo, voice: AudioReader | None) -> Path:
     """The target if a file can be written there without harm; else `OutputError`."""
     if path.suffix.lower() not in MUXERS:
         raise OutputError(

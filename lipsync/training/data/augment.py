@@ -17,7 +17,7 @@ Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Look:
+class Augmentation:
     """How one picture is changed: the same for all pictures of an example."""
 
     matrix: npt.NDArray[np.float64]
@@ -34,13 +34,13 @@ class Look:
 _SAME = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
 
 
-def plain_look() -> Look:
+def no_augmentation() -> Augmentation:
     """No change: the stored crop without its margin."""
     matrix = np.array([[1.0, 0, -MARGIN], [0, 1, -MARGIN]])
-    return Look(matrix, False, _SAME, saturation=1.0, blur=0.0, quality=100, noise=0.0)
+    return Augmentation(matrix, False, _SAME, saturation=1.0, blur=0.0, quality=100, noise=0.0)
 
 
-def draw_look(generator: Rng, reach: float = 1.0) -> Look:
+def sample_augmentation(generator: Rng, reach: float = 1.0) -> Augmentation:
     """A random look; `reach` stretches turning, scaling and shifting. Half keep the quality."""
     angle = generator.normal(0, 4 * reach)
     scale = np.exp(generator.normal(0, 0.04 * reach))
@@ -53,7 +53,7 @@ def draw_look(generator: Rng, reach: float = 1.0) -> Look:
     ramp = np.linspace(0, 1, 256)[:, None] ** np.exp(generator.normal(0, 0.25))
     ramp = ramp * np.exp(generator.normal(0, 0.12) + generator.normal(0, 0.07, 3)) + generator.normal(0, 0.03)
     poor = generator.random() < 0.5
-    return Look(
+    return Augmentation(
         matrix=np.asarray(matrix, np.float64),
         mirrored=mirrored,
         table=np.asarray(np.clip(ramp * 255, 0, 255), np.uint8)[None],
@@ -66,7 +66,7 @@ def draw_look(generator: Rng, reach: float = 1.0) -> Look:
 
 def change_picture(
     picture: Frame,
-    look: Look,
+    look: Augmentation,
     generator: Rng,
     extra: FloatArray | None = None,
     size: tuple[int, int] = (SIDE, SIDE),
@@ -95,7 +95,7 @@ def change_picture(
     return np.asarray(out, np.uint8)
 
 
-def change_face(face: Frame, look: Look, generator: Rng) -> Frame:
+def change_face(face: Frame, look: Augmentation, generator: Rng) -> Frame:
     """A face crop of any size (H, W, 3), without a margin, in that look; the size stays.
 
     What a look shifts in from outside is the crop's edge, repeated.
@@ -114,7 +114,7 @@ def _after(second: npt.NDArray[np.float64], first: npt.NDArray[np.floating]) -> 
 
 
 def move_points(
-    points: FloatArray, look: Look, mirrored: tuple[int, ...], margin: int = MARGIN
+    points: FloatArray, look: Augmentation, mirrored: tuple[int, ...], margin: int = MARGIN
 ) -> FloatArray:
     """Points (..., P, 2) in pixels of the crop, moved as `change_picture` moves the pixels."""
     moved = (points + margin) @ look.matrix[:, :2].T + look.matrix[:, 2]

@@ -26,8 +26,8 @@ from lipsync.training.data.dataset_format import FPS, read_manifest, write_manif
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
 from lipsync.training.engine.loop import LoopOptions, Report, read_checkpoint, train
 from lipsync.training.tasks.builtin_audio2shape import (
-    VoiceOptions,
-    VoiceTask,
+    Audio2ShapeOptions,
+    Audio2ShapeTask,
     lag_curve,
     opening_of,
     openings,
@@ -42,7 +42,7 @@ DROPPED = "dropped"
 
 
 @dataclass(frozen=True)
-class LagOptions(OptionGroup):
+class AvOffsetOptions(OptionGroup):
     """How lags are measured and what becomes of them."""
 
     expert: Path | None = option(  # noqa: RUF009 - a declaration
@@ -60,7 +60,7 @@ class LagOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
-class Lag:
+class AvOffset:
     """What was measured of one person: seconds that the sound is late, and how sure that is.
 
     Attributes:
@@ -84,7 +84,7 @@ class Lag:
         return self.heard and self.agreement > self.agreement_as_given + 0.03
 
 
-def correct_lags(folder: Path, runs: Path, options: LagOptions, report: Report) -> int:
+def correct_lags(folder: Path, runs: Path, options: AvOffsetOptions, report: Report) -> int:
     """Measure how late each person's sound is and note it in the set; gives how many clips changed.
 
     Args:
@@ -103,7 +103,7 @@ def correct_lags(folder: Path, runs: Path, options: LagOptions, report: Report) 
     return note_lags(folder, found, options.zero)
 
 
-def lags_by_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[str, Lag]:
+def lags_by_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[str, AvOffset]:
     """The lag of every person that is left beside the one known, to a fraction of a frame.
 
     The likeness of all windows of a person is pooled; clips kept for the end are left out.
@@ -119,7 +119,7 @@ def lags_by_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[str, La
         if sync is not None:
             curve = np.nanmean(table, axis=0)
             seconds = -(sync.offset + between_offsets(curve, REACH_BY_EXPERT + sync.offset)) / FPS
-            found[person] = Lag(seconds, sync.margin, sync.margin_as_given, least=0.08)
+            found[person] = AvOffset(seconds, sync.margin, sync.margin_as_given, least=0.08)
     return found
 
 
@@ -130,7 +130,7 @@ def measure_lags(
     runs: Path,
     report: Report,
     steps: int = 140,
-) -> dict[str, Lag]:
+) -> dict[str, AvOffset]:
     """The lag of every person, pooled over their clips; clips kept for the end are left out."""
     known = [clip for clip in clips if clip.split != "check"]
     people = sorted({clip.person for clip in known})
@@ -140,7 +140,7 @@ def measure_lags(
         parted = [
             dataclasses.replace(clip, split="train" if clip.person in learners else "held") for clip in known
         ]
-        task = VoiceTask(parted, components, config, VoiceOptions(variants=3))
+        task = Audio2ShapeTask(parted, components, config, Audio2ShapeOptions(variants=3))
         options = LoopOptions(steps=steps, evaluate_every=steps, warm_up=20)
         train(task, options, runs / f"lags{half}", report)
         task.network.load_state_dict(read_checkpoint(runs / f"lags{half}" / "last.pt")["average"])
@@ -153,25 +153,25 @@ def measure_lags(
     return {person: _pooled(parts) for person, parts in curves.items()}
 
 
-def _heard(lag: Lag | None) -> bool:
+def _heard(lag: AvOffset | None) -> bool:
     return lag is not None and lag.heard
 
 
-def _believed(lag: Lag | None) -> float:
+def _believed(lag: AvOffset | None) -> float:
     return lag.seconds if lag is not None and lag.believable else 0.0
 
 
-def _pooled(parts: list[tuple[FloatArray, int]]) -> Lag:
+def _pooled(parts: list[tuple[FloatArray, int]]) -> AvOffset:
     curve = np.average([part for part, _ in parts], axis=0, weights=[frames for _, frames in parts])
     late_picture = int(curve.argmax()) - REACH
-    return Lag(-late_picture / FPS, float(curve.max()), float(curve[REACH]))
+    return AvOffset(-late_picture / FPS, float(curve.max()), float(curve[REACH]))
 
 
-def note_lags(folder: Path, lags: dict[str, Lag], zero: float = 0.0, drop: bool = False) -> int:
+def note_lags(folder: Path, lags: dict[str, AvOffset], zero: float = 0.0, drop: bool = False) -> int:
     """Write believable lags into the manifest of a set; gives how many clips they change.
 
     Args:
-        zero, drop: see `LagOptions`.
+        zero, drop: see `AvOffsetOptions`.
     """
     rows = read_manifest(folder)
     noted = [

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from lipsync.faces import FaceDetector, track_faces
-from lipsync.media import Picture, open_picture, open_voice
+from lipsync.media import VideoReader, open_audio, open_video
 from lipsync.options import FaceOptions, OptionGroup, option
 from lipsync.progress import CancelToken, StageProgress
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE, Stored, part_of, with_margin, write_clip
-from lipsync.training.data.landmarks import Teacher, whole_head
+from lipsync.training.data.landmarks import FaceLandmarker, whole_head
 from lipsync.training.data.mouth_shapes import KEPT
 from lipsync.types import FaceTrack, FloatArray, Frame, IntArray
 
@@ -47,7 +47,7 @@ def cut_file(
     name: str,
     options: CutOptions,
     detector: FaceDetector,
-    teacher: Teacher | None,
+    teacher: FaceLandmarker | None,
     cancel: CancelToken,
 ) -> dict[str, int]:
     """Write the clips of one file: one for each stretch of a scene in which a good face is seen.
@@ -62,8 +62,8 @@ def cut_file(
     Raises:
         LipsyncError: the file has no picture, no sound or no face, or cannot be read.
     """
-    picture = open_picture(path)
-    frames = _at_25(picture)[: math.ceil(open_voice(path).duration * FPS)]
+    picture = open_video(path)
+    frames = _at_25(picture)[: math.ceil(open_audio(path).duration * FPS)]
     if len(frames) < options.min_seconds * FPS:
         return {}
     face_options = FaceOptions(detect_every=options.detect_every, min_score=options.min_score)
@@ -100,7 +100,7 @@ def cut_file(
     return clips
 
 
-def _at_25(picture: Picture) -> IntArray:
+def _at_25(picture: VideoReader) -> IntArray:
     """Which frame of the file is shown at each 25th of a second."""
     count = int(picture.frame_count / picture.fps * FPS)
     at = np.floor(np.arange(count) / FPS * float(picture.fps) + 1e-6)
@@ -118,7 +118,7 @@ def _stretches(track: FaceTrack, cuts: tuple[int, ...], options: CutOptions) -> 
 
 
 def _landmarks(
-    picture: Picture, frames: IntArray, boxes: FloatArray, teacher: Teacher, cancel: CancelToken
+    picture: VideoReader, frames: IntArray, boxes: FloatArray, teacher: FaceLandmarker, cancel: CancelToken
 ) -> FloatArray:
     """Kept landmarks (T, K, 3) in pixels of a stored crop of 160x160."""
     back: list[FloatArray] = []

@@ -22,12 +22,12 @@ from lipsync.training.data.dataset_format import (
     read_stored,
 )
 from lipsync.training.data.mouth_shapes import (
-    Habit,
+    PersonNorm,
     Pose,
     ShapeSpace,
+    fit_person_norm,
     fit_pose,
     gap,
-    learn_habit,
     learn_space,
     make_template,
     mouth_points,
@@ -105,7 +105,7 @@ def read_set(folder: Path, numbers: int = 10, pictures: bool = True) -> Training
     for row in rows:
         people.setdefault((row.person, row.split), []).append(mouths[row.name])
     joined = {key: np.concatenate(parts) for key, parts in people.items()}
-    habits = {key: learn_habit(points) for key, points in joined.items()}
+    habits = {key: fit_person_norm(points) for key, points in joined.items()}
     trained = [key for key in joined if key[1] == "train"]
     space = learn_space(
         {key[0]: joined[key] for key in trained}, {key[0]: habits[key] for key in trained}, numbers
@@ -156,7 +156,7 @@ def _clip(
     stored: Stored,
     pose: Pose,
     mouth: FloatArray,
-    habit: Habit,
+    habit: PersonNorm,
     space: ShapeSpace,
     pictures: bool,
 ) -> Clip:

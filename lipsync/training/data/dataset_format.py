@@ -28,10 +28,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import InputError
-from lipsync.media import FrameWriter, Picture, Voice, open_picture, open_voice
+from lipsync.media import AudioReader, FrameWriter, VideoReader, open_audio, open_video
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray, Frame, TimeRange, VideoInfo
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 
 FPS = 25
 SAMPLE_RATE = 16_000
@@ -78,7 +78,7 @@ def write_manifest(folder: Path, rows: Iterable[Row]) -> None:
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     """Write a file of tab separated values, whole or not at all."""
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, delimiter="\t")
         writer.writeheader()
         writer.writerows(rows)
@@ -120,7 +120,7 @@ def fix_crop_side(folder: Path, side: int) -> None:
             hint=f"Prepare into another folder, or with --crop-side {known}.",
         )
     if not path.exists():
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             part.write_text(json.dumps({"crop_side": side}), "utf-8")
 
 
@@ -151,7 +151,7 @@ def write_clip(
     folder: Path,
     name: str,
     source: VideoInfo,
-    voice: Voice,
+    voice: AudioReader,
     crops: Iterable[Frame],
     stored: Stored,
     side: int = STORED_SIDE,
@@ -178,7 +178,7 @@ def write_clip(
     arrays: dict[str, npt.NDArray[np.generic]] = {"boxes": stored.boxes}
     if stored.landmarks is not None:
         arrays["landmark_steps"] = _pack(stored.landmarks)
-    with replacing(folder / f"{name}.npz") as part:
+    with atomic_write(folder / f"{name}.npz") as part:
         np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
 
 
@@ -232,13 +232,13 @@ def read_crops(folder: Path, name: str, side: int = STORED_SIDE) -> npt.NDArray[
     path = folder / "cache" / f"{name}.{side}.npy"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
-        with replacing(path) as part:
-            _decode(open_picture(clip_files(folder, name)[0]), part, side)
+        with atomic_write(path) as part:
+            _decode(open_video(clip_files(folder, name)[0]), part, side)
     crops: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return crops
 
 
-def _decode(picture: Picture, path: Path, side: int) -> None:
+def _decode(picture: VideoReader, path: Path, side: int) -> None:
     count = picture.frame_count
     frames = np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3))
     for place, frame in zip(frames, picture.read(np.arange(count)), strict=True):
@@ -264,13 +264,13 @@ def read_sound(folder: Path, name: str) -> FloatArray:
     path = folder / "cache" / f"{name}.sound.npy"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
-        with replacing(path) as part:
-            np.save(part, open_voice(clip_files(folder, name)[0]).read(SAMPLE_RATE).samples)
+        with atomic_write(path) as part:
+            np.save(part, open_audio(clip_files(folder, name)[0]).read(SAMPLE_RATE).samples)
     sound: FloatArray = np.load(path)
     return sound
 
 
-def part_of(path: Path, start: float, seconds: float) -> Voice:
+def part_of(path: Path, start: float, seconds: float) -> AudioReader:
     """The sound of a part of a file; a part that runs over the end is cut there."""
-    whole = open_voice(path).duration
-    return open_voice(path, (TimeRange(start, min(whole, start + seconds)),))
+    whole = open_audio(path).duration
+    return open_audio(path, (TimeRange(start, min(whole, start + seconds)),))

@@ -17,7 +17,7 @@ from lipsync.types import FloatArray, Frame
 LANDMARKS = 478
 
 
-class Teacher(Protocol):
+class FaceLandmarker(Protocol):
     """Finds the landmarks of one face in pictures that show little else."""
 
     def __call__(self, pictures: Iterable[Frame]) -> FloatArray:
@@ -29,7 +29,7 @@ class Teacher(Protocol):
         ...
 
 
-class MediaPipeTeacher:
+class MediaPipeLandmarker:
     """MediaPipe's face landmarker (Apache-2.0), following one face through a clip.
 
     Args:
@@ -56,7 +56,7 @@ class MediaPipeTeacher:
         )
 
     def __call__(self, pictures: Iterable[Frame]) -> FloatArray:
-        """See `Teacher`."""
+        """See `FaceLandmarker`."""
         rows = []
         with self._vision.FaceLandmarker.create_from_options(self._options) as landmarker:
             for number, picture in enumerate(pictures):

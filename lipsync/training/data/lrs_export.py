@@ -16,7 +16,7 @@ from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignor
 from lipsync.training.data.dataset_format import FPS, SAMPLE_RATE, read_crop_side
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
 from lipsync.training.data.lrs_layout import SPLITS
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 
 
 def write_lrs_layout(
@@ -45,7 +45,7 @@ def write_lrs_layout(
     (root / "filelists").mkdir(exist_ok=True)
     for theirs, ours in reversed(SPLITS.items()):  # the one that is looked for comes last
         lines = [f"{entries[clip.name]}\n" for clip in clips if clip.split == ours]
-        with replacing(root / "filelists" / f"{theirs}.txt") as part:
+        with atomic_write(root / "filelists" / f"{theirs}.txt") as part:
             part.write_bytes("".join(lines).encode())
     return len(clips)
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import InputError, MediaError
-from lipsync.media import open_voice
+from lipsync.media import open_audio
 from lipsync.training.data.dataset_format import FPS, SAMPLE_RATE, scaled
 from lipsync.types import FloatArray, IntArray
 
@@ -143,5 +143,5 @@ def _read_sound(path: Path, start: int, count: int) -> FloatArray:
                 whole = np.frombuffer(file.readframes(count), "<i2")
                 return (whole / np.float32(32768)).astype(np.float32)
     except (wave.Error, EOFError, FileNotFoundError):
-        pass  # `open_voice` reads it, or says what is wrong with it
-    return open_voice(path).read(SAMPLE_RATE).samples[start : start + count]
+        pass  # `open_audio` reads it, or says what is wrong with it
+    return open_audio(path).read(SAMPLE_RATE).samples[start : start + count]

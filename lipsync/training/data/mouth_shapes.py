@@ -115,7 +115,7 @@ def gap(mouth: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Habit:
+class PersonNorm:
     """One person's mouth: what it looks like closed, and how far speech moves it."""
 
     resting: FloatArray
@@ -124,11 +124,11 @@ class Habit:
     """Standard deviation of `gap` over this person's frames."""
 
 
-def learn_habit(mouths: FloatArray) -> Habit:
+def fit_person_norm(mouths: FloatArray) -> PersonNorm:
     """The habit behind a person's pose-free mouths (N, 49, 3): the most closed sixth is rest."""
     openings = gap(mouths)
     closed = mouths[openings <= np.quantile(openings, 0.16)]
-    return Habit(np.asarray(np.median(closed, axis=0), np.float32), float(openings.std()))
+    return PersonNorm(np.asarray(np.median(closed, axis=0), np.float32), float(openings.std()))
 
 
 @dataclass(frozen=True)
@@ -138,21 +138,21 @@ class ShapeSpace:
     components: FloatArray
     """(numbers, 147): one standard deviation of each number, in the template's units."""
     reach: float
-    """The usual `Habit.reach`."""
+    """The usual `PersonNorm.reach`."""
 
-    def numbers(self, mouths: FloatArray, habit: Habit) -> FloatArray:
+    def numbers(self, mouths: FloatArray, habit: PersonNorm) -> FloatArray:
         """Pose-free mouths (T, 49, 3) of one person as shapes (T, numbers)."""
         moves = (mouths - habit.resting).reshape(len(mouths), -1) / self.share(habit)
         inverse = np.linalg.pinv(self.components)
         return np.asarray(moves @ inverse, np.float32)
 
-    def share(self, habit: Habit) -> float:
+    def share(self, habit: PersonNorm) -> float:
         """How far this person's mouth moves, over the usual."""
         return float(np.clip(habit.reach / self.reach, 0.4, 2.5))
 
 
 def learn_space(
-    mouths: dict[str, FloatArray], habits: dict[str, Habit], numbers: int, seed: int = 0
+    mouths: dict[str, FloatArray], habits: dict[str, PersonNorm], numbers: int, seed: int = 0
 ) -> ShapeSpace:
     """The shape space of several people, each of the same weight."""
     generator = np.random.default_rng(seed)

@@ -30,9 +30,9 @@ from lipsync.training.data.dataset_format import (
     write_manifest,
     write_table,
 )
-from lipsync.training.data.landmarks import MediaPipeTeacher, Teacher
+from lipsync.training.data.landmarks import FaceLandmarker, MediaPipeLandmarker
 from lipsync.training.data.sources import Source
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 from lipsync.utils.worker_pool import run_jobs
 
 _VERSION = 2
@@ -64,12 +64,12 @@ class Prepared:
     failures: dict[str, str]
 
 
-Tools = Callable[[PrepareOptions], tuple[FaceDetector, Teacher | None]]
+Tools = Callable[[PrepareOptions], tuple[FaceDetector, FaceLandmarker | None]]
 
 
-def usual_tools(options: PrepareOptions) -> tuple[FaceDetector, Teacher | None]:
+def usual_tools(options: PrepareOptions) -> tuple[FaceDetector, FaceLandmarker | None]:
     """CenterFace, and MediaPipe where a landmarker is given."""
-    teacher = MediaPipeTeacher(options.landmarker) if options.landmarker else None
+    teacher = MediaPipeLandmarker(options.landmarker) if options.landmarker else None
     return DETECTORS.create("centerface"), teacher
 
 
@@ -216,7 +216,7 @@ class _Preparer:
 
     def __init__(self, folder: Path, options: PrepareOptions, tools: Tools) -> None:
         self._folder, self._options, self._tools = folder, options, tools
-        self._made: tuple[FaceDetector, Teacher | None] | None = None
+        self._made: tuple[FaceDetector, FaceLandmarker | None] | None = None
 
     def __call__(self, job: _Job, cancel: CancelToken) -> str:
         """Why the file gave no clip, "" if it did.
@@ -250,7 +250,7 @@ class _Preparer:
         note = _Note(str(job.path), job.name, job.made_with, clips, failure)
         path = self._folder / "sources" / f"{job.name}.json"
         path.parent.mkdir(exist_ok=True)
-        with replacing(path) as written:
+        with atomic_write(path) as written:
             written.write_text(json.dumps(dataclasses.asdict(note)), "utf-8")
         (self._folder / "clips").mkdir(exist_ok=True)
         for clip in clips:

@@ -28,7 +28,7 @@ _PATIENCE = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
-class World:
+class Distributed:
     """The processes of a training, as seen by one of them.
 
     Attributes:
@@ -78,7 +78,7 @@ class _Step(nn.Module):
 
 
 @contextmanager
-def join(device: str) -> Iterator[World]:
+def join(device: str) -> Iterator[Distributed]:
     """Meet the other processes that torchrun started, if any; parts from them at the end.
 
     Args:
@@ -89,7 +89,7 @@ def join(device: str) -> Iterator[World]:
     """
     size = int(os.environ.get("WORLD_SIZE") or 1)
     if size == 1:
-        yield World(choose_device(device))
+        yield Distributed(choose_device(device))
         return
     if "RANK" not in os.environ:
         hint = "Start the processes with torchrun, or unset WORLD_SIZE."
@@ -108,7 +108,7 @@ def join(device: str) -> Iterator[World]:
         timeout=_PATIENCE,
     )
     try:
-        yield World(chosen, rank, size)
+        yield Distributed(chosen, rank, size)
     finally:
         dist.destroy_process_group()
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipsync.training.engine.checkpoint import read_checkpoint, write_checkpoint
-from lipsync.training.engine.distributed import World, join
+from lipsync.training.engine.distributed import Distributed, join
 from lipsync.training.engine.task import Batch, LoopOptions, Report, Task, device_of, to_device
-from lipsync.training.engine.trainer import Run
+from lipsync.training.engine.trainer import Trainer
 
 __all__ = [
     "Batch",
@@ -74,7 +74,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with join(options.device) as world:
-        run = Run(task, options, folder, world)
+        run = Trainer(task, options, folder, world)
         ends = time.monotonic() + (options.max_minutes * 60 or math.inf)
         last = min(options.until or options.steps, options.steps)
         with closing(run), closing(_batches(task, world, range(run.step, last), options.ahead)) as batches:
@@ -86,7 +86,7 @@ def train(
     return Outcome(run.step, run.step >= options.steps or tired, best)
 
 
-def _batches(task: Task, world: World, steps: range, ahead: int) -> Generator[Batch, None, None]:
+def _batches(task: Task, world: Distributed, steps: range, ahead: int) -> Generator[Batch, None, None]:
     """The batches of this process, made on another thread up to `ahead` steps early."""
 
     def make(step: int) -> Batch:

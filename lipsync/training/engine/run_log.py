@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-class Journal:
+class RunLog:
     """Writes `log.jsonl` and, if asked to and possible, the folder `board` for TensorBoard.
 
     Each line of the log is {"step": n, "training": {figure: value}, "held_out": {figure: value}},

@@ -12,18 +12,18 @@ from torch import Tensor
 
 from lipsync.errors import WeightsError
 from lipsync.training.engine.checkpoint import read_checkpoint, write_checkpoint
-from lipsync.training.engine.distributed import World
+from lipsync.training.engine.distributed import Distributed
 from lipsync.training.engine.mixed_precision import autocast, choose_precision, make_scaler
-from lipsync.training.engine.run_log import Journal
+from lipsync.training.engine.run_log import RunLog
 from lipsync.training.engine.task import Batch, LoopOptions, Report, Task
 
 _REPORT_EVERY = 20
 
 
-class Run:
+class Trainer:
     """The state of one training, and the only things that change it."""
 
-    def __init__(self, task: Task, options: LoopOptions, folder: Path, world: World) -> None:
+    def __init__(self, task: Task, options: LoopOptions, folder: Path, world: Distributed) -> None:
         self.task, self.options, self.folder, self.world = task, options, folder, world
         self.dtype = choose_precision(options.precision, world.device)
         self.network = task.network.to(world.device)
@@ -34,7 +34,7 @@ class Run:
         self._resume()
         self.saved = time.monotonic()
         self.shared = world.share(task)
-        self.journal = Journal(folder, self.step, options.board) if world.first else None
+        self.journal = RunLog(folder, self.step, options.board) if world.first else None
 
     @property
     def tired(self) -> bool:

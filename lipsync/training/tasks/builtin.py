@@ -14,13 +14,18 @@ from lipsync.errors import WeightsError
 from lipsync.generators.builtin.adapter import load
 from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.options import OptionGroup, option
-from lipsync.sync_score import LeanExpert, load_expert
+from lipsync.sync_score import CompactSyncNet, load_expert
 from lipsync.training.data.dataset import TrainingSet, read_set
 from lipsync.training.engine.loop import LoopOptions, Outcome, Report, Task, read_checkpoint, train
-from lipsync.training.tasks.builtin_audio2shape import VoiceOptions, VoiceTask, opening_of, openings
-from lipsync.training.tasks.builtin_finetune import TuningOptions, TuningTask
-from lipsync.training.tasks.builtin_locator import PlaceOptions, PlaceTask
-from lipsync.training.tasks.builtin_renderer import PainterOptions, PainterTask
+from lipsync.training.tasks.builtin_audio2shape import (
+    Audio2ShapeOptions,
+    Audio2ShapeTask,
+    opening_of,
+    openings,
+)
+from lipsync.training.tasks.builtin_finetune import FinetuneOptions, FinetuneTask
+from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
+from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
 from lipsync.training.tasks.export import assemble, export
 from lipsync.types import FloatArray
 
@@ -86,19 +91,19 @@ def _parts(
         return LoopOptions(steps=steps, max_minutes=options.max_minutes, seed=seed, **more)
 
     def painter(critic: float) -> Callable[[], Task]:
-        chosen = PainterOptions(batch=options.batch, critic=critic, seed=seed)
-        return lambda: PainterTask(clips, components, config, chosen)
+        chosen = RendererOptions(batch=options.batch, critic=critic, seed=seed)
+        return lambda: RendererTask(clips, components, config, chosen)
 
     steps = options.painter_steps
     alone = round(steps * (1 - options.critic_share))
     rate: dict[str, Any] = {"learning_rate": 1.2e-3, "evaluate_every": 400}
     parts: dict[str, tuple[Callable[[], Task], LoopOptions]] = {
         "voice": (
-            lambda: VoiceTask(clips, components, config, VoiceOptions(seed=seed)),
+            lambda: Audio2ShapeTask(clips, components, config, Audio2ShapeOptions(seed=seed)),
             loop(options.voice_steps, evaluate_every=100),
         ),
         "place": (
-            lambda: PlaceTask(clips, config, PlaceOptions(seed=seed)),
+            lambda: LocatorTask(clips, config, LocatorOptions(seed=seed)),
             loop(options.place_steps, clip=20.0, evaluate_every=200),
         ),
     }
@@ -124,12 +129,12 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
     return export(network, path, notes)
 
 
-def tune_builtin(
+def finetune_builtin(
     folder: Path,
     run: Path,
     weights: Path,
     expert: Path,
-    options: TuningOptions,
+    options: FinetuneOptions,
     loop: LoopOptions,
     report: Report,
     stop: Callable[[], bool] = lambda: False,
@@ -146,13 +151,13 @@ def tune_builtin(
         WeightsError: a file is missing, damaged, or of another network.
     """
     judge = load_expert(expert)
-    if not isinstance(judge, LeanExpert):
+    if not isinstance(judge, CompactSyncNet):
         raise WeightsError("The built-in model is tuned with an expert of our own only", given=expert)
-    task = TuningTask(read_set(folder), load(weights), judge, options)
+    task = FinetuneTask(read_set(folder), load(weights), judge, options)
     return train(task, loop, run, report, stop)
 
 
-def export_tuned(run: Path, weights: Path, path: Path, notes: dict[str, str] | None = None) -> int:
+def export_finetuned(run: Path, weights: Path, path: Path, notes: dict[str, str] | None = None) -> int:
     """Put a tuned model into one file, as of its best held-out score; gives its size in bytes.
 
     Args:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lipsync.generators.builtin.log_mel import RATE, SILENCE, log_mel
 from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
-from lipsync.generators.builtin.network import NetworkConfig, VoiceNet
+from lipsync.generators.builtin.network import Audio2Shape, NetworkConfig
 from lipsync.options import OptionGroup, option
 from lipsync.training.data.augment import change_speed, change_voice
 from lipsync.training.data.dataset import ByPerson, Clip
@@ -23,7 +23,7 @@ _COLUMNS = 256
 
 
 @dataclass(frozen=True)
-class VoiceOptions(OptionGroup):
+class Audio2ShapeOptions(OptionGroup):
     """What the VoiceNet hears and how it is judged."""
 
     batch: int = option(32, "windows of 2.56 s of a step", min=1, max=4096)
@@ -33,7 +33,7 @@ class VoiceOptions(OptionGroup):
     seed: int = option(1, "of every random choice", min=0)
 
 
-class VoiceTask:
+class Audio2ShapeTask:
     """The loop's view of the VoiceNet.
 
     Args:
@@ -45,13 +45,13 @@ class VoiceTask:
         clips: Sequence[Clip],
         components: FloatArray,
         config: NetworkConfig,
-        options: VoiceOptions,
-        net: VoiceNet | None = None,
+        options: Audio2ShapeOptions,
+        net: Audio2Shape | None = None,
     ) -> None:
         self.options = options
         self._clips = ByPerson([clip for clip in clips if clip.split == "train"])
         self._held = [clip for clip in clips if clip.split == "held"]
-        self._net = net or VoiceNet(config.mels, config.shape_numbers, config.voice_width, dropout=0.2)
+        self._net = net or Audio2Shape(config.mels, config.shape_numbers, config.voice_width, dropout=0.2)
         self._bands = config.mels
         self._importance = torch.from_numpy(importance(components)).float()
         self._opening = torch.from_numpy(opening_of(components)).float()

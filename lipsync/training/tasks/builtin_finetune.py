@@ -22,16 +22,16 @@ from lipsync.generators.builtin.log_mel import RATE, SILENCE, log_mel
 from lipsync.generators.builtin.network import BuiltinNetwork
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import OptionGroup, option
-from lipsync.sync_score import LeanExpert
+from lipsync.sync_score import CompactSyncNet
 from lipsync.sync_score.base import FRAMES
 from lipsync.sync_score.offset import REACH
-from lipsync.training.data.augment import change_picture, draw_look
+from lipsync.training.data.augment import change_picture, sample_augmentation
 from lipsync.training.data.dataset import ByPerson, Clip, TrainingSet
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE
 from lipsync.training.data.mel_windows import windows_of_mel
 from lipsync.training.engine.loop import Batch, device_of, to_device
-from lipsync.training.tasks.builtin_audio2shape import VoiceOptions, VoiceTask
-from lipsync.training.tasks.builtin_renderer import PainterOptions, PainterTask, draw
+from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
+from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask, draw
 from lipsync.types import AudioClip, FloatArray
 
 _CONTEXT = 100
@@ -40,21 +40,21 @@ _PER_FRAME = RATE // FPS
 
 
 @dataclass(frozen=True)
-class TuningOptions(OptionGroup):
+class FinetuneOptions(OptionGroup):
     """How the built-in model is tuned end to end."""
 
     stretches: int = option(2, "stretches of video of a step that are drawn with another voice", min=1)
     frames: int = option(24, "frames of each", min=6, max=500)
     sync: float = option(0.03, "weight of the expert's judgement", min=0.0)
     voice: float = option(0.1, "weight of what the VoiceNet learned apart", min=0.0)
-    likeness: float = option(0.2, "weight of the expert's features of drawn and real pictures", min=0.0)
+    similarity: float = option(0.2, "weight of the expert's features of drawn and real pictures", min=0.0)
     own: float = option(0.2, "share of stretches that are drawn with their own voice", min=0.0, max=1.0)
     batch: int = option(8, "pictures of a step that are drawn apart", min=1, max=4096)
     sharpness: float = option(12.0, "how sharply the expert tells likenesses apart", min=0.1)
     seed: int = option(1, "of every random choice", min=0)
 
 
-class TuningTask:
+class FinetuneTask:
     """The loop's view of the whole built-in model.
 
     Args:
@@ -63,7 +63,7 @@ class TuningTask:
     """
 
     def __init__(
-        self, training: TrainingSet, network: BuiltinNetwork, expert: LeanExpert, options: TuningOptions
+        self, training: TrainingSet, network: BuiltinNetwork, expert: CompactSyncNet, options: FinetuneOptions
     ) -> None:
         self.options = options
         self._expert = expert
@@ -73,14 +73,14 @@ class TuningTask:
         learned = [clip for clip in clips if clip.split == "train" and _is_drawable(clip, options.frames)]
         self._clips = ByPerson(learned)
         self._held = [clip for clip in clips if clip.split == "held" and _is_drawable(clip, options.frames)]
-        self._voice = VoiceTask(
-            clips, components, network.config, VoiceOptions(batch=16, seed=options.seed), network.voice
+        self._voice = Audio2ShapeTask(
+            clips, components, network.config, Audio2ShapeOptions(batch=16, seed=options.seed), network.voice
         )
-        self._painter = PainterTask(
+        self._painter = RendererTask(
             clips,
             components,
             network.config,
-            PainterOptions(batch=options.batch, seed=options.seed),
+            RendererOptions(batch=options.batch, seed=options.seed),
             network.painter,
         )
         self._by_name = {clip.name: clip for clip in clips}
@@ -121,7 +121,7 @@ class TuningTask:
         if generator is None:
             crops = stored[:, MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
         else:
-            look = dataclasses.replace(draw_look(generator, 0.7), noise=0.0, quality=100)
+            look = dataclasses.replace(sample_augmentation(generator, 0.7), noise=0.0, quality=100)
             crops = np.stack([change_picture(picture, look, generator) for picture in stored])
         (heard, mel), at = self._hear(other.name), _PER_FRAME * first
         padded = np.pad(heard, ((0, 0), (_CONTEXT, _CONTEXT + _PER_FRAME * length)), constant_values=SILENCE)
@@ -145,7 +145,7 @@ class TuningTask:
         drawn, inner = draw(self._net.built.painter, painted)
         picture, picture_figures = self._painter.judge(drawn, inner, painted)
         like = feature_distance(self._expert, drawn, painted["target"])
-        loss = picture + options.sync * sync + options.voice * voice + options.likeness * like
+        loss = picture + options.sync * sync + options.voice * voice + options.similarity * like
         return loss, {
             **figures,
             "agreement": voice_figures["agreement"],
@@ -156,13 +156,13 @@ class TuningTask:
 
     def _sync(self, built: BuiltinNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of finding each drawn window's voice among 31 offsets; chance is ln 31 = 3.43."""
-        likeness = self._likeness_by_offset(built, batch)
-        logits = likeness * self.options.sharpness
+        similarity = self._likeness_by_offset(built, batch)
+        logits = similarity * self.options.sharpness
         near = torch.zeros(2 * REACH + 1, dtype=torch.bool, device=logits.device)
         near[[REACH - 1, REACH + 1]] = True  # shares four of five frames; counts neither way
         wanted = torch.full(logits.shape[:1], REACH, device=logits.device)
         loss = F.cross_entropy(logits.masked_fill(near, -1e4), wanted)
-        mean = likeness.detach().mean(0)
+        mean = similarity.detach().mean(0)
         return loss, {"sync": loss.item(), "margin": (mean[REACH] - mean.median()).item()}
 
     def _likeness_by_offset(self, built: BuiltinNetwork, batch: Batch) -> Tensor:
@@ -238,7 +238,7 @@ class _Tuned(nn.Module):
         return self
 
 
-def feature_distance(expert: LeanExpert, drawn: Tensor, real: Tensor) -> Tensor:
+def feature_distance(expert: CompactSyncNet, drawn: Tensor, real: Tensor) -> Tensor:
     """A perceptual distance by what the expert looks at: lips, teeth and the dark between them.
 
     L1 of features (after Johnson et al. 2016, arXiv 1603.08155) of its first three layers.

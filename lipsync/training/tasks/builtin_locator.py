@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.mouth_outline import draw_lines, opening
-from lipsync.generators.builtin.network import NetworkConfig, PlaceNet
+from lipsync.generators.builtin.network import MouthLocator, NetworkConfig
 from lipsync.options import OptionGroup, option
-from lipsync.training.data.augment import change_picture, draw_look, move_points, plain_look
+from lipsync.training.data.augment import change_picture, move_points, no_augmentation, sample_augmentation
 from lipsync.training.data.dataset import ByPerson, Clip
 from lipsync.training.data.dataset_format import SIDE
 from lipsync.training.data.mouth_shapes import MIRRORED
@@ -21,17 +21,17 @@ from lipsync.types import FloatArray, Frame
 
 
 @dataclass(frozen=True)
-class PlaceOptions(OptionGroup):
+class LocatorOptions(OptionGroup):
     """What the PlaceNet is shown."""
 
     batch: int = option(48, "pictures of a step", min=1, max=4096)
     seed: int = option(1, "of every random choice", min=0)
 
 
-class PlaceTask:
+class LocatorTask:
     """The loop's view of the PlaceNet."""
 
-    def __init__(self, clips: Sequence[Clip], config: NetworkConfig, options: PlaceOptions) -> None:
+    def __init__(self, clips: Sequence[Clip], config: NetworkConfig, options: LocatorOptions) -> None:
         self.options = options
         self._config = config
         self._clips = ByPerson(
@@ -40,7 +40,7 @@ class PlaceTask:
         self._held = [
             clip for clip in clips if clip.split == "held" and clip.crops is not None and len(clip.usable)
         ]
-        self._net = PlaceNet(config.height, config.width)
+        self._net = MouthLocator(config.height, config.width)
         self._start_at_the_mean()
 
     @property
@@ -71,7 +71,7 @@ class PlaceTask:
         self, clip: Clip, frame: int, generator: np.random.Generator | None
     ) -> tuple[Frame, FloatArray, FloatArray]:
         assert clip.crops is not None
-        look = draw_look(generator, reach=1.6) if generator is not None else plain_look()
+        look = sample_augmentation(generator, reach=1.6) if generator is not None else no_augmentation()
         picture = change_picture(clip.crops[frame], look, generator or np.random.default_rng(0))
         points = move_points(np.stack([clip.now[frame], clip.resting[frame]]), look, MIRRORED) / SIDE
         turn = look.matrix[:, :2] @ clip.turn[frame]

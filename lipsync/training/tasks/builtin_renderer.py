@@ -13,9 +13,15 @@ from torch import Tensor, nn
 
 from lipsync.generators.builtin.mouth_interior import tone_of
 from lipsync.generators.builtin.mouth_outline import draw_halves, draw_inside, draw_lines, mouth_mask
-from lipsync.generators.builtin.network import NetworkConfig, Painter
+from lipsync.generators.builtin.network import NetworkConfig, Renderer
 from lipsync.options import OptionGroup, option
-from lipsync.training.data.augment import Look, change_picture, draw_look, move_points, plain_look
+from lipsync.training.data.augment import (
+    Augmentation,
+    change_picture,
+    move_points,
+    no_augmentation,
+    sample_augmentation,
+)
 from lipsync.training.data.dataset import ByPerson, Clip
 from lipsync.training.data.dataset_format import MARGIN, SIDE
 from lipsync.training.data.mouth_shapes import MIRRORED
@@ -24,7 +30,7 @@ from lipsync.types import FloatArray, Frame
 
 
 @dataclass(frozen=True)
-class PainterOptions(OptionGroup):
+class RendererOptions(OptionGroup):
     """What the Painter is shown and how it is judged."""
 
     batch: int = option(16, "examples of a step", min=1, max=4096)
@@ -36,7 +42,7 @@ class PainterOptions(OptionGroup):
     edges: float = option(1.0, "weight of the differences of neighbouring pixels", min=0.0)
     stillness: float = option(0.02, "weight of a flow without need", min=0.0)
     critic: float = option(0.0, "weight of the critic's judgement; 0 trains none", min=0.0)
-    likeness: float = option(10.0, "weight of the critic's features, over its judgement's", min=0.0)
+    similarity: float = option(10.0, "weight of the critic's features, over its judgement's", min=0.0)
     seed: int = option(1, "of every random choice", min=0)
 
 
@@ -57,10 +63,10 @@ class Critic(nn.Module):
         return [*features[1:], self.judge(features[-1])]
 
 
-class PainterAndCritic(nn.Module):
+class RendererAndCritic(nn.Module):
     """What is trained together; only the painter ships."""
 
-    def __init__(self, painter: Painter) -> None:
+    def __init__(self, painter: Renderer) -> None:
         super().__init__()
         self.painter = painter
         self.critic = Critic()
@@ -77,7 +83,7 @@ class Example:
     resting: FloatArray
 
 
-class PainterTask:
+class RendererTask:
     """The loop's view of the Painter.
 
     Args:
@@ -89,15 +95,15 @@ class PainterTask:
         clips: Sequence[Clip],
         components: FloatArray,
         config: NetworkConfig,
-        options: PainterOptions,
-        painter: Painter | None = None,
+        options: RendererOptions,
+        painter: Renderer | None = None,
     ) -> None:
         self.options = options
         self._config = config
         self._components = components
         self._clips = ByPerson([clip for clip in clips if clip.split == "train" and _has_pictures(clip)])
         self._held = [clip for clip in clips if clip.split == "held" and _has_pictures(clip)]
-        self._both = PainterAndCritic(painter or Painter(config.widths))
+        self._both = RendererAndCritic(painter or Renderer(config.widths))
 
     @property
     def network(self) -> nn.Module:
@@ -151,13 +157,13 @@ class PainterTask:
             (F.l1_loss(a, b.detach()) for a, b in zip(seen[:-1], real[:-1], strict=True)),
             start=drawn.new_zeros(()),
         )
-        loss = training + options.critic * (fooled + options.likeness * like)
+        loss = training + options.critic * (fooled + options.similarity * like)
         return loss, {"critic": training.item(), "fooled": fooled.item(), "like": like.item()}
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """L1 at the mouth and under the mask on held-out people, beside the aligned reference itself."""
         figures: dict[str, list[float]] = {"score": [], "mask": [], "copy": []}
-        assert isinstance(network, PainterAndCritic)
+        assert isinstance(network, RendererAndCritic)
         for held in self.held_batches():
             batch = to_device(held, device_of(network))
             drawn, inner = draw(network.painter, batch)
@@ -169,7 +175,7 @@ class PainterTask:
 
     def pictures(self, network: nn.Module) -> dict[str, Tensor]:
         """Two examples of each held-out person, one a row: reference | target | drawn."""
-        assert isinstance(network, PainterAndCritic)
+        assert isinstance(network, RendererAndCritic)
         rows = []
         for held in self.held_batches(each=2):
             batch = to_device(held, device_of(network))
@@ -198,7 +204,7 @@ class PainterTask:
         if generator.random() < self.options.same:
             reference = target
         aligned = bool(generator.random() < self.options.aligned)
-        return self._make(clip, target, reference, draw_look(generator), generator, aligned)
+        return self._make(clip, target, reference, sample_augmentation(generator), generator, aligned)
 
     def _pick(self, clip: Clip, generator: np.random.Generator) -> tuple[int, int]:
         """A target, often an open mouth, and a reference at most 3 s away, often of another opening."""
@@ -213,7 +219,7 @@ class PainterTask:
         clip: Clip,
         target: int,
         reference: int,
-        look: Look | None,
+        look: Augmentation | None,
         generator: np.random.Generator,
         aligned: bool,
     ) -> Example:
@@ -225,7 +231,7 @@ class PainterTask:
             now = now @ extra[:, :2].T + extra[:, 2]
             extra[:, 2] += MARGIN - extra[:, :2] @ np.full(2, MARGIN)
         if look is None:
-            look = plain_look()
+            look = no_augmentation()
         else:
             if generator.random() < self.options.projected:
                 moves = (clip.shapes[target] @ self._components).reshape(-1, 3) * clip.share
@@ -265,7 +271,7 @@ def _laying(source: FloatArray, onto: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.lstsq(homogeneous, onto, rcond=None)[0].T, np.float64)
 
 
-def draw(painter: Painter, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+def draw(painter: Renderer, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
     """Draw a batch, the tone of the inside of the mouth being told."""
     height, width = batch["target"].shape[-2:]
     halves = draw_halves(batch["wanted"], height, width)

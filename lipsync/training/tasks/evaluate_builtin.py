@@ -19,11 +19,11 @@ import torch
 from lipsync.generators.builtin.adapter import Builtin
 from lipsync.generators.builtin.log_mel import RATE, SAMPLE_RATE, loudness
 from lipsync.media.audio.mel import mel_spectrogram
-from lipsync.sync_score import LeanExpert, embed_clip, likeness_by_offset, parts, summarise
+from lipsync.sync_score import CompactSyncNet, embed_clip, parts, similarity_by_offset, summarise
 from lipsync.sync_score.base import FRAMES
 from lipsync.training.data.dataset import Clip
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE, scaled
-from lipsync.training.data.landmarks import Teacher
+from lipsync.training.data.landmarks import FaceLandmarker
 from lipsync.training.data.mel_windows import windows_of_mel
 from lipsync.training.tasks.builtin_audio2shape import opening_of
 from lipsync.training.tasks.builtin_finetune import feature_distance
@@ -86,8 +86,8 @@ def judge(
     generator: Builtin,
     clip: Clip,
     other: FloatArray,
-    teacher: Teacher,
-    expert: LeanExpert,
+    teacher: FaceLandmarker,
+    expert: CompactSyncNet,
     frames: int = 250,
 ) -> Verdict:
     """Draw one clip and read what was drawn.
@@ -147,11 +147,11 @@ def judge(
     )
 
 
-def _sync(expert: LeanExpert, crops: Pictures, sound: FloatArray, lag: float = 0.0) -> dict[str, float]:
+def _sync(expert: CompactSyncNet, crops: Pictures, sound: FloatArray, lag: float = 0.0) -> dict[str, float]:
     """Whether the expert finds the sound where it belongs, in the whole and by the second, and its margin."""
     mel = windows_of_mel(mel_spectrogram(AudioClip(sound)), 0, len(crops) - FRAMES + 1, lag)
     lower = scaled(crops, (96, 96))[:, 48:]
-    table = likeness_by_offset(*embed_clip(expert, lower, mel))
+    table = similarity_by_offset(*embed_clip(expert, lower, mel))
     whole = summarise(table)
     seconds = [abs(one.offset) <= 1 for one in map(summarise, parts(table)) if one is not None]
     return {
@@ -162,7 +162,7 @@ def _sync(expert: LeanExpert, crops: Pictures, sound: FloatArray, lag: float = 0
 
 
 @torch.inference_mode()
-def _distance(expert: LeanExpert, a: Pictures, b: Pictures) -> float:
+def _distance(expert: CompactSyncNet, a: Pictures, b: Pictures) -> float:
     first, second = (torch.from_numpy(p[::3].copy()).permute(0, 3, 1, 2).float() / 255 for p in (a, b))
     return float(feature_distance(expert, first, second))
 
@@ -177,7 +177,7 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def read_openings(teacher: Teacher, pictures: Pictures) -> FloatArray:
+def read_openings(teacher: FaceLandmarker, pictures: Pictures) -> FloatArray:
     """How far the inner lips are apart in each picture (T,), over the distance of the eyes; NaN unseen."""
     framed = (
         cv2.copyMakeBorder(cv2.resize(p, None, fx=2, fy=2), 64, 64, 64, 64, cv2.BORDER_REPLICATE)

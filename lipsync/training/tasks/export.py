@@ -26,7 +26,7 @@ from lipsync.training.data.dataset_format import FPS, read_manifest
 from lipsync.training.data.face_clips import FaceClip
 from lipsync.training.engine.checkpoint import read_checkpoint
 from lipsync.types import FloatArray
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 from lipsync.weights.checkpoint import load_into
 
 ABOUT = "about.json"
@@ -75,7 +75,7 @@ def export(network: BuiltinNetwork, path: Path, notes: Mapping[str, str] | None 
         "config": json.dumps(dataclasses.asdict(network.config)),
         "licence": LICENCE,
     }
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(save(state, metadata=header))  # save_file would hide the system's errors
     return path.stat().st_size
 
@@ -95,7 +95,7 @@ def note_training(run: Path, folder: Path, clips: Sequence[FaceClip], options: O
         "options": {k: v.name if isinstance(v, Path) else v for k, v in settings.items()},
     }
     run.mkdir(parents=True, exist_ok=True)
-    with replacing(run / ABOUT) as part:
+    with atomic_write(run / ABOUT) as part:
         part.write_text(json.dumps(about, indent=2), "utf-8")
 
 
@@ -129,13 +129,13 @@ def export_generator(
     load_into(network, state, what="the Wav2Lip generator", path=run / "last.pt")
     form = {"size": "x".join(map(str, network.size)), "width": f"{network.width:g}"}
     facts = {**form, **_facts(run, int(last["step"]), averaged), **(notes or {})}
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         if path.suffix == ".pth":
             _write_official(state, int(last["step"]), part)
         else:
             header = {**facts, "format": GENERATOR_FORMAT}
             part.write_bytes(save(_halved(state), metadata=header))
-    with replacing(path.with_suffix(".md")) as part:
+    with atomic_write(path.with_suffix(".md")) as part:
         part.write_text(_card(path, facts), "utf-8")
     return path.stat().st_size
 

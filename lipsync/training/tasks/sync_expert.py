@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from lipsync.errors import InputError
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import OptionGroup, option
-from lipsync.sync_score import embed_clip, likeness_by_offset, parts, summarise
+from lipsync.sync_score import embed_clip, parts, similarity_by_offset, summarise
 from lipsync.sync_score.base import FRAMES, PICTURE, SyncExpert
-from lipsync.sync_score.compact_syncnet import LeanConfig, LeanExpert
+from lipsync.sync_score.compact_syncnet import CompactSyncNet, CompactSyncNetConfig
 from lipsync.sync_score.wav2lip_expert import SyncNetColor
-from lipsync.training.data.augment import Look, change_picture, draw_look
+from lipsync.training.data.augment import Augmentation, change_picture, sample_augmentation
 from lipsync.training.data.dataset import ByPerson, read_set
 from lipsync.training.data.dataset_format import MARGIN, SIDE, has_landmarks
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
@@ -59,8 +59,8 @@ class _Trained(nn.Module):
 
     def __init__(self, architecture: str, numbers: int) -> None:
         super().__init__()
-        self.expert = LeanExpert(LeanConfig()) if architecture == "lean" else SyncNetColor()
-        size = LeanConfig().size if architecture == "lean" else 512
+        self.expert = CompactSyncNet(CompactSyncNetConfig()) if architecture == "lean" else SyncNetColor()
+        size = CompactSyncNetConfig().size if architecture == "lean" else 512
         self.sharpness = nn.Parameter(torch.tensor(2.3))  # e^2.3 = 10
         self.shape = nn.Linear(size, FRAMES * numbers) if numbers else None
 
@@ -194,13 +194,13 @@ def _some_people(clips: list[FaceClip], options: ExpertOptions) -> list[FaceClip
     return [clip for clip in clips if clip.person in chosen]
 
 
-def _soft_look(generator: np.random.Generator) -> Look:
+def _soft_look(generator: np.random.Generator) -> Augmentation:
     """One look for all frames; noise and compression of single frames would only cost time."""
-    return dataclasses.replace(draw_look(generator), noise=0.0, quality=100)
+    return dataclasses.replace(sample_augmentation(generator), noise=0.0, quality=100)
 
 
 def _changed(
-    faces: npt.NDArray[np.uint8], look: Look, generator: np.random.Generator
+    faces: npt.NDArray[np.uint8], look: Augmentation, generator: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
     """Faces (T, 128, 128, 3) as lower halves (T, 48, 96, 3) of that look."""
     onto = np.array([[1.0, 0, MARGIN], [0, 1, MARGIN]])  # a look counts from the stored crop's corner
@@ -213,7 +213,7 @@ def _changed(
 
 def embed_windows(expert: SyncExpert, pictures: Tensor, every: int = 1) -> Tensor:
     """Every n-th window of stretches (C, 3, T, 48, 96), as (C, windows, D)."""
-    if isinstance(expert, LeanExpert):
+    if isinstance(expert, CompactSyncNet):
         return expert.join_windows(expert.look_at(pictures))[:, ::every]
     windows = pictures.unfold(2, FRAMES, every).permute(0, 2, 1, 5, 3, 4)  # (C, windows, 3, 5, 48, 96)
     return expert.embed_faces(windows.flatten(0, 1)).view(*windows.shape[:2], -1)
@@ -230,11 +230,11 @@ def contrast_loss(
     Args:
         faces, sound: (C, W, D) of length 1.
     """
-    likeness = torch.einsum("cvd,cwd->cvw", faces, sound)
-    count = likeness.shape[1]
+    similarity = torch.einsum("cvd,cwd->cvw", faces, sound)
+    count = similarity.shape[1]
     apart = torch.arange(count, device=faces.device)
     near = (apart[:, None] - apart[None]).abs() * every == 1
-    logits = (likeness * sharpness).masked_fill(near, -1e4)
+    logits = (similarity * sharpness).masked_fill(near, -1e4)
     wanted = apart.expand(len(faces), -1)
     both = F.cross_entropy(logits.mT, wanted) + F.cross_entropy(logits, wanted)
     right = (logits.detach().argmax(2) == wanted).float().mean()
@@ -251,14 +251,14 @@ def pair_loss(faces: Tensor, sound: Tensor, step: int, seed: int) -> tuple[Tenso
     index = (torch.arange(count, device=faces.device) + other) % count
     given = torch.take_along_dim(sound, index.unsqueeze(2), dim=1)
     # ReLU keeps the official network's cosine in [0, 1]; others may go below.
-    likeness = (faces * given).sum(2).clamp(1e-6, 1 - 1e-6)
-    loss = F.binary_cross_entropy(likeness, together.to(likeness))
-    right = ((likeness > 0.5) == together.to(likeness.device)).float().mean()
+    similarity = (faces * given).sum(2).clamp(1e-6, 1 - 1e-6)
+    loss = F.binary_cross_entropy(similarity, together.to(similarity))
+    right = ((similarity > 0.5) == together.to(similarity.device)).float().mean()
     return loss, {"pairs": loss.item(), "right": right.item()}
 
 
 def held_loss(table: FloatArray, sharpness: float | None) -> float:
-    """The loss of a recipe on what `likeness_by_offset` gave, in nats.
+    """The loss of a recipe on what `similarity_by_offset` gave, in nats.
 
     Args:
         sharpness: of contrast, where each window's sound is sought among all offsets, so that chance
@@ -275,7 +275,7 @@ def held_loss(table: FloatArray, sharpness: float | None) -> float:
 
 
 def judge_clip(expert: nn.Module, clip: FaceClip, frames: int = 500, correct: bool = True) -> FloatArray:
-    """`likeness_by_offset` of the first frames of a clip; (windows, 31).
+    """`similarity_by_offset` of the first frames of a clip; (windows, 31).
 
     Args:
         correct: take the clip's known lag out of its sound first.
@@ -286,7 +286,7 @@ def judge_clip(expert: nn.Module, clip: FaceClip, frames: int = 500, correct: bo
     mel = windows_of_mel(
         mel_spectrogram(AudioClip(clip.sound())), 0, count - FRAMES + 1, clip.lag if correct else 0.0
     )
-    return likeness_by_offset(*embed_clip(expert, faces, mel))
+    return similarity_by_offset(*embed_clip(expert, faces, mel))
 
 
 def train_expert(

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from lipsync.errors import OptionError
-from lipsync.sync_score import LeanConfig, LeanExpert, SyncNetColor, save_expert
+from lipsync.sync_score import CompactSyncNet, CompactSyncNetConfig, SyncNetColor, save_expert
 from lipsync.training.engine.checkpoint import read_checkpoint
-from lipsync.utils.atomic_write import replacing
+from lipsync.utils.atomic_write import atomic_write
 from lipsync.weights.checkpoint import load_into
 
 
@@ -40,15 +40,15 @@ def export_expert(run: Path, path: Path) -> int:
         for name, value in best["network"].items()
         if name.startswith("expert.")
     }
-    lean = state.keys() == LeanExpert(LeanConfig()).state_dict().keys()
+    lean = state.keys() == CompactSyncNet(CompactSyncNetConfig()).state_dict().keys()
     suffix = ".safetensors" if lean else ".pth"
     if path.suffix != suffix:
         raise OptionError(
             "This expert is not exported into such a file", given=path, hint=f"Use a name in {suffix}."
         )
-    expert = LeanExpert(LeanConfig()) if lean else SyncNetColor()
+    expert = CompactSyncNet(CompactSyncNetConfig()) if lean else SyncNetColor()
     load_into(expert, state, what="a sync expert", path=run / "best.pt")
-    if isinstance(expert, LeanExpert):
+    if isinstance(expert, CompactSyncNet):
         return save_expert(expert, path, {"step": str(best["step"])})
     official = {
         "state_dict": expert.state_dict(),
@@ -56,6 +56,6 @@ def export_expert(run: Path, path: Path) -> int:
         "global_step": best["step"],
         "global_epoch": 0,
     }
-    with replacing(path) as part, part.open("wb") as file:  # given a name, torch hides the system's errors
+    with atomic_write(path) as part, part.open("wb") as file:  # given a name, torch hides the system's errors
         torch.save(official, file)
     return path.stat().st_size

@@ -23,7 +23,7 @@ from lipsync.generators.wav2lip.network import OFFICIAL_SIZE, WIDTH_STEP, Wav2Li
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import SyncExpert, load_expert
 from lipsync.sync_score.base import FRAMES
-from lipsync.training.data.augment import change_face, draw_look
+from lipsync.training.data.augment import change_face, sample_augmentation
 from lipsync.training.data.dataset import ByPerson
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
 from lipsync.training.data.mel_windows import ClipMels, windows_of_mel
@@ -199,7 +199,7 @@ class GeneratorTask:
         faces = clip.faces(np.r_[start : start + FRAMES, other : other + FRAMES], self.options.size)
         voice = 0 if plain else int(generator.integers(self.options.voices))
         if self.options.looks and not plain:
-            look = dataclasses.replace(draw_look(generator), blur=0.0, noise=0.0, quality=100)
+            look = dataclasses.replace(sample_augmentation(generator), blur=0.0, noise=0.0, quality=100)
             faces = np.stack([change_face(face, look, generator) for face in faces])
         # The original hears each frame from one frame earlier on, see `options.voice_lead`.
         heard = windows_of_mel(self._mels(clip, voice), start - 1, FRAMES, clip.lag)
@@ -328,8 +328,8 @@ def sync_loss(expert: SyncExpert, drawn: Tensor, mel: Tensor) -> Tensor:
         mel: (B, 1, 80, 16).
     """
     lower = drawn[..., drawn.shape[-2] // 2 :, :].flip(1)
-    likeness = (expert.embed_faces(lower).float() * expert.embed_sound(mel).float()).sum(1)
-    return (-likeness.clamp(_SURE, 1).log() + (1 - likeness / _SURE).clamp_min(0)).mean()
+    similarity = (expert.embed_faces(lower).float() * expert.embed_sound(mel).float()).sum(1)
+    return (-similarity.clamp(_SURE, 1).log() + (1 - similarity / _SURE).clamp_min(0)).mean()
 
 
 def train_generator(

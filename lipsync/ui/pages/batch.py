@@ -12,7 +12,7 @@ import gradio as gr
 
 from lipsync.errors import InputError
 from lipsync.options import SyncOptions
-from lipsync.pipeline.model_provider import Networks
+from lipsync.pipeline.model_provider import ModelProvider
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
 from lipsync.ui.outputs import at_work, error_line, progress_line, run_and_stop, status_line
@@ -76,7 +76,7 @@ def run_batch(
     voices: list[str],
     options: SyncOptions,
     consent: bool,
-    networks: Networks,
+    models: ModelProvider,
 ) -> Iterator[Updates]:
     """Run them one after the other; tells how far it is, and what came of each."""
     folder, kept = session.place("batch"), False
@@ -90,7 +90,7 @@ def run_batch(
     try:
         if not consent:
             raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
-        for news in handlers.make_batch(videos, voices, options, folder, cancel, networks):
+        for news in handlers.make_batch(videos, voices, options, folder, cancel, models):
             if isinstance(news, Done):
                 archive, told = news.value
                 kept = True

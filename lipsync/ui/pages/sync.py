@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import Cancelled, InputError, LipsyncError
-from lipsync.media import write_picture
+from lipsync.media import write_image
 from lipsync.options import SyncOptions
-from lipsync.pipeline.model_provider import Networks
+from lipsync.pipeline.model_provider import ModelProvider
 from lipsync.pipeline.sync import plan
 from lipsync.progress import Progress
 from lipsync.segments import parse_segments
@@ -42,9 +42,9 @@ class Events:
     """The handlers of one page. They keep nothing themselves; what is a visitor's is in its `Session`."""
 
     def __init__(
-        self, sessions: Sessions, networks: Networks, inputs: Inputs, settings: Settings, outputs: Outputs
+        self, sessions: Sessions, models: ModelProvider, inputs: Inputs, settings: Settings, outputs: Outputs
     ) -> None:
-        self._sessions, self._networks = sessions, networks
+        self._sessions, self._networks = sessions, models
         self._in, self._settings, self._out = inputs, settings, outputs
 
     # --- the form --------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class Events:
         path = folder / f"live_{secrets.token_hex(4)}.jpg"
         for earlier in sorted(folder.glob("live_*.jpg"), key=lambda one: one.stat().st_mtime)[:-_LIVE]:
             earlier.unlink(missing_ok=True)
-        write_picture(path, progress.picture)
+        write_image(path, progress.picture)
         return {self._out.live: str(path)}
 
     def _show(self, made: Made, at: float, folder: Path) -> Updates:
@@ -229,7 +229,7 @@ class Events:
         first, *others = made.results
         pair = [folder / "before.jpg", folder / "after.jpg"]
         for path, frame in zip(pair, handlers.frame_pair(made, at), strict=True):
-            write_picture(path, frame)
+            write_image(path, frame)
         other = gr.Video(
             str(others[0].path) if others else None,
             label=strings.RESULT_OTHER.format(variant=others[0].variant) if others else "",

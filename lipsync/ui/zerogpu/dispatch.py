@@ -15,12 +15,12 @@ from types import MappingProxyType
 from typing import Any
 
 from lipsync.options import SyncOptions
-from lipsync.pipeline.model_provider import Networks
+from lipsync.pipeline.model_provider import ModelProvider
 from lipsync.pipeline.sync import plan, sync
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import SyncResult
 from lipsync.ui.background import Done, in_thread
-from lipsync.ui.zerogpu.remote_models import Lend, LentNetworks, serve
+from lipsync.ui.zerogpu.remote_models import Lend, RemoteModels, serve
 
 _START_SECONDS, _MOST_SECONDS = 15, 120
 _SECONDS_A_FRAME, _TO_ENHANCE, _TO_ENLARGE = 0.03, 0.05, 0.3
@@ -60,12 +60,12 @@ def without_gpu(options: SyncOptions) -> SyncOptions:
 
 @contextmanager
 def _networks(
-    kept: Networks, video: Path, voice: Path, options: SyncOptions, cancel: CancelToken
-) -> Iterator[Networks]:
+    kept: ModelProvider, video: Path, voice: Path, options: SyncOptions, cancel: CancelToken
+) -> Iterator[ModelProvider]:
     if _lend is None:
         yield kept
         return
-    with LentNetworks(kept, _lend, seconds_needed(video, voice, options), cancel) as lent:
+    with RemoteModels(kept, _lend, seconds_needed(video, voice, options), cancel) as lent:
         yield lent
 
 
@@ -75,7 +75,7 @@ def sync_in_turn(
     options: SyncOptions,
     output: Path,
     cancel: CancelToken,
-    kept: Networks,
+    kept: ModelProvider,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Progress | Done[SyncResult]]:
     """Run one job; yields its progress, and last the result.
@@ -88,10 +88,8 @@ def sync_in_turn(
         LipsyncError: as `lipsync.sync`.
     """
     here = without_gpu(options)
-    with _networks(kept, video, voice, options, cancel) as networks:
+    with _networks(kept, video, voice, options, cancel) as models:
         yield from in_thread(
-            lambda progress: sync(
-                video, voice, here, progress, cancel, output=output, networks=networks, **more
-            ),
+            lambda progress: sync(video, voice, here, progress, cancel, output=output, models=models, **more),
             cancel,
         )

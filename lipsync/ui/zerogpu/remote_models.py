@@ -35,7 +35,7 @@ from lipsync.errors import Cancelled, LipsyncError, ToolError
 from lipsync.generators import AudioRows, GeneratorSpec, LipGenerator
 from lipsync.generators.batched import BatchedGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
-from lipsync.pipeline.model_provider import FreshNetworks, Networks
+from lipsync.pipeline.model_provider import FreshModels, ModelProvider
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.sync_score import SyncExpert
 from lipsync.types import AudioClip, FloatArray, Frame
@@ -47,7 +47,7 @@ Lend: TypeAlias = Callable[[str, int], None]
 _log = logging.getLogger(__name__)
 
 
-class LentNetworks:
+class RemoteModels:
     """The networks of one job, running on a lent GPU; use it in a `with` block.
 
     The page's own copies, on the CPU, say what a network takes and hear the voice; only drawing is lent.
@@ -60,24 +60,24 @@ class LentNetworks:
     """
 
     def __init__(
-        self, kept: Networks, lend: Lend, seconds: int, cancel: CancelToken, device: str = "cuda"
+        self, kept: ModelProvider, lend: Lend, seconds: int, cancel: CancelToken, device: str = "cuda"
     ) -> None:
         self._kept, self._device = kept, device
-        self._call = LentCall(lend, seconds, cancel)
+        self._call = GpuCall(lend, seconds, cancel)
 
-    def __enter__(self) -> LentNetworks:
+    def __enter__(self) -> RemoteModels:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._call.close()
 
     def generator(self, variant: str, weights: Path, options: GeneratorOptions) -> LipGenerator:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         own = self._kept.generator(variant, weights, dataclasses.replace(options, device="cpu"))
         there = _plain(dataclasses.replace(options, device=self._device))
         network = {**there, "kind": "generator", "variant": variant, "weights": str(weights)}
         size = options.batch_size or BatchedGenerator.default_batch_size(torch.device(self._device))
-        return _LentGenerator(own, self._call, network, size)
+        return _RemoteGenerator(own, self._call, network, size)
 
     def enhancer(
         self,
@@ -86,11 +86,11 @@ class LentNetworks:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
     ) -> tuple[Enhancer | None, str]:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         own, note = self._kept.enhancer(options, "cpu", progress, cancel or CancelToken())
         if own is None:
             return None, note
-        return _LentEnhancer(own, self._call, {"kind": "enhancer", **self._there(options)}), note
+        return _RemoteEnhancer(own, self._call, {"kind": "enhancer", **self._there(options)}), note
 
     def upscaler(
         self,
@@ -99,24 +99,24 @@ class LentNetworks:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
     ) -> tuple[Upscaler | None, str]:
-        """As `Networks`."""
+        """As `ModelProvider`."""
         own, note = self._kept.upscaler(options, "cpu", progress, cancel or CancelToken())
         if own is None:
             return None, note
-        return _LentUpscaler(own, self._call, {"kind": "upscaler", **self._there(options)}), note
+        return _RemoteUpscaler(own, self._call, {"kind": "upscaler", **self._there(options)}), note
 
     def _there(self, options: EnhanceOptions) -> dict[str, Any]:
         return {"device": self._device, **_plain(options)}
 
     def expert(self) -> SyncExpert:
-        """As `Networks`: on the CPU, here."""
+        """As `ModelProvider`: on the CPU, here."""
         return self._kept.expert()
 
 
-class _LentGenerator:
+class _RemoteGenerator:
     """Hears here and draws there."""
 
-    def __init__(self, own: LipGenerator, call: LentCall, network: dict[str, Any], batch_size: int) -> None:
+    def __init__(self, own: LipGenerator, call: GpuCall, network: dict[str, Any], batch_size: int) -> None:
         self._own, self._call, self._network = own, call, network
         self.batch_size = batch_size
 
@@ -135,10 +135,10 @@ class _LentGenerator:
         return self._call.ask(self._network, crops, audio_rows)
 
 
-class _LentEnhancer:
+class _RemoteEnhancer:
     """Sharpens there."""
 
-    def __init__(self, own: Enhancer, call: LentCall, network: dict[str, Any]) -> None:
+    def __init__(self, own: Enhancer, call: GpuCall, network: dict[str, Any]) -> None:
         self._call, self._network = call, network
         self.spec: EnhancerSpec = own.spec
         self.batch_size = own.batch_size
@@ -149,10 +149,10 @@ class _LentEnhancer:
         return self._call.ask({**self._network, "strength": strength}, faces)
 
 
-class _LentUpscaler:
+class _RemoteUpscaler:
     """Enlarges there."""
 
-    def __init__(self, own: Upscaler, call: LentCall, network: dict[str, Any]) -> None:
+    def __init__(self, own: Upscaler, call: GpuCall, network: dict[str, Any]) -> None:
         self._call, self._network = call, network
         self.spec: UpscalerSpec = own.spec
         self.tile = own.tile
@@ -164,7 +164,7 @@ class _LentUpscaler:
 # --- the page's side of the call ---------------------------------------------------------------
 
 
-class LentCall:
+class GpuCall:
     """One lent process, begun by the first question, asked from any thread, ended by `close`."""
 
     def __init__(self, lend: Lend, seconds: int, cancel: CancelToken) -> None:
@@ -274,11 +274,11 @@ def serve(address: str, seconds: int) -> None:
             return
         connection = Connection(caller.detach())
     with connection, contextlib.suppress(EOFError, OSError):
-        networks = _Served()
+        models = _Served()
         while True:
             network, arrays = receive(connection)
             try:
-                made = networks.run(network, arrays)
+                made = models.run(network, arrays)
             except Exception as error:  # whatever it is, it is told to whoever asked
                 send(connection, _told(error))
             else:
@@ -309,7 +309,7 @@ class _Served:
 
 
 def _load(asked: dict[str, Any]) -> Any:
-    fresh, kind = FreshNetworks(), asked.pop("kind")
+    fresh, kind = FreshModels(), asked.pop("kind")
     if kind == "generator":
         weights = Path(asked.pop("weights"))
         return fresh.generator(asked["variant"], weights, GeneratorOptions(**asked))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lipsync.errors import OutputError
-from lipsync.media import FrameWriter, Voice, open_picture, open_voice
-from lipsync.media.audio.mix import RAMP_SECONDS, MixedVoice, mix_segments
+from lipsync.media import AudioReader, FrameWriter, open_audio, open_video
+from lipsync.media.audio.mix import RAMP_SECONDS, MixedAudio, mix_segments
 from lipsync.options import MediaOptions
 from lipsync.segments import parse_segments, place_segments
 from lipsync.types import AudioClip, TimeRange
@@ -40,22 +40,22 @@ def heard(clip: AudioClip, start: float, end: float) -> dict[int, float]:
 
 
 def mixed(
-    text: str, voices: list[Voice], seconds: float, own: Path | None = None, **media: object
-) -> MixedVoice:
-    picture = open_picture(own, MediaOptions(**media)) if own else None  # type: ignore[arg-type]
+    text: str, voices: list[AudioReader], seconds: float, own: Path | None = None, **media: object
+) -> MixedAudio:
+    picture = open_video(own, MediaOptions(**media)) if own else None  # type: ignore[arg-type]
     placed = place_segments(parse_segments(text), seconds, [voice.duration for voice in voices])
     return mix_segments(placed, voices, seconds, picture)
 
 
 @pytest.fixture
-def voices(tmp_path: Path) -> list[Voice]:
+def voices(tmp_path: Path) -> list[AudioReader]:
     """300, 400, 500 Hz, a second of each; and 1000, 1200 Hz in stereo."""
     first = tones(tmp_path / "a.wav", 300, 400, 500)
     second = tones(tmp_path / "b.wav", 1000, 1200, rate=44_100, channels=2)
-    return [open_voice(first), open_voice(second)]
+    return [open_audio(first), open_audio(second)]
 
 
-def test_pieces_are_heard_at_their_times_and_else_there_is_silence(voices: list[Voice]) -> None:
+def test_pieces_are_heard_at_their_times_and_else_there_is_silence(voices: list[AudioReader]) -> None:
     mix = mixed("0.5-1.5 voice=1-2; 2-3 face=1 file=1 voice=0.5-; 3.5-4 voice=0-0.5", voices, 5)
     clip = mix.read()
     assert len(clip.samples) == 5 * RATE
@@ -69,7 +69,7 @@ def test_pieces_are_heard_at_their_times_and_else_there_is_silence(voices: list[
     assert heard(clip, 4.01, 5.0) == {}
 
 
-def test_edges_are_right_to_the_sample_and_make_no_click(voices: list[Voice]) -> None:
+def test_edges_are_right_to_the_sample_and_make_no_click(voices: list[AudioReader]) -> None:
     clip = mixed("1-2 voice=1-2", voices[:1], 4).read()
     loud = np.flatnonzero(clip.samples)
     assert loud[0] / RATE == pytest.approx(1, abs=0.0003)
@@ -83,7 +83,7 @@ def test_edges_are_right_to_the_sample_and_make_no_click(voices: list[Voice]) ->
     assert np.abs(np.diff(clip.samples)).max() < 0.1  # a 400 Hz tone at half volume moves 0.08 at most
 
 
-def test_two_who_speak_at_a_time_are_both_heard(voices: list[Voice]) -> None:
+def test_two_who_speak_at_a_time_are_both_heard(voices: list[AudioReader]) -> None:
     clip = mixed(
         "0-2 face=0 voice=0-2; 1-3 face=1 file=1 voice=0-2; 2-2.5 face=0 voice=2-2.5", voices, 3
     ).read()
@@ -93,7 +93,7 @@ def test_two_who_speak_at_a_time_are_both_heard(voices: list[Voice]) -> None:
     assert heard(clip, 2.52, 2.98) == {1200: 0.5}
 
 
-def test_pieces_of_one_file_may_come_in_any_order_and_twice(voices: list[Voice]) -> None:
+def test_pieces_of_one_file_may_come_in_any_order_and_twice(voices: list[AudioReader]) -> None:
     clip = mixed(
         "0-1 voice=2-3; 1-2 voice=0-1; 2-3 voice=2-3; 3-4 face=1 voice=2-3; 3-4 voice=0-1", voices, 4
     ).read()
@@ -111,7 +111,7 @@ def test_pieces_of_one_file_may_come_in_any_order_and_twice(voices: list[Voice])
     ],
 )
 def test_pieces_in_the_order_of_their_file_are_read_in_one_pass(
-    voices: list[Voice], text: str, passes: int
+    voices: list[AudioReader], text: str, passes: int
 ) -> None:
     arguments = mixed(text, voices, 5).stream().output("pipe:", f="f32le").compile()
     assert arguments.count("-i") == passes
@@ -119,7 +119,7 @@ def test_pieces_in_the_order_of_their_file_are_read_in_one_pass(
 
 def test_a_voice_with_ranges_is_counted_in_its_joined_time(tmp_path: Path) -> None:
     path = tones(tmp_path / "a.wav", 300, 400, 500)
-    voice = open_voice(path, (TimeRange(2, 3), TimeRange(0, 1)))
+    voice = open_audio(path, (TimeRange(2, 3), TimeRange(0, 1)))
     clip = mixed("0-1 voice=1-2; 1-2 voice=0-1", [voice], 2).read()
     assert [heard(clip, n + 0.02, n + 0.98) for n in range(2)] == [{300: 0.5}, {500: 0.5}]
 
@@ -131,7 +131,7 @@ def film(tmp_path: Path) -> Path:
     return make_video(tmp_path / "film.mkv", frames=100, sound=("-i", sound), output=("-c:a", "flac"))
 
 
-def test_between_the_segments_the_picture_has_its_own_sound(voices: list[Voice], film: Path) -> None:
+def test_between_the_segments_the_picture_has_its_own_sound(voices: list[AudioReader], film: Path) -> None:
     clip = mixed("0.5-1 voice=0-0.5; 2-2.5 voice=1-1.5", voices[:1], 4, film).read()
     assert heard(clip, 0, 0.48) == {2000: 0.5}
     assert heard(clip, 0.52, 0.98) == {300: 0.5}
@@ -142,7 +142,7 @@ def test_between_the_segments_the_picture_has_its_own_sound(voices: list[Voice],
     assert abs(clip.samples[10:400]).max() > 0.45  # where all begins there is no ramp
 
 
-def test_the_own_sound_goes_with_the_ranges_of_the_picture(voices: list[Voice], film: Path) -> None:
+def test_the_own_sound_goes_with_the_ranges_of_the_picture(voices: list[AudioReader], film: Path) -> None:
     ranges = TimeRange.parse_list("2-4, 1-2, 0-1")
     clip = mixed("0.5-1 voice=0-0.5; 2.5-3.5 voice=1-2", voices[:1], 4, film, video_ranges=ranges).read()
     assert heard(clip, 0, 0.48) == {2400: 0.5}
@@ -153,23 +153,23 @@ def test_the_own_sound_goes_with_the_ranges_of_the_picture(voices: list[Voice], 
     assert heard(clip, 3.52, 3.98) == {2000: 0.5}
 
 
-def test_a_picture_without_sound_is_silent_between(voices: list[Voice], tmp_path: Path) -> None:
+def test_a_picture_without_sound_is_silent_between(voices: list[AudioReader], tmp_path: Path) -> None:
     path = make_video(tmp_path / "mute.mp4", frames=50)
     clip = mixed("1-2 voice=0-1", voices[:1], 2, path).read()
     assert heard(clip, 0, 0.98) == {}
     assert heard(clip, 1.02, 2) == {300: 0.5}
 
 
-def test_no_segment_at_all_is_silence_or_the_own_sound(voices: list[Voice], film: Path) -> None:
+def test_no_segment_at_all_is_silence_or_the_own_sound(voices: list[AudioReader], film: Path) -> None:
     silence = mix_segments((), voices, 2)
-    assert Voice.is_silent(silence.read()) and len(silence.read().samples) == 2 * RATE
+    assert AudioReader.is_silent(silence.read()) and len(silence.read().samples) == 2 * RATE
     assert heard(mixed("", voices, 3, film).read(), 1.02, 1.98) == {2200: 0.5}
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6, 16])
 def test_every_number_of_channels_can_be_mixed(tmp_path: Path, channels: int) -> None:
-    one = open_voice(tones(tmp_path / "a.wav", 300, channels=channels, volume=0.25))
-    other = open_voice(tones(tmp_path / "b.wav", 500, volume=0.25))
+    one = open_audio(tones(tmp_path / "a.wav", 300, channels=channels, volume=0.25))
+    other = open_audio(tones(tmp_path / "b.wav", 500, volume=0.25))
     mix = mixed("0-1 face=0; 1-2 face=1 file=1", [one, other], 2)
     assert mix.info.channels == (channels if channels < 16 else 2)
     clip = mix.read()
@@ -177,16 +177,16 @@ def test_every_number_of_channels_can_be_mixed(tmp_path: Path, channels: int) ->
     assert list(heard(clip, 1.02, 1.98)) == [500]
 
 
-def test_the_writer_takes_it_like_any_voice(tmp_path: Path, voices: list[Voice], film: Path) -> None:
+def test_the_writer_takes_it_like_any_voice(tmp_path: Path, voices: list[AudioReader], film: Path) -> None:
     mix = mixed("0.5-1 voice=0-0.5; 2-3 file=1 voice=0-1", voices, 4, film)
-    picture = open_picture(film)
+    picture = open_video(film)
     target = tmp_path / "out.mp4"
     with FrameWriter(
         target, width=160, height=120, fps=Fraction(25), frames=100, voice=mix, source=picture.info
     ) as writer:
         for frame in picture.read(np.arange(100)):
             writer.write(frame)
-    written = open_voice(target)
+    written = open_audio(target)
     assert (written.info.sample_rate, written.info.channels) == (44_100, 2)
     clip = written.read()
     assert clip.duration == pytest.approx(4, abs=0.03)
@@ -195,12 +195,12 @@ def test_the_writer_takes_it_like_any_voice(tmp_path: Path, voices: list[Voice],
     assert list(heard(clip, 2.05, 2.95)) == [1000]
 
 
-def test_the_result_replaces_none_of_the_voices(voices: list[Voice], film: Path) -> None:
+def test_the_result_replaces_none_of_the_voices(voices: list[AudioReader], film: Path) -> None:
     mix = mixed("0-1; 1-2 file=1 voice=0-1", voices, 4, film)
-    info = open_picture(film).info
+    info = open_video(film).info
     for path in mix.paths:
         assert path.exists()
     other = voices[1].info.path.replace(voices[1].info.path.with_suffix(".mp4"))
-    renamed = mixed("0-1; 1-2 file=1 voice=0-1", [voices[0], open_voice(other)], 4)
+    renamed = mixed("0-1; 1-2 file=1 voice=0-1", [voices[0], open_audio(other)], 4)
     with pytest.raises(OutputError, match="replace an input"):
         FrameWriter(other, width=16, height=16, fps=Fraction(25), frames=1, voice=renamed, source=info)

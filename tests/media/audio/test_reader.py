@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled, MediaError, RangeError
-from lipsync.media import Voice, ffmpeg_path, open_voice
+from lipsync.media import AudioReader, ffmpeg_path, open_audio
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, FloatArray, TimeRange
 from tests.make_media import make_sound, make_video, run_ffmpeg
@@ -50,7 +50,7 @@ def steps(path: Path) -> Path:
 def test_every_format_is_read_at_its_true_length(
     tmp_path: Path, name: str, output: tuple[object, ...]
 ) -> None:
-    voice = open_voice(make_sound(tmp_path / name, 2.0, output=output))
+    voice = open_audio(make_sound(tmp_path / name, 2.0, output=output))
     assert voice.duration == pytest.approx(2.0, abs=0.07 if name.endswith((".aac", ".ts", ".wma")) else 0.01)
     clip = voice.read()
     assert clip.sample_rate == 16_000 and clip.samples.dtype == np.float32
@@ -60,7 +60,7 @@ def test_every_format_is_read_at_its_true_length(
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 7, 8, 12, 16])
 def test_every_number_of_channels_becomes_one(tmp_path: Path, channels: int) -> None:
-    voice = open_voice(make_sound(tmp_path / "a.wav", 0.5, 44_100, channels))
+    voice = open_audio(make_sound(tmp_path / "a.wav", 0.5, 44_100, channels))
     assert (voice.info.channels, voice.info.sample_rate) == (channels, 44_100)
     clip = voice.read()
     assert tone(clip, 440) > 0.3
@@ -70,7 +70,7 @@ def test_every_number_of_channels_becomes_one(tmp_path: Path, channels: int) -> 
 def test_two_channels_are_averaged(tmp_path: Path) -> None:
     source = "aevalsrc=exprs=0.8*sin(2*PI*500*t)|0.4*sin(2*PI*900*t):s=16000:d=1"
     run_ffmpeg("-f", "lavfi", "-i", source, tmp_path / "a.wav")
-    clip = open_voice(tmp_path / "a.wav").read()
+    clip = open_audio(tmp_path / "a.wav").read()
     assert tone(clip, 500) == pytest.approx(0.4, abs=0.01)
     assert tone(clip, 900) == pytest.approx(0.2, abs=0.01)
 
@@ -78,12 +78,12 @@ def test_two_channels_are_averaged(tmp_path: Path) -> None:
 def test_samples_pass_unchanged_at_their_own_rate(tmp_path: Path) -> None:
     make_sound(tmp_path / "a.wav", 0.5, 16_000)
     raw = np.frombuffer(run_ffmpeg("-i", tmp_path / "a.wav", "-f", "f32le", "-"), "<f4")
-    assert np.array_equal(open_voice(tmp_path / "a.wav").read().samples, raw)
+    assert np.array_equal(open_audio(tmp_path / "a.wav").read().samples, raw)
 
 
 @pytest.mark.parametrize("extension", ["wav", "mp3", "m4a", "mkv"])
 def test_ranges_are_joined_in_the_order_given(tmp_path: Path, extension: str) -> None:
-    voice = open_voice(
+    voice = open_audio(
         steps(tmp_path / f"a.{extension}"), TimeRange.parse_list("2-2.5, 0.25-0.75, 1-1.25, 1-1.25")
     )
     assert voice.duration == 1.5
@@ -95,7 +95,7 @@ def test_ranges_are_joined_in_the_order_given(tmp_path: Path, extension: str) ->
 
 def test_range_past_the_end_names_the_length(tmp_path: Path) -> None:
     with pytest.raises(RangeError, match=r"1\.00 s"):
-        open_voice(make_sound(tmp_path / "a.wav"), (TimeRange(0.5, 3),))
+        open_audio(make_sound(tmp_path / "a.wav"), (TimeRange(0.5, 3),))
 
 
 @pytest.mark.parametrize("container", ["mkv", "mp4", "ts"])
@@ -104,7 +104,7 @@ def test_sound_that_starts_late_keeps_step_with_its_picture(tmp_path: Path, cont
     sound = make_sound(tmp_path / "a.wav", 1.0)
     path = tmp_path / f"late.{container}"
     run_ffmpeg("-i", plain, "-itsoffset", 0.6, "-i", sound, "-c:v", "copy", "-c:a", "aac", path)
-    voice = open_voice(path)
+    voice = open_audio(path)
     assert voice.duration == pytest.approx(1.6, abs=0.05)
     loud = np.flatnonzero(np.abs(voice.read().samples) > 0.1)
     assert loud[0] / 16_000 == pytest.approx(0.6, abs=0.03)
@@ -127,25 +127,25 @@ def test_not_a_number_and_overshoot_are_removed(tmp_path: Path) -> None:
         tmp_path / "a.wav",
         data=data,
     )
-    clean = open_voice(tmp_path / "a.wav").read().samples
+    clean = open_audio(tmp_path / "a.wav").read().samples
     assert clean[:8].tolist() == [0.5, 0, 0, 0, 1, -1, 0.25, 0]
 
 
 @pytest.mark.parametrize(("volume", "silent"), [("0", True), ("0.0005", True), ("0.01", False)])
 def test_silence_is_told(tmp_path: Path, volume: str, silent: bool) -> None:
     run_ffmpeg("-f", "lavfi", "-i", f"aevalsrc=exprs={volume}*sin(2000*t):d=0.5", tmp_path / "a.wav")
-    assert Voice.is_silent(open_voice(tmp_path / "a.wav").read()) is silent
+    assert AudioReader.is_silent(open_audio(tmp_path / "a.wav").read()) is silent
 
 
 def test_very_short_voice(tmp_path: Path) -> None:
-    voice = open_voice(make_sound(tmp_path / "a.wav", 0.01, 16_000))
+    voice = open_audio(make_sound(tmp_path / "a.wav", 0.01, 16_000))
     assert len(voice.read().samples) == 160
 
 
 def test_cut_off_sound_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     path = make_sound(tmp_path / "a.wav", 2.0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    voice = open_voice(path)
+    voice = open_audio(path)
     assert voice.duration == pytest.approx(1.0, abs=0.05)
     assert voice.read().duration == pytest.approx(1.0, abs=0.05)
 
@@ -157,11 +157,11 @@ def test_sound_that_cannot_be_decoded_says_so(tmp_path: Path) -> None:
     data[start:] = b"\xff" * (len(data) - start)
     path.write_bytes(data)
     with pytest.raises(MediaError, match=r"cannot be decoded|breaks off"):
-        open_voice(path).read()
+        open_audio(path).read()
 
 
 def test_cancel(tmp_path: Path) -> None:
-    voice = open_voice(make_sound(tmp_path / "a.wav", 600, 8000))
+    voice = open_audio(make_sound(tmp_path / "a.wav", 600, 8000))
     token = CancelToken()
     threading.Timer(0.1, token.cancel).start()
     started = time.monotonic()
@@ -184,7 +184,7 @@ def click(path: Path, at: int, rate: int = 48_000, seconds: float = 1.0) -> Path
 @pytest.mark.parametrize("shift", [0.25, 0.0001, -0.0001, -0.25, 0.1000001])
 def test_a_shift_moves_the_voice_to_the_sample(tmp_path: Path, name: str, shift: float) -> None:
     path = click(tmp_path / name, at=24_000)
-    voice = open_voice(path, shift=shift)
+    voice = open_audio(path, shift=shift)
     moved = round(shift * 48_000)
     samples = voice.read(48_000).samples
     assert len(samples) == 48_000 + moved
@@ -194,16 +194,16 @@ def test_a_shift_moves_the_voice_to_the_sample(tmp_path: Path, name: str, shift:
 
 
 def test_what_is_written_is_shifted_as_what_is_heard(tmp_path: Path) -> None:
-    voice = open_voice(click(tmp_path / "a.wav", at=24_000), shift=0.5)
+    voice = open_audio(click(tmp_path / "a.wav", at=24_000), shift=0.5)
     voice.stream().output(str(tmp_path / "b.wav")).run(cmd=str(ffmpeg_path()), quiet=True)
-    assert np.flatnonzero(open_voice(tmp_path / "b.wav").read(48_000).samples > 0.5).tolist() == [48_000]
+    assert np.flatnonzero(open_audio(tmp_path / "b.wav").read(48_000).samples > 0.5).tolist() == [48_000]
 
 
 def test_a_shift_moves_all_ranges_together(tmp_path: Path) -> None:
     path = click(tmp_path / "a.wav", at=24_000)
     ranges = TimeRange(0.4, 0.6), TimeRange(0.4, 0.6)
     for shift, places in ((0.1, [9_600, 19_200]), (-0.15, [7_200])):
-        voice = open_voice(path, ranges, shift)
+        voice = open_audio(path, ranges, shift)
         samples = voice.read(48_000).samples
         assert np.flatnonzero(samples > 0.5).tolist() == places
         assert len(samples) == round((0.4 + shift) * 48_000)
@@ -212,4 +212,4 @@ def test_a_shift_moves_all_ranges_together(tmp_path: Path) -> None:
 def test_a_shift_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     path = make_sound(tmp_path / "a.wav", 1.0)
     with pytest.raises(RangeError, match=r"nothing is left of it: -1 s. It lasts 1.00 s"):
-        open_voice(path, shift=-1.0)
+        open_audio(path, shift=-1.0)

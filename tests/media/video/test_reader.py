@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lipsync.errors import Cancelled, MediaError, OptionError, RangeError
-from lipsync.media import open_picture
+from lipsync.media import open_video
 from lipsync.media.video import reader
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken
@@ -90,7 +90,7 @@ def test_every_way_to_a_frame_gives_that_frame(
 ) -> None:
     if fps != 25 and name in ("raw.h264", "loop.gif"):
         pytest.skip("this format holds no exact rate")
-    clip = open_picture(make_video(tmp_path / name, frames=40, fps=fps, encode=encode))
+    clip = open_video(make_video(tmp_path / name, frames=40, fps=fps, encode=encode))
     assert (clip.frame_count, clip.fps, clip.info.variable_frame_rate) == (40, fps, False)
     forward = list(clip.read(range(40)))
     assert numbers(forward) == list(range(40))
@@ -103,12 +103,12 @@ def test_blocks_of_a_backward_read_join_without_a_seam(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "BLOCK_BYTES", 7 * 160 * 120 * 3)
-    clip = open_picture(make_video(tmp_path / "a.mp4", frames=40))
+    clip = open_video(make_video(tmp_path / "a.mp4", frames=40))
     assert numbers(clip.read(range(39, -1, -1))) == list(range(39, -1, -1))
 
 
 def test_frames_belong_to_the_receiver(tmp_path: Path) -> None:
-    clip = open_picture(make_video(tmp_path / "a.mp4", frames=4))
+    clip = open_video(make_video(tmp_path / "a.mp4", frames=4))
     for order in ([2, 2, 2], [3, 3, 1, 1]):
         seen = []
         for frame in clip.read(order):
@@ -118,7 +118,7 @@ def test_frames_belong_to_the_receiver(tmp_path: Path) -> None:
 
 
 def test_variable_rate_is_shown_by_timestamp(tmp_path: Path) -> None:
-    clip = open_picture(make_variable_rate(tmp_path / "vfr.mp4"))
+    clip = open_video(make_variable_rate(tmp_path / "vfr.mp4"))
     assert clip.info.variable_frame_rate
     assert (clip.fps, clip.frame_count) == (Fraction(30), 120)
     expected = [k if k < 60 else 60 + (k - 60) // 3 for k in range(120)]
@@ -129,13 +129,13 @@ def test_variable_rate_is_shown_by_timestamp(tmp_path: Path) -> None:
 
 def test_a_range_may_begin_inside_a_long_frame(tmp_path: Path) -> None:
     path = make_variable_rate(tmp_path / "vfr.mp4")
-    clip = open_picture(path, MediaOptions(video_ranges=(TimeRange(3.07, 3.31),)))  # frame 70 lasts 3.0-3.1
+    clip = open_video(path, MediaOptions(video_ranges=(TimeRange(3.07, 3.31),)))  # frame 70 lasts 3.0-3.1
     assert numbers(clip.read(range(clip.frame_count))) == [70, 71, 71, 71, 72, 72, 72]
 
 
 def test_ranges_are_joined_in_the_order_given(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=50)
-    clip = open_picture(path, MediaOptions(video_ranges=TimeRange.parse_list("1.2-1.4, 0-0.2, 1.92-")))
+    clip = open_video(path, MediaOptions(video_ranges=TimeRange.parse_list("1.2-1.4, 0-0.2, 1.92-")))
     expected = [30, 31, 32, 33, 34, 0, 1, 2, 3, 4, 48, 49]
     assert clip.frame_count == len(expected)
     assert numbers(clip.read(range(12))) == expected
@@ -146,20 +146,20 @@ def test_ranges_are_joined_in_the_order_given(tmp_path: Path) -> None:
 def test_range_past_the_end_names_the_length(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=50)
     with pytest.raises(RangeError, match=r"2\.00 s"):
-        open_picture(path, MediaOptions(video_ranges=(TimeRange(1, 3),)))
+        open_video(path, MediaOptions(video_ranges=(TimeRange(1, 3),)))
 
 
 def test_another_rate_repeats_or_drops_by_time(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=50, fps=50)
-    slower = open_picture(path, MediaOptions(fps=25))
+    slower = open_video(path, MediaOptions(fps=25))
     assert numbers(slower.read(range(slower.frame_count))) == list(range(0, 50, 2))
-    faster = open_picture(path, MediaOptions(fps=100))
+    faster = open_video(path, MediaOptions(fps=100))
     assert numbers(faster.read(range(faster.frame_count))) == [k // 2 for k in range(100)]
 
 
 def test_static_is_the_first_frame_of_the_first_range(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=30)
-    clip = open_picture(path, MediaOptions(static=True, video_ranges=(TimeRange(0.4),)))
+    clip = open_video(path, MediaOptions(static=True, video_ranges=(TimeRange(0.4),)))
     assert clip.frame_count == 1 and clip.is_still
     assert numbers(clip.read([0, 0, 0])) == [10, 10, 10]
 
@@ -172,7 +172,7 @@ def test_picture_that_starts_after_the_sound_keeps_step(tmp_path: Path) -> None:
         sound=("-f", "lavfi", "-i", "sine=d=1"),
         output=("-fps_mode", "passthrough"),
     )
-    clip = open_picture(path)
+    clip = open_video(path)
     assert numbers(clip.read(range(clip.frame_count))) == [0] * 10 + list(range(10))
 
 
@@ -201,7 +201,7 @@ def test_rotation_of_the_file_is_honoured(tmp_path: Path, counterclockwise: int,
     flat = make_video(tmp_path / "flat.mp4", frames=[quarters(160, 120)] * 3)
     path = tmp_path / "turned.mp4"
     run_ffmpeg("-display_rotation", counterclockwise, "-i", flat, "-c", "copy", path)
-    clip = open_picture(path)
+    clip = open_video(path)
     assert (clip.width, clip.height) == ((120, 160) if counterclockwise != 180 else (160, 120))
     assert clip.info.rotation == 360 - counterclockwise
     (frame,) = clip.read([1])
@@ -219,12 +219,12 @@ def test_resize_then_rotate_then_crop(tmp_path: Path, rotate: int, expected: lis
     else:
         path = tmp_path / "a.png"
         Image.fromarray(quarters(162, 122)).save(path)
-    whole = open_picture(path, MediaOptions(resize_factor=2, rotate=rotate))
+    whole = open_video(path, MediaOptions(resize_factor=2, rotate=rotate))
     size = (61, 81) if rotate != 180 else (81, 61)
     assert (whole.width, whole.height) == size
     (frame,) = whole.read([0])
     assert corners(frame) == expected
-    cut = open_picture(path, MediaOptions(resize_factor=2, rotate=rotate, crop=(11, 40, 7, -1)))
+    cut = open_video(path, MediaOptions(resize_factor=2, rotate=rotate, crop=(11, 40, 7, -1)))
     assert (cut.width, cut.height) == (size[0] - 7, 29)
     (part,) = cut.read([0])
     assert np.array_equal(part, frame[11:40, 7:])
@@ -234,11 +234,11 @@ def test_resize_then_rotate_then_crop(tmp_path: Path, rotate: int, expected: lis
 
 def test_crop_outside_the_picture(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="160x120"):
-        open_picture(make_video(tmp_path / "a.mp4", frames=2), MediaOptions(crop=(0, 121, 0, -1)))
+        open_video(make_video(tmp_path / "a.mp4", frames=2), MediaOptions(crop=(0, 121, 0, -1)))
 
 
 def test_reduced_frames_keep_number_and_shape(tmp_path: Path) -> None:
-    clip = open_picture(make_video(tmp_path / "a.mp4", frames=20))
+    clip = open_video(make_video(tmp_path / "a.mp4", frames=20))
     frames = list(clip.read([2, 7, 12, 17], max_side=64))
     assert {frame.shape for frame in frames} == {(48, 64, 3)}
     assert numbers(frames) == [2, 7, 12, 17]
@@ -248,15 +248,15 @@ def test_reduced_frames_keep_number_and_shape(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(161, 121), (2, 2), (1, 1), (33, 240)])
 def test_odd_and_tiny_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     frames = [np.full((size[1], size[0], 3), grey, np.uint8) for grey in (30, 200)]
-    clip = open_picture(make_video(tmp_path / "a.mkv", frames=frames, encode=("-c:v", "ffv1")))
+    clip = open_video(make_video(tmp_path / "a.mkv", frames=frames, encode=("-c:v", "ffv1")))
     assert [frame.shape for frame in clip.read([0, 1])] == [(size[1], size[0], 3)] * 2
     assert [round(float(frame.mean())) for frame in clip.read([1, 0])] == [200, 30]
 
 
 def test_non_square_pixels_turn_with_the_picture(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=2, filters="setsar=4/3")
-    assert open_picture(path).info.sample_aspect_ratio == Fraction(4, 3)
-    assert open_picture(path, MediaOptions(rotate=90)).info.sample_aspect_ratio == Fraction(3, 4)
+    assert open_video(path).info.sample_aspect_ratio == Fraction(4, 3)
+    assert open_video(path, MediaOptions(rotate=90)).info.sample_aspect_ratio == Fraction(3, 4)
 
 
 # --- pixels ------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def test_the_files_own_matrix_range_and_depth_give_the_true_colours(
     path = make_video(
         tmp_path / "a.mkv", frames=[patches()] * 2, filters=f"{scale},format={pixels}", encode=encode
     )
-    clip = open_picture(path)
+    clip = open_video(path)
     assert (clip.info.color_space, clip.info.color_range) == (tag, color_range)
     assert clip.info.bit_depth == (10 if "10" in pixels else 8)
     assert patch_error(next(clip.read([0]))) < 2.5
@@ -300,7 +300,7 @@ def test_untagged_colours_are_guessed_by_height(tmp_path: Path, height: int, mat
     scale = f"scale=out_color_matrix={matrix}:out_range=tv:flags=accurate_rnd"
     filters = f"{scale},format=yuv420p,setparams=colorspace=unknown"
     path = make_video(tmp_path / "a.avi", frames=[tall], filters=filters, encode=("-c:v", "ffv1"))
-    clip = open_picture(path)
+    clip = open_video(path)
     assert clip.info.color_space == ""
     assert patch_error(next(clip.read([0]))) < 2.5
 
@@ -312,7 +312,7 @@ def test_interlaced_combs_are_removed_on_flagged_frames(tmp_path: Path) -> None:
     path = make_video(
         tmp_path / "i.mp4", frames=fields, fps=50, filters="tinterlace=interleave_top", encode=INTERLACED
     )
-    clip = open_picture(path)
+    clip = open_video(path)
     assert clip.info.interlaced and clip.fps == 25 and clip.frame_count == 25
     frames = list(clip.read(range(25)))
 
@@ -346,7 +346,7 @@ def test_decoding_that_dies_says_at_what_second(tmp_path: Path) -> None:
         output=("-f", "mov", "-movflags", "faststart"),
     )
     make_hole(path, 0.4)
-    clip = open_picture(path)
+    clip = open_video(path)
     with pytest.raises(MediaError, match=r"breaks off at 1\.\d+ s"):
         list(clip.read(range(50)))
     assert len(list(clip.read(range(20)))) == 20
@@ -358,12 +358,12 @@ def test_a_missing_last_frame_is_replaced_by_the_one_before(tmp_path: Path) -> N
         tmp_path / "a.mov", frames=noise, encode=("-c:v", "png"), output=("-movflags", "faststart")
     )
     make_hole(path, 0.04)  # a bit more than one of 30 equal frames
-    seen = numbers(open_picture(path).read(range(30)))
+    seen = numbers(open_video(path).read(range(30)))
     assert seen[:28] == list(range(28)) and seen[-1] in (27, 28)
 
 
 def test_closing_early_leaves_no_process_and_no_thread(tmp_path: Path) -> None:
-    clip = open_picture(make_video(tmp_path / "a.mp4", frames=100))
+    clip = open_video(make_video(tmp_path / "a.mp4", frames=100))
     before = threading.active_count()
     frames = clip.read(range(100))
     next(frames)
@@ -373,7 +373,7 @@ def test_closing_early_leaves_no_process_and_no_thread(tmp_path: Path) -> None:
 
 
 def test_cancel_is_answered_while_ffmpeg_is_silent(tmp_path: Path) -> None:
-    clip = open_picture(make_video(tmp_path / "a.mp4", frames=250))
+    clip = open_video(make_video(tmp_path / "a.mp4", frames=250))
     token = CancelToken()
     frames = clip.read(range(250), cancel=token)
     next(frames)
@@ -389,7 +389,7 @@ def test_cancel_is_answered_while_ffmpeg_is_silent(tmp_path: Path) -> None:
 
 
 def test_numbers_outside_are_refused_at_once(tmp_path: Path) -> None:
-    clip = open_picture(make_video(tmp_path / "a.mp4", frames=4))
+    clip = open_video(make_video(tmp_path / "a.mp4", frames=4))
     for wrong in ([4], [-1]):
         with pytest.raises(IndexError):
             clip.read(wrong)
@@ -403,13 +403,13 @@ def test_a_flood_of_complaints_does_not_block(tmp_path: Path) -> None:
     for place in rng.integers(2000, len(data) - 2000, 400):
         data[place] ^= 255
     path.write_bytes(data)
-    clip = open_picture(path)
+    clip = open_video(path)
     with contextlib.suppress(MediaError):  # either is fine; hanging is not
         list(clip.read(range(clip.frame_count)))
 
 
 def test_no_shell_ever(tmp_path: Path) -> None:
     name = "$(touch gone); `touch gone` & .mp4"
-    clip = open_picture(make_video(tmp_path / name, frames=2))
+    clip = open_video(make_video(tmp_path / name, frames=2))
     assert len(list(clip.read([0, 1]))) == 2
     assert not Path("gone").exists()

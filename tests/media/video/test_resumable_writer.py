@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled, OutputError
-from lipsync.media import ResumableWriter, open_picture, open_voice, probe_audio, probe_video
+from lipsync.media import ResumableWriter, open_audio, open_video, probe_audio, probe_video
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, VideoInfo
 from tests.make_media import make_sound, number_frame, read_number
@@ -25,7 +25,7 @@ def writer(path: Path, key: str = "a", **settings: Any) -> ResumableWriter:
 
 
 def frames_of(path: Path) -> list[Frame]:
-    picture = open_picture(path)
+    picture = open_video(path)
     return list(picture.read(np.arange(picture.frame_count)))
 
 
@@ -45,7 +45,7 @@ def finish(path: Path, **settings: Any) -> int:
 
 
 def test_it_goes_on_after_the_last_whole_part_and_ends_in_the_same_file(tmp_path: Path) -> None:
-    voice = open_voice(make_sound(tmp_path / "v.wav", 0.5, 44_100, 2))
+    voice = open_audio(make_sound(tmp_path / "v.wav", 0.5, 44_100, 2))
     once, twice = tmp_path / "once.mp4", tmp_path / "a strange 'name' %d.mp4"
     assert finish(once, voice=voice) == 0
 

@@ -16,11 +16,11 @@ import pytest
 
 from lipsync.errors import Cancelled, DiskFullError, OutputError
 from lipsync.media import (
+    AudioReader,
     FrameWriter,
-    Voice,
     has_encoder,
-    open_picture,
-    open_voice,
+    open_audio,
+    open_video,
     plan_timeline,
     probe_audio,
     probe_video,
@@ -41,7 +41,9 @@ from tests.material import PROMPT_SECONDS, running_ffmpeg
 PLAIN = VideoInfo(Path("no such file"), 160, 120, Fraction(25), 1.0, 25)
 
 
-def write(path: Path, pictures: list[Frame], voice: Voice | None = None, **settings: Any) -> FrameWriter:
+def write(
+    path: Path, pictures: list[Frame], voice: AudioReader | None = None, **settings: Any
+) -> FrameWriter:
     height, width = pictures[0].shape[:2]
     known: dict[str, Any] = {"fps": Fraction(25), "source": PLAIN, "frames": len(pictures)} | settings
     with FrameWriter(path, width=width, height=height, voice=voice, **known) as result:
@@ -56,10 +58,10 @@ def numbered(count: int) -> list[Frame]:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "A.MP4", "-strange %d 'name'\n:é.mp4"])
 def test_result_has_every_frame_and_the_sound_at_their_length(tmp_path: Path, name: str) -> None:
-    voice = open_voice(make_sound(tmp_path / "v.wav", 1.5, 44_100, 2))
+    voice = open_audio(make_sound(tmp_path / "v.wav", 1.5, 44_100, 2))
     path = tmp_path / "new" / "folder" / name
     write(path, numbered(40), voice)
-    assert [read_number(frame) for frame in open_picture(path).read(range(40))] == list(range(40))
+    assert [read_number(frame) for frame in open_video(path).read(range(40))] == list(range(40))
     sound = probe_audio(path)
     assert (sound.sample_rate, sound.channels) == (44_100, 2)
     assert sound.duration == pytest.approx(1.6, abs=0.003)
@@ -67,7 +69,7 @@ def test_result_has_every_frame_and_the_sound_at_their_length(tmp_path: Path, na
 
 
 def test_it_is_h264_yuv420p_aac_ready_for_the_web(tmp_path: Path) -> None:
-    write(tmp_path / "a.mp4", numbered(5), open_voice(make_sound(tmp_path / "v.wav")))
+    write(tmp_path / "a.mp4", numbered(5), open_audio(make_sound(tmp_path / "v.wav")))
     with av.open(str(tmp_path / "a.mp4")) as container:
         video, audio = container.streams.video[0].codec_context, container.streams.audio[0].codec_context
         assert (video.name, video.pix_fmt, audio.name) == ("h264", "yuv420p", "aac")
@@ -96,21 +98,21 @@ def test_it_is_h264_yuv420p_aac_ready_for_the_web(tmp_path: Path) -> None:
 def test_sound_keeps_its_rate_and_channels_where_aac_can(
     tmp_path: Path, rate: int, channels: int, kept_rate: int, kept_channels: int
 ) -> None:
-    voice = open_voice(make_sound(tmp_path / "v.wav", 0.8, rate, channels))
+    voice = open_audio(make_sound(tmp_path / "v.wav", 0.8, rate, channels))
     write(tmp_path / "a.mp4", numbered(20), voice)
     info = probe_audio(tmp_path / "a.mp4")
     assert (info.sample_rate, info.channels) == (kept_rate, kept_channels)
     assert info.duration == pytest.approx(0.8, abs=0.01)
-    assert np.abs(open_voice(tmp_path / "a.mp4").read().samples[2000:10_000]).max() > 0.25
+    assert np.abs(open_audio(tmp_path / "a.mp4").read().samples[2000:10_000]).max() > 0.25
 
 
 def test_sound_is_the_given_one(tmp_path: Path) -> None:
     """Not the 16 kHz copy: a 12 kHz tone is still there."""
     source = "aevalsrc=exprs=0.5*sin(2*PI*12000*t):s=48000:d=1"
     run_ffmpeg("-f", "lavfi", "-i", source, tmp_path / "v.wav")
-    write(tmp_path / "a.mp4", numbered(25), open_voice(tmp_path / "v.wav"))
-    heard = open_voice(tmp_path / "a.mp4").read(48_000).samples[4800:43_200]
-    given = open_voice(tmp_path / "v.wav").read(48_000).samples[4800:43_200]
+    write(tmp_path / "a.mp4", numbered(25), open_audio(tmp_path / "v.wav"))
+    heard = open_audio(tmp_path / "a.mp4").read(48_000).samples[4800:43_200]
+    given = open_audio(tmp_path / "v.wav").read(48_000).samples[4800:43_200]
     assert np.abs(heard - given).max() < 0.05
 
 
@@ -120,27 +122,27 @@ def test_voice_ranges_are_in_the_result(tmp_path: Path) -> None:
     write(
         tmp_path / "a.mp4",
         numbered(15),
-        open_voice(tmp_path / "v.wav", TimeRange.parse_list("1.5-1.7, 1-1.4")),
+        open_audio(tmp_path / "v.wav", TimeRange.parse_list("1.5-1.7, 1-1.4")),
     )
-    loud = np.flatnonzero(np.abs(open_voice(tmp_path / "a.mp4").read().samples) > 0.2) / 16_000
+    loud = np.flatnonzero(np.abs(open_audio(tmp_path / "a.mp4").read().samples) > 0.2) / 16_000
     assert (loud[0], loud[-1]) == (pytest.approx(0.2, abs=0.005), pytest.approx(0.4, abs=0.005))
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv", "mov"])
 def test_flash_and_beep_stay_together(tmp_path: Path, extension: str) -> None:
     path = make_flash_and_beep(tmp_path / "in.mkv", at=1.2)
-    clip, voice = open_picture(path), open_voice(path)
+    clip, voice = open_video(path), open_audio(path)
     write(tmp_path / f"a.{extension}", list(clip.read(range(50))), voice, source=clip.info)
-    result = open_picture(tmp_path / f"a.{extension}")
+    result = open_video(tmp_path / f"a.{extension}")
     bright = [float(frame.mean()) for frame in result.read(range(50))]
-    loud = np.flatnonzero(np.abs(open_voice(tmp_path / f"a.{extension}").read().samples) > 0.4)
+    loud = np.flatnonzero(np.abs(open_audio(tmp_path / f"a.{extension}").read().samples) > 0.4)
     assert int(np.argmax(bright)) == 30
     assert loud[0] / 16_000 == pytest.approx(1.2, abs=0.003)
 
 
 def test_ten_minutes_do_not_drift(tmp_path: Path) -> None:
     fps = Fraction(30_000, 1001)
-    voice = open_voice(make_sound(tmp_path / "v.wav", 600, 44_100))
+    voice = open_audio(make_sound(tmp_path / "v.wav", 600, 44_100))
     count = len(plan_timeline(1, voice.duration, fps, "hold"))
     frame = np.zeros((16, 16, 3), np.uint8)
     write(tmp_path / "a.mp4", [frame] * count, voice, fps=fps)
@@ -157,7 +159,7 @@ def test_odd_sizes_repeat_an_edge(tmp_path: Path, size: tuple[int, int], written
     frame = np.full((size[1], size[0], 3), 60, np.uint8)
     frame[:, -1] = 200
     write(tmp_path / "a.mp4", [frame] * 3)
-    result = open_picture(tmp_path / "a.mp4")
+    result = open_video(tmp_path / "a.mp4")
     assert (result.width, result.height) == written
     shown = next(result.read([1]))[:, size[0] - 1].mean()
     assert shown == pytest.approx(200, abs=6)
@@ -167,7 +169,7 @@ def test_8k(tmp_path: Path) -> None:
     frame = np.zeros((4320, 7680, 3), np.uint8)
     frame[:, 3840:] = 180
     write(tmp_path / "a.mp4", [frame], quality=30)
-    result = open_picture(tmp_path / "a.mp4")
+    result = open_video(tmp_path / "a.mp4")
     assert (result.width, result.height, result.frame_count) == (7680, 4320, 1)
     small = next(result.read([0], max_side=64))
     assert small[18, 50].mean() == pytest.approx(180, abs=3)
@@ -195,11 +197,11 @@ def test_colour_tags_are_kept_and_a_round_trip_changes_nothing(
         filters=f"{scale},format=yuv420p,setparams=range={color_range}:{tags}",
         encode=("-c:v", "ffv1", "-color_range", color_range),
     )
-    before = open_picture(source)
+    before = open_video(source)
     assert (before.info.color_space, before.info.color_range) == (tag, color_range)
     frames = list(before.read(range(3)))
     write(tmp_path / "a.mp4", frames, source=before.info, quality=4)
-    after = open_picture(tmp_path / "a.mp4")
+    after = open_video(tmp_path / "a.mp4")
     assert after.info.color_space == (tag or "smpte170m")
     assert after.info.color_range == color_range
     assert (after.info.color_primaries, after.info.color_transfer) == (
@@ -214,7 +216,7 @@ def test_a_photo_becomes_standard_video(tmp_path: Path) -> None:
     from PIL import Image
 
     Image.fromarray(smooth(1280, 720)).save(tmp_path / "a.png")
-    clip = open_picture(tmp_path / "a.png")
+    clip = open_video(tmp_path / "a.png")
     write(tmp_path / "a.mp4", list(clip.read([0, 0])), source=clip.info)
     info = probe_video(tmp_path / "a.mp4")
     assert (info.color_space, info.color_range, info.fps) == ("bt709", "tv", 25)
@@ -286,7 +288,7 @@ def test_a_frame_may_be_changed_after_it_was_written(tmp_path: Path) -> None:
         for number in range(30):
             frame[:] = number_frame(number)
             result.write(frame)
-    assert [read_number(each) for each in open_picture(tmp_path / "a.mp4").read(range(30))] == list(range(30))
+    assert [read_number(each) for each in open_video(tmp_path / "a.mp4").read(range(30))] == list(range(30))
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a", "a.gif", "a.mp4.txt"])
@@ -304,7 +306,7 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="replace an input"):
             write(target, numbered(1), source=probe_video(path))
         with pytest.raises(OutputError, match="replace an input"):
-            write(target, numbered(1), open_voice(path))
+            write(target, numbered(1), open_audio(path))
     assert path.read_bytes() == before
 
 

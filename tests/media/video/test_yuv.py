@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lipsync.media import FrameWriter, Picture, YuvFrame, open_picture
+from lipsync.media import FrameWriter, VideoReader, YuvFrame, open_video
 from lipsync.media.video.yuv import YuvColors
 from lipsync.options import MediaOptions
 from tests.make_media import make_video, run_ffmpeg
@@ -32,20 +32,20 @@ def same(one: YuvFrame, other: YuvFrame) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in "yuv")
 
 
-def write_all(picture: Picture, path: Path) -> Picture:
+def write_all(picture: VideoReader, path: Path) -> VideoReader:
     """The picture read and written without loss."""
     size = {"width": picture.width, "height": picture.height}
     settings = {"fps": picture.fps, "voice": None, "source": picture.info, "quality": 0}
     with FrameWriter(path, frames=picture.frame_count, **size, **settings) as writer:  # type: ignore[arg-type]
         for frame in picture.read_yuv(range(picture.frame_count)):
             writer.write(frame)
-    return open_picture(path)
+    return open_video(path)
 
 
 @pytest.mark.parametrize("color_range", ["tv", "pc"])
 @pytest.mark.parametrize("tag", ["bt709", "smpte170m"])
 def test_as_rgb_it_is_what_ffmpeg_makes_of_it(tmp_path: Path, tag: str, color_range: str) -> None:
-    picture = open_picture(make_colors(tmp_path / "a.mkv", tag=tag, color_range=color_range))
+    picture = open_video(make_colors(tmp_path / "a.mkv", tag=tag, color_range=color_range))
     for exact, ours in zip(picture.read(range(10)), picture.read_yuv(range(10)), strict=True):
         difference = np.abs(exact.astype(int) - ours.rgb())
         assert difference.mean() < 0.8
@@ -58,7 +58,7 @@ def test_as_rgb_it_is_what_ffmpeg_makes_of_it(tmp_path: Path, tag: str, color_ra
     ids=str,
 )
 def test_turned_and_cut_it_is_the_same_picture(tmp_path: Path, settings: dict[str, object]) -> None:
-    picture = open_picture(make_colors(tmp_path / "a.mkv"), MediaOptions(**settings))  # type: ignore[arg-type]
+    picture = open_video(make_colors(tmp_path / "a.mkv"), MediaOptions(**settings))  # type: ignore[arg-type]
     [exact], [ours] = picture.read([3]), picture.read_yuv([3])
     assert (ours.width, ours.height) == (picture.width, picture.height)
     assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
@@ -70,14 +70,14 @@ def test_turned_and_cut_it_is_the_same_picture(tmp_path: Path, settings: dict[st
 def test_odd_sizes_and_places_are_as_exact(
     tmp_path: Path, size: str, crop: tuple[int, int, int, int] | None
 ) -> None:
-    picture = open_picture(make_colors(tmp_path / "a.mkv", size), MediaOptions(crop=crop))
+    picture = open_video(make_colors(tmp_path / "a.mkv", size), MediaOptions(crop=crop))
     [exact], [ours] = picture.read([3]), picture.read_yuv([3])
     assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
 
 
 @pytest.mark.parametrize("color_range", ["tv", "pc"])
 def test_what_is_read_is_what_is_written(tmp_path: Path, color_range: str) -> None:
-    source = open_picture(make_colors(tmp_path / "a.mkv", color_range=color_range))
+    source = open_video(make_colors(tmp_path / "a.mkv", color_range=color_range))
     result = write_all(source, tmp_path / "b.mp4")
     assert result.info.color_range == color_range
     numbers = range(source.frame_count)
@@ -88,19 +88,19 @@ def test_ten_bits_and_four_four_four_become_the_nearest(tmp_path: Path) -> None:
     for name, pixels in (("a.mkv", "yuv420p10le"), ("b.mkv", "yuv444p")):
         run_ffmpeg("-i", make_colors(tmp_path / "8.mkv"), "-c:v", "ffv1", "-pix_fmt", pixels, tmp_path / name)
         [exact], [ours] = (
-            open_picture(tmp_path / "8.mkv").read_yuv([0]),
-            open_picture(tmp_path / name).read_yuv([0]),
+            open_video(tmp_path / "8.mkv").read_yuv([0]),
+            open_video(tmp_path / name).read_yuv([0]),
         )
         assert np.abs(exact.y.astype(int) - ours.y).max() <= 1
         assert np.abs(exact.u.astype(int) - ours.u).mean() < 1
 
 
 def test_a_photo_and_a_gif_become_yuv_and_stay_in_their_colours(tmp_path: Path) -> None:
-    [colors] = open_picture(make_colors(tmp_path / "a.mkv")).read([0])
+    [colors] = open_video(make_colors(tmp_path / "a.mkv")).read([0])
     Image.fromarray(colors).save(tmp_path / "a.png")
     run_ffmpeg("-i", tmp_path / "a.png", tmp_path / "a.gif")
     for name in ("a.png", "a.gif"):
-        picture = open_picture(tmp_path / name)
+        picture = open_video(tmp_path / name)
         [exact], [ours] = picture.read([0]), picture.read_yuv([0])
         if name == "a.png":  # a GIF's colours differ from pixel to pixel, which 4:2:0 cannot hold
             assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
@@ -108,11 +108,11 @@ def test_a_photo_and_a_gif_become_yuv_and_stay_in_their_colours(tmp_path: Path) 
 
 
 def test_frames_of_a_photo_and_frames_shown_again_are_one(tmp_path: Path) -> None:
-    [colors] = open_picture(make_colors(tmp_path / "a.mkv")).read([0])
+    [colors] = open_video(make_colors(tmp_path / "a.mkv")).read([0])
     Image.fromarray(colors).save(tmp_path / "a.png")
-    first, second = open_picture(tmp_path / "a.png").read_yuv([0, 0])
+    first, second = open_video(tmp_path / "a.png").read_yuv([0, 0])
     assert first is second
-    again = list(open_picture(tmp_path / "a.mkv").read_yuv([4, 4, 2, 2]))
+    again = list(open_video(tmp_path / "a.mkv").read_yuv([4, 4, 2, 2]))
     assert same(again[0], again[1])
     assert same(again[2], again[3])
     assert not same(again[1], again[2])
@@ -181,9 +181,7 @@ def test_smaller_to_look_at(noise: YuvFrame) -> None:
 
 
 def test_the_writer_takes_no_other_size_and_no_other_colours(tmp_path: Path, noise: YuvFrame) -> None:
-    source = open_picture(
-        make_video(tmp_path / "a.mp4", size=(81, 61), encode=("-c:v", "ffv1"), frames=2)
-    ).info
+    source = open_video(make_video(tmp_path / "a.mp4", size=(81, 61), encode=("-c:v", "ffv1"), frames=2)).info
     settings = {"fps": Fraction(25), "frames": 1, "voice": None, "source": source}
     with (
         pytest.raises(ValueError, match="expected"),

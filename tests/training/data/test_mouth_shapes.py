@@ -40,7 +40,7 @@ def test_shapes_are_nothing_at_rest_and_free_of_the_persons_reach() -> None:
         name: (np.ones((49, 3)) * number + strength[:, None, None] * direction * number).astype(np.float32)
         for number, name in ((1, "quiet"), (2, "lively"))
     }
-    habits = {name: mouth_shapes.learn_habit(points) for name, points in people.items()}
+    habits = {name: mouth_shapes.fit_person_norm(points) for name, points in people.items()}
     space = mouth_shapes.learn_space(people, habits, 1)
     quiet, lively = (space.numbers(people[name], habits[name]) for name in people)
     np.testing.assert_allclose(quiet, lively, atol=0.02)

@@ -11,13 +11,13 @@ import pytest
 
 from lipsync.errors import Cancelled, InputError, MediaError, ToolError
 from lipsync.generators.builtin.adapter import Builtin
-from lipsync.media import open_picture, open_voice, probe_video
+from lipsync.media import open_audio, open_video, probe_video
 from lipsync.progress import CancelToken, Progress
-from lipsync.training.data.av_offset import Lag, note_lags
+from lipsync.training.data.av_offset import AvOffset, note_lags
 from lipsync.training.data.dataset import read_set
 from lipsync.training.data.dataset_format import Stored, _pack, _unpack, part_of, read_manifest, write_clip
 from lipsync.training.data.face_clips import StoredFaces, read_face_clips
-from lipsync.training.data.landmarks import MediaPipeTeacher, whole_head
+from lipsync.training.data.landmarks import MediaPipeLandmarker, whole_head
 from lipsync.training.data.prepare import Prepared, PrepareOptions, prepare
 from lipsync.training.data.sources import Source, find_sources
 from lipsync.training.tasks.builtin import BuiltinOptions, export_builtin, train_builtin
@@ -82,7 +82,7 @@ def test_only_what_has_changed_is_done_again(videos: Path, tmp_path: Path) -> No
     talker(videos, source / "ann", "a.mp4")
     talker(videos, source / "bob", "b.mp4")
     prepared_from(source, into)
-    note_lags(into, {person: Lag(0.08, 0.6, 0.4) for person in ("ann", "bob")})
+    note_lags(into, {person: AvOffset(0.08, 0.6, 0.4) for person in ("ann", "bob")})
     before = written(into)
 
     os.utime(source / "bob" / "b.mp4", (1, 1))
@@ -115,7 +115,7 @@ def test_what_was_decoded_of_an_old_clip_is_forgotten(videos: Path, tmp_path: Pa
     inside = clip.faces(np.array([0]), (96, 96)).mean()
     original = StoredFaces(into, read_manifest(into)[0]).faces(np.array([0]), (96, 96)).mean()
     assert inside == original and len(list((into / "cache").glob("*.160.npy"))) == 1
-    frame = next(open_picture(source / "ann" / "a.mp4").read([0]))
+    frame = next(open_video(source / "ann" / "a.mp4").read([0]))
     x1, y1, x2, y2 = FACE_BOX.astype(int)
     assert inside == pytest.approx(frame[y1:y2, x1:x2].mean(), abs=12)
 
@@ -173,7 +173,7 @@ def test_the_sound_stays_where_it_was(tmp_path: Path) -> None:
     for start in (0.0, 0.6):
         voice, info = part_of(click, start, 1.8), probe_video(click)
         write_clip(tmp_path / "clips", "c", info, voice, frames, Stored(np.zeros((45, 4), np.float32)))
-        heard = open_voice(tmp_path / "clips" / "c.mp4")
+        heard = open_audio(tmp_path / "clips" / "c.mp4")
         assert (heard.info.sample_rate, heard.info.channels) == (16_000, 1)
         samples = heard.read().samples
         assert abs(np.argmax(np.abs(samples) > 0.2) / 16_000 - (1.2 - start)) < 0.003
@@ -274,7 +274,7 @@ def test_a_set_becomes_weights_that_draw(videos: Path, tmp_path: Path) -> None:
 
 def test_believable_lags_are_noted_and_others_are_not(videos: Path, tmp_path: Path) -> None:
     prepare(find_sources(videos), tmp_path, PrepareOptions(workers=1), tools=fake_tools)
-    lags = {"ann": Lag(0.08, 0.6, 0.4), "bob": Lag(0.08, 0.3, 0.1)}
+    lags = {"ann": AvOffset(0.08, 0.6, 0.4), "bob": AvOffset(0.08, 0.3, 0.1)}
     assert note_lags(tmp_path, lags) == 1
     assert [row.lag for row in read_manifest(tmp_path)] == [0.08, 0.0]
 
@@ -285,7 +285,7 @@ def test_an_empty_folder_and_a_missing_package_say_what_to_do(tmp_path: Path) ->
     with pytest.raises(InputError, match="train prepare"):
         read_set(tmp_path)
     with pytest.raises(ToolError):
-        MediaPipeTeacher(tmp_path / "none.task")
+        MediaPipeLandmarker(tmp_path / "none.task")
 
 
 def test_landmarks_are_kept_to_a_fraction_of_a_pixel() -> None:

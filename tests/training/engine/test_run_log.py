@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lipsync.errors import OutputError
 from lipsync.training.engine.loop import LoopOptions, train
-from lipsync.training.engine.run_log import Journal
+from lipsync.training.engine.run_log import RunLog
 from tests.training.engine.test_loop import Line, quiet
 
 PICTURES = {"faces": torch.linspace(-0.5, 1.5, 2 * 3 * 8 * 8).view(2, 3, 8, 8)}
@@ -44,11 +44,11 @@ def test_tensorboard_shows_figures_and_pictures_of_a_training(tmp_path: Path) ->
 
 
 def test_what_comes_again_is_shown_once(tmp_path: Path) -> None:
-    first = Journal(tmp_path, 0, board=True)
+    first = RunLog(tmp_path, 0, board=True)
     for step in (20, 40, 60):
         first.add(step, {"training": {"loss": float(step)}}, {})
     first.close()
-    second = Journal(tmp_path, 40, board=True)
+    second = RunLog(tmp_path, 40, board=True)
     second.add(60, {"training": {"loss": -60.0}}, {})
     second.close()
     values = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -77,7 +77,7 @@ def test_nobody_draws_pictures_that_nobody_sees(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, 0, board=False)
+    journal = RunLog(tmp_path, 0, board=False)
     (tmp_path / "log.jsonl").mkdir()
     with pytest.raises(OutputError, match="writable"):
         journal.add(1, {"training": {}}, {})

@@ -8,13 +8,13 @@ import torch
 
 from lipsync.generators.builtin.adapter import Builtin
 from lipsync.generators.builtin.network import NetworkConfig
-from lipsync.training.data.augment import change_voice, draw_look, move_points, plain_look
+from lipsync.training.data.augment import change_voice, move_points, no_augmentation, sample_augmentation
 from lipsync.training.data.dataset import ByPerson
 from lipsync.training.data.mouth_shapes import MIRRORED
 from lipsync.training.engine.loop import LoopOptions, Outcome, Task, read_checkpoint, train
-from lipsync.training.tasks.builtin_audio2shape import VoiceOptions, VoiceTask, lag_curve
-from lipsync.training.tasks.builtin_locator import PlaceOptions, PlaceTask
-from lipsync.training.tasks.builtin_renderer import PainterOptions, PainterTask
+from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask, lag_curve
+from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
+from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
 from lipsync.training.tasks.export import assemble, export
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips
 
@@ -39,9 +39,9 @@ def run(task: Task, folder: Path, steps: int, **options: float) -> tuple[Outcome
 
 def test_all_three_learn_and_ship_as_one_model(tmp_path: Path) -> None:
     clips = make_clips()
-    voice = VoiceTask(clips, COMPONENTS, CONFIG, VoiceOptions(batch=8, variants=2))
-    place = PlaceTask(clips, CONFIG, PlaceOptions(batch=8))
-    painter = PainterTask(clips, COMPONENTS, CONFIG, PainterOptions(batch=4))
+    voice = Audio2ShapeTask(clips, COMPONENTS, CONFIG, Audio2ShapeOptions(batch=8, variants=2))
+    place = LocatorTask(clips, CONFIG, LocatorOptions(batch=8))
+    painter = RendererTask(clips, COMPONENTS, CONFIG, RendererOptions(batch=4))
     untrained = [held(task) for task in (voice, place, painter)]
     for task, name, steps in ((voice, "voice", 60), (place, "place", 40), (painter, "painter", 40)):
         outcome, losses = run(task, tmp_path / name, steps)
@@ -67,7 +67,7 @@ def held(task: Task) -> float:
 
 
 def test_the_critic_trains_beside_the_painter(tmp_path: Path) -> None:
-    task = PainterTask(make_clips(), COMPONENTS, CONFIG, PainterOptions(batch=2, critic=0.01))
+    task = RendererTask(make_clips(), COMPONENTS, CONFIG, RendererOptions(batch=2, critic=0.01))
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
     run(task, tmp_path, 2)
     changed = {
@@ -83,8 +83,8 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path: Path, kind: str
     def make() -> Task:
         torch.manual_seed(0)
         if kind == "voice":
-            return VoiceTask(make_clips(), COMPONENTS, CONFIG, VoiceOptions(batch=2, variants=2))
-        return PainterTask(make_clips(), COMPONENTS, CONFIG, PainterOptions(batch=2, critic=0.01))
+            return Audio2ShapeTask(make_clips(), COMPONENTS, CONFIG, Audio2ShapeOptions(batch=2, variants=2))
+        return RendererTask(make_clips(), COMPONENTS, CONFIG, RendererOptions(batch=2, critic=0.01))
 
     options = LoopOptions(steps=6, evaluate_every=100)
     train(make(), options, tmp_path / "whole", lambda *_: None)
@@ -106,10 +106,10 @@ def test_people_come_up_alike_whatever_their_minutes() -> None:
 def test_points_move_with_the_picture() -> None:
     clip = make_clip("p", "train", 0)
     mouth = clip.now[7]
-    np.testing.assert_allclose(move_points(mouth, plain_look(), MIRRORED), mouth, atol=1e-4)
+    np.testing.assert_allclose(move_points(mouth, no_augmentation(), MIRRORED), mouth, atol=1e-4)
     rng = np.random.default_rng(3)
     for _ in range(8):
-        moved = move_points(mouth, draw_look(rng), MIRRORED)
+        moved = move_points(mouth, sample_augmentation(rng), MIRRORED)
         assert moved[20, 0] < moved[30, 0]  # mirrored or not, the first corner is on the left
         assert moved[40:, 1].mean() > moved[:20, 1].mean()
 

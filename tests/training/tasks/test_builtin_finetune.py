@@ -13,20 +13,20 @@ import torch
 
 from lipsync.generators.builtin.adapter import Builtin, load
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
-from lipsync.sync_score import LeanConfig, LeanExpert, load_expert
-from lipsync.training import LoopOptions, TrainingSet, TuningOptions, export_tuned, train
+from lipsync.sync_score import CompactSyncNet, CompactSyncNetConfig, load_expert
+from lipsync.training import FinetuneOptions, LoopOptions, TrainingSet, export_finetuned, train
 from lipsync.training.data.dataset_format import SIDE
 from lipsync.training.data.landmarks import LANDMARKS
 from lipsync.training.data.mouth_shapes import ShapeSpace
 from lipsync.training.engine.loop import read_checkpoint
-from lipsync.training.tasks.builtin_finetune import TuningTask, feature_distance, speak
+from lipsync.training.tasks.builtin_finetune import FinetuneTask, feature_distance, speak
 from lipsync.training.tasks.evaluate_builtin import judge, mean_verdict
 from lipsync.training.tasks.export import export
 from lipsync.types import Frame
 from lipsync.weights import require
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips, resting_mouth
 
-OPTIONS = TuningOptions(stretches=1, frames=10, batch=2)
+OPTIONS = FinetuneOptions(stretches=1, frames=10, batch=2)
 LOOP = LoopOptions(
     steps=4, learning_rate=1e-3, warm_up=1, evaluate_every=2, average=0.5, device="cpu", board=False
 )
@@ -47,25 +47,25 @@ def made_up_network() -> BuiltinNetwork:
     return network.eval()
 
 
-def made_up_expert() -> LeanExpert:
+def made_up_expert() -> CompactSyncNet:
     torch.manual_seed(1)
-    return LeanExpert(LeanConfig(width=8, seen=16, size=16)).eval().requires_grad_(False)
+    return CompactSyncNet(CompactSyncNetConfig(width=8, seen=16, size=16)).eval().requires_grad_(False)
 
 
 def a_set() -> TrainingSet:
     return TrainingSet(make_clips(), ShapeSpace(COMPONENTS, 0.1))
 
 
-def make_task(options: TuningOptions = OPTIONS) -> TuningTask:
-    return TuningTask(a_set(), made_up_network(), made_up_expert(), options)
+def make_task(options: FinetuneOptions = OPTIONS) -> FinetuneTask:
+    return FinetuneTask(a_set(), made_up_network(), made_up_expert(), options)
 
 
 def test_the_expert_s_loss_falls() -> None:
     """With what ships, on one stretch over and over, so that few steps are enough to see it."""
     expert = load_expert(require("expert"))
-    assert isinstance(expert, LeanExpert)
+    assert isinstance(expert, CompactSyncNet)
     options = dataclasses.replace(OPTIONS, sync=1.0, voice=0.0)
-    task = TuningTask(a_set(), load(require("builtin")), expert, options)
+    task = FinetuneTask(a_set(), load(require("builtin")), expert, options)
     batch = task.batch(0)
     optimizer = torch.optim.Adam(task.network.parameters(), 1e-3)
     losses = []
@@ -90,7 +90,7 @@ def test_a_resumed_run_equals_the_whole(tmp_path: Path) -> None:
 def test_what_finds_the_place_and_the_batch_norms_stay_as_they_are(tmp_path: Path) -> None:
     export(made_up_network(), tmp_path / "before.safetensors")
     train(make_task(), LOOP, tmp_path / "run", quiet)
-    export_tuned(tmp_path / "run", tmp_path / "before.safetensors", tmp_path / "after.safetensors")
+    export_finetuned(tmp_path / "run", tmp_path / "before.safetensors", tmp_path / "after.safetensors")
     before, after = (load(tmp_path / f"{name}.safetensors").state_dict() for name in ("before", "after"))
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"voice", "painter"}
@@ -116,7 +116,7 @@ def test_shapes_are_those_that_the_finished_model_draws() -> None:
 def test_shapes_of_another_set_are_told_in_the_model_s_own_numbers() -> None:
     flipped = dataclasses.replace(a_set().space, components=-COMPONENTS[::-1].copy())
     clips = [dataclasses.replace(clip, shapes=-clip.shapes[:, ::-1]) for clip in a_set().clips]
-    task = TuningTask(TrainingSet(clips, flipped), made_up_network(), made_up_expert(), OPTIONS)
+    task = FinetuneTask(TrainingSet(clips, flipped), made_up_network(), made_up_expert(), OPTIONS)
     ours = task._by_name[clips[0].name].shapes
     np.testing.assert_allclose(ours, a_set().clips[0].shapes, atol=1e-4)
 

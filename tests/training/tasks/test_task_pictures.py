@@ -8,9 +8,9 @@ import torch
 
 from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.training.engine.loop import LoopOptions, Task, train
-from lipsync.training.tasks.builtin_audio2shape import VoiceOptions, VoiceTask
-from lipsync.training.tasks.builtin_locator import PlaceOptions, PlaceTask
-from lipsync.training.tasks.builtin_renderer import PainterOptions, PainterTask
+from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
+from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
+from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips
 
 CONFIG = NetworkConfig(shape_numbers=2, voice_width=16, widths=(8, 8, 8, 8))
@@ -18,9 +18,9 @@ CLIPS = make_clips()
 PEOPLE = len({clip.person for clip in CLIPS if clip.split == "held"})
 
 KINDS: dict[str, tuple[Callable[[], Task], int]] = {
-    "voice": (lambda: VoiceTask(CLIPS, COMPONENTS, CONFIG, VoiceOptions(batch=2, variants=1)), 0),
-    "place": (lambda: PlaceTask(CLIPS, CONFIG, PlaceOptions(batch=2)), PEOPLE),
-    "painter": (lambda: PainterTask(CLIPS, COMPONENTS, CONFIG, PainterOptions(batch=2)), 2 * PEOPLE),
+    "voice": (lambda: Audio2ShapeTask(CLIPS, COMPONENTS, CONFIG, Audio2ShapeOptions(batch=2, variants=1)), 0),
+    "place": (lambda: LocatorTask(CLIPS, CONFIG, LocatorOptions(batch=2)), PEOPLE),
+    "painter": (lambda: RendererTask(CLIPS, COMPONENTS, CONFIG, RendererOptions(batch=2)), 2 * PEOPLE),
 }
 
 
@@ -37,7 +37,7 @@ def test_pictures_show_three_windows_in_a_row(kind: str) -> None:
 
 
 def test_without_held_out_people_there_are_no_pictures() -> None:
-    task = PlaceTask([make_clip("p", "train", 0)], CONFIG, PlaceOptions(batch=2))
+    task = LocatorTask([make_clip("p", "train", 0)], CONFIG, LocatorOptions(batch=2))
     assert task.pictures(task.network.eval()) == {}
 
 

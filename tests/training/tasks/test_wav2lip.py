@@ -20,7 +20,7 @@ from lipsync.generators.wav2lip.adapter import Wav2Lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import SyncOptions
-from lipsync.training.data.augment import change_face, change_picture, draw_look, plain_look
+from lipsync.training.data.augment import change_face, change_picture, no_augmentation, sample_augmentation
 from lipsync.training.data.dataset_format import MARGIN, Row, Stored, scaled, write_clip, write_manifest
 from lipsync.training.engine.loop import read_checkpoint, train
 from lipsync.training.tasks.export import ABOUT, export_generator
@@ -124,10 +124,12 @@ def test_what_the_generator_is_shown() -> None:
 def test_a_look_is_the_same_at_any_size(size: tuple[int, int]) -> None:
     [clip, *_] = drawn_clips()
     face, rng = clip.faces(np.array([7]), size)[0], np.random.default_rng(0)
-    np.testing.assert_array_equal(change_face(face, plain_look(), rng), face)
+    np.testing.assert_array_equal(change_face(face, no_augmentation(), rng), face)
     stored = cv2_border(clip.crops[7])
     for seed in range(4):
-        look = dataclasses.replace(draw_look(np.random.default_rng(seed)), blur=0.0, noise=0.0, quality=100)
+        look = dataclasses.replace(
+            sample_augmentation(np.random.default_rng(seed)), blur=0.0, noise=0.0, quality=100
+        )
         wanted = scaled(change_picture(stored, look, rng)[None], size)[0]
         changed = change_face(face, look, rng)
         assert changed.shape == (*size, 3)
@@ -144,12 +146,12 @@ def cv2_border(face: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 class Told:
     """An expert that says what it was told, and remembers what it saw."""
 
-    def __init__(self, likeness: Tensor) -> None:
-        self.likeness = likeness
+    def __init__(self, similarity: Tensor) -> None:
+        self.similarity = similarity
 
     def embed_faces(self, windows: Tensor) -> Tensor:
         self.seen = windows
-        return torch.stack([self.likeness, (1 - self.likeness**2).sqrt()], dim=1)
+        return torch.stack([self.similarity, (1 - self.similarity**2).sqrt()], dim=1)
 
     def embed_sound(self, mel: Tensor) -> Tensor:
         return torch.tensor([[1.0, 0.0]]).expand(len(mel), 2)
@@ -158,7 +160,7 @@ class Told:
 def test_the_sync_loss_is_the_originals_and_leads_out_of_the_negative() -> None:
     drawn, mel = torch.rand(4, 3, 5, 8, 6), torch.zeros(4, 1, 80, 16)
     sure = Told(torch.tensor([0.06, 0.3, 0.9, 1.0]))
-    expected = F.binary_cross_entropy(sure.likeness, torch.ones(4))
+    expected = F.binary_cross_entropy(sure.similarity, torch.ones(4))
     torch.testing.assert_close(sync_loss(sure, drawn, mel), expected)
     torch.testing.assert_close(sure.seen, drawn[:, :, :, 4:].flip(1))  # lower half, RGB
 
@@ -338,13 +340,13 @@ def head_and_voice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path
 @pytest.fixture(scope="module")
 def prepared(head_and_voice: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared set of one clip, 20 frames."""
-    from lipsync.media import open_voice, probe_video
+    from lipsync.media import open_audio, probe_video
 
     folder = tmp_path_factory.mktemp("set")
     head, voice = head_and_voice
     crops = np.random.default_rng(0).integers(0, 256, (20, 160, 160, 3), dtype=np.uint8)
     boxes = np.zeros((20, 4), np.float32)
-    write_clip(folder / "clips", "a", probe_video(head), open_voice(voice, ()), crops, Stored(boxes))
+    write_clip(folder / "clips", "a", probe_video(head), open_audio(voice, ()), crops, Stored(boxes))
     write_manifest(folder, [Row("a", "ann", "train", 20, licence="CC BY 4.0")])
     return folder
 

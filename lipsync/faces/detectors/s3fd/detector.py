@@ -14,7 +14,7 @@ import torch
 
 from lipsync.devices import choose_device, free_memory, is_out_of_memory
 from lipsync.errors import ToolError
-from lipsync.faces.boxes import suppress
+from lipsync.faces.boxes import nms
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.s3fd.network import S3FDNetwork
 from lipsync.types import Face, FloatArray, Frame
@@ -115,7 +115,7 @@ def decode(maps: Sequence[tuple[FloatArray, FloatArray]], min_score: float) -> t
     boxes = np.concatenate(every_box).astype(np.float32)
     scores = np.concatenate(every_score).astype(np.float32)
     boxes, scores = boxes[scores > min_score], scores[scores > min_score]  # a weaker box hides none
-    kept = suppress(boxes, scores, _MOST_OVERLAP, pixel=1.0)
+    kept = nms(boxes, scores, _MOST_OVERLAP, pixel=1.0)
     return boxes[kept], scores[kept]
 
 
