@@ -22,7 +22,7 @@ from lipsync.pipeline.sync import sync
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import AudioClip
 from lipsync.ui.background import Done
-from lipsync.ui.zerogpu.dispatch import dispatch
+from lipsync.ui.zerogpu import dispatch
 from lipsync.ui.zerogpu.remote_models import RemoteModels, serve
 from lipsync.ui.zerogpu.transport import receive, send
 from lipsync.weights import require
