@@ -1,12 +1,17 @@
 # Each target sets itself up: a virtual environment with the pinned requirements, nothing by hand.
 #   make app | demo | test | check      the usual ones
+#   make test-browser                   the page in a real browser
 #   make test-slow | test-gpu | bench   the ones that take long or need a GPU
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: app demo test test-slow test-gpu check format bench clean
+# As many processes as there are cores, see tests/conftest.py; a number here overrides that.
+WORKERS ?= auto
+PARALLEL := -n $(WORKERS) --dist worksteal
+
+.PHONY: app demo test test-browser test-slow test-gpu check format bench clean
 
 app: $(VENV)/.ready
 	$(BIN)/python app.py
@@ -16,7 +21,10 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m lipsync run lipsync/samples/face.jpg lipsync/samples/voice.mp3 --variant builtin -o results/demo.mp4
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-browser: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(PARALLEL) -m "browser and not slow"
 
 test-slow: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m "slow and not gpu"

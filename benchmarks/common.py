@@ -144,15 +144,18 @@ def _ffmpeg(arguments: Sequence[str]) -> None:
     subprocess.run([ffmpeg_path(), "-y", "-v", "error", *arguments], check=True)
 
 
-def made_up_checkpoint(folder: Path) -> Path:
-    """A checkpoint in the official format with random weights: the same work as the real one.
+def made_up_checkpoint(folder: Path, width: float = 1.0) -> Path:
+    """A checkpoint in the official format with random weights: at full width, the same work as the real one.
 
     Convolutions are scaled so that activations keep their size through the network; with torch's
     own start the picture would hardly depend on the voice.
+
+    Args:
+        width: of the network, as a share of the official one's channels; a multiple of 1/16.
     """
     random = torch.Generator().manual_seed(0)
     state = {}
-    for key, value in Wav2LipNetwork().state_dict().items():
+    for key, value in Wav2LipNetwork(width=width).state_dict().items():
         if value.ndim > 1:
             fan_in = value[0].numel()
             value = torch.randn(value.shape, generator=random) * (1.2 / fan_in) ** 0.5

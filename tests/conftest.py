@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 
+MOST_WORKERS = 8
+WORKER_BYTES = 3 << 30
+"""Memory of one process, with the programs that its tests start."""
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    allowed = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else None
+    return len(allowed or ()) or os.cpu_count() or 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` stands for: a process for each core, as far as memory goes."""
+    fit = psutil.virtual_memory().total // WORKER_BYTES
+    return max(1, min(_cores(), fit, MOST_WORKERS))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: Sequence[object]) -> None:
+    """Give each process its share of the cores, before it and what it starts import torch.
+
+    Threads of different processes that wait for each other's cores are slower than one thread.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // len(specs))))
 
 
 def _need(path: Path) -> Path:
@@ -39,7 +66,18 @@ def clip() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The official generator in its official file format, with random weights."""
+    """Wav2Lip at a sixteenth of its width, in the official file format, with random weights.
+
+    The same class and the same file as at full size, for an eighth of the time of a run.
+    """
     from benchmarks.common import made_up_checkpoint
 
-    return made_up_checkpoint(tmp_path_factory.mktemp("weights"))
+    return made_up_checkpoint(tmp_path_factory.mktemp("thin"), width=1 / 16)
+
+
+@pytest.fixture(scope="session")
+def full_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same at full width, as large as the official weights."""
+    from benchmarks.common import made_up_checkpoint
+
+    return made_up_checkpoint(tmp_path_factory.mktemp("full"))

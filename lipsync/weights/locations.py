@@ -10,7 +10,8 @@ import platformdirs
 from lipsync.weights.catalogue import entry
 
 
-def _folders() -> tuple[Path, ...]:
+def search_folders() -> tuple[Path, ...]:
+    """Folders that are searched for weights, the first one first; they need not exist."""
     beside_package = Path(__file__).resolve().parents[2] / "weights"
     chosen = os.environ.get("LIPSYNC_WEIGHTS")
     folders = [Path(chosen).expanduser()] if chosen else []
@@ -25,7 +26,7 @@ def weights_folder() -> Path:
     The environment variable LIPSYNC_WEIGHTS names it; else it is `weights/` in the checkout of
     this program when that can be written to; else a folder of the user's. It may not exist yet.
     """
-    folders = _folders()
+    folders = search_folders()
     if os.environ.get("LIPSYNC_WEIGHTS"):
         return folders[0]
     return next((folder for folder in folders[:-1] if os.access(folder, os.W_OK)), folders[-1])
@@ -38,4 +39,4 @@ def find(name: str) -> Path | None:
     the usual name are welcome.
     """
     filename = entry(name).filename
-    return next((folder / filename for folder in _folders() if (folder / filename).is_file()), None)
+    return next((folder / filename for folder in search_folders() if (folder / filename).is_file()), None)

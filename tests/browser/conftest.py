@@ -33,7 +33,7 @@ def address(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     for weights in SHIPPED:
         shutil.copy(weights, folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lipsync.weights._folders", lambda: (folder,))
+        patch.setattr("lipsync.weights.locations.search_folders", lambda: (folder,))
         patch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody is there
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         patch.setenv("GRADIO_TEMP_DIR", str(cache))

@@ -14,6 +14,8 @@ from lipsync.media import probe_video
 from tests.material import FACE, make_voice
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.fixture(scope="module")
 def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:

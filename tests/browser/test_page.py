@@ -17,6 +17,8 @@ from tests.material import FACE, VOICE, make_voice
 from tests.sources.serving import serve, stuck
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.browser
+
 WAIT = 60_000
 """Milliseconds that a busy machine may take; nothing here measures speed."""
 

@@ -13,6 +13,8 @@ from tests.make_media import run_ffmpeg
 from tests.material import FACE, SAMPLES, VOICE, make_voice
 from tests.sources.serving import serve
 
+pytestmark = pytest.mark.browser
+
 FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lipsync import weights
 from lipsync.errors import OptionError
 from lipsync.generators import GENERATORS, choose_variant
+from lipsync.weights import locations
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(weights, "_folders", lambda: (tmp_path,))
+    monkeypatch.setattr(locations, "search_folders", lambda: (tmp_path,))
     return tmp_path
 
 

@@ -143,7 +143,7 @@ def test_a_whole_torchscript_file_of_the_official_kind(checkpoint: Path, tmp_pat
     """The network as the official page offers it today, with its code in the file."""
     from lipsync.weights import load_into, load_state_dict
 
-    network = Wav2LipNetwork().eval()
+    network = Wav2LipNetwork(width=1 / 16).eval()
     load_into(network, load_state_dict(checkpoint), what="the Wav2Lip generator")
     example = (torch.zeros(1, 1, 80, 16), torch.zeros(1, 6, 96, 96))
     with pytest.warns(FutureWarning):

@@ -36,11 +36,11 @@ CLIPS = (
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_real_clip_keeps_its_length_and_its_sound(
-    name: str, clip: Callable[[str], Path], checkpoint: Path, tmp_path: Path
+    name: str, clip: Callable[[str], Path], full_checkpoint: Path, tmp_path: Path
 ) -> None:
     source = clip(name)
     before = probe_video(source)
-    options = SyncOptions.from_flat(variant="wav2lip", weights=checkpoint, length_mode="picture")
+    options = SyncOptions.from_flat(variant="wav2lip", weights=full_checkpoint, length_mode="picture")
     result = lipsync.sync(source, source, options, output=tmp_path / "out.mp4")
 
     after = probe_video(result.path)

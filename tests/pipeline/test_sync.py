@@ -1,4 +1,4 @@
-"""The whole road with real media, the real detector and the official network with random weights."""
+"""The whole road with real media, the real detector and Wav2Lip, thin and with random weights."""
 
 from __future__ import annotations
 

@@ -307,7 +307,7 @@ def test_held_out_figures_and_pictures() -> None:
 
 
 def test_it_goes_on_from_an_official_checkpoint(checkpoint: Path) -> None:
-    options = GeneratorTraining(batch=1, start_from=checkpoint)
+    options = GeneratorTraining(width=1 / 16, batch=1, start_from=checkpoint)
     task = GeneratorTask(drawn_clips(), options)
     given = torch.load(checkpoint, weights_only=True)["state_dict"]
     for name, value in task._both.generator.state_dict().items():
