@@ -161,8 +161,8 @@ def find_face(video: Path) -> tuple[tuple[int, int], PixelBox]:
     if not paths:
         raise SystemExit(f"no face is seen long enough in {video}")
     longest = max(paths, key=lambda path: len(path.boxes))
-    x1, y1, x2, y2 = (round(float(edge)) for edge in np.median(longest.boxes, axis=0))
-    return (picture.width, picture.height), (x1, y1, x2, y2)
+    box = PixelBox(*(round(float(edge)) for edge in np.median(longest.boxes, axis=0)))
+    return (picture.width, picture.height), box
 
 
 def made_up_syncnet(folder: Path) -> Path:

@@ -28,7 +28,7 @@ class Edge:
     """The border of a mask in a window of the frame.
 
     Attributes:
-        window: x1, y1, x2, y2, the box and a margin around it.
+        window: the box and a margin around it.
         depth: float32 (h, w), pixels inside the border; negative outside.
         unit: width of the box, pixels.
     """
@@ -40,7 +40,7 @@ class Edge:
     @classmethod
     def of(cls, mask: Mask, box: PixelBox, frame: Frame) -> Edge:
         """The line where the mask is half transparent."""
-        unit = box[2] - box[0]
+        unit = box.width
         window = grown(box, round(_BESIDE * unit) + 2, frame)
         x1, y1, x2, y2 = window
         inside = np.zeros((y2 - y1, x2 - x1), np.uint8)
@@ -72,7 +72,9 @@ def grown(box: PixelBox, margin: int, frame: Frame) -> PixelBox:
     """A box with a margin around it, as far as the frame goes."""
     height, width = frame.shape[:2]
     x1, y1, x2, y2 = box
-    return max(0, x1 - margin), max(0, y1 - margin), min(width, x2 + margin), min(height, y2 + margin)
+    return PixelBox(
+        max(0, x1 - margin), max(0, y1 - margin), min(width, x2 + margin), min(height, y2 + margin)
+    )
 
 
 def seam(result: Frame, source: Frame, edge: Edge) -> float:
@@ -155,7 +157,7 @@ class HeadFollower:
             sources, results: two consecutive frames each.
             box, area: the box of the first one and the mouth mask.
         """
-        scale = _FLOW_WIDTH / (box[2] - box[0])
+        scale = _FLOW_WIDTH / box.width
         whole = np.zeros(sources[0].shape[:2], np.float32)
         whole[area.y :, area.x :][: area.alpha.shape[0], : area.alpha.shape[1]] = area.alpha
         mouth = _window(whole, box, scale)
@@ -181,7 +183,7 @@ class HeadFollower:
 
 def _window(picture: FloatArray, box: PixelBox, scale: float) -> FloatArray:
     x1, y1, x2, y2 = box
-    size = round((x2 - x1) * scale), round((y2 - y1) * scale)
+    size = round(box.width * scale), round(box.height * scale)
     return np.asarray(cv2.resize(picture[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA), np.float32)
 
 

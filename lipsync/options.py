@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from lipsync.errors import OptionError
 from lipsync.types import TimeRange
@@ -100,7 +100,33 @@ def _check(declared: dataclasses.Field[Any], value: Any) -> None:
         )
 
 
-Box: TypeAlias = tuple[int, int, int, int]
+class Box(NamedTuple):
+    """Four edges in pixels, in the order of Wav2Lip's flags; groups take a plain tuple as well."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))  # plain: keys of resume folders and caches are hashes of it
+
+
+def _name_edges(group: OptionGroup, *names: str) -> None:
+    """Turn plain tuples of four numbers into `Box`.
+
+    Raises:
+        OptionError: there are not four of them.
+    """
+    for name in names:
+        value = getattr(group, name)
+        if value is None or isinstance(value, Box):
+            continue
+        try:
+            object.__setattr__(group, name, Box(*value))
+        except TypeError as error:
+            hint = "Give four whole numbers: top, bottom, left, right."
+            raise OptionError(f"'{name}' is no box", given=repr(value), hint=hint) from error
 
 
 @dataclass(frozen=True)
@@ -146,6 +172,10 @@ class MediaOptions(OptionGroup):
     encoder: str = option(
         "software", "H.264 encoder; 'hardware' is used where ffmpeg has a working one", choices=ENCODERS
     )
+
+    def __post_init__(self) -> None:
+        _name_edges(self, "crop")
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -227,7 +257,7 @@ class FaceOptions(OptionGroup):
         0.0, "grow the face box on the right", min=-50, max=100, unit="% of the box", page="face"
     )
     pads_px: Box = option(
-        (0, 0, 0, 0),
+        Box(0, 0, 0, 0),
         "the same in pixels: top, bottom, left, right, added to the above; Wav2Lip's own default is 0 10 0 0",
         unit="pixels",
     )
@@ -236,6 +266,10 @@ class FaceOptions(OptionGroup):
         "fixed face box for every frame instead of looking for faces: top, bottom, left, right",
         unit="pixels",
     )
+
+    def __post_init__(self) -> None:
+        _name_edges(self, "pads_px", "box")
+        super().__post_init__()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 
 from lipsync.errors import OptionError
 from lipsync.faces import DETECTORS
-from lipsync.options import SyncOptions, declared_options, markdown_table
+from lipsync.options import Box, FaceOptions, MediaOptions, SyncOptions, declared_options, markdown_table
 
 
 def test_every_setting_has_help_and_a_default_that_is_allowed() -> None:
@@ -60,6 +60,22 @@ def test_flat_settings_land_in_their_groups() -> None:
     options = SyncOptions.from_flat(pad_top=3, mask="box", quality=20)
     assert (options.faces.pad_top, options.blend.mask, options.media.quality) == (3, "box", 20)
     assert options.faces.pad_bottom == SyncOptions().faces.pad_bottom
+
+
+def test_boxes_name_their_edges_and_print_as_plain_tuples() -> None:
+    given = (10, 60, 20, 90)
+    faces = FaceOptions(box=given)  # type: ignore[arg-type]  # what scripts pass
+    assert faces.box == given and (faces.box.left, faces.box.bottom) == (20, 60)
+    crop = MediaOptions(crop=[0, -1, 5, -1]).crop  # type: ignore[arg-type]  # what JSON holds
+    assert crop == Box(top=0, bottom=-1, left=5, right=-1)
+    # Keys of resume folders and of the detection cache are hashes of this text.
+    assert repr(faces).endswith("pads_px=(0, 0, 0, 0), box=(10, 60, 20, 90))")
+
+
+@pytest.mark.parametrize("name", ["crop", "box", "pads_px"])
+def test_a_box_has_four_edges(name: str) -> None:
+    with pytest.raises(OptionError, match=f"'{name}' is no box.*top, bottom, left, right"):
+        SyncOptions.from_flat(**{name: (1, 2, 3)})
 
 
 def test_the_table_in_the_readme_is_the_declarations() -> None:

@@ -64,7 +64,7 @@ class Blender:
         Args:
             frame: (H, W, 3) uint8, not changed.
             mouth: (3, h, w) float32 in [0, 1], the drawn picture of the whole box.
-            box: x1, y1, x2, y2, the pixels that were cropped.
+            box: the pixels that were cropped.
             points: float32 (5, 2) as in `Face`; NaN where unknown.
             weight: how strongly the mouth shows, 0..1.
             fresh: this frame does not follow the one before (the first one, a cut, a jump): forget
@@ -105,7 +105,7 @@ class Blender:
             offsets = self._color.offsets(drawn, source, sample(mask, box, size))
             drawn += np.float32(options.color_match) * offsets
         picture: Picture = cut(to_box(drawn, box), box, mask)
-        width, height = box[2] - box[0], box[3] - box[1]
+        width, height = box.width, box.height
         if options.keep_detail and width > size[0] and height > size[1]:
             share = np.float32(options.keep_detail) * self._detail.share(drawn, source)
             shown = cut(np.asarray(cv2.resize(share, (width, height)), np.float32), box, mask)

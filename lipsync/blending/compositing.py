@@ -22,12 +22,12 @@ def paste_box(frame: Frame, mouth: FloatArray, box: PixelBox) -> Frame:
     Args:
         frame: (H, W, 3) uint8, not changed.
         mouth: (3, h, w) float32 in [0, 1], the drawn picture of the whole box.
-        box: x1, y1, x2, y2, the pixels that were cropped.
+        box: the pixels that were cropped.
     """
     x1, y1, x2, y2 = box
     picture = (mouth.transpose(1, 2, 0) * 255.0).astype(np.uint8)
     pasted = frame.copy()
-    pasted[y1:y2, x1:x2] = cv2.resize(picture, (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR)
+    pasted[y1:y2, x1:x2] = cv2.resize(picture, (box.width, box.height), interpolation=cv2.INTER_LINEAR)
     return pasted
 
 
@@ -41,7 +41,7 @@ def to_box(picture: Picture, box: PixelBox) -> Frame:
 
     Enlarging is cubic, which keeps lips and teeth a little crisper than the official bilinear.
     """
-    width, height = box[2] - box[0], box[3] - box[1]
+    width, height = box.width, box.height
     whole = picture if picture.dtype == np.uint8 else cv2.convertScaleAbs(np.maximum(picture, 0))
     shrinks = width < whole.shape[1] and height < whole.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
@@ -50,7 +50,7 @@ def to_box(picture: Picture, box: PixelBox) -> Frame:
 
 def cut(picture: _Part, box: PixelBox, mask: Mask) -> _Part:
     """The part of a picture of the whole box that lies under the mask."""
-    left, top = mask.x - box[0], mask.y - box[1]
+    left, top = mask.x - box.x1, mask.y - box.y1
     height, width = mask.alpha.shape
     return picture[top : top + height, left : left + width]
 

@@ -43,8 +43,7 @@ def make_mask(frame: Frame, box: PixelBox, points: FloatArray, options: BlendOpt
 
 def box_mask(box: PixelBox) -> Mask:
     """All of the box, hard edges: what Wav2Lip pastes."""
-    x1, y1, x2, y2 = box
-    return Mask(x1, y1, np.ones((y2 - y1, x2 - x1), np.float32))
+    return Mask(box.x1, box.y1, np.ones((box.height, box.width), np.float32))
 
 
 def mouth_mask(points: FloatArray, box: PixelBox, frame_size: tuple[int, int], options: BlendOptions) -> Mask:
@@ -56,7 +55,7 @@ def mouth_mask(points: FloatArray, box: PixelBox, frame_size: tuple[int, int], o
     Args:
         points: float32 (5, 2) as in `Face`, pixels of the frame. Where one is NaN, or they make
             no face that fits the box, the box's own proportions serve instead.
-        box: x1, y1, x2, y2, whole pixels, inside the frame.
+        box: inside the frame.
         frame_size: width, height.
         options: `mask_size` and `feather` are used.
 
@@ -67,10 +66,10 @@ def mouth_mask(points: FloatArray, box: PixelBox, frame_size: tuple[int, int], o
     size = head.scale * options.mask_size
     middle, half_height = (head.top + _BELOW) / 2 * size, (_BELOW - head.top) / 2 * size
     half_width = _HALF_WIDTH * size
-    x1, y1, x2, y2 = _bounds(head, middle, half_width, half_height, box)
+    part = _bounds(head, middle, half_width, half_height, box)
     # Pixel centres, from the mouth's middle, along the head's axes.
-    x = np.arange(x1, x2, dtype=np.float32) - head.mouth[0]
-    y = np.arange(y1, y2, dtype=np.float32)[:, None] - head.mouth[1]
+    x = np.arange(part.x1, part.x2, dtype=np.float32) - head.mouth[0]
+    y = np.arange(part.y1, part.y2, dtype=np.float32)[:, None] - head.mouth[1]
     along_x, along_y = head.across
     inside = _inside_rounded_box(
         along_x * x + along_y * y,
@@ -79,20 +78,20 @@ def mouth_mask(points: FloatArray, box: PixelBox, frame_size: tuple[int, int], o
         half_height,
         _ROUNDNESS * half_height,
     )
-    feather = max(options.feather / 100 * max(box[2] - box[0], box[3] - box[1]), 1e-3)
+    feather = max(options.feather / 100 * max(box.width, box.height), 1e-3)
     # Half as wide at the box's edge: the chin is close to it, and should be the generated one.
-    depth = np.minimum(inside, 2 * _inside_box(box, frame_size, (x1, y1, x2, y2)))
+    depth = np.minimum(inside, 2 * _inside_box(box, frame_size, part))
     ramp: FloatArray = np.clip(depth / np.float32(feather), np.float32(0), np.float32(1))
     alpha = np.float32(3) - np.float32(2) * ramp
     alpha *= ramp
     alpha *= ramp
-    return Mask(x1, y1, alpha)
+    return Mask(part.x1, part.y1, alpha)
 
 
 def sample(mask: Mask, box: PixelBox, size: tuple[int, int]) -> FloatArray:
     """The mask over the whole box, at the centres of `size` (width, height) pixels; (height, width)."""
-    columns = _centres(box[0], box[2], size[0]) - mask.x
-    rows = _centres(box[1], box[3], size[1]) - mask.y
+    columns = _centres(box.x1, box.x2, size[0]) - mask.x
+    rows = _centres(box.y1, box.y2, size[1]) - mask.y
     height, width = mask.alpha.shape
     across, down = (columns >= 0) & (columns < width), (rows >= 0) & (rows < height)
     alpha = np.zeros(size[::-1], np.float32)
@@ -115,7 +114,7 @@ def _bounds(head: _Head, middle: float, half_width: float, half_height: float, b
     )
     x1, y1 = (int(max(low, c - r)) for c, r, low in zip(centre, reach, box[:2], strict=True))
     x2, y2 = (int(min(high, c + r + 2)) for c, r, high in zip(centre, reach, box[2:], strict=True))
-    return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
+    return PixelBox(x1, y1, max(x2, x1 + 1), max(y2, y1 + 1))
 
 
 def _head(points: FloatArray, box: PixelBox) -> _Head:
@@ -137,14 +136,13 @@ def _head(points: FloatArray, box: PixelBox) -> _Head:
 def _plausible(mouth: FloatArray, scale: float, box: PixelBox) -> bool:
     """Whether the mouth is in the box and the face about as large as it."""
     x1, y1, x2, y2 = box
-    size = max(x2 - x1, y2 - y1)
+    size = max(box.width, box.height)
     return bool(x1 <= mouth[0] <= x2 and y1 <= mouth[1] <= y2 and 0.12 * size < scale < 0.7 * size)
 
 
 def _head_of_box(box: PixelBox) -> _Head:
-    x1, y1, x2, y2 = box
-    mouth = np.array([(x1 + x2 - 1) / 2, y1 + _MOUTH_DOWN * (y2 - y1)], np.float32)
-    scale = (_MOUTH_DOWN - _EYES_DOWN) * (y2 - y1)
+    mouth = np.array([(box.x1 + box.x2 - 1) / 2, box.y1 + _MOUTH_DOWN * box.height], np.float32)
+    scale = (_MOUTH_DOWN - _EYES_DOWN) * box.height
     return _Head(mouth, np.array([1, 0], np.float32), scale, sum(_ABOVE) / 2)
 
 
@@ -166,7 +164,7 @@ def _inside_rounded_box(
 def _inside_box(box: PixelBox, frame_size: tuple[int, int], part: PixelBox) -> FloatArray:
     """How far each pixel of `part` is from the box's outermost pixels; an edge of the frame is no edge."""
     (x1, y1, x2, y2), (width, height) = box, frame_size
-    x, y = np.arange(part[0], part[2], dtype=np.float32), np.arange(part[1], part[3], dtype=np.float32)
+    x, y = np.arange(part.x1, part.x2, dtype=np.float32), np.arange(part.y1, part.y2, dtype=np.float32)
     no_edge = np.float32(np.inf)
     across = np.minimum(x - x1 + (0 if x1 > 0 else no_edge), x2 - 1 - x + (0 if x2 < width else no_edge))
     down = np.minimum(y - y1 + (0 if y1 > 0 else no_edge), y2 - 1 - y + (0 if y2 < height else no_edge))

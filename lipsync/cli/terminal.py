@@ -17,12 +17,11 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from tqdm import tqdm
 
-from lipsync.options import OptionGroup
+from lipsync.options import Box, OptionGroup
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import TimeRange
 
 EXIT_ERROR, EXIT_CANCELLED = 1, 130  # 130 = 128 + SIGINT, as shells expect
-_NUMBERS = {2: ("HEIGHT", "WIDTH"), 4: ("TOP", "BOTTOM", "LEFT", "RIGHT")}
 Group = TypeVar("Group", bound=OptionGroup)
 
 
@@ -81,9 +80,11 @@ def _flag(field: dataclasses.Field[Any], declared_type: Any) -> dict[str, Any]:
         return {"type": TimeRange.parse_list, "metavar": "START-END,…"}
     if declared_type == tuple[str, ...]:
         return {"type": _parse_names, "metavar": "NAME,…"}
-    if get_origin(declared_type) is tuple:
-        count = len(get_args(declared_type))
-        return {"type": int, "nargs": count, "action": _AsTuple, "metavar": _NUMBERS[count]}
+    if declared_type == tuple[int, int]:
+        return {"type": int, "nargs": 2, "action": _AsTuple, "metavar": ("HEIGHT", "WIDTH")}
+    if declared_type is Box:
+        names = tuple(name.upper() for name in Box._fields)
+        return {"type": int, "nargs": len(names), "action": _AsTuple, "metavar": names}
     if field.metadata["choices"]:
         return {"type": declared_type, "choices": field.metadata["choices"]}
     return {"type": declared_type, "metavar": declared_type.__name__.upper()}

@@ -38,7 +38,7 @@ def alignment(points: FloatArray, box: PixelBox) -> Matrix:
     Args:
         points: float32 (5, 2) as in `Face`, pixels of the frame. Where one is NaN, or they make no
             face that fits the box, the box's own proportions serve instead.
-        box: x1, y1, x2, y2 of the face.
+        box: of the face.
     """
     if np.isfinite(points).all():
         matrix = cv2.estimateAffinePartial2D(points, TEMPLATE, method=cv2.LMEDS)[0]
@@ -66,7 +66,7 @@ def reach(matrix: Matrix, frame_size: tuple[int, int]) -> PixelBox:
     placed = corners @ inverse[:, :2].T + inverse[:, 2]
     (x1, y1), (x2, y2) = np.floor(placed.min(axis=0)) - 1, np.ceil(placed.max(axis=0)) + 2
     width, height = frame_size
-    return (
+    return PixelBox(
         int(np.clip(x1, 0, width)),
         int(np.clip(y1, 0, height)),
         int(np.clip(x2, 0, width)),

@@ -108,13 +108,15 @@ class FaceEnhancement:
         """Part of the frame that may change, and float32 (h, w) in [0, 1]: how strongly."""
         mouth = soft_edge(mask, frame_size)
         height, width = mouth.shape
-        x1, y1, x2, y2 = own = (mask.x, mask.y, mask.x + width, mask.y + height)
+        own = PixelBox(mask.x, mask.y, mask.x + width, mask.y + height)
         if self._options.enhance_area == "mouth":
             return own, mouth
-        left, top, right, bottom = reach(matrix, frame_size)
-        part = (min(left, x1), min(top, y1), max(right, x2), max(bottom, y2))
+        face = reach(matrix, frame_size)
+        part = PixelBox(
+            min(face.x1, own.x1), min(face.y1, own.y1), max(face.x2, own.x2), max(face.y2, own.y2)
+        )
         shown = np.clip(put_back(self._face, matrix, part), 0, 1)
-        drawn = shown[y1 - part[1] : y2 - part[1], x1 - part[0] : x2 - part[0]]
+        drawn = shown[own.y1 - part.y1 :, own.x1 - part.x1 :][:height, :width]
         np.maximum(drawn, mouth, out=drawn)
         return part, shown
 

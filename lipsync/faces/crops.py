@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.types import Frame
+from lipsync.types import Frame, PixelBox
 
 AnyBox: TypeAlias = Sequence[float] | npt.NDArray[np.floating]
 """x1, y1, x2, y2 in pixels."""
 
 
-def pixel_box(box: AnyBox, width: int, height: int) -> tuple[int, int, int, int]:
+def pixel_box(box: AnyBox, width: int, height: int) -> PixelBox:
     """The whole pixels of `box` (x1, y1, x2, y2): edges rounded, inside the frame.
 
     Edges are rounded, not cut off, so that a box that drifts by part of a pixel moves as little
@@ -27,7 +27,7 @@ def pixel_box(box: AnyBox, width: int, height: int) -> tuple[int, int, int, int]
         width, height: of the frame, at least 1.
 
     Returns:
-        x1, y1, x2, y2 with 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height: at least one pixel,
+        The box with 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height: at least one pixel,
         the nearest one where the box is thinner or outside.
 
     Raises:
@@ -38,7 +38,7 @@ def pixel_box(box: AnyBox, width: int, height: int) -> tuple[int, int, int, int]
         raise ValueError(f"box is not finite: {edges}")
     x1, x2 = _span(edges[0], edges[2], width)
     y1, y2 = _span(edges[1], edges[3], height)
-    return x1, y1, x2, y2
+    return PixelBox(x1, y1, x2, y2)
 
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:

@@ -175,7 +175,7 @@ def fixed_box_track(box: Box, count: int, size: tuple[int, int]) -> FaceTrack:
     """The same box in every frame, neither padded nor smoothed, as with Wav2Lip's `--box`.
 
     Args:
-        box: top, bottom, left, right in pixels of the frame.
+        box: in pixels of the frame.
         count: number of frames.
         size: width, height of the frame.
 

@@ -200,9 +200,9 @@ def evaluate_tracks(
             continue
         with closing(picture.read_yuv(np.arange(one.first, last), cancel=cancel)) as frames:
             score = measure.of_track(frames, one, part, stage)
-        x1, y1, x2, y2 = (round(float(edge)) for edge in np.median(one.boxes, axis=0))
+        box = PixelBox(*(round(float(edge)) for edge in np.median(one.boxes, axis=0)))
         start, end = one.first / LSE_FPS, last / LSE_FPS
-        rows.append(TrackScore(picture.info.path, track, start, end, (x1, y1, x2, y2), score))
+        rows.append(TrackScore(picture.info.path, track, start, end, box, score))
     return rows
 
 
@@ -258,7 +258,7 @@ def _cut(frame: YuvFrame, left: int, top: int, right: int, bottom: int) -> Frame
     x1, y1, x2, y2 = max(0, left), max(0, top), min(right, frame.width), min(bottom, frame.height)
     out = np.full((bottom - top, right - left, 3), _GREY, np.uint8)
     if x1 < x2 and y1 < y2:
-        out[y1 - top : y2 - top, x1 - left : x2 - left] = frame.rgb((x1, y1, x2, y2))
+        out[y1 - top : y2 - top, x1 - left : x2 - left] = frame.rgb(PixelBox(x1, y1, x2, y2))
     return out
 
 

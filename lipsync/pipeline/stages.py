@@ -258,9 +258,9 @@ def _blend_part(
     There are some around it unless the picture ends: the mask fades to the one and not to the other.
     """
     around = frame.around(part.box)
-    x, y = around[:2]
+    x, y = around.x1, around.y1
     x1, y1, x2, y2 = part.box
-    box = (x1 - x, y1 - y, x2 - x, y2 - y)
+    box = PixelBox(x1 - x, y1 - y, x2 - x, y2 - y)
     before = frame.rgb(around)
     points = part.points - np.array([x, y], np.float32)
     after, mask = blender.blend(before, mouth, box, points, weight=part.weight, fresh=fresh, crop=crop)
@@ -310,7 +310,7 @@ def _enhance_speaker(chunk: Chunk, number: int, enhancement: FaceEnhancement, ca
     )
     for place, old, new in zip(places, before, enhanced, strict=True):
         frame = chunk.results[place]
-        chunk.results[place] = frame.changed((0, 0, frame.width, frame.height), old, new)
+        chunk.results[place] = frame.changed(PixelBox(0, 0, frame.width, frame.height), old, new)
 
 
 def measure(

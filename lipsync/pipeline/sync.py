@@ -543,7 +543,7 @@ def _seen_with(here: int, found: TrackedFaces, picture: VideoReader) -> tuple[Se
     for person in (person for person in found.people if person.scene == scene):
         box = pixel_box(person.box, picture.width, picture.height)
         if box is not None:
-            x, y = (box[0] + box[2]) / 2 / picture.width, (box[1] + box[3]) / 2 / picture.height
+            x, y = (box.x1 + box.x2) / 2 / picture.width, (box.y1 + box.y2) / 2 / picture.height
             seen.append(SeenFace(box, x, y, person.chosen))
     return tuple(seen)
 

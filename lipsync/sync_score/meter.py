@@ -94,7 +94,7 @@ def _lower_face(frame: YuvFrame, box: FloatArray) -> Frame:
     """`crop_lower_face` of the part that it needs, with the pixels beside it."""
     x1, y1, x2, y2 = box.tolist()
     part = frame.around(pixel_box((x1, (y1 + y2) / 2, x2, y2), frame.width, frame.height))
-    return crop_lower_face(frame.rgb(part), box - np.array([part[0], part[1]] * 2, np.float32))
+    return crop_lower_face(frame.rgb(part), box - np.array([part.x1, part.y1] * 2, np.float32))
 
 
 def usual_boxes(boxes: FloatArray, size: tuple[int, int], options: FaceOptions) -> FloatArray:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lipsync.types.media import FloatArray
 
-PixelBox: TypeAlias = tuple[int, int, int, int]
-"""x1, y1, x2, y2 in whole pixels of the frame, the right and lower edges excluded."""
+
+class PixelBox(NamedTuple):
+    """A rectangle in whole pixels of the frame, the right and lower edges excluded."""
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.x2 - self.x1
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.y2 - self.y1
 
 
 @dataclass(frozen=True, repr=False)

@@ -159,7 +159,7 @@ class Api:
         drawn = files.preview
         people = [
             {
-                "box": person.box,
+                "box": tuple(person.box),
                 "face_x": person.x,
                 "face_y": person.y,
                 "face_time": drawn.picture_time,
@@ -170,7 +170,7 @@ class Api:
         return (
             str(files.overlay),
             str(files.result),
-            {"box": drawn.box, "variant": drawn.variant, "people": people},
+            {"box": drawn.box and tuple(drawn.box), "variant": drawn.variant, "people": people},
         )
 
     def batch(

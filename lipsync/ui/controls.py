@@ -13,7 +13,7 @@ import gradio as gr
 
 from lipsync.errors import OptionError
 from lipsync.generators import GENERATORS
-from lipsync.options import LENGTH_MODES, SILENCES, LinkOptions, SyncOptions, declared_options
+from lipsync.options import LENGTH_MODES, SILENCES, Box, LinkOptions, SyncOptions, declared_options
 from lipsync.types import TimeRange
 from lipsync.ui import strings
 
@@ -93,7 +93,7 @@ def _component(
 
 def _is_numbers(name: str) -> bool:
     kind = _TYPES[name]
-    return any(typing.get_origin(part) is tuple for part in (kind, *typing.get_args(kind)))
+    return Box in (kind, *typing.get_args(kind))
 
 
 def read(name: str, shown: Any) -> Any:

@@ -15,9 +15,9 @@ from benchmarks.picture_measures import (
     seam,
     sharpness,
 )
-from lipsync.types import FloatArray, Frame, Mask
+from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
-BOX = (60, 40, 260, 300)
+BOX = PixelBox(60, 40, 260, 300)
 WIDTH = BOX[2] - BOX[0]
 
 

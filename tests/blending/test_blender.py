@@ -14,7 +14,7 @@ from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 SIZE = (320, 400)  # width, height
-BOX = (40, 30, 280, 390)
+BOX = PixelBox(40, 30, 280, 390)
 POINTS = np.array([[110, 150], [210, 150], [160, 220], [118, 272], [202, 272]], np.float32)
 UNKNOWN = np.full((5, 2), np.nan, np.float32)
 PLAIN = BlendOptions(color_match=0, keep_detail=0, occlusion=False)
@@ -108,11 +108,11 @@ def test_without_weight_it_is_the_same_object(options: BlendOptions, frame: Fram
 )
 @pytest.mark.parametrize("size", [(96, 96), (192, 288), (33, 47)])
 def test_any_box_and_any_mouth(
-    options: BlendOptions, box: PixelBox, size: tuple[int, int], frame: Frame
+    options: BlendOptions, box: tuple[int, int, int, int], size: tuple[int, int], frame: Frame
 ) -> None:
     blender, mouth = Blender(options, 25), np.random.default_rng(0).random((3, *size), dtype=np.float32)
     for points in (POINTS, UNKNOWN, np.where(np.arange(5)[:, None] == 2, np.nan, POINTS)):
-        result, _ = blender.blend(frame, mouth, box, points)
+        result, _ = blender.blend(frame, mouth, PixelBox(*box), points)
         assert result.shape == frame.shape
         x1, y1, x2, y2 = box
         outside = np.ones(frame.shape[:2], bool)

@@ -11,7 +11,7 @@ from lipsync.blending.compositing import cut, lay, levels, to_box, trim
 from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
-BOX = (60, 30, 160, 170)
+BOX = PixelBox(60, 30, 160, 170)
 POINTS = np.array([[89, 79], [131, 79], [110, 105], [93, 126], [127, 126]], np.float32)
 
 
@@ -105,7 +105,10 @@ def test_cubic_enlarging_does_not_wrap_around(frame: Frame) -> None:
     assert np.abs(np.diff(pasted, axis=0)).max() <= 1  # the same down every stripe
 
 
-@pytest.mark.parametrize("box", [(0, 0, 1, 1), (239, 199, 240, 200), (0, 0, 240, 200), (5, 5, 20, 190)])
+@pytest.mark.parametrize(
+    "box",
+    [PixelBox(*edges) for edges in ((0, 0, 1, 1), (239, 199, 240, 200), (0, 0, 240, 200), (5, 5, 20, 190))],
+)
 @pytest.mark.parametrize("kind", ["mouth", "box"])
 def test_any_box(box: tuple[int, int, int, int], kind: str, frame: Frame, mouth: FloatArray) -> None:
     for points in (POINTS, np.full((5, 2), np.nan, np.float32)):

@@ -10,7 +10,7 @@ from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Mask, PixelBox
 
 FRAME = (640, 480)
-BOX = (200, 100, 400, 380)
+BOX = PixelBox(200, 100, 400, 380)
 # A frontal face in BOX: eyes, nose tip, mouth corners.
 POINTS = np.array([[258, 198], [342, 198], [300, 250], [266, 293], [334, 293]], np.float32)
 UNKNOWN = np.full((5, 2), np.nan, np.float32)
@@ -59,7 +59,7 @@ def test_mouth_and_chin_are_inside_nose_and_eyes_are_not(points: FloatArray) -> 
 @pytest.mark.parametrize("degrees", [-30, -12, 0, 12, 30])
 def test_it_turns_with_the_head(degrees: float) -> None:
     """In a box so large that its edges are far away, turning points turns the mask."""
-    large = (100, 10, 500, 470)
+    large = PixelBox(100, 10, 500, 470)
     straight = full(mouth_mask(POINTS, large, FRAME, OPTIONS))
     alpha = full(mouth_mask(turned(degrees), large, FRAME, OPTIONS))
     angle = np.deg2rad(degrees)
@@ -88,7 +88,7 @@ def test_it_is_0_at_the_edges_of_the_box(points: FloatArray, size: float, feathe
 
 def test_it_does_not_fade_where_the_frame_cut_the_box_off() -> None:
     points = POINTS + np.array([0, 150], np.float32)
-    box = (200, 250, 400, 480)
+    box = PixelBox(200, 250, 400, 480)
     alpha = full(mouth_mask(points, box, FRAME, OPTIONS))
     assert alpha[479, 300] == 1
     assert alpha[:, 200].max() == 0  # the other edges still do
@@ -97,7 +97,7 @@ def test_it_does_not_fade_where_the_frame_cut_the_box_off() -> None:
 @pytest.mark.parametrize("shift", [-260, 250])
 def test_a_face_that_leaves_the_frame(shift: int) -> None:
     points = POINTS + np.array([shift, 0], np.float32)
-    box = (max(0, BOX[0] + shift), BOX[1], min(FRAME[0], BOX[2] + shift), BOX[3])
+    box = PixelBox(max(0, BOX.x1 + shift), BOX.y1, min(FRAME[0], BOX.x2 + shift), BOX.y2)
     mask = mouth_mask(points, box, FRAME, OPTIONS)
     assert mask.x >= 0 and mask.x + mask.alpha.shape[1] <= FRAME[0]
     assert np.isfinite(mask.alpha).all() and mask.alpha.max() > 0.5
@@ -144,8 +144,8 @@ def test_points_that_make_no_face_in_the_box_are_not_used(points: FloatArray) ->
 
 @pytest.mark.parametrize("box", [(5, 5, 6, 6), (0, 0, 2, 2), (10, 10, 13, 200), (0, 0, 640, 480)])
 @pytest.mark.parametrize("points", [POINTS, UNKNOWN])
-def test_any_box(box: PixelBox, points: FloatArray) -> None:
-    mask = mouth_mask(points, box, FRAME, OPTIONS)
+def test_any_box(box: tuple[int, int, int, int], points: FloatArray) -> None:
+    mask = mouth_mask(points, PixelBox(*box), FRAME, OPTIONS)
     assert np.isfinite(mask.alpha).all()
     assert box[0] <= mask.x and mask.x + mask.alpha.shape[1] <= box[2]
     assert box[1] <= mask.y and mask.y + mask.alpha.shape[0] <= box[3]

@@ -26,7 +26,7 @@ def face_at(x: float, y: float, scale: float, degrees: float = 0.0) -> tuple[Flo
     turned = np.array([(np.cos(turn), -np.sin(turn)), (np.sin(turn), np.cos(turn))])
     off = np.random.default_rng(5).normal(0, 4, (5, 2))
     points = ((TEMPLATE + off - 256) * scale) @ turned.T + (x, y)
-    box = (int(x - 150 * scale), int(y - 180 * scale), int(x + 150 * scale), int(y + 220 * scale))
+    box = PixelBox(int(x - 150 * scale), int(y - 180 * scale), int(x + 150 * scale), int(y + 220 * scale))
     return points.astype(np.float32), box
 
 
@@ -71,18 +71,18 @@ def test_unknown_points_give_way_to_the_box(missing: slice) -> None:
     ],
 )
 def test_points_that_make_no_face_give_way_to_the_box(points: FloatArray) -> None:
-    box = (100, 100, 400, 420)
+    box = PixelBox(100, 100, 400, 420)
     np.testing.assert_array_equal(alignment(points, box), alignment(UNKNOWN, box))
 
 
 def test_a_single_pixel_is_a_box() -> None:
-    assert np.isfinite(alignment(UNKNOWN, (5, 5, 6, 6))).all()
+    assert np.isfinite(alignment(UNKNOWN, PixelBox(5, 5, 6, 6))).all()
 
 
 def test_there_and_back(frame: Frame) -> None:
     points, box = face_at(260, 250, 0.7, 10)
     matrix = alignment(points, box)
-    x1, y1, x2, y2 = part = (200, 200, 320, 330)
+    x1, y1, x2, y2 = part = PixelBox(200, 200, 320, 330)
     back = put_back(align(frame, matrix).astype(np.float32), matrix, part)
     assert back.shape == (130, 120, 3)
     blurred = cv2.GaussianBlur(frame, (0, 0), 0.7)[y1:y2, x1:x2]  # resizing twice costs some sharpness

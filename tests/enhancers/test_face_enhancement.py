@@ -78,7 +78,7 @@ def place(x: float, y: float, scale: float, frame: Frame, hard: bool = False) ->
 def inside(edges: tuple[float, float, float, float], width: int, height: int) -> PixelBox:
     x1, x2 = sorted(int(np.clip(edge, 0, width)) for edge in edges[::2])
     y1, y2 = sorted(int(np.clip(edge, 0, height)) for edge in edges[1::2])
-    return min(x1, width - 1), min(y1, height - 1), max(x2, x1 + 1), max(y2, y1 + 1)
+    return PixelBox(min(x1, width - 1), min(y1, height - 1), max(x2, x1 + 1), max(y2, y1 + 1))
 
 
 def run(enhancer: Simple, frame: Frame, where: Place, area: str = "mouth", strength: float = 1.0) -> Frame:

@@ -18,6 +18,7 @@ from lipsync.evaluation.table import ClipResult
 from lipsync.metrics.lse_tracks import TrackScore
 from lipsync.options import SyncOptions
 from lipsync.sync_score import SyncNet
+from lipsync.types import PixelBox
 from tests.make_media import make_video
 from tests.metrics.networks import colour_features
 
@@ -171,7 +172,9 @@ def test_lse_of_whole_frames_and_of_faces(
     assert faces.notes == ("LSE: No face is seen in 101 frames in a row, 100 pixels wide.",)
 
     rows = [
-        TrackScore(pairs[0].video, n, 5.0 * n, 5.0 * n + 4, (0, 0, 120, 120), LseScore(7.0 + n, 5.0, -1, 96))
+        TrackScore(
+            pairs[0].video, n, 5.0 * n, 5.0 * n + 4, PixelBox(0, 0, 120, 120), LseScore(7.0 + n, 5.0, -1, 96)
+        )
         for n in range(2)
     ]
     monkeypatch.setattr(evaluator, "evaluate_tracks", lambda *_, **__: rows)

@@ -14,7 +14,7 @@ import torch
 from lipsync.devices import Cores
 from lipsync.generators import GeneratorSpec
 from lipsync.pipeline.stages import Chunk, Part, Speaker, draw
-from lipsync.types import AudioClip, FaceTrack, FloatArray
+from lipsync.types import AudioClip, FaceTrack, FloatArray, PixelBox
 from lipsync.utils.prefetch import StageTimer
 
 PATIENCE = 20.0
@@ -56,7 +56,7 @@ def speaker(generator: Numbers, frames: int) -> Speaker:
 
 def chunks(count: int, *, faceless: tuple[int, ...] = ()) -> Iterator[Chunk]:
     for number in range(count):
-        parts = [Part(0, 0, (0, 0, 2, 2), np.zeros((5, 2), np.float32), 1.0)]
+        parts = [Part(0, 0, PixelBox(0, 0, 2, 2), np.zeros((5, 2), np.float32), 1.0)]
         shown = [] if number in faceless else parts
         crops = np.zeros((len(shown), 2, 2, 3), np.uint8)
         yield Chunk(number, [number], [], shown, crops, np.empty((0, 3, 2, 2), np.float32))

@@ -23,7 +23,7 @@ class Transform:
     Attributes:
         resized: size after division by the resize factor.
         rotate: degrees clockwise.
-        crop: top, bottom, left, right in the turned frame; the lower and right edges excluded.
+        crop: in the turned frame; the lower and right edges excluded.
     """
 
     resized: Size
@@ -40,8 +40,7 @@ class Transform:
     @property
     def size(self) -> Size:
         """Width and height of the frames."""
-        top, bottom, left, right = self.crop
-        return right - left, bottom - top
+        return self.crop.right - self.crop.left, self.crop.bottom - self.crop.top
 
     @property
     def swaps_sides(self) -> bool:
@@ -110,4 +109,4 @@ def _crop_box(crop: Box | None, size: Size) -> Box:
             given=crop,
             hint=f"It is top, bottom, left, right in a picture of {width}x{height} (resized and turned).",
         )
-    return top, bottom, left, right
+    return Box(top, bottom, left, right)

@@ -116,7 +116,7 @@ class YuvFrame:
 
         A part has the same numbers as if it were cut out of the whole.
         """
-        x1, y1, x2, y2 = box or (0, 0, self.width, self.height)
+        x1, y1, x2, y2 = box or PixelBox(0, 0, self.width, self.height)
         # Colours are mixed with those beside them, so two more of them on each side are read.
         left, top, right, bottom = max(0, x1 // 2 - 2), max(0, y1 // 2 - 2), half(x2) + 2, half(y2) + 2
         inside = (slice(y1 - 2 * top, y2 - 2 * top), slice(x1 - 2 * left, x2 - 2 * left))
@@ -128,7 +128,7 @@ class YuvFrame:
         """The box with two or three pixels more on each side that has them, in whole two by two."""
         x1, y1, x2, y2 = box
         left, top = max(0, x1 // 2 * 2 - 2), max(0, y1 // 2 * 2 - 2)
-        return left, top, min(self.width, half(x2) * 2 + 2), min(self.height, half(y2) * 2 + 2)
+        return PixelBox(left, top, min(self.width, half(x2) * 2 + 2), min(self.height, half(y2) * 2 + 2))
 
     def changed(self, box: PixelBox, before: Frame, after: Frame) -> YuvFrame:
         """This picture with a part of it drawn anew; all else keeps its numbers.
@@ -150,7 +150,7 @@ class YuvFrame:
         )
         drawn = YuvFrame.from_rgb(after[rows, columns], self.colors)
         where = differs[rows, columns]
-        x, y = box[0] + columns.start, box[1] + rows.start
+        x, y = box.x1 + columns.start, box.y1 + rows.start
         return YuvFrame(
             _laid(self.y, x, y, drawn.y, where),
             _laid(self.u, x // 2, y // 2, drawn.u, some := _any_of_four(where)),
