@@ -38,7 +38,7 @@ from lipsync.media import open_audio, open_video
 from lipsync.options import BlendOptions, FaceOptions, MediaOptions
 from lipsync.progress import CancelToken, StageProgress, ignore_progress
 from lipsync.types import AudioClip, FloatArray, Frame, Mask, PixelBox, TimeRange
-from lipsync.weights import require
+from lipsync.weights import create_model, require
 
 PLAIN = BlendOptions(color_match=0, keep_detail=0, occlusion=False)
 WAYS = {
@@ -103,7 +103,7 @@ class Studio:
 
     def __init__(self, variant: str, weights: Path | None, seconds: float) -> None:
         name = choose_variant(variant)
-        self.generator: LipGenerator = GENERATORS.create(name, weights=weights or require(name))
+        self.generator: LipGenerator = create_model(GENERATORS, name, weights=weights or require(name))
         self.detector: FaceDetector = DETECTORS.create("centerface")
         self.seconds = seconds
 

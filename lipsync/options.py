@@ -7,13 +7,15 @@ line, the controls of the page and the table in the README all come from these l
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lipsync.errors import OptionError
+from lipsync.registries import DETECTORS, ENHANCERS, GENERATORS, UPSCALERS
 from lipsync.types import TimeRange
+from lipsync.utils.registry import Choices
 
 LENGTH_MODES = {
     "pingpong": "as the voice, picture back and forth",
@@ -28,8 +30,6 @@ FACE_CHOICES = ("largest", "central", "index", "point", "reference")
 SMOOTHINGS = ("symmetric", "official", "none")
 MASKS = ("mouth", "box")
 BLENDS = ("feather", "multiband")
-ENHANCERS = ("none", "gfpgan", "gfpgan_1.3", "restoreformer")
-UPSCALERS = ("none", "realesrgan_x2")
 SPEECH_MODELS = ("auto", "tiny.en", "tiny", "base", "small", "medium", "turbo")
 """Networks that write down what is said, by size; the downloads are 75 MB to 1.6 GB."""
 SUBTITLES = ("none", "file", "track")
@@ -61,7 +61,7 @@ def option(
     min: float | None = None,  # noqa: A002
     max: float | None = None,  # noqa: A002
     unit: str = "",
-    choices: tuple[Any, ...] = (),
+    choices: Collection[Any] = (),
     page: str = "more",
 ) -> Any:
     """Declare one setting: its default, what it does, its range, unit and allowed values.
@@ -182,7 +182,7 @@ class MediaOptions(OptionGroup):
 class FaceOptions(OptionGroup):
     """How faces are found, which one is used, and how much around it."""
 
-    detector: str = option("centerface", "face detector", choices=("centerface", "s3fd"))
+    detector: str = option("centerface", "face detector", choices=DETECTORS)
     detector_weights: Path | None = option(
         None, "checkpoint of the detector, where it is not in weights/", page=""
     )
@@ -276,7 +276,12 @@ class FaceOptions(OptionGroup):
 class GeneratorOptions(OptionGroup):
     """Which network draws the mouth, and how it is run."""
 
-    variant: str = option("auto", "the model; 'auto' takes the best one that is on this machine", page="main")
+    variant: str = option(
+        "auto",
+        "the model; 'auto' takes the best one that is on this machine",
+        choices=Choices(["auto"], GENERATORS),
+        page="main",
+    )
     weights: Path | None = option(None, "checkpoint file to use instead of the one in weights/", page="")
     batch_size: int = option(0, "frames drawn at a time; 0 chooses by device", min=0, max=1024, unit="frames")
     device: str = option("auto", "where the networks run", choices=DEVICES)
@@ -340,7 +345,10 @@ class EnhanceOptions(OptionGroup):
     """How the drawn face, or the whole frame, is made sharper."""
 
     enhancer: str = option(
-        "none", "sharpens the synced face; slow without a GPU", choices=ENHANCERS, page="main"
+        "none",
+        "sharpens the synced face; slow without a GPU",
+        choices=Choices(["none"], ENHANCERS),
+        page="main",
     )
     enhance_strength: float = option(
         0.8, "how much of the sharpened face is taken: 0 nothing, 1 all of it", min=0, max=1, page="face"
@@ -354,7 +362,7 @@ class EnhanceOptions(OptionGroup):
     upscaler: str = option(
         "none",
         "enlarges every frame to twice its size; very slow without a GPU",
-        choices=UPSCALERS,
+        choices=Choices(["none"], UPSCALERS),
         page="main",
     )
     without_enhancer: bool = option(

@@ -1,13 +1,10 @@
-"""6 · Sharpen. One line a member; adding one is described in CONTRIBUTING.md.
+"""Face restoration and upscaling of frames.
 
-Each factory takes `weights` (a file to use instead of the member's own, or None), `device`,
-`number_format`, `batch_size` (0 chooses), `progress` and `cancel`, and imports its network only
-when it is called.
+`lipsync.registries` lists them under ENHANCERS and UPSCALERS.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -17,7 +14,9 @@ from lipsync.enhancers.face_enhancement import FaceEnhancement
 from lipsync.errors import DownloadError, ToolError
 from lipsync.options import EnhanceOptions
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.registries import ENHANCERS, UPSCALERS
 from lipsync.utils.registry import Registry
+from lipsync.weights import create_model
 
 __all__ = [
     "ENHANCERS",
@@ -32,27 +31,6 @@ __all__ = [
 ]
 
 Member = TypeVar("Member")
-
-
-def _face(name: str, **arguments: Any) -> Enhancer:
-    from lipsync.enhancers import face_restoration
-
-    return face_restoration.create(name, **arguments)
-
-
-def _realesrgan(**arguments: Any) -> Upscaler:
-    from lipsync.enhancers import upscaling
-
-    return upscaling.create(**arguments)
-
-
-ENHANCERS: Registry[Enhancer] = Registry("enhancer")
-ENHANCERS.add("gfpgan", partial(_face, "gfpgan"))
-ENHANCERS.add("gfpgan_1.3", partial(_face, "gfpgan_1.3"))
-ENHANCERS.add("restoreformer", partial(_face, "restoreformer"))
-
-UPSCALERS: Registry[Upscaler] = Registry("upscaler")
-UPSCALERS.add("realesrgan_x2", _realesrgan)
 
 
 def load_enhancer(
@@ -99,7 +77,7 @@ def _load(
     if name == "none":
         return None, ""
     try:
-        return registry.create(name, **arguments), ""
+        return create_model(registry, name, **arguments), ""
     except (DownloadError, ToolError) as error:
         if options.without_enhancer:
             return None, f"{without}: {error}"

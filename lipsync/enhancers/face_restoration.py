@@ -16,8 +16,8 @@ from lipsync.enhancers import loaders
 from lipsync.enhancers.base import EnhancerSpec
 from lipsync.enhancers.cancel_hook import CancelHook
 from lipsync.enhancers.network_classes import network_class
-from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
-from lipsync.weights import entry, require
+from lipsync.progress import CancelToken
+from lipsync.weights import entry
 
 # On a CPU a face takes seconds, whatever the batch.
 _SIZES = {"cpu": 1, "mps": 4, "cuda": 16}
@@ -59,8 +59,8 @@ class FaceRestorer:
     """See `Enhancer`.
 
     Args:
+        weights: the checkpoint.
         name: one of `KINDS`, which is the name in the catalogue of weights too.
-        weights: its checkpoint.
         device, number_format: as in `GeneratorOptions`.
         batch_size: faces drawn at a time; 0 chooses by device.
 
@@ -72,9 +72,9 @@ class FaceRestorer:
 
     def __init__(
         self,
-        name: str,
         weights: Path,
         *,
+        name: str = "gfpgan",
         device: str | torch.device = "auto",
         number_format: str = "auto",
         batch_size: int = 0,
@@ -86,6 +86,11 @@ class FaceRestorer:
         self.network = kind.load(weights).to(self.device, self.dtype)
         self.batch_size = batch_size or _SIZES.get(self.device.type, _SIZES["cpu"])
         self._leaving = CancelHook(self.network, "Enhancing")
+
+    @staticmethod
+    def check_installed(name: str) -> None:
+        """Raise `ToolError` where the packages with the network called `name` are missing."""
+        network_class(KINDS[name].network)
 
     def enhance(
         self, faces: npt.NDArray[np.uint8], strength: float = 1.0, cancel: CancelToken | None = None
@@ -117,25 +122,3 @@ class FaceRestorer:
         after = (drawn.float().clamp_(-1, 1) + 1) / 2 * 255
         mixed = torch.lerp(before, after, strength).round_().to(torch.uint8)
         return np.ascontiguousarray(mixed.permute(0, 2, 3, 1).cpu().numpy())
-
-
-def create(
-    name: str,
-    *,
-    weights: Path | None = None,
-    device: str | torch.device = "auto",
-    number_format: str = "auto",
-    batch_size: int = 0,
-    progress: ProgressCallback = ignore_progress,
-    cancel: CancelToken | None = None,
-) -> FaceRestorer:
-    """The enhancer called `name`, with its own weights unless others are given.
-
-    Raises:
-        DownloadError: no weights were given, they are not on this machine, and cannot be fetched.
-        WeightsError, OptionError, ToolError: as `FaceRestorer`.
-        Cancelled: the user stopped the download.
-    """
-    network_class(KINDS[name].network)  # before hundreds of megabytes are fetched for nothing
-    path = weights or require(name, progress=progress, cancel=cancel)
-    return FaceRestorer(name, path, device=device, number_format=number_format, batch_size=batch_size)

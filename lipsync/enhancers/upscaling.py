@@ -13,9 +13,9 @@ from lipsync.enhancers.base import UpscalerSpec
 from lipsync.enhancers.cancel_hook import CancelHook
 from lipsync.enhancers.network_classes import network_class
 from lipsync.errors import ToolError
-from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.progress import CancelToken
 from lipsync.types import FloatArray, Frame
-from lipsync.weights import entry, require
+from lipsync.weights import entry
 
 _FORMATS = ("fp32", "bf16", "fp16")
 _TILES = {"cpu": 256, "mps": 384, "cuda": 512}
@@ -32,6 +32,8 @@ class RealESRGAN:
         weights: the checkpoint.
         device, number_format: as in `GeneratorOptions`.
         tile: side of a tile in pixels; 0 chooses by device.
+        name: the catalogue's name of the weights, for the licence in the spec.
+        batch_size: not used: tiles go through the network one by one.
 
     Raises:
         WeightsError, OptionError, ToolError: as `FaceRestorer`.
@@ -44,16 +46,22 @@ class RealESRGAN:
         device: str | torch.device = "auto",
         number_format: str = "auto",
         tile: int = 0,
+        name: str = "realesrgan_x2",
+        batch_size: int = 0,
     ) -> None:
         self.device = choose_device(device) if isinstance(device, str) else device
         self.dtype = choose_dtype(number_format, self.device, _FORMATS)
-        name = "realesrgan_x2"
         self.spec = UpscalerSpec(
             name, _FORMATS, entry(name).licence, "Wang et al., ICCVW 2021, arXiv 2107.10833"
         )
         self.network = loaders.realesrgan_x2(weights).to(self.device, self.dtype)
         self.tile = tile or _TILES.get(self.device.type, _TILES["cpu"])
         self._leaving = CancelHook(self.network, "Enlarging")
+
+    @staticmethod
+    def check_installed(name: str) -> None:
+        """Raise `ToolError` where the packages with the network are missing."""
+        network_class("rrdbnet")
 
     def upscale(self, frame: Frame, cancel: CancelToken | None = None) -> Frame:
         """As `Upscaler.upscale`."""
@@ -129,27 +137,3 @@ def _lay_over(under: Frame, drawn: Frame | FloatArray, shown: FloatArray) -> Non
     """Mix `drawn` into `under`, in place, as strongly as `shown` says."""
     mixed = shown * drawn + (1 - shown) * under
     under[:] = (mixed + np.float32(0.5)).astype(np.uint8)
-
-
-def create(
-    *,
-    weights: Path | None = None,
-    device: str | torch.device = "auto",
-    number_format: str = "auto",
-    batch_size: int = 0,
-    progress: ProgressCallback = ignore_progress,
-    cancel: CancelToken | None = None,
-) -> RealESRGAN:
-    """The upscaler, with its own weights unless others are given.
-
-    Args:
-        batch_size: not used: tiles go through the network one by one.
-
-    Raises:
-        DownloadError: no weights were given, they are not on this machine, and cannot be fetched.
-        WeightsError, OptionError, ToolError: as `RealESRGAN`.
-        Cancelled: the user stopped the download.
-    """
-    network_class("rrdbnet")  # before megabytes are fetched for nothing
-    path = weights or require("realesrgan_x2", progress=progress, cancel=cancel)
-    return RealESRGAN(path, device=device, number_format=number_format)

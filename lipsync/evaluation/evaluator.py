@@ -16,12 +16,12 @@ from lipsync.faces import DETECTORS
 from lipsync.inspection.faces import detect_faces_of
 from lipsync.inspection.report import own_sync
 from lipsync.media import VideoReader, open_audio, open_video, plan_timeline
-from lipsync.metrics.base import METRICS
 from lipsync.metrics.fid import Features, load_inception, save_features
 from lipsync.metrics.lse import LseScore
 from lipsync.metrics.lse_tracks import TrackOptions, by_lse, evaluate_frames, evaluate_tracks, mean_lse
 from lipsync.options import DEVICES, FaceOptions, OptionGroup, SyncOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.registries import METRICS
 from lipsync.sync_score import SyncNet, load_syncnet
 from lipsync.types import AudioClip, IntArray, SyncScore
 from lipsync.weights import find, require

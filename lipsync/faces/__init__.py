@@ -9,8 +9,6 @@ kept (cache), and several people can be chosen from them (`build_tracks`).
 
 from __future__ import annotations
 
-from typing import Any
-
 from lipsync.faces.crops import crop_face, pixel_box
 from lipsync.faces.detection_cache import DetectionCache, content_hash, detection_key
 from lipsync.faces.detection_schedule import Detections, detect_faces
@@ -25,7 +23,7 @@ from lipsync.faces.tracking import (
     track_faces,
 )
 from lipsync.faces.trajectory import fixed_box_track
-from lipsync.utils.registry import Registry
+from lipsync.registries import DETECTORS
 
 __all__ = [
     "DETECTORS",
@@ -46,21 +44,3 @@ __all__ = [
     "reduced_size",
     "track_faces",
 ]
-
-
-# Each imports its own packages only when it is asked for.
-def _centerface(**arguments: Any) -> FaceDetector:
-    from lipsync.faces.detectors.centerface import CenterFace
-
-    return CenterFace(**arguments)
-
-
-def _s3fd(**arguments: Any) -> FaceDetector:
-    from lipsync.faces.detectors.s3fd.detector import S3FD
-
-    return S3FD(**arguments)
-
-
-DETECTORS: Registry[FaceDetector] = Registry("face detector")
-DETECTORS.add("centerface", _centerface)
-DETECTORS.add("s3fd", _s3fd)

@@ -1,19 +1,14 @@
-"""4 · Draw the mouth. One line a member; adding one is described in CONTRIBUTING.md.
+"""Lip generators: networks that draw the mouth that fits the audio into a face crop.
 
-Each factory takes `weights` (a file to use instead of the member's own, or None), `device`,
-`number_format`, `batch_size` (0 chooses), `progress` and `cancel`, and imports its network only
-when it is called.
+`lipsync.registries.GENERATORS` lists them, `lipsync.weights.create_model` makes one.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 from lipsync import weights
 from lipsync.errors import OptionError
 from lipsync.generators.base import AudioRows, GeneratorSpec, LipGenerator
-from lipsync.utils.registry import Registry
+from lipsync.registries import GENERATORS
 
 __all__ = [
     "GENERATORS",
@@ -22,24 +17,6 @@ __all__ = [
     "LipGenerator",
     "choose_variant",
 ]
-
-
-def _wav2lip(name: str, **arguments: Any) -> LipGenerator:
-    from lipsync.generators.wav2lip import adapter
-
-    return adapter.create(name, **arguments)
-
-
-def _builtin(**arguments: Any) -> LipGenerator:
-    from lipsync.generators.builtin import adapter
-
-    return adapter.create(**arguments)
-
-
-GENERATORS: Registry[LipGenerator] = Registry("generator")
-GENERATORS.add("wav2lip", partial(_wav2lip, "wav2lip"))
-GENERATORS.add("wav2lip_gan", partial(_wav2lip, "wav2lip_gan"))
-GENERATORS.add("builtin", _builtin)
 
 _BEST_FIRST = ("wav2lip_gan", "wav2lip", "builtin")
 """What "auto" looks for; the model that ships with the program comes last and is always there."""

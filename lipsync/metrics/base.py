@@ -9,13 +9,12 @@ metric.compute()
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from lipsync.types import Frame
-from lipsync.utils.registry import Registry
 
 Region: TypeAlias = npt.NDArray[np.bool_]
 """bool (H, W): the pixels that count."""
@@ -74,35 +73,3 @@ def check_pair(spec: MetricSpec, result: Frame, reference: Frame, where: Region 
         raise ValueError(f"{spec.title} looks at whole pictures only")
     if where is not None and (where.shape != result.shape[:2] or where.dtype != np.bool_):
         raise ValueError(f"the region must be bool {result.shape[:2]}, got {where.dtype} {where.shape}")
-
-
-# Each imports its own packages only when it is asked for.
-def _psnr(**arguments: Any) -> Metric:
-    from lipsync.metrics.image import Psnr
-
-    return Psnr(**arguments)
-
-
-def _ssim(**arguments: Any) -> Metric:
-    from lipsync.metrics.image import Ssim
-
-    return Ssim(**arguments)
-
-
-def _lpips(**arguments: Any) -> Metric:
-    from lipsync.metrics.lpips import Lpips
-
-    return Lpips(**arguments)
-
-
-def _fid(**arguments: Any) -> Metric:
-    from lipsync.metrics.fid import Fid
-
-    return Fid(**arguments)
-
-
-METRICS: Registry[Metric] = Registry("metric")
-METRICS.add("psnr", _psnr)
-METRICS.add("ssim", _ssim)
-METRICS.add("lpips", _lpips)
-METRICS.add("fid", _fid)

@@ -19,7 +19,7 @@ from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sync_score import SyncExpert, load_expert
-from lipsync.weights import require
+from lipsync.weights import create_model, require
 
 T = TypeVar("T")
 _KINDS = ("generator", "enhancer", "upscaler", "expert")
@@ -28,7 +28,7 @@ _KINDS = ("generator", "enhancer", "upscaler", "expert")
 class ModelProvider(Protocol):
     """Gives networks that are ready to run. Called from any thread."""
 
-    def generator(self, variant: str, weights: Path, options: GeneratorOptions) -> LipGenerator:
+    def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
         """The generator `variant` with the checkpoint `weights`.
 
         Raises:
@@ -61,9 +61,10 @@ class ModelProvider(Protocol):
 class FreshModels:
     """Loads a network whenever it is asked for one."""
 
-    def generator(self, variant: str, weights: Path, options: GeneratorOptions) -> LipGenerator:
+    def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
         """As `ModelProvider`."""
-        return GENERATORS.create(
+        return create_model(
+            GENERATORS,
             variant,
             weights=weights,
             device=choose_device(options.device),
@@ -103,7 +104,7 @@ class CachedModels(FreshModels):
         # One at a time: two visitors who ask for the same network at once must not load it twice.
         self._locks = {kind: threading.Lock() for kind in _KINDS}
 
-    def generator(self, variant: str, weights: Path, options: GeneratorOptions) -> LipGenerator:
+    def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
         """As `ModelProvider`."""
         key = (variant, _identity(weights), options.device, options.number_format, options.batch_size)
         return self._keep("generator", key, lambda: FreshModels.generator(self, variant, weights, options))

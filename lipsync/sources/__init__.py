@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lipsync.errors import InputError
 from lipsync.options import LinkOptions
+from lipsync.registries import SOURCES
 from lipsync.sources.base import Fetched, LinkInfo, Source
 from lipsync.sources.javascript import JavaScriptRuntime, describe_runtimes
-from lipsync.sources.link import LinkSource
+from lipsync.sources.link import LinkSource, is_link
 from lipsync.sources.local import LocalFile
-from lipsync.utils.registry import Registry
 
 __all__ = [
     "SOURCES",
@@ -31,23 +32,20 @@ __all__ = [
     "open_source",
 ]
 
-SOURCES: Registry[Source] = Registry("source")
-SOURCES.add("file", LocalFile)
-SOURCES.add("link", LinkSource)
-
-
-def is_link(given: str | Path) -> bool:
-    """Whether this was meant as a link: a word, a colon and two slashes."""
-    scheme, separator, _ = str(given).strip().partition("://")
-    return bool(separator) and scheme.isalnum()
-
 
 def open_source(given: str | Path, options: LinkOptions | None = None, *, sound_only: bool = False) -> Source:
-    """The source of what was given as a picture or a voice: a link, else a file.
+    """The first source that accepts what was given as a video or a voice; the last registered is asked first.
+
+    Args:
+        given: path or link.
+        options: quality and limits of what is downloaded.
+        sound_only: it serves as a voice; where picture and audio lie apart only the audio is fetched.
 
     Raises:
         LinkError: it was meant as a link, but is none that may be used.
     """
-    if is_link(given):
-        return LinkSource(str(given), options, sound_only=sound_only)
-    return LocalFile(given)
+    for name in reversed(tuple(SOURCES)):
+        source = SOURCES.load(name)
+        if source.accepts(str(given)):  # type: ignore[attr-defined]
+            return source(given, options, sound_only=sound_only)
+    raise InputError("There is no source for what was given", given=given, hint="Give a file or a link.")

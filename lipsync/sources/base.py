@@ -31,7 +31,16 @@ class Fetched:
 
 
 class Source(Protocol):
-    """Something that a picture or a voice can be had from."""
+    """Something that a video or a voice can be had from.
+
+    A member of `lipsync.registries.SOURCES` is called with what was given and, as arguments it may
+    ignore, `options` (a `LinkOptions`) and `sound_only`.
+    """
+
+    @staticmethod
+    def accepts(given: str) -> bool:
+        """Whether this source is the one for what was given; looks at the text only."""
+        ...
 
     def fetch(
         self,

@@ -43,6 +43,12 @@ _NAME_LENGTH = 80
 _COOKIES_BYTES = 2**20
 
 
+def is_link(given: str | Path) -> bool:
+    """Whether this was meant as a link: a word, a colon and two slashes."""
+    scheme, separator, _ = str(given).strip().partition("://")
+    return bool(separator) and scheme.isalnum()
+
+
 class LinkSource:
     """A link as a `Source`.
 
@@ -69,6 +75,11 @@ class LinkSource:
         self.url = check_url(url, allow)
         self.options = options or LinkOptions()
         self._sound_only, self._allow = sound_only, allow
+
+    @staticmethod
+    def accepts(given: str) -> bool:
+        """Whether it looks like a link; one that may not be used is refused when it is opened."""
+        return is_link(given)
 
     def look(self, cancel: CancelToken) -> LinkInfo:
         """What the site says, without downloading; takes a few seconds.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources.base import Fetched
 from lipsync.types import TimeRange
@@ -12,8 +13,15 @@ from lipsync.types import TimeRange
 class LocalFile:
     """A file on this machine as a `Source`: it stays where it is and nothing is copied."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self, path: str | Path, options: LinkOptions | None = None, *, sound_only: bool = False
+    ) -> None:
         self.path = Path(path)
+
+    @staticmethod
+    def accepts(given: str) -> bool:
+        """Whether it may be a path: anything may that no other source has taken."""
+        return True
 
     def fetch(
         self,

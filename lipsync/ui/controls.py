@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import OptionError
-from lipsync.generators import GENERATORS
 from lipsync.options import LENGTH_MODES, SILENCES, Box, LinkOptions, SyncOptions, declared_options
 from lipsync.types import TimeRange
 from lipsync.ui import strings
@@ -44,7 +43,7 @@ def in_group(group: str) -> dict[str, tuple[str, ...]]:
 
 def choices(name: str) -> list[tuple[str, Any]]:
     """The values that a setting can have, each with what it is called; empty where any number will do."""
-    values = ("auto", *GENERATORS) if name == "variant" else _FIELDS[name].metadata["choices"]
+    values = _FIELDS[name].metadata["choices"]
     words = _WORDS.get(name, {})
     return [(words.get(value, str(value)), value) for value in values]
 

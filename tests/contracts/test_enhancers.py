@@ -11,7 +11,7 @@ from lipsync.enhancers import ENHANCERS, UPSCALERS, Enhancer, Upscaler
 from lipsync.errors import Cancelled
 from lipsync.options import NUMBER_FORMATS
 from lipsync.progress import CancelToken
-from lipsync.weights import CATALOGUE
+from lipsync.weights import CATALOGUE, create_model
 from tests.enhancers.made_up import write_enhancer, write_upscaler
 
 Faces = npt.NDArray[np.uint8]
@@ -21,7 +21,9 @@ Faces = npt.NDArray[np.uint8]
 def enhancer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Enhancer:
     """Every member, with small random weights in the official format."""
     weights = write_enhancer(tmp_path_factory.mktemp("weights"), request.param)
-    return ENHANCERS.create(request.param, weights=weights, device="cpu", number_format="fp32", batch_size=2)
+    return create_model(
+        ENHANCERS, request.param, weights=weights, device="cpu", number_format="fp32", batch_size=2
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,9 @@ def stopped() -> CancelToken:
 
 
 def test_the_settings_name_the_members() -> None:
-    assert ("none", *ENHANCERS) == options.ENHANCERS
-    assert ("none", *UPSCALERS) == options.UPSCALERS
+    offered = {field.name: tuple(field.metadata["choices"]) for _, field in options.declared_options()}
+    assert offered["enhancer"] == ("none", *ENHANCERS)
+    assert offered["upscaler"] == ("none", *UPSCALERS)
     assert {*ENHANCERS, *UPSCALERS} <= set(CATALOGUE)
 
 
@@ -101,7 +104,7 @@ def test_cancel(enhancer: Enhancer, faces: Faces) -> None:
 @pytest.fixture(scope="module", params=list(UPSCALERS))
 def upscaler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Upscaler:
     weights = write_upscaler(tmp_path_factory.mktemp("weights"))
-    return UPSCALERS.create(request.param, weights=weights, device="cpu", number_format="fp32")
+    return create_model(UPSCALERS, request.param, weights=weights, device="cpu", number_format="fp32")
 
 
 def test_upscaler_spec(upscaler: Upscaler) -> None:

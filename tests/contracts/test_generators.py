@@ -13,13 +13,16 @@ import pytest
 from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.options import NUMBER_FORMATS
 from lipsync.types import AudioClip
+from lipsync.weights import create_model
 
 
 @pytest.fixture(scope="module", params=list(GENERATORS))
 def generator(request: pytest.FixtureRequest, checkpoint: Path) -> LipGenerator:
     """Every member; those in the official format with random weights, others with their own."""
     weights = checkpoint if request.param.startswith("wav2lip") else None
-    return GENERATORS.create(request.param, weights=weights, device="cpu", number_format="fp32", batch_size=2)
+    return create_model(
+        GENERATORS, request.param, weights=weights, device="cpu", number_format="fp32", batch_size=2
+    )
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from lipsync.metrics.base import METRICS, Metric
+from lipsync.metrics.base import Metric
+from lipsync.registries import METRICS
 from lipsync.weights import CATALOGUE
 from tests.metrics.networks import colour_features, save_alexnet
 

@@ -17,6 +17,7 @@ from lipsync.errors import Cancelled
 from lipsync.options import EnhanceOptions
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
+from lipsync.weights import create_model
 from tests.enhancers.made_up import write_enhancer
 from tests.material import FACE
 
@@ -286,7 +287,7 @@ def test_cancel_between_batches(frame: Frame) -> None:
 
 def test_with_a_real_network(frame: Frame, tmp_path: Path) -> None:
     weights = write_enhancer(tmp_path, "gfpgan")
-    enhancer = ENHANCERS.create("gfpgan", weights=weights, device="cpu", number_format="fp32")
+    enhancer = create_model(ENHANCERS, "gfpgan", weights=weights, device="cpu", number_format="fp32")
     box, points, mask = place(260, 250, 0.7, frame)
     (result,) = FaceEnhancement(enhancer, EnhanceOptions()).apply([frame], [box], points[None], [mask])
     changed = (result != frame).any(axis=2)

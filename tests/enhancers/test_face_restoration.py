@@ -59,7 +59,7 @@ class SameNoise(nn.Module):
 def test_equals_the_authors_program(
     name: str, tmp_path: Path, face: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = FaceRestorer(name, write_enhancer(tmp_path, name), device="cpu", number_format="fp32")
+    ours = FaceRestorer(write_enhancer(tmp_path, name), name=name, device="cpu", number_format="fp32")
     class_from("gfpgan", "gfpgan")  # brings the packages in, with what they need
     from gfpgan.utils import GFPGANer
 
@@ -75,7 +75,9 @@ def test_equals_the_authors_program(
 
 def test_bf16_against_fp32(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
     exact, rounded = (
-        FaceRestorer("gfpgan", gfpgan, device="cpu", number_format=number_format).enhance(face).astype(int)
+        FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format=number_format)
+        .enhance(face)
+        .astype(int)
         for number_format in ("fp32", "bf16")
     )
     difference = np.abs(exact - rounded)  # measured: 0.47 and 4; with the full width 0.44 and 4
@@ -84,14 +86,14 @@ def test_bf16_against_fp32(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
 
 def test_formats_that_would_spoil_the_picture_are_refused(gfpgan: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="bf16"):
-        FaceRestorer("gfpgan", gfpgan, device="cpu", number_format="fp16")
+        FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format="fp16")
     with pytest.raises(OptionError, match="It knows: fp32"):
         weights = write_enhancer(tmp_path, "restoreformer")
-        FaceRestorer("restoreformer", weights, device="cpu", number_format="bf16")
+        FaceRestorer(weights, name="restoreformer", device="cpu", number_format="bf16")
 
 
 def test_the_same_every_time(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
-    enhancer = FaceRestorer("gfpgan", gfpgan, device="cpu", number_format="fp32")
+    enhancer = FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format="fp32")
     np.testing.assert_array_equal(enhancer.enhance(face), enhancer.enhance(face))
 
 
@@ -111,7 +113,7 @@ class TooSmall(nn.Module):
 
 
 def test_a_batch_that_does_not_fit_is_halved(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
-    enhancer = FaceRestorer("gfpgan", gfpgan, device="cpu", number_format="fp32", batch_size=4)
+    enhancer = FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format="fp32", batch_size=4)
     four = np.concatenate([face, face[:, ::-1], face[:, :, ::-1], 255 - face])
     together = enhancer.enhance(four)
     enhancer.network = small = TooSmall(enhancer.network, 1)
@@ -121,14 +123,14 @@ def test_a_batch_that_does_not_fit_is_halved(gfpgan: Path, face: npt.NDArray[np.
 
 
 def test_no_memory_at_all(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
-    enhancer = FaceRestorer("gfpgan", gfpgan, device="cpu", number_format="fp32")
+    enhancer = FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format="fp32")
     enhancer.network = TooSmall(enhancer.network, 0)
     with pytest.raises(ToolError, match="not enough memory"):
         enhancer.enhance(face)
 
 
 def test_a_cancel_is_met_inside_the_network(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
-    enhancer = FaceRestorer("gfpgan", gfpgan, device="cpu", number_format="fp32")
+    enhancer = FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format="fp32")
     cancel, layers = CancelToken(), 0
 
     def count(*_: object) -> None:

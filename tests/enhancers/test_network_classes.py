@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from lipsync.enhancers import face_restoration, loaders, upscaling
+from lipsync.enhancers import ENHANCERS, loaders, upscaling
 from lipsync.enhancers.network_classes import class_from, network_class
 from lipsync.errors import ToolError
+from lipsync.weights import create_model
 from tests.enhancers import made_up
 
 GONE = "torchvision.transforms.functional_tensor"
@@ -68,7 +69,7 @@ def test_without_any_package(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ToolError, match="pip install spandrel"):
         network_class("gfpgan")
     with pytest.raises(ToolError, match="pip install spandrel"):  # before anything is downloaded
-        face_restoration.create("gfpgan", device="cpu")
+        create_model(ENHANCERS, "gfpgan", device="cpu")
 
 
 @needs_gfpgan

@@ -8,8 +8,8 @@ import pytest
 from lipsync.errors import InputError
 from lipsync.evaluation.frame_comparison import RegionMetric, compare, drawn_parts, in_step
 from lipsync.media import open_video, plan_timeline
-from lipsync.metrics.base import METRICS
 from lipsync.options import BlendOptions, FaceOptions
+from lipsync.registries import METRICS
 from tests.make_media import make_video, read_number
 from tests.material import make_head
 

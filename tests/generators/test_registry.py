@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.errors import OptionError
 from lipsync.generators import GENERATORS, choose_variant
-from lipsync.weights import locations
+from lipsync.weights import create_model, locations
 
 
 @pytest.fixture
@@ -34,4 +34,4 @@ def test_unknown_name() -> None:
     with pytest.raises(OptionError, match="wav2lip_gan"):
         choose_variant("wav2lop")
     with pytest.raises(OptionError, match="no such generator"):
-        GENERATORS.create("wav2lop")
+        create_model(GENERATORS, "wav2lop")

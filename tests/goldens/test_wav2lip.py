@@ -20,7 +20,7 @@ from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.options import BlendOptions
 from lipsync.types import AudioClip
-from lipsync.weights import load_into, load_state_dict
+from lipsync.weights import create_model, load_into, load_state_dict
 
 Golden = Callable[[str], npt.NDArray[np.generic]]
 
@@ -73,8 +73,8 @@ def test_network(golden: Golden, network: Wav2LipNetwork, form: str) -> None:
 @pytest.mark.parametrize(("number_format", "most"), [("fp32", 1), ("bf16", 3)])
 def test_paste(golden: Golden, official: Path, voice: AudioClip, number_format: str, most: int) -> None:
     """Crop, draw and paste; the crop is here as in the original, faces/ has its own tests."""
-    generator: LipGenerator = GENERATORS.create(
-        "wav2lip", weights=official, device="cpu", number_format=number_format
+    generator: LipGenerator = create_model(
+        GENERATORS, "wav2lip", weights=official, device="cpu", number_format=number_format
     )
     y1, y2, x1, x2 = golden("paste/box_y1_y2_x1_x2").tolist()
     frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in golden("paste/frames_bgr")]

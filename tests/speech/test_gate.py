@@ -11,6 +11,7 @@ from lipsync.options import SpeechOptions
 from lipsync.speech import SpeechSpans, gate_voice, mute_non_speech, speech_weights
 from lipsync.speech.gate import NO_SPEECH
 from lipsync.types import AudioClip, FloatArray
+from lipsync.weights import create_model
 from tests.speech.spoken import RATE, music, say, with_pauses
 
 
@@ -99,7 +100,7 @@ def test_with_close_the_built_in_model_rests_through_music(
     dinner_speech: tuple[AudioClip, FloatArray],
 ) -> None:
     clip, truth = dinner_speech
-    generator = GENERATORS.create("builtin", weights=None, device="cpu", number_format="fp32")
+    generator = create_model(GENERATORS, "builtin", weights=None, device="cpu", number_format="fp32")
     frames = int(clip.duration * 25)
     gate = gate_voice(clip, 25, frames, SpeechOptions(in_silence="close"))
     moved, rested = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import os
 import shutil
 import threading
@@ -19,7 +20,11 @@ import pytest
 from lipsync import weights
 from lipsync.errors import Cancelled, DownloadError, OptionError
 from lipsync.progress import CancelToken, Progress
-from lipsync.weights import WeightsEntry, download, entry
+from lipsync.weights import WeightsEntry, catalogue, download, entry, locations
+
+download_module = importlib.import_module(
+    "lipsync.weights.download"
+)
 
 OURS = ("builtin", "expert")
 """What lies in the repository itself."""
@@ -224,7 +229,7 @@ def test_cancel_keeps_the_part_for_next_time(server: Server, wanted: WeightsEntr
 
 def test_full_disk(wanted: WeightsEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(weights.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    monkeypatch.setattr(download_module.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(DownloadError, match="the disk is full"):
         download(wanted, tmp_path)
 
@@ -235,7 +240,7 @@ def test_disk_that_fills_up_on_the_way(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(weights, "_check_answer", fail)
+    monkeypatch.setattr(download_module, "_check_answer", fail)
     with pytest.raises(DownloadError, match="the disk is full"):
         download(wanted, tmp_path)
 
@@ -276,8 +281,8 @@ def test_read_only_checkout_falls_back_to_the_users_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LIPSYNC_WEIGHTS", raising=False)
-    monkeypatch.setattr(weights.platformdirs, "user_data_dir", lambda *_, **__: str(tmp_path))
-    monkeypatch.setattr(weights.os, "access", lambda *_: False)
+    monkeypatch.setattr(locations.platformdirs, "user_data_dir", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr(locations.os, "access", lambda *_: False)
     assert weights.weights_folder() == tmp_path / "weights"
 
 
@@ -285,7 +290,7 @@ def test_require_downloads_what_is_absent(
     wanted: WeightsEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIPSYNC_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr(weights, "CATALOGUE", {"made_up": wanted})
+    monkeypatch.setattr(catalogue, "CATALOGUE", {"made_up": wanted})
     assert weights.find("made_up") is None
     assert weights.require("made_up").read_bytes() == CONTENT
     assert weights.find("made_up") == tmp_path / "w.bin"

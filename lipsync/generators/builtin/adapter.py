@@ -18,9 +18,8 @@ from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.builtin.log_mel import RATE, SAMPLE_RATE, log_mel, louder_part, loudness
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
-from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.types import AudioClip, FloatArray
-from lipsync.weights import load_into, require
+from lipsync.weights import load_into
 
 FORMAT = "lipsync-builtin-1"
 """What the header of a weights' file says under "format"."""
@@ -40,6 +39,7 @@ class Builtin(BatchedGenerator):
 
     Args:
         weights: a file of `lipsync.training.tasks.export`, or the network itself.
+        name: what the spec is to say.
         device, number_format: as in `GeneratorOptions`.
         batch_size: frames drawn at a time; 0 chooses by device.
 
@@ -52,12 +52,13 @@ class Builtin(BatchedGenerator):
         self,
         weights: Path | BuiltinNetwork,
         *,
+        name: str = "builtin",
         device: str | torch.device = "auto",
         number_format: str = "auto",
         batch_size: int = 0,
     ) -> None:
         network = weights if isinstance(weights, BuiltinNetwork) else load(weights)
-        self.spec = _spec(network.config)
+        self.spec = _spec(name, network.config)
         self.device = choose_device(device) if isinstance(device, str) else device
         self.dtype = choose_dtype(number_format, self.device, self.spec.number_formats)
         # The voice network runs once for the whole clip: on the CPU, in full precision.
@@ -160,9 +161,9 @@ def prepare_for_inference(
     return network
 
 
-def _spec(config: NetworkConfig) -> GeneratorSpec:
+def _spec(name: str, config: NetworkConfig) -> GeneratorSpec:
     return GeneratorSpec(
-        name="builtin",
+        name=name,
         crop_size=(config.crop, config.crop),
         fps=25,
         number_formats=("fp32", "bf16", "fp16"),
@@ -170,22 +171,3 @@ def _spec(config: NetworkConfig) -> GeneratorSpec:
         paper="weights/README.md",
         averaged_crops=True,
     )
-
-
-def create(
-    name: str = "builtin",
-    *,
-    weights: Path | None = None,
-    device: str | torch.device = "auto",
-    number_format: str = "auto",
-    batch_size: int = 0,
-    progress: ProgressCallback = ignore_progress,
-    cancel: CancelToken | None = None,
-) -> Builtin:
-    """The built-in model, with the weights that ship unless others are given.
-
-    Raises:
-        WeightsError, OptionError: as `Builtin`.
-    """
-    path = weights or require(name, progress=progress, cancel=cancel)
-    return Builtin(path, device=device, number_format=number_format, batch_size=batch_size)

@@ -22,9 +22,8 @@ from lipsync.generators.wav2lip.network import (
     prepare_for_inference,
 )
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
-from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.types import AudioClip, FloatArray
-from lipsync.weights import entry, load_into, load_state_dict, require
+from lipsync.weights import entry, load_into, load_state_dict
 from lipsync.weights.checkpoint import read_header
 
 _FORMATS = ("fp32", "bf16", "fp16")
@@ -119,24 +118,3 @@ def _spec(
         # The official crops, and those of its preprocess.py, are not averaged; ours are.
         averaged_crops=ours or size != OFFICIAL_SIZE,
     )
-
-
-def create(
-    name: str,
-    *,
-    weights: Path | None = None,
-    device: str | torch.device = "auto",
-    number_format: str = "auto",
-    batch_size: int = 0,
-    progress: ProgressCallback = ignore_progress,
-    cancel: CancelToken | None = None,
-) -> Wav2Lip:
-    """The generator called `name`, with its own weights unless others are given.
-
-    Raises:
-        DownloadError: no weights were given, they are not on this machine, and cannot be fetched.
-        WeightsError, OptionError: as `Wav2Lip`.
-        Cancelled: the user stopped the download.
-    """
-    path = weights or require(name, progress=progress, cancel=cancel)
-    return Wav2Lip(path, name=name, device=device, number_format=number_format, batch_size=batch_size)

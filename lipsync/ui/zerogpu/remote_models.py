@@ -71,7 +71,7 @@ class RemoteModels:
     def __exit__(self, *_: object) -> None:
         self._call.close()
 
-    def generator(self, variant: str, weights: Path, options: GeneratorOptions) -> LipGenerator:
+    def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
         """As `ModelProvider`."""
         own = self._kept.generator(variant, weights, dataclasses.replace(options, device="cpu"))
         there = _plain(dataclasses.replace(options, device=self._device))
