@@ -22,9 +22,7 @@ from lipsync.errors import Cancelled, DownloadError, OptionError
 from lipsync.progress import CancelToken, Progress
 from lipsync.weights import WeightsEntry, catalogue, download, entry, locations
 
-download_module = importlib.import_module(
-    "lipsync.weights.download"
-)
+download_module = importlib.import_module("lipsync.weights.download")
 
 OURS = ("builtin", "expert")
 """What lies in the repository itself."""
