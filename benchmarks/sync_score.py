@@ -21,9 +21,10 @@ from lipsync.media import open_audio, open_video
 from lipsync.options import FaceOptions, MediaOptions
 from lipsync.progress import StageProgress
 from lipsync.sync_score import SyncExpert, crop_lower_face, load_expert
-from lipsync.sync_score.offset import REACH
-from lipsync.sync_score.streaming_embed import METER_FPS, FaceWindows, SoundWindows
-from lipsync.sync_score.thresholds import judge
+from lipsync.sync_score.base import EXPERT_FPS
+from lipsync.sync_score.offset import MAX_OFFSET
+from lipsync.sync_score.streaming_embed import AudioEmbedder, FaceEmbedder
+from lipsync.sync_score.thresholds import score_similarity
 from lipsync.types import AudioClip, FloatArray, Frame, SyncScore, Verdict
 from lipsync.weights import require
 
@@ -60,8 +61,8 @@ class Material:
 
     def score(self, expert: SyncExpert, sound: FloatArray) -> SyncScore:
         """With this sound."""
-        heard = SoundWindows(expert, AudioClip(np.ascontiguousarray(sound)))
-        return judge(
+        heard = AudioEmbedder(expert, AudioClip(np.ascontiguousarray(sound)))
+        return score_similarity(
             np.concatenate([heard.similarity(first, faces) for first, faces in self.windows]),
             np.concatenate([np.arange(first, first + len(faces)) for first, faces in self.windows]),
             np.concatenate([heard.loudness(first, len(faces)) for first, faces in self.windows]),
@@ -69,7 +70,7 @@ class Material:
 
     def moved(self, frames: int) -> FloatArray:
         """Its sound so many frames early, silence at the end; negative is late."""
-        by = frames * RATE // METER_FPS
+        by = frames * RATE // EXPERT_FPS
         return np.pad(self.sound, (max(0, -by), max(0, by)))[max(0, by) :][: len(self.sound) - max(0, by)]
 
 
@@ -110,25 +111,25 @@ def read_material(folder: Path, expert: SyncExpert, seconds: float, most: int) -
         if taken.get(person, 0) >= most:
             continue
         taken[person] = taken.get(person, 0) + 1
-        picture = open_video(path, MediaOptions(fps=METER_FPS))
-        numbers = np.arange(min(round(seconds * METER_FPS), picture.frame_count))
+        picture = open_video(path, MediaOptions(fps=EXPERT_FPS))
+        numbers = np.arange(min(round(seconds * EXPERT_FPS), picture.frame_count))
         tracked = track_faces(
             picture.read(numbers, max_side=FaceOptions().detect_size),
             count=len(numbers),
             frame_size=(picture.width, picture.height),
-            fps=METER_FPS,
+            fps=EXPERT_FPS,
             detector=detector,
             options=FaceOptions(),
             progress=StageProgress(path.name, len(numbers)),
         )
         windows = list(embed(picture.read(numbers), tracked.track.boxes, expert))
-        sound = open_audio(path).read().samples[: len(numbers) * RATE // METER_FPS]
+        sound = open_audio(path).read().samples[: len(numbers) * RATE // EXPERT_FPS]
         yield Material(path.name, person, windows, sound)
 
 
 def embed(frames: Iterator[Frame], boxes: FloatArray, expert: SyncExpert) -> Iterator[tuple[int, FloatArray]]:
     """All windows with a face, as the meter embeds them."""
-    faces = FaceWindows(expert)
+    faces = FaceEmbedder(expert)
     for number, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
         if not np.isnan(box[0]) and (windows := faces.push(number, crop_lower_face(frame, box))):
             yield windows
@@ -164,8 +165,8 @@ def shifted(members: list[Material], real: list[SyncScore], expert: SyncExpert) 
     for clip, own in zip(members, real, strict=True):
         if own.offset is None or own.verdict is Verdict.POOR:
             continue
-        for frames in range(-REACH, REACH + 1):
-            if abs(own.offset + frames) > REACH - 1:
+        for frames in range(-MAX_OFFSET, MAX_OFFSET + 1):
+            if abs(own.offset + frames) > MAX_OFFSET - 1:
                 continue
             found = clip.score(expert, clip.moved(frames)).offset
             total, lost = total + 1, lost + (found is None)

@@ -26,7 +26,7 @@ from lipsync.options import FaceOptions, OptionGroup, TranscriptOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.speech import Transcript, language_of, transcribe
 from lipsync.sync_score import load_expert
-from lipsync.sync_score.meter import SyncMeter, usual_boxes
+from lipsync.sync_score.meter import SyncMeter, with_default_pads
 from lipsync.types import AudioClip, FaceTrack, SyncScore, VideoInfo
 from lipsync.weights import require
 
@@ -261,7 +261,7 @@ def own_sync(
     """
     cancel = cancel or CancelToken()
     meter = SyncMeter(load_expert(require("expert")), voice, picture.fps)
-    boxes = usual_boxes(track.boxes, (picture.width, picture.height), options)
+    boxes = with_default_pads(track.boxes, (picture.width, picture.height), options)
     numbers = np.flatnonzero(track.present)
     stage = StageProgress("Judging lip sync", len(numbers), progress, cancel)
     with closing(picture.read_yuv(numbers, cancel=cancel)) as frames:

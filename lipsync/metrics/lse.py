@@ -23,9 +23,9 @@ from torch import Tensor
 from lipsync.devices import Cores
 from lipsync.errors import InputError
 from lipsync.progress import CancelToken
-from lipsync.sync_score.base import FRAMES
-from lipsync.sync_score.offset import REACH
-from lipsync.sync_score.syncnet import SYNCNET_PICTURE
+from lipsync.sync_score.base import WINDOW_FRAMES
+from lipsync.sync_score.offset import MAX_OFFSET
+from lipsync.sync_score.syncnet import SYNCNET_INPUT_SIZE
 from lipsync.types import AudioClip, FloatArray, Frame
 from lipsync.utils.prefetch import ordered_map
 
@@ -34,11 +34,11 @@ LSE_FPS = 25
 """Frames per second that pictures must come at."""
 _SAMPLE_RATE = 16_000
 _FRAME_SAMPLES = _SAMPLE_RATE // LSE_FPS
-FEWEST_FRAMES = FRAMES + 1
+FEWEST_FRAMES = WINDOW_FRAMES + 1
 """Frames that a clip must have: the reference leaves its last window out."""
 _ROW_STEP, _ROW_SAMPLES = 160, 400  # python_speech_features' defaults: rows of 25 ms, every 10 ms
 _FRAME_ROWS = _FRAME_SAMPLES // _ROW_STEP
-_WINDOW_ROWS = FRAMES * _FRAME_ROWS
+_WINDOW_ROWS = WINDOW_FRAMES * _FRAME_ROWS
 _ROWS_AT_A_TIME = 6000  # a minute of sound
 _DISTANCES_AT_A_TIME = 4096  # windows
 WINDOWS_AT_A_TIME = 24
@@ -59,7 +59,7 @@ class SyncEmbedder(Protocol):
         """Every window of T frames in a row, (T, 224, 224, 3) RGB uint8 -> (T - 4, D)."""
         ...
 
-    def embed_sound(self, mfcc: Tensor) -> Tensor:
+    def embed_audio(self, mfcc: Tensor) -> Tensor:
         """The sound of windows, (B, 1, 13, 20) MFCC -> (B, D)."""
         ...
 
@@ -119,7 +119,7 @@ def measure_lse(
     by_shift = mean_distances(seen, heard)
     best = int(by_shift.argmin())
     distance = float(by_shift[best])
-    return LseScore(distance, float(np.median(by_shift)) - distance, REACH - best, len(seen))
+    return LseScore(distance, float(np.median(by_shift)) - distance, MAX_OFFSET - best, len(seen))
 
 
 def _too_short(given: str) -> InputError:
@@ -137,13 +137,13 @@ def _embed(
     def batches() -> Iterator[_Batch]:
         windows = 0
         for pictures in _in_batches(frames, batch, cancel):
-            windows += len(pictures) - FRAMES + 1
+            windows += len(pictures) - WINDOW_FRAMES + 1
             yield network.embed_faces, pictures
         # The sound comes last: its batches are short, so that no core waits long for the other ones.
         sounds = _sound_windows(sound, windows)
         for spans in torch.chunk(sounds, max(1, windows // batch)):  # all alike; few windows take long
             cancel.check(_STAGE)
-            yield network.embed_sound, spans
+            yield network.embed_audio, spans
 
     @torch.inference_mode()
     def work(one: _Batch) -> Tensor:
@@ -164,13 +164,13 @@ def _in_batches(frames: Iterable[Frame], batch: int, cancel: CancelToken) -> Ite
         cancel.check(_STAGE)
         count += 1
         # Bilinear, whatever the scale, as the reference does.
-        waiting.append(cv2.resize(frame, (SYNCNET_PICTURE, SYNCNET_PICTURE)))
-        if len(waiting) == batch + FRAMES:
+        waiting.append(cv2.resize(frame, (SYNCNET_INPUT_SIZE, SYNCNET_INPUT_SIZE)))
+        if len(waiting) == batch + WINDOW_FRAMES:
             yield torch.from_numpy(np.stack(waiting[:-1]))
             del waiting[:batch]  # the last five begin the next windows
     if count < FEWEST_FRAMES:
         raise _too_short(f"{count} frames")
-    if len(waiting) > FRAMES:
+    if len(waiting) > WINDOW_FRAMES:
         yield torch.from_numpy(np.stack(waiting[:-1]))
 
 
@@ -210,8 +210,8 @@ def mean_distances(seen: Tensor, heard: Tensor) -> npt.NDArray[np.float64]:
     Args:
         seen, heard: (N, D), one row a window.
     """
-    padded = F.pad(heard, (0, 0, REACH, REACH))
-    out = np.empty(2 * REACH + 1)
+    padded = F.pad(heard, (0, 0, MAX_OFFSET, MAX_OFFSET))
+    out = np.empty(2 * MAX_OFFSET + 1)
     for shift in range(len(out)):
         pairs = zip(
             torch.split(seen, _DISTANCES_AT_A_TIME),

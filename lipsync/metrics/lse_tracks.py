@@ -29,7 +29,7 @@ from lipsync.options import FaceOptions, MediaOptions, OptionGroup, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.sync_score import SyncExpert
 from lipsync.sync_score.meter import SyncMeter
-from lipsync.sync_score.syncnet import SYNCNET_PICTURE
+from lipsync.sync_score.syncnet import SYNCNET_INPUT_SIZE
 from lipsync.types import AudioClip, Frame, PixelBox, SyncScore
 from lipsync.utils.prefetch import Prefetcher
 
@@ -250,7 +250,7 @@ def crop_as_reference(frames: Iterable[YuvFrame], boxes: Doubles) -> Iterator[Fr
         left = int(mx + edge - bs * (1 + _CROP_SCALE)) - edge
         right = int(mx + edge + bs * (1 + _CROP_SCALE)) - edge
         face = _cut(frame, left, top, right, bottom)
-        yield np.asarray(cv2.resize(face, (SYNCNET_PICTURE, SYNCNET_PICTURE)), np.uint8)
+        yield np.asarray(cv2.resize(face, (SYNCNET_INPUT_SIZE, SYNCNET_INPUT_SIZE)), np.uint8)
 
 
 def _cut(frame: YuvFrame, left: int, top: int, right: int, bottom: int) -> Frame:

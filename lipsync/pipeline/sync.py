@@ -69,7 +69,7 @@ from lipsync.pipeline.stages import Chunk, Speaker
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.segments import PlacedSegment, Segment, place_segments
 from lipsync.speech import Transcript, to_srt, transcribe
-from lipsync.sync_score import SyncExpert, SyncMeter, usual_boxes
+from lipsync.sync_score import SyncExpert, SyncMeter, with_default_pads
 from lipsync.types import FaceTrack, Frame, IntArray, Plan, Preview, ScoreCard, SeenFace, SyncResult
 from lipsync.utils.atomic_write import write_text
 from lipsync.utils.prefetch import Prefetcher, StageTimer
@@ -590,7 +590,7 @@ def _speakers(
             cuts=faces.cuts,
             rows=said.rows,
             weights=said.weights,
-            judged=usual_boxes(faces.track.boxes, size, options.faces),
+            judged=with_default_pads(faces.track.boxes, size, options.faces),
         )
         for faces, said in zip(found, heard.speakers, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What every sync expert promises: pictures and sound in one space, alike where they are in sync."""
+"""Interface of sync experts: face and audio windows embedded in one space."""
 
 from __future__ import annotations
 
@@ -6,26 +6,42 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-FRAMES = 5
+EXPERT_FPS = 25
+"""Frame rate that experts were trained at."""
+WINDOW_FRAMES = 5
 """Video frames of a window, at 25 fps."""
-COLUMNS = 16
+WINDOW_MEL_COLUMNS = 16
 """Columns of Wav2Lip's mel in a window, at 80 Hz: 0.2 s, as long as the frames."""
-PICTURE = (48, 96)
-"""Height and width that the lower half of a face is looked at in, pixels."""
+LOWER_FACE_SIZE = (48, 96)
+"""Height and width of an expert's input, the lower half of a face crop, in pixels."""
 
 
 @runtime_checkable
 class SyncExpert(Protocol):
-    """Says how well lips and voice of a window of five frames belong together.
+    """Audio-visual sync network over windows of five frames.
 
-    Both give vectors of length 1, (B, D); their dot product is the likeness. Gradients flow to the
-    pictures, so a generator can be trained against an expert whose own weights are frozen.
+    Both methods return L2-normalised embeddings (B, D); their dot product is the similarity of lips and
+    audio. Gradients reach the frames, so a generator can be trained against a frozen expert.
     """
 
     def embed_faces(self, windows: Tensor) -> Tensor:
-        """Lower halves of face crops, (B, 3, 5, H, W) RGB in [0, 1] of any size -> (B, D)."""
+        """Embed face windows: lower halves of face crops, RGB in [0, 1].
+
+        Args:
+            windows: (B, 3, 5, H, W) of any size.
+
+        Returns:
+            (B, D).
+        """
         ...
 
-    def embed_sound(self, mel: Tensor) -> Tensor:
-        """Windows of `lipsync.media.audio.mel.mel_spectrogram`, (B, 1, 80, 16) -> (B, D)."""
+    def embed_audio(self, mel: Tensor) -> Tensor:
+        """Embed audio windows.
+
+        Args:
+            mel: (B, 1, 80, 16), windows of `lipsync.media.audio.mel.mel_spectrogram`.
+
+        Returns:
+            (B, D).
+        """
         ...

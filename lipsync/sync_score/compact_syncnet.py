@@ -1,9 +1,9 @@
-"""Our own sync expert: small enough to be trained on two CPU cores, and to ship.
+"""CompactSyncNet, the sync expert that ships: small enough to train on two CPU cores.
 
-Each frame is looked at once, by a network of its own, and only what it found is joined over the five
-frames of a window. The official expert looks at all five as one picture of 15 channels, so that a
-frame is looked at anew for each of the five windows it is in; here a clip costs a fifth of it, and
-the windows of a clip can all be compared with each other in a step of training.
+Each frame is encoded once by a 2-D network, and its features are joined over the five frames of a window.
+The official expert stacks all five frames as 15 channels, so that it processes every frame in each of the
+five windows that hold it; here a clip costs a fifth of that, and one training step can compare all windows
+of a clip with each other.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.sync_score.base import COLUMNS, FRAMES
-from lipsync.sync_score.wav2lip_expert import at_size
+from lipsync.sync_score.base import WINDOW_FRAMES, WINDOW_MEL_COLUMNS
+from lipsync.sync_score.wav2lip_expert import resize_to_input
 
 
 @dataclass(frozen=True)
 class CompactSyncNetConfig:
-    """What decides the form of the weights; kept in the header of the weights' file.
+    """Architecture of a `CompactSyncNet`; stored as JSON in the header of its weights file.
 
     Attributes:
-        width: channels of the first look; deeper ones have up to four times as many.
-        seen: numbers that describe one frame.
-        size: numbers of an embedding.
+        width: channels of the first convolution; deeper ones have up to four times as many.
+        seen: features per frame.
+        size: dimensions of an embedding.
     """
 
     width: int = 32
@@ -41,7 +41,11 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
 
 
 class CompactSyncNet(nn.Module):
-    """A `SyncExpert` that shares its work between overlapping windows."""
+    """A `SyncExpert` that encodes each frame once for all windows that hold it.
+
+    Weights files store the module names `look` (frame encoder), `join` (window head) and `hear` (audio
+    encoder).
+    """
 
     def __init__(self, config: CompactSyncNetConfig = CompactSyncNetConfig()) -> None:
         super().__init__()
@@ -54,30 +58,30 @@ class CompactSyncNet(nn.Module):
             nn.Linear(4 * w * 18, config.seen),
         )
         self.join = nn.Sequential(
-            nn.GELU(), nn.Conv1d(config.seen, 256, FRAMES), nn.GELU(), nn.Conv1d(256, config.size, 1)
+            nn.GELU(), nn.Conv1d(config.seen, 256, WINDOW_FRAMES), nn.GELU(), nn.Conv1d(256, config.size, 1)
         )
         self.hear = nn.Sequential(
             *(nn.Conv1d(80, 128, 3, 1, 1), nn.BatchNorm1d(128), nn.GELU()),
             *(nn.Conv1d(128, 192, 3, 2, 1), nn.BatchNorm1d(192), nn.GELU()),
             *(nn.Conv1d(192, 256, 3, 2, 1), nn.BatchNorm1d(256), nn.GELU()),
-            *(nn.Flatten(), nn.Dropout(0.1), nn.Linear(256 * COLUMNS // 4, 256)),
+            *(nn.Flatten(), nn.Dropout(0.1), nn.Linear(256 * WINDOW_MEL_COLUMNS // 4, 256)),
             *(nn.GELU(), nn.Linear(256, config.size)),
         )
 
-    def look_at(self, pictures: Tensor) -> Tensor:
-        """Lower halves (B, 3, T, H, W) RGB in [0, 1] -> what is seen in each frame, (B, T, seen)."""
-        frames = at_size(pictures).transpose(1, 2)
-        found: Tensor = self.look(frames.flatten(0, 1) - 0.5)
-        return found.view(*frames.shape[:2], -1)
+    def encode_frames(self, faces: Tensor) -> Tensor:
+        """Features of each frame: lower faces (B, 3, T, H, W) RGB in [0, 1] -> (B, T, seen)."""
+        frames = resize_to_input(faces).transpose(1, 2)
+        features: Tensor = self.look(frames.flatten(0, 1) - 0.5)
+        return features.view(*frames.shape[:2], -1)
 
-    def join_windows(self, seen: Tensor) -> Tensor:
-        """What `look_at` gave, (B, T, seen) -> one embedding a window, (B, T - 4, size)."""
-        return F.normalize(self.join(seen.mT).mT, dim=-1)
+    def embed_features(self, features: Tensor) -> Tensor:
+        """Embeddings of all windows from `encode_frames`: (B, T, seen) -> (B, T - 4, size), L2-normalised."""
+        return F.normalize(self.join(features.mT).mT, dim=-1)
 
     def embed_faces(self, windows: Tensor) -> Tensor:
         """See `SyncExpert`."""
-        return self.join_windows(self.look_at(windows))[:, 0]
+        return self.embed_features(self.encode_frames(windows))[:, 0]
 
-    def embed_sound(self, mel: Tensor) -> Tensor:
+    def embed_audio(self, mel: Tensor) -> Tensor:
         """See `SyncExpert`."""
         return F.normalize(self.hear(mel.squeeze(1)), dim=-1)

@@ -1,4 +1,4 @@
-"""The picture that an expert looks at: the lower half of a face box, as in its training."""
+"""Lower-face crops: the input of a sync expert, cut as in its training."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.sync_score.base import PICTURE
+from lipsync.sync_score.base import LOWER_FACE_SIZE
 from lipsync.types import Frame
 
 AnyBox: TypeAlias = Sequence[float] | npt.NDArray[np.floating]
-_HEIGHT, _WIDTH = PICTURE
+_HEIGHT, _WIDTH = LOWER_FACE_SIZE
 
 
 def crop_lower_face(frame: Frame, box: AnyBox) -> Frame:
-    """The lower half of `box`, the aspect not kept: averaged where it is larger, else bilinear.
+    """Crop the lower half of `box` and resize it to 48 x 96; the aspect ratio is not kept.
 
-    A prepared set's crops are 128x128 of the whole box, to parts of a pixel, and are halved after
-    they were scaled; this cuts first, which costs a fraction and is the same to a few grey levels.
+    Area averaging where it shrinks, else bilinear. Training sets store 128x128 crops of the whole box and
+    halve them after scaling; cropping first costs a fraction and differs by a few grey levels.
 
     Args:
         frame: (H, W, 3) RGB uint8.
-        box: x1, y1, x2, y2 in pixels; beyond the frame its outermost pixels are repeated.
+        box: x1, y1, x2, y2 in pixels; outside the frame its border pixels are repeated.
 
     Returns:
         (48, 96, 3) RGB uint8.
@@ -33,23 +33,23 @@ def crop_lower_face(frame: Frame, box: AnyBox) -> Frame:
     top = (y1 + y2) / 2
     scale = np.array([_WIDTH / max(1.0, x2 - x1), _HEIGHT / max(1.0, y2 - top)])
     if scale.max() >= 1:
-        return _warped(frame, (x1, top), scale)
+        return _warp(frame, (x1, top), scale)
     height, width = frame.shape[:2]
-    left, right = _span(x1, x2, width)
-    upper, lower = _span(top, y2, height)
+    left, right = _clipped_span(x1, x2, width)
+    upper, lower = _clipped_span(top, y2, height)
     part = frame[upper:lower, left:right]
     crop = cv2.resize(part, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     return np.asarray(crop, np.uint8)
 
 
-def _span(low: float, high: float, size: int) -> tuple[int, int]:
+def _clipped_span(low: float, high: float, size: int) -> tuple[int, int]:
     first = min(max(round(low), 0), size - 1)
     return first, min(max(round(high), first + 1), size)
 
 
-def _warped(frame: Frame, corner: tuple[float, float], scale: npt.NDArray[np.float64]) -> Frame:
-    """Bilinear, to parts of a pixel: a small face that jumps by whole ones would seem to move its lips."""
-    shift = 0.5 * scale - 0.5 - np.array(corner) * scale  # middles of pixels fall on middles
+def _warp(frame: Frame, corner: tuple[float, float], scale: npt.NDArray[np.float64]) -> Frame:
+    """Bilinear, with subpixel position: whole-pixel steps of a small face would look like lip motion."""
+    shift = 0.5 * scale - 0.5 - np.array(corner) * scale  # pixel centres map to pixel centres
     matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
     crop = cv2.warpAffine(
         frame, matrix, (_WIDTH, _HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

@@ -1,4 +1,4 @@
-"""Weights of experts: ours as safetensors with a header, Wav2Lip's as they are."""
+"""Loading and saving of sync experts: ours as safetensors with a header, Wav2Lip's as published."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from lipsync.utils.atomic_write import atomic_write
 from lipsync.weights.checkpoint import load_into, load_state_dict, read_header
 
 FORMAT = "lipsync-expert-1"
-"""What the header of our own file says under "format"."""
+"""Value of "format" in the header of a `CompactSyncNet` file."""
 
 
 def load_expert(path: Path) -> CompactSyncNet | SyncNetColor:
-    """An expert for use: frozen, in evaluation mode, on the CPU.
+    """Load an expert for inference: frozen, in evaluation mode, on the CPU.
 
     Args:
         path: a file of `save_expert`, or `lipsync_expert.pth` in any form that `load_state_dict` reads.
 
     Raises:
-        WeightsError: the file is missing, damaged, or of no expert.
+        WeightsError: the file is missing, damaged, or holds another network.
     """
     state, header = load_state_dict(path), read_header(path)
     expert: CompactSyncNet | SyncNetColor
@@ -38,13 +38,13 @@ def load_expert(path: Path) -> CompactSyncNet | SyncNetColor:
 
 
 def save_expert(expert: CompactSyncNet, path: Path, notes: Mapping[str, str] | None = None) -> int:
-    """Write our own expert in half precision, whole or not at all; gives the size in bytes.
+    """Write our expert in half precision, atomically; returns the size in bytes.
 
     Args:
         notes: further entries of the header, such as seeds and figures.
 
     Raises:
-        DiskFullError, OutputError: it cannot be written.
+        DiskFullError, OutputError: the file cannot be written.
     """
     state = {
         name: (value.half() if value.ndim > 1 else value).contiguous()

@@ -1,7 +1,7 @@
-"""From embeddings to figures: how far, and how surely, sound and picture of a clip are apart.
+"""Audio-video offset of a clip from its window embeddings.
 
-An offset is told as SyncNet's reference script tells it: in frames of 40 ms, positive where the sound
-comes early. (The lag of a training set's clip is told in seconds, positive where it comes late.)
+Offsets follow SyncNet's reference script: frames of 40 ms, positive where the audio is early. (The lag of a
+training clip is in seconds, positive where the audio is late.)
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ import numpy as np
 
 from lipsync.types import FloatArray
 
-REACH = 15
-"""Offsets are looked for from -15 to 15 frames, as in the reference script."""
+MAX_OFFSET = 15
+"""Offsets from -15 to 15 frames are searched, as in the reference script."""
 
 
 @dataclass(frozen=True)
-class Sync:
-    """What an expert says of one clip or a part of it.
+class SyncEstimate:
+    """Offset and confidence of one clip or a part of it.
 
     Attributes:
-        offset: frames by which the sound comes early; negative where it comes late.
-        likeness: mean dot product at that offset, at most 1.
-        margin: likeness less the median over all offsets: the expert's confidence.
-        margin_as_given: the same of the clip as it is, without a shift.
+        offset: frames by which the audio is early; negative where it is late.
+        similarity: mean dot product at that offset, at most 1.
+        confidence: similarity less the median over all offsets.
+        confidence_at_zero: the same at offset 0, the clip as it is.
         windows: five-frame windows that were compared.
     """
 
     offset: int
     similarity: float
-    margin: float
-    margin_as_given: float
+    confidence: float
+    confidence_at_zero: float
     windows: int
 
 
-def similarity_by_offset(faces: FloatArray, sound: FloatArray, reach: int = REACH) -> FloatArray:
-    """Dot products of each window's picture with the sound at each offset.
+def similarity_by_offset(faces: FloatArray, audio: FloatArray, max_offset: int = MAX_OFFSET) -> FloatArray:
+    """Dot products of each face window with the audio at each offset.
 
     Args:
-        faces, sound: (N, D) of length 1, one row a window, in step with the frames.
+        faces, audio: float32 (N, D), L2-normalised, one row a window, aligned with the frames.
 
     Returns:
-        (N, 2 * reach + 1) for offsets -reach .. reach; NaN where the clip has no such sound.
+        float32 (N, 2 * max_offset + 1) for offsets -max_offset .. max_offset; NaN outside the audio.
     """
     count = len(faces)
-    all_pairs = faces @ sound.T
-    out = np.full((count, 2 * reach + 1), np.nan, np.float32)
-    for column, offset in enumerate(range(-reach, reach + 1)):
-        first, last = max(0, offset), min(count, len(sound) + offset)
+    all_pairs = faces @ audio.T
+    out = np.full((count, 2 * max_offset + 1), np.nan, np.float32)
+    for column, offset in enumerate(range(-max_offset, max_offset + 1)):
+        first, last = max(0, offset), min(count, len(audio) + offset)
         if last > first:
             windows = np.arange(first, last)
             out[windows, column] = all_pairs[windows, windows - offset]
@@ -56,10 +56,10 @@ def similarity_by_offset(faces: FloatArray, sound: FloatArray, reach: int = REAC
 
 
 def mean_by_offset(similarity: FloatArray) -> FloatArray | None:
-    """Mean likeness at each offset of what `similarity_by_offset` gave, or of some of its rows.
+    """Mean of `similarity_by_offset`, or of some of its rows, at each offset.
 
-    NaN at offsets at which less than half of the windows have sound: their means say little. None
-    where there is nothing left to compare.
+    NaN at offsets where less than half of the windows have audio. None where too little is left to compare:
+    no window, nothing at offset 0, or fewer than three offsets.
     """
     known = ~np.isnan(similarity)
     enough = known.sum(0) * 2 >= len(similarity)
@@ -70,30 +70,30 @@ def mean_by_offset(similarity: FloatArray) -> FloatArray | None:
     return curve
 
 
-def summarise(similarity: FloatArray) -> Sync | None:
-    """One judgement of the rows; None where `mean_by_offset` has nothing to compare."""
+def estimate_sync(similarity: FloatArray) -> SyncEstimate | None:
+    """Offset and confidence over the rows of `similarity_by_offset`; None as for `mean_by_offset`."""
     curve = mean_by_offset(similarity)
     if curve is None:
         return None
     middle, best = len(curve) // 2, int(np.nanargmax(curve))
     median = float(np.nanmedian(curve))
-    return Sync(
+    return SyncEstimate(
         offset=best - middle,
         similarity=float(curve[best]),
-        margin=float(curve[best]) - median,
-        margin_as_given=float(curve[middle]) - median,
+        confidence=float(curve[best]) - median,
+        confidence_at_zero=float(curve[middle]) - median,
         windows=len(similarity),
     )
 
 
-def between_offsets(curve: FloatArray, best: int) -> float:
-    """How far the peak lies from the highest place of a curve: that of a parabola through three points.
+def parabolic_peak(curve: FloatArray, best: int) -> float:
+    """Subsample position of a peak, by a parabola through three points.
 
     Args:
-        best: place of the highest one.
+        best: index of the maximum.
 
     Returns:
-        -0.5 .. 0.5; 0 at an end, or beside an unknown.
+        Distance from `best`, -0.5 .. 0.5; 0 at an end, or beside NaN.
     """
     if not 0 < best < len(curve) - 1:
         return 0.0
@@ -102,10 +102,10 @@ def between_offsets(curve: FloatArray, best: int) -> float:
     return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
-def parts(similarity: FloatArray, length: int = 21, step: int = 10) -> list[FloatArray]:
-    """Stretches of 21 windows (25 frames, one second) in which every offset has its sound."""
-    whole = np.flatnonzero(~np.isnan(similarity).any(1))
-    if len(whole) == 0:
+def split_into_seconds(similarity: FloatArray, length: int = 21, step: int = 10) -> list[FloatArray]:
+    """Overlapping runs of 21 windows (25 frames, one second) that have audio at every offset."""
+    complete = np.flatnonzero(~np.isnan(similarity).any(1))
+    if len(complete) == 0:
         return []
-    starts = range(whole[0], whole[-1] + 2 - length, step)
+    starts = range(complete[0], complete[-1] + 2 - length, step)
     return [similarity[start : start + length] for start in starts]

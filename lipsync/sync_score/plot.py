@@ -1,7 +1,7 @@
-"""The score card as a picture: sync over time with its weak stretches, and over offsets.
+"""SVG plot of a score card: sync confidence over time with its weak segments, and over offsets.
 
-SVG, as text: small, sharp at any size, and it needs no drawing package. Lines and letters take the
-colour of the text around them, so it fits a light and a dark page.
+SVG is small, sharp at any size and needs no plotting package. Lines and text use `currentColor`, so that
+the plot fits light and dark pages.
 """
 
 from __future__ import annotations
@@ -15,57 +15,56 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.sync_score.offset import REACH
+from lipsync.sync_score.offset import MAX_OFFSET
 from lipsync.types import REAL_CONFIDENCE, ScoreCard, SyncScore, Verdict, clock
 from lipsync.utils.atomic_write import atomic_write
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
-_WIDTH, _HEIGHT, _HEIGHT_OF_WORDS = 760, 300, 60
-_LEFT = (44.0, 64.0, 450.0, 176.0)  # x, y, width, height of the plot over time
-_RIGHT = (546.0, 64.0, 190.0, 176.0)  # over offsets
-_MOST_POINTS = 300
-_RESULT, _WEAK, _REAL = "#3b82f6", "#f59e0b", "#10b981"  # read well on white and on near-black
+_WIDTH, _HEIGHT, _TEXT_ONLY_HEIGHT = 760, 300, 60
+_TIME_AXES = (44.0, 64.0, 450.0, 176.0)  # x, y, width, height of the plot over time
+_OFFSET_AXES = (546.0, 64.0, 190.0, 176.0)  # of the plot over offsets
+_MAX_POINTS = 300
+_RESULT, _WEAK, _REAL = "#3b82f6", "#f59e0b", "#10b981"  # legible on white and on near-black
 _STYLE = (
     ".lipsync-score{font:12px system-ui,sans-serif;fill:currentColor}"
     ".lipsync-score .head{font-size:15px;font-weight:600}"
     ".lipsync-score .axis{stroke:currentColor;stroke-opacity:.45;fill:none}"
     ".lipsync-score .faint{fill-opacity:.75}"
 )
-_ALONE = (
+_STANDALONE_STYLE = (
     "svg{color:#1f2328;background:#fff}"
     "@media(prefers-color-scheme:dark){svg{color:#e6e8eb;background:#16181c}}"
 )
 
 
 def plot_score(card: ScoreCard, path: Path) -> None:
-    """Write `score_svg` as a file that follows the viewer's light or dark setting.
+    """Write `score_svg` to a file that follows the viewer's light or dark setting.
 
     Raises:
-        DiskFullError, OutputError: it cannot be written.
+        DiskFullError, OutputError: the file cannot be written.
     """
     with atomic_write(path) as part:
-        part.write_text(score_svg(card, alone=True), "utf-8")
+        part.write_text(score_svg(card, standalone=True), "utf-8")
 
 
-def score_svg(card: ScoreCard, *, alone: bool = False) -> str:
-    """The card as SVG.
+def score_svg(card: ScoreCard, *, standalone: bool = False) -> str:
+    """Draw a score card as SVG.
 
     Args:
-        alone: it is a file of its own, with a background; else it is put into a page, whose text
-            colour it takes.
+        standalone: for a file of its own, with a background; else for a page, whose text colour it takes.
     """
     score = card.result
-    height = _HEIGHT_OF_WORDS if score.verdict is Verdict.TOO_SHORT else _HEIGHT
+    height = _TEXT_ONLY_HEIGHT if score.verdict is Verdict.TOO_SHORT else _HEIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'class="lipsync-score" style="width:100%;height:auto;max-width:{_WIDTH}px">',
         f"<title>{escape(_headline(score))}</title><desc>{escape(' '.join(card.words))}</desc>",
-        f"<style>{_STYLE}{_ALONE if alone else ''}</style>",
+        f"<style>{_STYLE}{_STANDALONE_STYLE if standalone else ''}</style>",
         _text(16, 26, _headline(score), kind="head"),
         _text(16, 45, score.words, kind="faint"),
     ]
     if score.verdict is not Verdict.TOO_SHORT:
-        parts += [*_over_time(card), *_over_offsets(card)]
+        parts += [*_time_plot(card), *_offset_plot(card)]
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -78,10 +77,10 @@ def _headline(score: SyncScore) -> str:
 # --- over time -----------------------------------------------------------------------------------
 
 
-def _over_time(card: ScoreCard) -> Iterable[str]:
+def _time_plot(card: ScoreCard) -> Iterable[str]:
     score = card.result
-    x, y, width, height = _LEFT
-    times, curve = _thinned(np.array(score.times, np.float64), np.array(score.curve, np.float64))
+    x, y, width, height = _TIME_AXES
+    times, curve = _downsampled(np.array(score.times, np.float64), np.array(score.curve, np.float64))
     length = max(score.times[-1] + 0.5, 1.0) if score.times else 1.0
     known = [value for value in curve if not math.isnan(value)]
     low, high = min(-0.1, *known, 0.0), max(0.45, *known, 0.0)
@@ -114,22 +113,22 @@ def _over_time(card: ScoreCard) -> Iterable[str]:
 
 
 def _legend(x: float, what: str, card: ScoreCard) -> str:
-    """What the colours mean, in one line below."""
+    """The legend, one line below the plot."""
     named = [(_RESULT, "\u25cf", what), (_REAL, "\u25a0", "real video")]
     if card.result.weak:
         named.append((_WEAK, "\u25a0", "weak"))
     if card.source is not None and card.source.confidence is not None:
         named.append(("currentColor", "\u254c", "source"))
     spans = "".join(
-        f'<tspan dx="{12 * (place > 0)}" fill="{colour}">{mark}</tspan><tspan dx="4">{escape(name)}</tspan>'
-        for place, (colour, mark, name) in enumerate(named)
+        f'<tspan dx="{12 * (index > 0)}" fill="{color}">{mark}</tspan><tspan dx="4">{escape(name)}</tspan>'
+        for index, (color, mark, name) in enumerate(named)
     )
     return f'<text x="{x}" y="{_HEIGHT - 14}">{spans}</text>'
 
 
-def _thinned(times: Doubles, curve: Doubles) -> tuple[list[float], list[float]]:
-    """At most 300 points: the means of neighbours, unknown where all of them are."""
-    step = max(1, math.ceil(len(times) / _MOST_POINTS))
+def _downsampled(times: Doubles, curve: Doubles) -> tuple[list[float], list[float]]:
+    """At most 300 points: means over neighbours, NaN where all of them are."""
+    step = max(1, math.ceil(len(times) / _MAX_POINTS))
     groups = [slice(start, start + step) for start in range(0, len(times), step)]
     means = [_mean(curve[group]) for group in groups]
     return [float(times[group].mean()) for group in groups], means
@@ -143,58 +142,58 @@ def _mean(values: Doubles) -> float:
 # --- over offsets --------------------------------------------------------------------------------
 
 
-def _over_offsets(card: ScoreCard) -> Iterable[str]:
-    x, y, width, height = _RIGHT
+def _offset_plot(card: ScoreCard) -> Iterable[str]:
+    x, y, width, height = _OFFSET_AXES
     scores = [(card.source, "currentColor", 0.5), (card.result, _RESULT, 1.0)]
     drawn = [
-        (_above_median(score), colour, opacity)
-        for score, colour, opacity in scores
+        (_above_median(score), color, opacity)
+        for score, color, opacity in scores
         if score and score.by_offset
     ]
     low = min(-0.1, *(float(np.nanmin(curve)) for curve, _, _ in drawn))
     high = max(0.3, *(float(np.nanmax(curve)) for curve, _, _ in drawn))
 
     def across(offset: int) -> float:
-        return x + width * (offset + REACH) / (2 * REACH)
+        return x + width * (offset + MAX_OFFSET) / (2 * MAX_OFFSET)
 
     def down(value: float) -> float:
         return y + height * (high - value) / (high - low)
 
     yield f'<path class="axis" d="M{x} {y + height}h{width}M{across(0):.1f} {y}v{height}"/>'
-    for offset in (-REACH, 0, REACH):
+    for offset in (-MAX_OFFSET, 0, MAX_OFFSET):
         side = "early" if offset > 0 else "late"
         name = f"{abs(offset)} {side}" if offset else "0"
         yield _text(across(offset), y + height + 17, name, anchor="middle")
-    for curve, colour, opacity in drawn:
-        points = [(across(n - REACH), down(float(value))) for n, value in enumerate(curve)]
-        yield _line(points, colour, opacity)
+    for curve, color, opacity in drawn:
+        points = [(across(n - MAX_OFFSET), down(float(value))) for n, value in enumerate(curve)]
+        yield _line(points, color, opacity)
     best = card.result.offset
     if best is not None:
-        place = down(float(drawn[-1][0][best + REACH]))
-        yield f'<circle cx="{across(best):.1f}" cy="{place:.1f}" r="4" fill="{_RESULT}"/>'
+        peak = down(float(drawn[-1][0][best + MAX_OFFSET]))
+        yield f'<circle cx="{across(best):.1f}" cy="{peak:.1f}" r="4" fill="{_RESULT}"/>'
     yield _text(x + width / 2, _HEIGHT - 14, "sound early or late, frames of 40 ms", anchor="middle")
 
 
 def _above_median(score: SyncScore) -> Doubles:
-    """What all offsets have in common says nothing of sync."""
+    """Similarity above its median over offsets: what all offsets share does not depend on sync."""
     curve = np.array(score.by_offset, np.float64)
     return curve - np.nanmedian(curve)
 
 
-# --- pieces --------------------------------------------------------------------------------------
+# --- SVG elements --------------------------------------------------------------------------------
 
 
-def _line(points: Sequence[tuple[float, float]], colour: str, opacity: float = 1.0) -> str:
-    """A line through the points that are known."""
+def _line(points: Sequence[tuple[float, float]], color: str, opacity: float = 1.0) -> str:
+    """A polyline with gaps where y is NaN."""
     path, drawing = [], False
-    for across, down in points:
-        if math.isnan(down):
+    for x, y in points:
+        if math.isnan(y):
             drawing = False
             continue
-        path.append(f"{'L' if drawing else 'M'}{across:.1f} {down:.1f}")
+        path.append(f"{'L' if drawing else 'M'}{x:.1f} {y:.1f}")
         drawing = True
     return (
-        f'<path d="{"".join(path)}" fill="none" stroke="{colour}" stroke-opacity="{opacity}" '
+        f'<path d="{"".join(path)}" fill="none" stroke="{color}" stroke-opacity="{opacity}" '
         f'stroke-width="2" stroke-linejoin="round" stroke-linecap="round"/>'
     )
 

@@ -1,8 +1,8 @@
-"""SyncNet, the network that LSE-D and LSE-C are defined with: Chung and Zisserman, ACCV workshops 2016.
+"""SyncNet, the network that defines LSE-D and LSE-C: Chung and Zisserman, ACCV workshops 2016.
 
-Layers are those of joonson/syncnet_python, module names those of its `syncnet_v2.model`, which therefore
-loads as it is: 13 631 616 parameters. It is no `SyncExpert`: it looks at whole faces, hears MFCC
-instead of mel, and its vectors keep their length, which the distances of LSE depend on.
+Layers follow joonson/syncnet_python and module names its `syncnet_v2.model`, whose weights therefore load
+unchanged: 13 631 616 parameters. It is not a `SyncExpert`: it takes whole faces, MFCC instead of mel, and its
+embeddings are not normalised, since LSE is a distance between them.
 """
 
 from __future__ import annotations
@@ -16,34 +16,35 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from lipsync.devices import batches_at_once
-from lipsync.sync_score.base import FRAMES
-from lipsync.sync_score.window_conv import TOGETHER, WindowConv
-from lipsync.sync_score.winograd import Upright, by_rows
+from lipsync.sync_score.base import WINDOW_FRAMES
+from lipsync.sync_score.window_conv import WINDOWS_PER_BLOCK, WindowConv
+from lipsync.sync_score.winograd import NchwLayers, to_row_layers
 from lipsync.utils.conv_block import Step
 from lipsync.weights.checkpoint import load_into, load_state_dict
 
-SYNCNET_PICTURE = 224
-"""Height and width of the picture that SyncNet looks at, pixels."""
-_SECOND_ENDS = 6
-"""Of the picture's layers, those that make up the first two convolutions, each with pooling and ReLU."""
-_ROWS, _ROWS_AFTER_SECOND = 54, 13
-"""That are left of a picture after the first convolution with its pooling, and after the second."""
-_SOUND_ROWS = 13
-"""Coefficients of a row of MFCC."""
+SYNCNET_INPUT_SIZE = 224
+"""Height and width of SyncNet's input, pixels."""
+_STEM_LAYERS = 6
+"""Of `netcnnlip` with folded norms: the first two convolutions, each with pooling and ReLU."""
+_ROWS_AFTER_FIRST, _ROWS_AFTER_SECOND = 54, 13
+"""Rows of the feature map after the first convolution with its pooling, and after the second."""
+_MFCC_ROWS = 13
+"""Coefficients per MFCC frame."""
 
 
 class SyncNet(nn.Module):
     """The official SyncNet.
 
-    The original's convolutions of the picture have three dimensions, yet none moves in time: the first
-    is as deep as a window, the others 1 deep. Here they are the same sums in two dimensions, over the
-    15 channels of a window, which takes a third of the time on a CPU.
+    The original's 3-D convolutions of the face do not slide in time: the first is as deep as a window, the
+    others have depth 1. Here they are 2-D convolutions over the 15 channels of a window, which gives the same
+    sums in a third of the time on a CPU.
 
     Attributes:
-        first: the first layers of the picture for windows in a row, with fewer multiplications; made by
-            `load_syncnet` for a CPU, as are the other two. Most of the sums are there.
-        rest: the layers after those.
-        hearing: the layers of the sound; only in float32.
+        fast_stem: the first layers of the face branch for consecutive windows, with fewer multiplications
+            (`window_conv.py`, `winograd.py`); most of the work is there. On a CPU, `load_syncnet` makes it
+            and the next two from the layers above; else None.
+        fast_trunk: the remaining layers of the face branch.
+        fast_audio: the layers of the audio branch; only for float32.
     """
 
     def __init__(self) -> None:
@@ -57,91 +58,95 @@ class SyncNet(nn.Module):
         )
         self.netfcaud = _head()
         self.netcnnlip = nn.Sequential(  # 224 x 224
-            *(*_conv(3 * FRAMES, 96, 7, stride=2), nn.MaxPool2d(3, 2)),  # 109, 54
+            *(*_conv(3 * WINDOW_FRAMES, 96, 7, stride=2), nn.MaxPool2d(3, 2)),  # 109, 54
             *(*_conv(96, 256, 5, stride=2, padding=1), nn.MaxPool2d(3, 2, padding=1)),  # 26, 13
             *(*_conv(256, 256, 3, padding=1), *_conv(256, 256, 3, padding=1)),
             *(*_conv(256, 256, 3, padding=1), nn.MaxPool2d(3, 2)),  # 6
             *_conv(256, 512, 6),  # 1 x 1
         )
         self.netfclip = _head()
-        self.first: nn.Module | None = None
-        self.rest: nn.Module | None = None
-        self.hearing: nn.Module | None = None
+        self.fast_stem: nn.Module | None = None
+        self.fast_trunk: nn.Module | None = None
+        self.fast_audio: nn.Module | None = None
 
     def forward(self, mfcc: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, 13, 20) and (B, 15, 224, 224) -> two (B, 1024).
+        """Audio and face embeddings: (B, 1, 13, 20) and (B, 15, 224, 224) -> two (B, 1024).
 
-        The channels of the picture are the five frames' blue, then their green, then their red, 0..255.
+        The 15 channels are blue of all five frames, then green, then red, 0..255.
         """
         return self.netfcaud(self.netcnnaud(mfcc).flatten(1)), self.netfclip(self.netcnnlip(faces).flatten(1))
 
     @property
     def at_once(self) -> int:
-        """Batches to embed at the same time."""
+        """Batches to embed in parallel."""
         return batches_at_once(next(self.parameters()).device)
 
     def embed_faces(self, frames: Tensor) -> Tensor:
-        """Every window of T frames in a row, (T, 224, 224, 3) RGB uint8 -> (T - 4, 1024) float32."""
-        if self.first is None or self.rest is None:
+        """Embed all windows of T consecutive frames, (T, 224, 224, 3) RGB uint8 -> float32 (T - 4, 1024)."""
+        if self.fast_stem is None or self.fast_trunk is None:
             bgr = frames.to(next(self.netcnnlip.parameters())).flip(-1)
-            windows = bgr.unfold(0, FRAMES, 1).flatten(3).permute(0, 3, 1, 2)  # channels last in memory
-            seen = self.netcnnlip(windows)
+            windows = (
+                bgr.unfold(0, WINDOW_FRAMES, 1).flatten(3).permute(0, 3, 1, 2)
+            )  # channels last in memory
+            features = self.netcnnlip(windows)
         else:
-            # Only as many at a time as belong together: memory stays within what caches hold.
-            starts = range(0, len(frames) - FRAMES + 1, TOGETHER)
-            maps = [self.first(frames[start : start + TOGETHER + FRAMES - 1]) for start in starts]
-            seen = self.rest(torch.cat(maps, dim=1))[0]
-        found: Tensor = self.netfclip(seen.flatten(1).float())
-        return found
+            # Block by block, so that activations stay in the caches.
+            starts = range(0, len(frames) - WINDOW_FRAMES + 1, WINDOWS_PER_BLOCK)
+            length = WINDOWS_PER_BLOCK + WINDOW_FRAMES - 1
+            maps = [self.fast_stem(frames[start : start + length]) for start in starts]
+            features = self.fast_trunk(torch.cat(maps, dim=1))[0]
+        embeddings: Tensor = self.netfclip(features.flatten(1).float())
+        return embeddings
 
-    def embed_sound(self, mfcc: Tensor) -> Tensor:
-        """The sound of windows, (B, 1, 13, 20) MFCC of 16-bit samples -> (B, 1024) float32."""
-        if self.hearing is None:
-            heard = self.netcnnaud(mfcc.to(next(self.netcnnaud.parameters())))
+    def embed_audio(self, mfcc: Tensor) -> Tensor:
+        """Embed audio windows, (B, 1, 13, 20) MFCC of 16-bit samples -> float32 (B, 1024)."""
+        if self.fast_audio is None:
+            features = self.netcnnaud(mfcc.to(next(self.netcnnaud.parameters())))
         else:
-            heard = self.hearing(mfcc.permute(2, 0, 3, 1).contiguous())[0]
-        found: Tensor = self.netfcaud(heard.flatten(1).float())
-        return found
+            features = self.fast_audio(mfcc.permute(2, 0, 3, 1).contiguous())[0]
+        embeddings: Tensor = self.netfcaud(features.flatten(1).float())
+        return embeddings
 
 
 def load_syncnet(
     path: Path, device: torch.device | None = None, dtype: torch.dtype = torch.float32
 ) -> SyncNet:
-    """SyncNet for use: frozen, in evaluation mode, batch norms folded, on `device` (None: the CPU).
+    """Load SyncNet for inference: frozen, in evaluation mode, batch norms folded.
 
     Args:
         path: `syncnet_v2.model`, in any form that `load_state_dict` reads.
-        dtype: of the convolutions, on a CPU without the first one. bfloat16 takes nine tenths of the
-            time where the processor knows it, and changes LSE-D by about one part in 2000: for a look,
-            not for a table.
+        device: None is the CPU.
+        dtype: of the convolutions; on a CPU the first one stays in float32. bfloat16 takes nine tenths of the
+            time on processors that support it, and changes LSE-D by about one part in 2000: good for a quick
+            check, not for a published table.
 
     Raises:
-        WeightsError: the file is missing, damaged, or of another network.
+        WeightsError: the file is missing, damaged, or holds another network.
     """
     state = load_state_dict(path)
     flat = {name: value.flatten(1, 2) if value.ndim == 5 else value for name, value in state.items()}
     network = SyncNet().eval().requires_grad_(False)
     load_into(network, flat, what="SyncNet (syncnet_v2.model)", path=path)
     for name, part in network.named_children():
-        setattr(network, name, _folded(part))
+        setattr(network, name, _fold_norms(part))
     if device is None or device.type == "cpu":
-        _save_multiplications(network, dtype)
+        _add_fast_layers(network, dtype)
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for convolutions in (network.netcnnlip, network.netcnnaud):
         convolutions.to(dtype)
     return network
 
 
-def _save_multiplications(network: SyncNet, dtype: torch.dtype) -> None:
-    """Make the forms of the layers that a CPU uses."""
+def _add_fast_layers(network: SyncNet, dtype: torch.dtype) -> None:
     conv, pool, *_ = network.netcnnlip
-    first = WindowConv(_of_rgb(cast(nn.Conv2d, conv)), cast(nn.MaxPool2d, pool), FRAMES)
+    first = WindowConv(_bgr_to_rgb(cast(nn.Conv2d, conv)), cast(nn.MaxPool2d, pool), WINDOW_FRAMES)
     if dtype == torch.float32:
-        network.first = nn.Sequential(first, *by_rows(network.netcnnlip[2:_SECOND_ENDS], _ROWS))
-        network.rest = by_rows(network.netcnnlip[_SECOND_ENDS:], _ROWS_AFTER_SECOND)
-        network.hearing = by_rows(network.netcnnaud, _SOUND_ROWS)
+        second = to_row_layers(network.netcnnlip[2:_STEM_LAYERS], _ROWS_AFTER_FIRST)
+        network.fast_stem = nn.Sequential(first, *second)
+        network.fast_trunk = to_row_layers(network.netcnnlip[_STEM_LAYERS:], _ROWS_AFTER_SECOND)
+        network.fast_audio = to_row_layers(network.netcnnaud, _MFCC_ROWS)
     else:
-        network.first, network.rest = first, Upright(network.netcnnlip[2:])
+        network.fast_stem, network.fast_trunk = first, NchwLayers(network.netcnnlip[2:])
 
 
 def _conv(c_in: int, c_out: int, kernel: Step, stride: int = 1, padding: int = 0) -> list[nn.Module]:
@@ -149,12 +154,12 @@ def _conv(c_in: int, c_out: int, kernel: Step, stride: int = 1, padding: int = 0
     return [conv, nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
 
 
-def _of_rgb(conv: nn.Conv2d) -> nn.Conv2d:
-    """The same layer for frames whose colours come in the other order."""
-    turned = deepcopy(conv)
-    by_color = conv.weight.view(len(conv.weight), -1, FRAMES, *conv.kernel_size)
-    turned.weight = nn.Parameter(by_color.flip(1).flatten(1, 2), requires_grad=False)
-    return turned
+def _bgr_to_rgb(conv: nn.Conv2d) -> nn.Conv2d:
+    """The same layer for frames in the opposite channel order."""
+    flipped = deepcopy(conv)
+    by_color = conv.weight.view(len(conv.weight), -1, WINDOW_FRAMES, *conv.kernel_size)
+    flipped.weight = nn.Parameter(by_color.flip(1).flatten(1, 2), requires_grad=False)
+    return flipped
 
 
 def _head() -> nn.Sequential:
@@ -162,9 +167,11 @@ def _head() -> nn.Sequential:
     return nn.Sequential(nn.Linear(512, 512), norm, nn.ReLU(inplace=True), nn.Linear(512, 1024))
 
 
-def _folded(layers: nn.Module) -> nn.Sequential:
-    """The same layers with every batch norm worked into what stands before it, and each pooling before
-    the ReLU that it follows: the largest is the same, and there are fewer to compare with zero."""
+def _fold_norms(layers: nn.Module) -> nn.Sequential:
+    """The same layers with every batch norm folded into the layer before it.
+
+    Each max pooling moves before its ReLU: the result is the same, with fewer elements for the ReLU.
+    """
     kept: list[nn.Module] = []
     for layer in layers.children():
         if isinstance(layer, nn.BatchNorm2d):

@@ -1,9 +1,12 @@
-"""The first layer of a network that looks at windows of frames, for many windows in a row at once.
+"""SyncNet's first convolution over overlapping five-frame windows (Winograd in time).
 
-Windows that follow each other share all frames but one, yet no product is shared: each frame meets each
-slice of the weights once. What can be saved are multiplications, by the algorithm of `winograd.py`, here
-over time: for eight windows of five frames, twelve convolutions of one frame do the work of forty. For
-SyncNet's first layer, with its pooling, that is 5 ms a window on a core of an EPYC instead of 13.
+Consecutive windows share all frames but one, yet no product: each frame meets each temporal slice of the
+weights once. Multiplications are saved by the algorithm of `winograd.py` over time: for eight windows of five
+frames, twelve convolutions of one frame replace forty.
+
+What it is worth, on one core of an EPYC: SyncNet's first layer with its pooling takes 5 ms a window instead
+of 13. Most of SyncNet's multiplications are in this layer. With it and `winograd.py`, LSE of clips that one
+face fills takes about a quarter of the reference script's time (`benchmarks/lse.py`, two cores).
 """
 
 from __future__ import annotations
@@ -13,90 +16,97 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lipsync.sync_score.winograd import largest, products, steps, transforms
+from lipsync.sync_score.winograd import conv_length, max_pool, point_convs, transforms
 
-TOGETHER = 8
-"""Windows that are worked out together; with five frames, all points of `winograd.py` are used."""
-_ROWS_AT_A_TIME = 6
-"""Rows after pooling: before it, 12 pictures of 12 x 109 with 96 channels are 6 MB, which caches hold."""
+WINDOWS_PER_BLOCK = 8
+"""Windows computed together; with five frames that uses all points of `winograd.py`."""
+_ROWS_PER_TILE = 6
+"""Rows after pooling; before it, 12 images of 12 x 109 with 96 channels are 6 MB, which the caches hold."""
 
 
 class WindowConv(nn.Module):
-    """A convolution over windows of frames with the pooling after it; only without padding, in float32.
+    """Convolution over windows of frames, and the max pooling after it; float32, inference only.
 
-    The figures are those of `nn.Conv2d` on the windows, to about two parts in 10^5 of the largest.
+    Equal to `nn.Conv2d` on the stacked windows within 2e-5 of the largest output.
 
     Args:
-        conv: whose inputs are the frames of a window: those of the first colour, then of the next, ...
+        conv: without padding, with a bias; its input channels are the first colour of all frames of a window,
+            then the second, and so on.
         pool: square, without padding; `kernel_size` and `stride` are single numbers.
-        frames: of a window, 1, 3 or 5; with others the points would not come in pairs.
+        frames: frames of a window, 1, 3 or 5; an even number would leave a point without its opposite.
+
+    Raises:
+        ValueError: layers of another form.
     """
 
     def __init__(self, conv: nn.Conv2d, pool: nn.MaxPool2d, frames: int) -> None:
         super().__init__()
         if conv.bias is None or conv.padding != (0, 0) or pool.padding != 0 or frames % 2 == 0:
-            raise ValueError(f"{conv} over {frames} frames cannot be worked out like that")
+            raise ValueError(f"{conv} over {frames} frames cannot be computed by windows")
         self.frames, self.kernel, self.stride = frames, conv.kernel_size[0], conv.stride[0]
-        self.size, self.step = cast(int, pool.kernel_size), cast(int, pool.stride)
+        self.pool_kernel, self.pool_stride = cast(int, pool.kernel_size), cast(int, pool.stride)
         self.outputs = conv.out_channels
-        before, slices, after = (torch.from_numpy(matrix) for matrix in transforms(TOGETHER, frames))
+        input_transform, filter_transform, output_transform = (
+            torch.from_numpy(matrix) for matrix in transforms(WINDOWS_PER_BLOCK, frames)
+        )
         weight = conv.weight.detach().double()
         by_frame = weight.view(len(weight), -1, frames, *conv.kernel_size)
-        weights = torch.einsum("pt,octhw->pochw", slices, by_frame)
-        self.products = products(weights, conv.bias.detach(), self.stride)
-        self.before = nn.Parameter(before.float(), requires_grad=False)
+        weights = torch.einsum("pt,octhw->pochw", filter_transform, by_frame)
+        self.convs = point_convs(weights, conv.bias.detach(), self.stride)
+        self.input_transform = nn.Parameter(input_transform.float(), requires_grad=False)
         positive = slice(1, None, 2)  # and infinity
-        evens = torch.cat([after[::2, :1], after[::2, positive][:, :-1]], dim=1)
-        self.evens = nn.Parameter(evens.float(), requires_grad=False)
-        self.odds = nn.Parameter(after[1::2, positive].float(), requires_grad=False)
+        evens = torch.cat([output_transform[::2, :1], output_transform[::2, positive][:, :-1]], dim=1)
+        self.even_transform = nn.Parameter(evens.float(), requires_grad=False)
+        self.odd_transform = nn.Parameter(output_transform[1::2, positive].float(), requires_grad=False)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Every window in a row, (T, H, W, C) -> (H', T - frames + 1, W', outputs)."""
+        """All windows of consecutive frames, (T, H, W, C) -> (H', T - frames + 1, W', outputs)."""
         count = len(frames) - self.frames + 1
         rows, columns = (
-            steps(steps(side, self.kernel, self.stride), self.size, self.step) for side in frames.shape[1:3]
+            conv_length(conv_length(side, self.kernel, self.stride), self.pool_kernel, self.pool_stride)
+            for side in frames.shape[1:3]
         )
-        found = torch.empty(rows, count, columns, self.outputs, device=self.before.device)
-        for first in range(0, count, TOGETHER):
-            self._look(
-                frames[first : first + len(self.before)],
-                found[:, first : first + TOGETHER].transpose(0, 1),
+        out = torch.empty(rows, count, columns, self.outputs, device=self.input_transform.device)
+        for first in range(0, count, WINDOWS_PER_BLOCK):
+            self._convolve_block(
+                frames[first : first + len(self.input_transform)],
+                out[:, first : first + WINDOWS_PER_BLOCK].transpose(0, 1),
             )
-        return found
+        return out
 
-    def _look(self, frames: Tensor, found: Tensor) -> None:
-        """(P, H, W, C) -> (T, H', W', outputs), a few rows at a time; pooling needs some of them twice."""
-        width = steps(frames.shape[2], self.kernel, self.stride)
-        most = (min(_ROWS_AT_A_TIME, found.shape[1]) - 1) * self.step + self.size
-        held = found.new_empty(TOGETHER, most, width, self.outputs)
-        done, kept = 0, 0
-        for top in range(0, found.shape[1], _ROWS_AT_A_TIME):
-            bottom = min(top + _ROWS_AT_A_TIME, found.shape[1])
-            end = (bottom - 1) * self.step + self.size
-            part = held[:, : end - top * self.step]
+    def _convolve_block(self, frames: Tensor, out: Tensor) -> None:
+        """(P, H, W, C) -> (T, H', W', outputs), a few rows at a time; overlapping pools share rows."""
+        width = conv_length(frames.shape[2], self.kernel, self.stride)
+        most = (min(_ROWS_PER_TILE, out.shape[1]) - 1) * self.pool_stride + self.pool_kernel
+        buffer = out.new_empty(WINDOWS_PER_BLOCK, most, width, self.outputs)
+        done, kept = 0, 0  # rows of the convolution: next one to compute, and those kept in the buffer
+        for top in range(0, out.shape[1], _ROWS_PER_TILE):
+            bottom = min(top + _ROWS_PER_TILE, out.shape[1])
+            end = (bottom - 1) * self.pool_stride + self.pool_kernel
+            part = buffer[:, : end - top * self.pool_stride]
             needed = frames[:, done * self.stride : (end - 1) * self.stride + self.kernel].float()
-            points = self.before[:, : len(frames)] @ needed.flatten(1)  # what is missing counts as black
+            points = self.input_transform[:, : len(frames)] @ needed.flatten(1)  # absent frames are black
             points = points.view(-1, *needed.shape[1:]).permute(0, 3, 1, 2)
             self._convolve(points, part[:, kept:])
-            down = largest(part[: len(found)], 1, self.size, self.step)
-            found[:, top:bottom] = largest(down, 2, self.size, self.step)
-            done, kept = max(end, bottom * self.step), max(0, end - bottom * self.step)
-            held[:, :kept] = part[:, part.shape[1] - kept :].clone()
+            pooled = max_pool(part[: len(out)], 1, self.pool_kernel, self.pool_stride)
+            out[:, top:bottom] = max_pool(pooled, 2, self.pool_kernel, self.pool_stride)
+            done, kept = max(end, bottom * self.pool_stride), max(0, end - bottom * self.pool_stride)
+            buffer[:, :kept] = part[:, part.shape[1] - kept :].clone()
 
     def _convolve(self, points: Tensor, out: Tensor) -> None:
-        """(P, C, H, W) -> (`TOGETHER`, H', W', outputs).
+        """(P, C, H, W) -> (`WINDOWS_PER_BLOCK`, H', W', outputs).
 
-        Points but 0 and infinity come in pairs, x and -x, which weigh the same in outputs of even number,
-        and in the others the same but for the sign; so half the sum is made of sums, half of differences.
+        Points other than 0 and infinity come in pairs x, -x: their factors are equal in even outputs and
+        opposite in odd ones. So even outputs are combined from sums of each pair, odd ones from differences.
         """
         zero, *pairs, infinity = (
-            product(one[None]).permute(0, 2, 3, 1).flatten()
-            for product, one in zip(self.products, points, strict=True)
+            conv(image[None]).permute(0, 2, 3, 1).flatten()
+            for conv, image in zip(self.convs, points, strict=True)
         )
         sums, differences = zero.new_empty(2, len(pairs) // 2 + 1, len(zero))
         sums[0], differences[-1] = zero, infinity
-        for at, (one, opposite) in enumerate(zip(pairs[::2], pairs[1::2], strict=True)):
-            torch.add(one, opposite, out=sums[at + 1])
-            torch.sub(one, opposite, out=differences[at])
-        torch.mm(self.evens, sums, out=out[::2].flatten(1))
-        torch.mm(self.odds, differences, out=out[1::2].flatten(1))
+        for index, (positive, negative) in enumerate(zip(pairs[::2], pairs[1::2], strict=True)):
+            torch.add(positive, negative, out=sums[index + 1])
+            torch.sub(positive, negative, out=differences[index])
+        torch.mm(self.even_transform, sums, out=out[::2].flatten(1))
+        torch.mm(self.odd_transform, differences, out=out[1::2].flatten(1))

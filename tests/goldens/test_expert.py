@@ -42,6 +42,6 @@ def test_our_call_takes_rgb_frame_by_frame(expert: SyncNetColor, golden: Golden)
     rgb = faces.view(2, 5, 3, 48, 96).transpose(1, 2).flip(1)
     with torch.inference_mode():
         seen = expert.embed_faces(rgb)
-        sound = expert.embed_sound(torch.from_numpy(golden("lipsync_expert/mel")))
+        sound = expert.embed_audio(torch.from_numpy(golden("lipsync_expert/mel")))
     np.testing.assert_allclose(seen.numpy(), golden("lipsync_expert/face_embedding"), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(sound.numpy(), golden("lipsync_expert/audio_embedding"), rtol=1e-4, atol=1e-6)

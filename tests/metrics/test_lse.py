@@ -37,7 +37,7 @@ class Loudness:
         self.shapes.append(tuple(frames.shape))
         return _centred(frames.float().mean((1, 2, 3)).unfold(0, 5, 1) / 255)
 
-    def embed_sound(self, mfcc: Tensor) -> Tensor:
+    def embed_audio(self, mfcc: Tensor) -> Tensor:
         assert mfcc.shape[1:] == (1, 13, 20)
         self.heard += len(mfcc)
         return _centred(mfcc[:, 0, 0, ::4] / 6)  # MFCC's first row is the log energy
@@ -239,14 +239,14 @@ def test_fewer_multiplications_find_the_same(official: Path) -> None:
     frames = torch.randint(0, 256, (13, 224, 224, 3), dtype=torch.uint8)  # more than go together
     with torch.inference_mode():
         found = network.embed_faces(frames)
-        assert network.first is not None
-        network.first = None
+        assert network.fast_stem is not None
+        network.fast_stem = None
         torch.testing.assert_close(found, network.embed_faces(frames), rtol=3e-5, atol=4e-6)
         mfcc = 10 * torch.randn(5, 1, 13, 20)
-        heard = network.embed_sound(mfcc)
-        assert network.hearing is not None
-        network.hearing = None
-        torch.testing.assert_close(heard, network.embed_sound(mfcc), rtol=3e-5, atol=4e-6)
+        heard = network.embed_audio(mfcc)
+        assert network.fast_audio is not None
+        network.fast_audio = None
+        torch.testing.assert_close(heard, network.embed_audio(mfcc), rtol=3e-5, atol=4e-6)
 
 
 def test_it_is_ready_for_use(official: Path) -> None:

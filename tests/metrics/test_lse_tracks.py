@@ -44,7 +44,7 @@ class Mean:
         self.shown.append(frames)
         return frames.float().mean((1, 2)).unfold(0, 5, 1).flatten(1)
 
-    def embed_sound(self, mfcc: Tensor) -> Tensor:
+    def embed_audio(self, mfcc: Tensor) -> Tensor:
         return mfcc.mean((1, 2)).repeat(1, 2)[:, :15]
 
 

@@ -12,7 +12,7 @@ import lipsync
 from lipsync.media import open_audio, open_video, probe_audio, probe_video
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
-from lipsync.sync_score import load_expert, summarise
+from lipsync.sync_score import estimate_sync, load_expert
 from lipsync.training import PrepareOptions, Source
 from lipsync.training.data.face_clips import read_face_clips
 from lipsync.training.data.prepare import prepare
@@ -74,6 +74,6 @@ def test_the_expert_that_ships_finds_known_offsets(
     name: str, early: int, clip: Callable[[str], Path], tmp_path: Path
 ) -> None:
     prepare([Source(clip(f"{name}.mp4"), "someone", "check")], tmp_path, PrepareOptions(workers=1))
-    found = summarise(judge_clip(load_expert(require("expert")), read_face_clips(tmp_path)[0]))
+    found = estimate_sync(judge_clip(load_expert(require("expert")), read_face_clips(tmp_path)[0]))
     assert found is not None
-    assert found.offset == early and found.margin > 0.1
+    assert found.offset == early and found.confidence > 0.1

@@ -19,11 +19,11 @@ from lipsync.sync_score import (
     crop_lower_face,
     embed_clip,
     similarity_by_offset,
-    usual_boxes,
+    with_default_pads,
 )
-from lipsync.sync_score.streaming_embed import FaceWindows, SoundWindows
+from lipsync.sync_score.streaming_embed import AudioEmbedder, FaceEmbedder
 from lipsync.types import AudioClip, FloatArray, Frame, PixelBox, SyncScore, Verdict
-from tests.sync_score.fakes import BOX, COLORS, LevelExpert, make_levels, make_pictures, make_voice
+from tests.sync_score.fakes import BOX, COLORS, LevelExpert, make_frames, make_levels, make_voice
 
 
 def measure(
@@ -37,9 +37,9 @@ def measure(
 
 @pytest.mark.parametrize("early", [-15, -7, -1, 0, 1, 4, 15])
 def test_the_offset_is_found(early: int) -> None:
-    """Sound that comes `early` frames early: what is seen at frame i was heard at i - early."""
+    """Audio that is `early` frames early: frame i belongs to the audio at i - early."""
     levels = make_levels(250)
-    score = measure(make_pictures(levels[15:235]), make_voice(levels[15 + early : 235 + early]))
+    score = measure(make_frames(levels[15:235]), make_voice(levels[15 + early : 235 + early]))
     assert score.offset == early
     assert score.offset_ms == pytest.approx(40 * early, abs=20)
     assert score.verdict is (Verdict.GOOD if -4 <= early <= 2 else Verdict.OFF)
@@ -49,15 +49,15 @@ def test_the_offset_is_found(early: int) -> None:
 def test_better_sync_scores_better() -> None:
     levels, other = make_levels(200), make_levels(200, seed=9)
     blurred = 0.5 * levels + 0.5 * other
-    good, fair, poor = (measure(make_pictures(seen), make_voice(levels)) for seen in (levels, blurred, other))
+    good, fair, poor = (measure(make_frames(seen), make_voice(levels)) for seen in (levels, blurred, other))
     assert good.confidence and fair.confidence and poor.confidence
     assert good.confidence > fair.confidence > poor.confidence
     assert good.distance and fair.distance and good.distance < fair.distance
     assert (good.verdict, poor.verdict) == (Verdict.GOOD, Verdict.POOR)
 
 
-def test_streaming_equals_the_whole() -> None:
-    """A real network: blocks of 64 pictures and of 256 windows of sound against all at once."""
+def test_streaming_matches_embedding_the_whole_clip() -> None:
+    """A real network: batches of 64 frames and 256 audio windows against all in one."""
     torch.manual_seed(0)
     expert = CompactSyncNet(CompactSyncNetConfig(width=8, seen=16, size=24)).eval().requires_grad_(False)
     random = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def test_streaming_equals_the_whole() -> None:
     whole = similarity_by_offset(
         *embed_clip(expert, pictures, np.stack([mel[:, start : start + 16] for start in starts]))
     )
-    faces, sound = FaceWindows(expert), SoundWindows(expert, voice)
+    faces, sound = FaceEmbedder(expert), AudioEmbedder(expert, voice)
     assert sound.count == 296
     blocks = [faces.push(number, picture) for number, picture in enumerate(pictures)]
     found = [block for block in (*blocks, faces.flush()) if block]
@@ -78,53 +78,53 @@ def test_streaming_equals_the_whole() -> None:
 
 
 @pytest.mark.parametrize("samples", [0, 100, 2999, 3000, 3200, 6400, 16_000, 16_001])
-def test_only_windows_that_lie_in_the_voice_count(samples: int) -> None:
+def test_only_windows_within_the_audio_count(samples: int) -> None:
     voice = AudioClip(np.random.default_rng(0).normal(size=samples).astype(np.float32))
     columns = 1 + samples // 200
     expected = sum(1 for number in range(1000) if int(number * 3.2 + 1e-6) + 16 <= columns)
-    sound = SoundWindows(LevelExpert(), voice)
+    sound = AudioEmbedder(LevelExpert(), voice)
     assert sound.count == expected
     known = ~np.isnan(sound.similarity(0, np.ones((100, 10), np.float32))[:, 15])
     assert np.flatnonzero(known).tolist() == list(range(expected))
 
 
 @pytest.mark.parametrize("fps", [12.5, 24, Fraction(30000, 1001), 30, 50, 60])
-def test_any_frame_rate_comes_to_the_same(fps: float) -> None:
+def test_any_frame_rate_gives_the_same_score(fps: float) -> None:
     levels = make_levels(200)
     shown = np.minimum(np.arange(int(8 * fps)) * 25 / float(fps) + 1e-6, 199).astype(int)
-    pictures = make_pictures(levels)
+    pictures = make_frames(levels)
     expert = LevelExpert()
     score = measure((pictures[number] for number in shown), make_voice(levels), fps, expert)
     assert score.verdict is Verdict.GOOD and score.offset in (0, 1)  # shown frames are never newer
     assert abs(score.windows - 196) <= 2
-    assert expert.looked_at <= 1.15 * 200  # no more than those of 25 a second
+    assert expert.windows_seen <= 1.15 * 200  # no more than those of 25 a second
     if fps == 50:
         assert score == measure(pictures, make_voice(levels))
 
 
-def test_frames_without_a_face_part_the_windows() -> None:
+def test_frames_without_a_face_split_the_windows() -> None:
     levels = make_levels(200)
     meter = SyncMeter(LevelExpert(), make_voice(levels), 25)
-    for number, frame in enumerate(make_pictures(levels)):
+    for number, frame in enumerate(make_frames(levels)):
         meter.update(number / 25, frame, None if 50 <= number < 60 or number == 120 else BOX)
     score = meter.result()
     assert score.windows == (50 - 4) + (60 - 4) + (79 - 4)
     assert score.offset == 0
 
 
-def test_a_face_that_jumps_parts_the_windows() -> None:
+def test_a_face_that_jumps_splits_the_windows() -> None:
     levels = make_levels(200)
     meter = SyncMeter(LevelExpert(), make_voice(levels), 25)
-    for number, frame in enumerate(make_pictures(levels)):
+    for number, frame in enumerate(make_frames(levels)):
         by = 3 * number / 10 if number < 100 else 60  # it drifts, then jumps
         meter.update(number / 25, frame, (by, 5, by + 50, 55))
     assert meter.result().windows == 2 * 96
 
 
-def test_frames_left_out_part_the_windows_and_frames_come_again_count_once() -> None:
+def test_skipped_frames_split_the_windows_and_repeated_frames_count_once() -> None:
     levels = make_levels(200)
     meter = SyncMeter(LevelExpert(), make_voice(levels), 25)
-    pictures = make_pictures(levels)
+    pictures = make_frames(levels)
     for number in (*range(100), *range(99, 50, -1), *range(50, 90), *range(110, 200)):
         meter.update(number / 25, pictures[number], BOX)
     score = meter.result()
@@ -132,10 +132,10 @@ def test_frames_left_out_part_the_windows_and_frames_come_again_count_once() -> 
     assert score.offset == 0
 
 
-def test_nothing_of_a_frame_is_kept() -> None:
+def test_frames_are_not_kept() -> None:
     levels = make_levels(150)
     meter = SyncMeter(LevelExpert(), make_voice(levels), 25)
-    for number, frame in enumerate(make_pictures(levels)):
+    for number, frame in enumerate(make_frames(levels)):
         meter.update(number / 25, frame, BOX)
         frame.y[:] = 0
     assert meter.result().verdict is Verdict.GOOD
@@ -145,10 +145,10 @@ def test_nothing_of_a_frame_is_kept() -> None:
 def test_only_the_lower_half_of_the_face_becomes_rgb(
     box: tuple[float, float, float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And that is seen as if all of the frame were; of frames above 25 a second, some not at all."""
+    """With the result of a full conversion; frames above 25 a second are partly not converted at all."""
     random = np.random.default_rng(0)
     frame = YuvFrame.from_rgb(random.integers(0, 256, (120, 130, 3), dtype=np.uint8), COLORS)
-    seen: list[Frame] = []
+    crops: list[Frame] = []
     shapes: list[tuple[int, ...]] = []
     whole_rgb = YuvFrame.rgb
 
@@ -157,49 +157,49 @@ def test_only_the_lower_half_of_the_face_becomes_rgb(
         shapes.append(found.shape)
         return found
 
-    def push(self: FaceWindows, number: int, picture: Frame) -> None:
-        seen.append(picture)
+    def push(self: FaceEmbedder, number: int, crop: Frame) -> None:
+        crops.append(crop)
 
     monkeypatch.setattr(YuvFrame, "rgb", rgb)
-    monkeypatch.setattr(FaceWindows, "push", push)
+    monkeypatch.setattr(FaceEmbedder, "push", push)
     meter = SyncMeter(LevelExpert(), make_voice(make_levels(10)), 50)
     for number in range(4):
         meter.update(number / 50, frame, box)
-    assert len(seen) == len(shapes) == 2
+    assert len(crops) == len(shapes) == 2
     assert all(height <= (box[3] - box[1]) / 2 + 7 for height, *_ in shapes)
-    for picture in seen:
-        np.testing.assert_array_equal(picture, crop_lower_face(whole_rgb(frame), box))
+    for crop in crops:
+        np.testing.assert_array_equal(crop, crop_lower_face(whole_rgb(frame), box))
 
 
 @pytest.mark.parametrize("seconds", [0, 0.1, 1.0, 1.9])
-def test_short_material_has_no_figures(seconds: float) -> None:
+def test_short_video_has_no_figures(seconds: float) -> None:
     levels = make_levels(int(25 * seconds))
-    score = measure(make_pictures(levels), make_voice(levels))
+    score = measure(make_frames(levels), make_voice(levels))
     assert score.verdict is Verdict.TOO_SHORT
     assert score.confidence is score.distance is score.offset is None
     assert "Too short to judge" in score.words
 
 
-def test_faceless_and_soundless_material_has_no_figures() -> None:
+def test_video_without_face_or_audio_has_no_figures() -> None:
     levels = make_levels(200)
     meter = SyncMeter(LevelExpert(), make_voice(levels), 25)
-    for number, frame in enumerate(make_pictures(levels)):
+    for number, frame in enumerate(make_frames(levels)):
         meter.update(number / 25, frame, None)
     assert meter.result().verdict is Verdict.TOO_SHORT
     for sound in (np.zeros(0, np.float32), np.zeros(200 * 640, np.float32)):
-        assert measure(make_pictures(levels), AudioClip(sound)).verdict is Verdict.TOO_SHORT
+        assert measure(make_frames(levels), AudioClip(sound)).verdict is Verdict.TOO_SHORT
 
 
-def test_a_wrong_voice_of_three_seconds_is_not_condemned() -> None:
-    """That lips and voice don't agree needs more material than that they do."""
+def test_three_seconds_cannot_prove_a_wrong_voice() -> None:
+    """Proving that lips and voice disagree takes more video than proving that they agree."""
     wrong = make_voice(make_levels(200, seed=5))
-    assert measure(make_pictures(make_levels(75)), wrong).verdict is Verdict.TOO_SHORT
-    assert measure(make_pictures(make_levels(200)), wrong).verdict is Verdict.POOR
+    assert measure(make_frames(make_levels(75)), wrong).verdict is Verdict.TOO_SHORT
+    assert measure(make_frames(make_levels(200)), wrong).verdict is Verdict.POOR
 
 
 def test_a_mouth_that_never_moves_is_poor() -> None:
     still = np.full(200, 0.5, np.float32)
-    score = measure(make_pictures(still), make_voice(make_levels(200)))
+    score = measure(make_frames(still), make_voice(make_levels(200)))
     assert score.verdict is Verdict.POOR
 
 
@@ -216,18 +216,18 @@ def boxes_with(options: FaceOptions) -> tuple[FloatArray, FloatArray]:
         FaceOptions(pads_px=(0, 10, 3, 0), pad_bottom=0),
     ],
 )
-def test_the_pads_of_the_user_are_taken_out(options: FaceOptions) -> None:
-    given, usual = boxes_with(options)
-    np.testing.assert_allclose(usual_boxes(given, (1280, 720), options), usual, atol=1e-3)
+def test_user_pads_are_removed(options: FaceOptions) -> None:
+    given, default = boxes_with(options)
+    np.testing.assert_allclose(with_default_pads(given, (1280, 720), options), default, atol=1e-3)
 
 
-def test_pads_that_left_nothing_still_give_a_box() -> None:
+def test_pads_that_removed_everything_still_give_a_box() -> None:
     options = FaceOptions(pad_top=-50, pad_bottom=-50, pad_left=-50, pad_right=-50)
-    boxes = usual_boxes(boxes_with(options)[0], (1280, 720), options)
+    boxes = with_default_pads(boxes_with(options)[0], (1280, 720), options)
     known = boxes[~np.isnan(boxes[:, 0])]
     assert len(known) == 2 and (known[:, 2:] > known[:, :2]).all()
 
 
-def test_a_fixed_box_is_taken_as_it_is() -> None:
+def test_a_fixed_box_is_returned_unchanged() -> None:
     boxes = np.array([[1, 2, 30, 40]], np.float32)
-    assert usual_boxes(boxes, (100, 100), FaceOptions(box=(2, 40, 1, 30))) is boxes
+    assert with_default_pads(boxes, (100, 100), FaceOptions(box=(2, 40, 1, 30))) is boxes

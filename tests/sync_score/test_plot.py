@@ -28,8 +28,8 @@ SCORE = SyncScore(
 )
 
 
-def drawn(card: ScoreCard, *, alone: bool = False) -> ET.Element:
-    return ET.fromstring(score_svg(card, alone=alone))
+def drawn(card: ScoreCard, *, standalone: bool = False) -> ET.Element:
+    return ET.fromstring(score_svg(card, standalone=standalone))
 
 
 def texts(svg: ET.Element) -> str:
@@ -41,7 +41,7 @@ def numbers(svg: ET.Element) -> list[float]:
     return [float(number) for number in re.findall(r"-?\d+\.?\d*", paths)]
 
 
-def test_the_curve_its_gaps_the_weak_parts_and_the_offset_are_there() -> None:
+def test_the_curve_its_gaps_the_weak_segments_and_the_offset_are_there() -> None:
     svg = drawn(ScoreCard(SCORE, replace(SCORE, confidence=0.3)))
     lines = [path.get("d", "") for path in svg.iter(f"{SVG}path") if path.get("stroke") == "#3b82f6"]
     assert len(lines) == 2
@@ -53,14 +53,14 @@ def test_the_curve_its_gaps_the_weak_parts_and_the_offset_are_there() -> None:
     assert "source" in texts(svg) and "0:21" in texts(svg)
 
 
-def test_people_who_cannot_see_it_have_the_words() -> None:
+def test_screen_readers_get_the_text() -> None:
     card = ScoreCard(SCORE, None, "a photo has no sound & <no> length")
     svg = drawn(card)
     assert svg.get("role") == "img"
     assert svg.findtext(f"{SVG}desc") == " ".join(card.words)
 
 
-def test_everything_stays_on_the_picture() -> None:
+def test_everything_stays_within_the_view_box() -> None:
     wild = replace(SCORE, curve=(-0.9, *[0.1] * 48, 1.4), by_offset=(math.nan, *[-0.5] * 29, 1.0), offset=15)
     for card in (ScoreCard(SCORE), ScoreCard(wild, wild)):
         assert all(0 <= number <= 760 for number in numbers(drawn(card)))

@@ -1,4 +1,4 @@
-"""The sync score on real people, by the expert that ships."""
+"""The sync score of real people, by the shipped expert."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lipsync.weights import require
 pytestmark = pytest.mark.slow
 Clip = Callable[[str], Path]
 
-# Of people whom the expert was not trained on; frames by which their sound comes early.
+# People whom the expert was not trained on: frames by which their audio is early.
 OFFSETS = {
     "syncnet_example__example.mp4": 3,
     "obama__obama.mp4": -1,
@@ -60,17 +60,17 @@ def material(path: Path, expert: SyncExpert) -> Material:
 
 @pytest.mark.parametrize("name", OFFSETS)
 def test_every_shift_of_the_sound_is_found(name: str, clip: Clip, expert: SyncExpert) -> None:
-    """From 15 frames late to 15 early, as far as the expert looks."""
+    """From 15 frames late to 15 early, the whole search range."""
     one = material(clip(name), expert)
     own = one.score(expert, one.sound).offset
     assert own is not None and abs(own - OFFSETS[name]) <= 1
     moves = [frames for frames in range(-15, 16) if abs(own + frames) <= 15]
-    apart = [
+    errors = [
         (one.score(expert, one.moved(frames)).offset or 99) - own - frames for frames in moves if own + frames
     ]
-    assert len(apart) >= 26
-    assert max(map(abs, apart)) <= 1
-    assert np.mean(np.array(apart) == 0) > 0.9
+    assert len(errors) >= 26
+    assert max(map(abs, errors)) <= 1
+    assert np.mean(np.array(errors) == 0) > 0.9
 
 
 @pytest.mark.parametrize("name", OFFSETS)
@@ -87,8 +87,8 @@ def test_a_wrong_voice_and_silence_are_told_from_the_right_one(
     assert one.score(expert, np.zeros_like(one.sound)).verdict is Verdict.TOO_SHORT
 
 
-def test_frames_at_their_own_rate_come_to_the_same_as_25(clip: Clip, expert: SyncExpert) -> None:
-    """A clip of 30 frames a second, as the pipeline gives it to the meter."""
+def test_native_frame_rate_matches_25_fps(clip: Clip, expert: SyncExpert) -> None:
+    """A 30 fps clip, as the pipeline gives it to the meter."""
     path = clip("obama__obama.mp4")
     picture, track = open_video(path), find_face(path, 0.0)
     assert picture.fps == 30

@@ -1,4 +1,4 @@
-"""The first layer for windows in a row: the same figures as the layer itself gives."""
+"""`WindowConv` against the convolution and pooling that it replaces."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def make_layers(kernel: int = 7, stride: int = 2) -> tuple[nn.Conv2d, nn.MaxPool
     return conv, nn.MaxPool2d(3, 2)
 
 
-def in_one_go(conv: nn.Conv2d, pool: nn.MaxPool2d, frames: Tensor) -> Tensor:
-    """What the layers make of the windows, in double precision."""
+def reference(conv: nn.Conv2d, pool: nn.MaxPool2d, frames: Tensor) -> Tensor:
+    """The layers on the stacked windows, in double precision."""
     windows = torch.stack([frames[at : at + FRAMES] for at in range(len(frames) - FRAMES + 1)])
     windows = windows.permute(0, 4, 1, 2, 3).flatten(1, 2).double()
     found: Tensor = pool(conv.double()(windows))
@@ -27,38 +27,38 @@ def in_one_go(conv: nn.Conv2d, pool: nn.MaxPool2d, frames: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("count", [5, 6, 8, 12, 13, 21])
-def test_windows_are_seen_as_the_layer_sees_them(count: int) -> None:
+def test_windows_match_the_layer(count: int) -> None:
     conv, pool = make_layers()
     frames = torch.randint(0, 256, (count, 93, 61, COLORS), dtype=torch.uint8)
     with torch.inference_mode():
         found = WindowConv(conv, pool, FRAMES)(frames)
-        expected = in_one_go(conv, pool, frames)
+        expected = reference(conv, pool, frames)
     assert found.dtype == torch.float32 and found.is_contiguous()
     largest = float(expected.abs().max())
-    upright = found.permute(1, 3, 0, 2).double()
-    torch.testing.assert_close(upright, expected, rtol=0, atol=3e-5 * largest)
+    bchw = found.permute(1, 3, 0, 2).double()
+    torch.testing.assert_close(bchw, expected, rtol=0, atol=3e-5 * largest)
 
 
-@pytest.mark.parametrize(("size", "step"), [(3, 2), (2, 2), (3, 1), (1, 2)])
-def test_other_kernels_and_steps(size: int, step: int) -> None:
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (2, 2), (3, 1), (1, 2)])
+def test_other_kernels_and_strides(kernel: int, stride: int) -> None:
     conv, _ = make_layers(kernel=4, stride=1)
-    pool = nn.MaxPool2d(size, step)
+    pool = nn.MaxPool2d(kernel, stride)
     frames = torch.randint(0, 256, (7, 40, 50, COLORS), dtype=torch.uint8)
     with torch.inference_mode():
-        found, expected = WindowConv(conv, pool, FRAMES)(frames), in_one_go(conv, pool, frames)
-    upright = found.permute(1, 3, 0, 2).double()
-    torch.testing.assert_close(upright, expected, rtol=0, atol=3e-5 * float(expected.abs().max()))
+        found, expected = WindowConv(conv, pool, FRAMES)(frames), reference(conv, pool, frames)
+    bchw = found.permute(1, 3, 0, 2).double()
+    torch.testing.assert_close(bchw, expected, rtol=0, atol=3e-5 * float(expected.abs().max()))
 
 
-def test_what_it_cannot_do_is_refused() -> None:
+def test_unsupported_layers_are_refused() -> None:
     conv, pool = make_layers()
-    with pytest.raises(ValueError, match="cannot be worked out"):
+    with pytest.raises(ValueError, match="cannot be computed"):
         WindowConv(nn.Conv2d(15, 6, 7, 2, bias=False), pool, FRAMES)
-    with pytest.raises(ValueError, match="over 4 frames cannot be worked out"):
+    with pytest.raises(ValueError, match="over 4 frames cannot be computed"):
         WindowConv(nn.Conv2d(12, 6, 7, 2), pool, 4)
     with pytest.raises(ValueError, match="8 outputs of 15 taps"):
         WindowConv(conv, pool, 15)
     with pytest.raises(ValueError, match="padding"):
         WindowConv(nn.Conv2d(15, 6, 7, 2, padding=1), pool, FRAMES)
-    with pytest.raises(ValueError, match="cannot be worked out"):
+    with pytest.raises(ValueError, match="cannot be computed"):
         WindowConv(conv, nn.MaxPool2d(3, 2, padding=1), FRAMES)

@@ -1,4 +1,4 @@
-"""Convolutions by rows: the same figures as the layers themselves give."""
+"""Row layers against the layers that they replace."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lipsync.sync_score.winograd import RowConv, RowPool, Upright, WholeConv, by_rows, transforms
+from lipsync.sync_score.winograd import (
+    FullImageConv,
+    NchwLayers,
+    RowMaxPool,
+    WinogradConv,
+    to_row_layers,
+    transforms,
+)
 from lipsync.utils import onednn_conv
 
 
-def pictures(channels: int, height: int, width: int, batch: int = 3) -> Tensor:
+def images(channels: int, height: int, width: int, batch: int = 3) -> Tensor:
     """(B, C, H, W), with values as after a ReLU."""
     torch.manual_seed(0)
     return torch.randn(batch, channels, height, width).relu_()
 
 
-def rows_outermost(x: Tensor) -> Tensor:
+def to_hbwc(x: Tensor) -> Tensor:
     return x.permute(2, 0, 3, 1).contiguous()
 
 
-def upright(x: Tensor) -> Tensor:
+def to_bchw(x: Tensor) -> Tensor:
     return x.permute(1, 3, 0, 2)
 
 
-def in_double(layer: nn.Module, x: Tensor) -> Tensor:
+def in_float64(layer: nn.Module, x: Tensor) -> Tensor:
     found: Tensor = layer.double()(x.double())
     layer.float()
     return found
@@ -41,9 +48,9 @@ def assert_alike(found: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "height"),
     [
-        (3, 1, 1, 13),  # two tiles, the last of which ends beyond the picture
+        (3, 1, 1, 13),  # two tiles, the last of which ends beyond the image
         (3, 1, 1, 11),
-        (5, 2, 1, 54),  # a step of 2, with an odd number of taps
+        (5, 2, 1, 54),  # stride 2, with an odd number of taps
         (4, 2, 0, 31),
         (3, 1, 0, 5),
         ((3, 1), (1, 2), (1, 0), 9),
@@ -51,7 +58,7 @@ def assert_alike(found: Tensor, expected: Tensor) -> None:
         (3, 2, 1, 1),  # and of its even rows, all
     ],
 )
-def test_rows_are_seen_as_the_layer_sees_them(
+def test_rows_match_the_layer(
     monkeypatch: pytest.MonkeyPatch,
     packs: bool,
     kernel: int | tuple[int, int],
@@ -62,34 +69,34 @@ def test_rows_are_seen_as_the_layer_sees_them(
     if not packs:
         monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
     conv = nn.Conv2d(6, 10, kernel, stride, padding).requires_grad_(False)
-    x = pictures(6, height, 17)
+    x = images(6, height, 17)
     with torch.inference_mode():
-        expected = in_double(conv, x)
-        layer = RowConv(conv, expected.shape[2])
-        assert (layer.products[0].packed is not None) == packs
-        assert_alike(upright(layer(rows_outermost(x))), expected)
+        expected = in_float64(conv, x)
+        layer = WinogradConv(conv, expected.shape[2])
+        assert (layer.convs[0].packed is not None) == packs
+        assert_alike(to_bchw(layer(to_hbwc(x))), expected)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 9, 40])
 def test_few_pixels_and_many(batch: int) -> None:
     """More outputs than inputs: with few pixels, packed weights would make it slow."""
     conv = nn.Conv2d(16, 48, 3, padding=1).requires_grad_(False)
-    x = pictures(16, 11, 9, batch)
-    layer = RowConv(conv, 11)
+    x = images(16, 11, 9, batch)
+    layer = WinogradConv(conv, 11)
     calls: list[object] = []
-    if layer.products[0].packed is not None:
-        layer.products[0].packed.register_forward_hook(lambda *_: calls.append(1))
+    if layer.convs[0].packed is not None:
+        layer.convs[0].packed.register_forward_hook(lambda *_: calls.append(1))
     with torch.inference_mode():
-        assert_alike(upright(layer(rows_outermost(x))), in_double(conv, x))
-    if layer.products[0].packed is not None:
+        assert_alike(to_bchw(layer(to_hbwc(x))), in_float64(conv, x))
+    if layer.convs[0].packed is not None:
         assert bool(calls) == (batch > 9)
 
 
 def test_the_number_of_rows_is_only_a_guess() -> None:
     conv = nn.Conv2d(3, 4, 3, padding=1).requires_grad_(False)
-    x = pictures(3, 20, 8)
+    x = images(3, 20, 8)
     with torch.inference_mode():
-        assert_alike(upright(RowConv(conv, 13)(rows_outermost(x))), in_double(conv, x))
+        assert_alike(to_bchw(WinogradConv(conv, 13)(to_hbwc(x))), in_float64(conv, x))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +109,8 @@ def test_the_number_of_rows_is_only_a_guess() -> None:
     ],
 )
 def test_pooling(pool: nn.MaxPool2d) -> None:
-    x = pictures(4, 13, 10) - 1
-    torch.testing.assert_close(upright(RowPool(pool)(rows_outermost(x))), pool(x), rtol=0, atol=0)
+    x = images(4, 13, 10) - 1
+    torch.testing.assert_close(to_bchw(RowMaxPool(pool)(to_hbwc(x))), pool(x), rtol=0, atol=0)
 
 
 def test_a_network_by_rows() -> None:
@@ -112,20 +119,20 @@ def test_a_network_by_rows() -> None:
         *(nn.Conv2d(8, 6, 3, padding=1), nn.MaxPool2d(3, 2), nn.ReLU()),
         nn.Conv2d(6, 5, (6, 4)),
     ).requires_grad_(False)
-    found = by_rows(layers, 13)
+    found = to_row_layers(layers, 13)
     assert [type(layer) for layer in found if not isinstance(layer, nn.ReLU)] == [
-        *(Upright, RowConv, RowPool, WholeConv)
+        *(NchwLayers, WinogradConv, RowMaxPool, FullImageConv)
     ]
-    x = pictures(1, 13, 9)
+    x = images(1, 13, 9)
     with torch.inference_mode():
-        assert_alike(upright(found(rows_outermost(x))), in_double(layers, x))
+        assert_alike(to_bchw(found(to_hbwc(x))), in_float64(layers, x))
 
 
-def test_upright_layers_keep_their_number_format() -> None:
+def test_nchw_layers_keep_their_dtype() -> None:
     conv = nn.Conv2d(3, 4, 3).to(torch.bfloat16)
-    x = pictures(3, 8, 8)
+    x = images(3, 8, 8)
     with torch.inference_mode():
-        found, expected = upright(Upright(conv)(rows_outermost(x))), conv(x.to(torch.bfloat16))
+        found, expected = to_bchw(NchwLayers(conv)(to_hbwc(x))), conv(x.to(torch.bfloat16))
     torch.testing.assert_close(found, expected)
 
 
@@ -139,7 +146,7 @@ def test_the_transforms_make_a_filter() -> None:
         assert len(row) == outputs + taps - 1  # products, instead of outputs * taps
 
 
-def test_what_it_cannot_do_is_refused() -> None:
+def test_unsupported_layers_are_refused() -> None:
     with pytest.raises(ValueError, match="11 outputs of 3 taps need more than 11 points"):
         transforms(11, 3)
     for conv in (
@@ -149,7 +156,7 @@ def test_what_it_cannot_do_is_refused() -> None:
         nn.Conv2d(4, 4, 3, padding="same"),
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
     ):
-        with pytest.raises(ValueError, match="cannot be worked out by rows"):
-            RowConv(conv, 9)
-    with pytest.raises(ValueError, match="cannot be worked out by rows"):
-        WholeConv(nn.Conv2d(4, 4, 3, padding=1))
+        with pytest.raises(ValueError, match="cannot be computed by rows"):
+            WinogradConv(conv, 9)
+    with pytest.raises(ValueError, match="cannot be computed as one product"):
+        FullImageConv(nn.Conv2d(4, 4, 3, padding=1))

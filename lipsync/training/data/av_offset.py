@@ -19,8 +19,8 @@ from torch import nn
 
 from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.options import OptionGroup, option
-from lipsync.sync_score import between_offsets, load_expert, summarise
-from lipsync.sync_score.offset import REACH as REACH_BY_EXPERT
+from lipsync.sync_score import estimate_sync, load_expert, parabolic_peak
+from lipsync.sync_score.offset import MAX_OFFSET
 from lipsync.training.data.dataset import Clip, read_set
 from lipsync.training.data.dataset_format import FPS, read_manifest, write_manifest
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
@@ -115,11 +115,11 @@ def lags_by_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[str, Av
     found = {}
     for person, parts in tables.items():
         table = np.concatenate(parts)
-        sync = summarise(table)
+        sync = estimate_sync(table)
         if sync is not None:
             curve = np.nanmean(table, axis=0)
-            seconds = -(sync.offset + between_offsets(curve, REACH_BY_EXPERT + sync.offset)) / FPS
-            found[person] = AvOffset(seconds, sync.margin, sync.margin_as_given, least=0.08)
+            seconds = -(sync.offset + parabolic_peak(curve, MAX_OFFSET + sync.offset)) / FPS
+            found[person] = AvOffset(seconds, sync.confidence, sync.confidence_at_zero, least=0.08)
     return found
 
 

@@ -23,8 +23,8 @@ from lipsync.generators.builtin.network import BuiltinNetwork
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import CompactSyncNet
-from lipsync.sync_score.base import FRAMES
-from lipsync.sync_score.offset import REACH
+from lipsync.sync_score.base import WINDOW_FRAMES
+from lipsync.sync_score.offset import MAX_OFFSET
 from lipsync.training.data.augment import change_picture, sample_augmentation
 from lipsync.training.data.dataset import ByPerson, Clip, TrainingSet
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE
@@ -128,7 +128,7 @@ class FinetuneTask:
         return {
             "crops": crops,
             "heard": padded[:, at : at + 2 * _CONTEXT + _PER_FRAME * length],
-            "mel": windows_of_mel(mel, first - REACH, length - FRAMES + 1 + 2 * REACH, 0.0),
+            "mel": windows_of_mel(mel, first - MAX_OFFSET, length - WINDOW_FRAMES + 1 + 2 * MAX_OFFSET, 0.0),
         }
 
     def _hear_clip(self, name: str) -> tuple[FloatArray, FloatArray]:
@@ -158,12 +158,12 @@ class FinetuneTask:
         """Cross entropy of finding each drawn window's voice among 31 offsets; chance is ln 31 = 3.43."""
         similarity = self._likeness_by_offset(built, batch)
         logits = similarity * self.options.sharpness
-        near = torch.zeros(2 * REACH + 1, dtype=torch.bool, device=logits.device)
-        near[[REACH - 1, REACH + 1]] = True  # shares four of five frames; counts neither way
-        wanted = torch.full(logits.shape[:1], REACH, device=logits.device)
+        near = torch.zeros(2 * MAX_OFFSET + 1, dtype=torch.bool, device=logits.device)
+        near[[MAX_OFFSET - 1, MAX_OFFSET + 1]] = True  # shares four of five frames; counts neither way
+        wanted = torch.full(logits.shape[:1], MAX_OFFSET, device=logits.device)
         loss = F.cross_entropy(logits.masked_fill(near, -1e4), wanted)
         mean = similarity.detach().mean(0)
-        return loss, {"sync": loss.item(), "margin": (mean[REACH] - mean.median()).item()}
+        return loss, {"sync": loss.item(), "margin": (mean[MAX_OFFSET] - mean.median()).item()}
 
     def _likeness_by_offset(self, built: BuiltinNetwork, batch: Batch) -> Tensor:
         """(C (T - 4), 31) of drawn stretches with the voice they were drawn with."""
@@ -174,9 +174,9 @@ class FinetuneTask:
         drawn = built(crops, shapes.flatten(0, 1))
         lower = drawn[:, :, drawn.shape[2] // 2 :]
         pictures = lower.view(count, length, *lower.shape[1:]).transpose(1, 2)  # (C, 3, T, 64, 128)
-        faces = expert.join_windows(expert.look_at(pictures))
-        sound = expert.embed_sound(batch["mel"].flatten(0, 1).unsqueeze(1)).view(count, -1, faces.shape[-1])
-        around = sound.unfold(1, 2 * REACH + 1, 1)  # (C, T - 4, D, 31), the earliest sound first
+        faces = expert.embed_features(expert.encode_frames(pictures))
+        sound = expert.embed_audio(batch["mel"].flatten(0, 1).unsqueeze(1)).view(count, -1, faces.shape[-1])
+        around = sound.unfold(1, 2 * MAX_OFFSET + 1, 1)  # (C, T - 4, D, 31), the earliest sound first
         return torch.einsum("cwd,cwdo->cwo", faces, around).flatten(0, 1)
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:

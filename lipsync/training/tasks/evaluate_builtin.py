@@ -19,8 +19,14 @@ import torch
 from lipsync.generators.builtin.adapter import Builtin
 from lipsync.generators.builtin.log_mel import RATE, SAMPLE_RATE, loudness
 from lipsync.media.audio.mel import mel_spectrogram
-from lipsync.sync_score import CompactSyncNet, embed_clip, parts, similarity_by_offset, summarise
-from lipsync.sync_score.base import FRAMES
+from lipsync.sync_score import (
+    CompactSyncNet,
+    embed_clip,
+    estimate_sync,
+    similarity_by_offset,
+    split_into_seconds,
+)
+from lipsync.sync_score.base import WINDOW_FRAMES
 from lipsync.training.data.dataset import Clip
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE, scaled
 from lipsync.training.data.landmarks import FaceLandmarker
@@ -149,15 +155,17 @@ def judge(
 
 def _sync(expert: CompactSyncNet, crops: Pictures, sound: FloatArray, lag: float = 0.0) -> dict[str, float]:
     """Whether the expert finds the sound where it belongs, in the whole and by the second, and its margin."""
-    mel = windows_of_mel(mel_spectrogram(AudioClip(sound)), 0, len(crops) - FRAMES + 1, lag)
+    mel = windows_of_mel(mel_spectrogram(AudioClip(sound)), 0, len(crops) - WINDOW_FRAMES + 1, lag)
     lower = scaled(crops, (96, 96))[:, 48:]
     table = similarity_by_offset(*embed_clip(expert, lower, mel))
-    whole = summarise(table)
-    seconds = [abs(one.offset) <= 1 for one in map(summarise, parts(table)) if one is not None]
+    whole = estimate_sync(table)
+    seconds = [
+        abs(one.offset) <= 1 for one in map(estimate_sync, split_into_seconds(table)) if one is not None
+    ]
     return {
         "offset": float(whole is not None and abs(whole.offset) <= 1),
         "seconds": float(np.mean(seconds)) if seconds else np.nan,
-        "margin": whole.margin if whole is not None else np.nan,
+        "margin": whole.confidence if whole is not None else np.nan,
     }
 
 

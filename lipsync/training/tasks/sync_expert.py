@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from lipsync.errors import InputError
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import OptionGroup, option
-from lipsync.sync_score import embed_clip, parts, similarity_by_offset, summarise
-from lipsync.sync_score.base import FRAMES, PICTURE, SyncExpert
+from lipsync.sync_score import embed_clip, estimate_sync, similarity_by_offset, split_into_seconds
+from lipsync.sync_score.base import LOWER_FACE_SIZE, WINDOW_FRAMES, SyncExpert
 from lipsync.sync_score.compact_syncnet import CompactSyncNet, CompactSyncNetConfig
 from lipsync.sync_score.wav2lip_expert import SyncNetColor
 from lipsync.training.data.augment import Augmentation, change_picture, sample_augmentation
@@ -62,7 +62,7 @@ class _Trained(nn.Module):
         self.expert = CompactSyncNet(CompactSyncNetConfig()) if architecture == "lean" else SyncNetColor()
         size = CompactSyncNetConfig().size if architecture == "lean" else 512
         self.sharpness = nn.Parameter(torch.tensor(2.3))  # e^2.3 = 10
-        self.shape = nn.Linear(size, FRAMES * numbers) if numbers else None
+        self.shape = nn.Linear(size, WINDOW_FRAMES * numbers) if numbers else None
 
 
 class ExpertTask:
@@ -113,7 +113,7 @@ class ExpertTask:
         mel = self._mels(clip, int(generator.integers(self.options.variants)))
         drawn: dict[str, npt.NDArray[np.generic]] = {
             "faces": _changed(clip.faces(frames, (SIDE, SIDE)), _soft_look(generator), generator),
-            "mel": windows_of_mel(mel, start, length - FRAMES + 1, clip.lag),
+            "mel": windows_of_mel(mel, start, length - WINDOW_FRAMES + 1, clip.lag),
         }
         if self._shapes:
             known = self._shapes.get(clip.name)
@@ -131,7 +131,7 @@ class ExpertTask:
         every = self.options.every
         faces = embed_windows(self.expert, pictures, every)
         mel = batch["mel"][:, ::every]
-        sound = self.expert.embed_sound(mel.flatten(0, 1).unsqueeze(1)).view(*mel.shape[:2], -1)
+        sound = self.expert.embed_audio(mel.flatten(0, 1).unsqueeze(1)).view(*mel.shape[:2], -1)
         if self.options.recipe == "wav2lip":
             return pair_loss(faces, sound, step, self.options.seed)
         loss, figures = contrast_loss(faces, sound, self._net.sharpness.exp().clamp(max=50), every)
@@ -147,7 +147,7 @@ class ExpertTask:
         find out what they have in common.
         """
         assert self._net.shape is not None
-        wanted = batch["shapes"].unfold(1, FRAMES, 1)[:, ::every].flatten(2)
+        wanted = batch["shapes"].unfold(1, WINDOW_FRAMES, 1)[:, ::every].flatten(2)
         known = batch["known"].view(-1, 1, 1)
         told = self._net.shape(torch.stack([faces, sound]))
         error: Tensor = ((told - wanted).abs() * known).mean()
@@ -164,10 +164,10 @@ class ExpertTask:
         found: dict[str, list[tuple[float, ...]]] = {}
         for clip in self._held:
             table = judge_clip(network.expert, clip)
-            whole, seconds = summarise(table), [summarise(part) for part in parts(table)]
+            whole, seconds = estimate_sync(table), [estimate_sync(part) for part in split_into_seconds(table)]
             right = [abs(one.offset) <= 1 for one in seconds if one is not None]
             if whole is not None and right:
-                figures = (float(np.mean(right)), float(abs(whole.offset) <= 1), whole.margin_as_given)
+                figures = (float(np.mean(right)), float(abs(whole.offset) <= 1), whole.confidence_at_zero)
                 found.setdefault(clip.person, []).append((*figures, held_loss(table, sharpness)))
         if not found:
             return {"score": 0.0}
@@ -204,18 +204,18 @@ def _changed(
 ) -> npt.NDArray[np.uint8]:
     """Faces (T, 128, 128, 3) as lower halves (T, 48, 96, 3) of that look."""
     onto = np.array([[1.0, 0, MARGIN], [0, 1, MARGIN]])  # a look counts from the stored crop's corner
-    out = np.empty((len(faces), *PICTURE, 3), np.uint8)
+    out = np.empty((len(faces), *LOWER_FACE_SIZE, 3), np.uint8)
     for face, place in zip(faces, out, strict=True):
         changed = change_picture(face, look, generator, onto)
-        place[:] = cv2.resize(changed, _EVEN_LOOK, interpolation=cv2.INTER_AREA)[-PICTURE[0] :]
+        place[:] = cv2.resize(changed, _EVEN_LOOK, interpolation=cv2.INTER_AREA)[-LOWER_FACE_SIZE[0] :]
     return out
 
 
 def embed_windows(expert: SyncExpert, pictures: Tensor, every: int = 1) -> Tensor:
     """Every n-th window of stretches (C, 3, T, 48, 96), as (C, windows, D)."""
     if isinstance(expert, CompactSyncNet):
-        return expert.join_windows(expert.look_at(pictures))[:, ::every]
-    windows = pictures.unfold(2, FRAMES, every).permute(0, 2, 1, 5, 3, 4)  # (C, windows, 3, 5, 48, 96)
+        return expert.embed_features(expert.encode_frames(pictures))[:, ::every]
+    windows = pictures.unfold(2, WINDOW_FRAMES, every).permute(0, 2, 1, 5, 3, 4)  # (C, windows, 3, 5, 48, 96)
     return expert.embed_faces(windows.flatten(0, 1)).view(*windows.shape[:2], -1)
 
 
@@ -282,9 +282,9 @@ def judge_clip(expert: nn.Module, clip: FaceClip, frames: int = 500, correct: bo
     """
     assert isinstance(expert, SyncExpert)
     count = min(frames, len(clip))
-    faces = clip.faces(np.arange(count), _EVEN_LOOK)[:, -PICTURE[0] :]
+    faces = clip.faces(np.arange(count), _EVEN_LOOK)[:, -LOWER_FACE_SIZE[0] :]
     mel = windows_of_mel(
-        mel_spectrogram(AudioClip(clip.sound())), 0, count - FRAMES + 1, clip.lag if correct else 0.0
+        mel_spectrogram(AudioClip(clip.sound())), 0, count - WINDOW_FRAMES + 1, clip.lag if correct else 0.0
     )
     return similarity_by_offset(*embed_clip(expert, faces, mel))
 

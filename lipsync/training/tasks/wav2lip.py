@@ -22,7 +22,7 @@ from lipsync.errors import InputError, OptionError
 from lipsync.generators.wav2lip.network import OFFICIAL_SIZE, WIDTH_STEP, Wav2LipNetwork, check_form
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import SyncExpert, load_expert
-from lipsync.sync_score.base import FRAMES
+from lipsync.sync_score.base import WINDOW_FRAMES
 from lipsync.training.data.augment import change_face, sample_augmentation
 from lipsync.training.data.dataset import ByPerson
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
@@ -33,7 +33,7 @@ from lipsync.training.tasks.export import note_training
 from lipsync.training.tasks.wav2lip_discriminator import QualityDiscriminator, adversarial_losses
 from lipsync.weights.checkpoint import load_into, load_state_dict
 
-_LEAST_FRAMES = 3 * FRAMES + 1
+_LEAST_FRAMES = 3 * WINDOW_FRAMES + 1
 """Shorter clips are passed over, as in the original: target and reference would overlap too often."""
 _SURE = 0.05
 """Likeness down to which the sync loss is a logarithm; see `sync_loss`."""
@@ -193,21 +193,23 @@ class GeneratorTask:
         self, clip: FaceClip, generator: np.random.Generator, plain: bool = False
     ) -> dict[str, npt.NDArray[np.generic]]:
         """Five frames to draw, five others of the same clip to draw from, and their sound."""
-        start = int(generator.integers(1, len(clip) - FRAMES + 1))
-        other = int(generator.integers(len(clip) - FRAMES))
+        start = int(generator.integers(1, len(clip) - WINDOW_FRAMES + 1))
+        other = int(generator.integers(len(clip) - WINDOW_FRAMES))
         other += other >= start  # any window but the target
-        faces = clip.faces(np.r_[start : start + FRAMES, other : other + FRAMES], self.options.size)
+        faces = clip.faces(
+            np.r_[start : start + WINDOW_FRAMES, other : other + WINDOW_FRAMES], self.options.size
+        )
         voice = 0 if plain else int(generator.integers(self.options.voices))
         if self.options.looks and not plain:
             look = dataclasses.replace(sample_augmentation(generator), blur=0.0, noise=0.0, quality=100)
             faces = np.stack([change_face(face, look, generator) for face in faces])
         # The original hears each frame from one frame earlier on, see `options.voice_lead`.
-        heard = windows_of_mel(self._mels(clip, voice), start - 1, FRAMES, clip.lag)
+        heard = windows_of_mel(self._mels(clip, voice), start - 1, WINDOW_FRAMES, clip.lag)
         # The expert judges by the voice as it is, whatever the generator was given.
         mel = windows_of_mel(self._mels(clip), start, 1, clip.lag)
         return {
-            "target": faces[:FRAMES],
-            "reference": faces[FRAMES:],
+            "target": faces[:WINDOW_FRAMES],
+            "reference": faces[WINDOW_FRAMES:],
             "indiv_mels": heard[:, None],
             "mel": mel,
         }
@@ -291,7 +293,7 @@ class GeneratorTask:
         batch = to_device(batch, device_of(network))
         drawn, real, reference = draw(network.generator, batch), bgr(batch["target"]), bgr(batch["reference"])
         row = torch.cat([reference, hidden(real), drawn, real], dim=-1)
-        return {"held_out": row[:, :, FRAMES // 2].flip(1)}
+        return {"held_out": row[:, :, WINDOW_FRAMES // 2].flip(1)}
 
 
 def _stack(examples: Sequence[dict[str, npt.NDArray[np.generic]]]) -> Batch:
@@ -328,7 +330,7 @@ def sync_loss(expert: SyncExpert, drawn: Tensor, mel: Tensor) -> Tensor:
         mel: (B, 1, 80, 16).
     """
     lower = drawn[..., drawn.shape[-2] // 2 :, :].flip(1)
-    similarity = (expert.embed_faces(lower).float() * expert.embed_sound(mel).float()).sum(1)
+    similarity = (expert.embed_faces(lower).float() * expert.embed_audio(mel).float()).sum(1)
     return (-similarity.clamp(_SURE, 1).log() + (1 - similarity / _SURE).clamp_min(0)).mean()
 
 

@@ -147,7 +147,7 @@ class ShiftedTwin(nn.Module):
     def embed_faces(self, windows: torch.Tensor) -> torch.Tensor:
         return self._at(windows[:, 0, 0, 0, 0] * 255)
 
-    def embed_sound(self, mel: torch.Tensor) -> torch.Tensor:
+    def embed_audio(self, mel: torch.Tensor) -> torch.Tensor:
         return self._at((mel[:, 0, 0, 0] + 4) / 8 * 1000)
 
     def _at(self, time: torch.Tensor) -> torch.Tensor:

@@ -57,7 +57,7 @@ class TinyExpert(nn.Module):
         small = F.adaptive_avg_pool3d(windows, (5, 4, 4))
         return F.normalize(self.see(small.flatten(1)).relu() + 0.1)
 
-    def embed_sound(self, mel: Tensor) -> Tensor:
+    def embed_audio(self, mel: Tensor) -> Tensor:
         return F.normalize(self.hear(mel.mean(3).flatten(1)).relu() + 0.1)
 
 
@@ -153,7 +153,7 @@ class Told:
         self.seen = windows
         return torch.stack([self.similarity, (1 - self.similarity**2).sqrt()], dim=1)
 
-    def embed_sound(self, mel: Tensor) -> Tensor:
+    def embed_audio(self, mel: Tensor) -> Tensor:
         return torch.tensor([[1.0, 0.0]]).expand(len(mel), 2)
 
 
