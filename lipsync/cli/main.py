@@ -184,13 +184,13 @@ def _at_hand(
     media = options.media
     with tempfile.TemporaryDirectory(prefix="lipsync-") as folder:
         video = open_source(chosen.video, links).fetch(Path(folder), progress, cancel, media.video_ranges)
-        voice = open_source(chosen.voice, links, sound_only=True).fetch(
+        voice = open_source(chosen.voice, links, audio_only=True).fetch(
             Path(folder), progress, cancel, media.voice_ranges
         )
         media = dataclasses.replace(
             media,
-            video_ranges=video.shift(media.video_ranges),
-            voice_ranges=voice.shift(media.voice_ranges),
+            video_ranges=video.to_file_time(media.video_ranges),
+            voice_ranges=voice.to_file_time(media.voice_ranges),
         )
         yield video.path, voice.path, dataclasses.replace(options, media=media)
 

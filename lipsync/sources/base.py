@@ -1,4 +1,4 @@
-"""What every source gives: a local file, and which part of the whole it holds."""
+"""Media sources: their protocol, and the values they return."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from lipsync.types import TimeRange
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """A local file, and where in the whole it begins.
+class FetchedMedia:
+    """A local media file and its offset in the original.
 
     Attributes:
         path: the file.
-        start: seconds of the whole that come before the file's first moment; 0 when it is whole.
+        start: seconds of the original before the file's first frame; 0 when the file is the whole.
     """
 
     path: Path
     start: float = 0.0
 
-    def shift(self, ranges: tuple[TimeRange, ...]) -> tuple[TimeRange, ...]:
-        """Ranges in times of the whole, as ranges in times of the file."""
+    def to_file_time(self, ranges: tuple[TimeRange, ...]) -> tuple[TimeRange, ...]:
+        """Convert ranges in seconds of the original to seconds of the file."""
         return tuple(
             TimeRange(max(0.0, part.start - self.start), None if part.end is None else part.end - self.start)
             for part in ranges
@@ -31,15 +31,15 @@ class Fetched:
 
 
 class Source(Protocol):
-    """Something that a video or a voice can be had from.
+    """A source of video or audio.
 
-    A member of `lipsync.registries.SOURCES` is called with what was given and, as arguments it may
-    ignore, `options` (a `LinkOptions`) and `sound_only`.
+    A member of `lipsync.registries.SOURCES` is called with the path or link and the keyword arguments
+    `options` (a `LinkOptions`) and `audio_only`, which it may ignore.
     """
 
     @staticmethod
     def accepts(given: str) -> bool:
-        """Whether this source is the one for what was given; looks at the text only."""
+        """Whether this source handles the path or link, judging by its text only."""
         ...
 
     def fetch(
@@ -48,35 +48,36 @@ class Source(Protocol):
         progress: ProgressCallback,
         cancel: CancelToken,
         ranges: tuple[TimeRange, ...] = (),
-    ) -> Fetched:
-        """Bring the media to this machine.
+    ) -> FetchedMedia:
+        """Make the media available as a local file.
 
         Args:
-            into: folder for files that must be made; it is created. Nothing partial stays in it.
-            ranges: the parts that will be used, in times of the whole. A source may fetch more.
+            into: folder for files that must be created; it is created if missing. Nothing partial
+                stays in it.
+            ranges: the parts that will be used, in seconds of the original. A source may fetch more.
 
         Raises:
-            InputError: it cannot be had, in words for people.
-            Cancelled: a cancel was asked for.
+            InputError: the media is not available.
+            Cancelled: the job was cancelled.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LinkInfo:
-    """What a site says of a video, before anything is downloaded.
+    """Metadata of a linked video, read without downloading it.
 
     All texts come from outside: show them as text, never as HTML.
 
     Attributes:
         title, uploader, licence: as the site gives them; None where it does not.
-        thumbnail: http(s) address of a small picture. Let the visitor's browser load it: a
-            server that fetched it would skip the check of addresses.
-        seconds: length; None when unknown.
-        page: address of the page.
-        heights: pixels of the shorter side of each quality that can be had, rising.
-        can_cut: where parts are marked only these are downloaded, not the whole.
-        warnings: what people should know before they go on.
+        thumbnail: http(s) URL of a small image. Let the visitor's browser load it: a server that
+            fetched it would bypass the address check.
+        seconds: duration; None when unknown.
+        page: URL of the page.
+        heights: shorter side in pixels of each available quality, ascending.
+        can_trim: a marked part can be downloaded without the rest.
+        warnings: what the user should know before downloading.
     """
 
     title: str
@@ -86,5 +87,5 @@ class LinkInfo:
     thumbnail: str | None = None
     seconds: float | None = None
     heights: tuple[int, ...] = ()
-    can_cut: bool = False
+    can_trim: bool = False
     warnings: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What went wrong while a link was fetched, in our words: one line a reason, with the way out."""
+"""Error messages for failed downloads, derived from yt-dlp's messages."""
 
 from __future__ import annotations
 
@@ -6,54 +6,54 @@ import re
 from dataclasses import dataclass
 
 from lipsync.errors import DiskFullError, InputError, LinkError, LipsyncError, OutputError
-from lipsync.sources.address import forbidden
+from lipsync.sources.network_guard import address_error
 
-_BY_HAND = "Download the video in your browser and give the file"
-_AGAIN = f"Try again. If it stays: {_BY_HAND[0].lower()}{_BY_HAND[1:]}."
-_COOKIES = f"{_BY_HAND}, or on the command line give the cookies of a browser that may see it (--cookies)."
+_MANUALLY = "Download the video in your browser and give the file"
+_RETRY = f"Try again. If it keeps failing: {_MANUALLY[0].lower()}{_MANUALLY[1:]}."
+_COOKIES = f"{_MANUALLY}, or on the command line pass the cookies of a browser that may see it (--cookies)."
 _LATER = "Try again later."
 
-WORDS: dict[str, tuple[str, str]] = {
-    "bot": ("The site takes this machine for a robot and asks for proof", _COOKIES),
-    "blocked": ("The site's protection against robots turned us away", f"{_BY_HAND}."),
-    "age": ("The video has an age limit, and the site wants a login", _COOKIES),
+MESSAGES: dict[str, tuple[str, str]] = {
+    "bot": ("The site takes this machine for a bot and asks for a login", _COOKIES),
+    "blocked": ("The site's bot protection refused the request", f"{_MANUALLY}."),
+    "age": ("The video is age-restricted, and the site asks for a login", _COOKIES),
     "private": ("The video is private", f"Ask its owner to share it. {_COOKIES}"),
     "members": ("The video is only for paying members", _COOKIES),
-    "region": ("The video cannot be seen from the country of this machine", f"{_BY_HAND}."),
-    "upcoming": ("The video has not been shown yet", "Come back after it has been."),
-    "live": ("This is a live stream that is still running", "Give the recording when it has ended."),
+    "region": ("The video is not available in the country of this machine", f"{_MANUALLY}."),
+    "upcoming": ("The video has not been shown yet", "Try again after it has been shown."),
+    "live": ("This is a live stream that is still running", "Use the recording after it has ended."),
     "drm": ("The video is copy-protected (DRM)", "Such videos cannot be used; take another one."),
     "removed": ("The video is not there (any more)", "Check the link in your browser."),
-    "login": ("The site shows the video only to people who are logged in", _COOKIES),
+    "login": ("The site shows the video only to logged-in users", _COOKIES),
     "javascript": (
         "The site needs a JavaScript runtime, and this machine has none that is recent enough",
         "Run `pip install deno`, or install Node 22 or newer, and try again.",
     ),
     "unsupported": ("No video was found on this page", "Give the page of one video, or a link to a file."),
     "playlist": ("The link leads to several videos", "Give the link of one of them."),
-    "long": ("The video is too long", "Mark the part to use, or raise --max-minutes on the command line."),
+    "long": ("The video is too long", "Select the part to use, or raise --max-minutes on the command line."),
     "large": (
         "The file is too large",
         "Choose a lower quality or a shorter part, or raise --max-megabytes on the command line.",
     ),
-    "outside": ("The marked part is past the end of the video", "Mark a part inside it."),
-    "silent": ("The video has no sound", "Give a link with a voice in it."),
+    "outside": ("The selected part is past the end of the video", "Select a part inside it."),
+    "silent": ("The video has no audio", "Give a link to a video or an audio file with a voice in it."),
     "429": ("The site has had too many requests from here", "Wait an hour or so and try again."),
-    "403": ("The site refused the download (HTTP 403)", _AGAIN),
+    "403": ("The site refused the download (HTTP 403)", _RETRY),
     "404": ("There is nothing under this link (HTTP 404)", "Check the link in your browser."),
-    "5xx": ("The site has a problem of its own", _LATER),
-    "name": ("The name of the site cannot be found", "Check the link and the connection to the internet."),
-    "certificate": ("The site cannot prove that it is the one named", "Check the link and the clock here."),
+    "5xx": ("The site has a server error", _LATER),
+    "name": ("The name of the site cannot be found", "Check the link and the internet connection."),
+    "certificate": ("The site's certificate is not valid", "Check the link and the clock of this machine."),
     "network": (
         "The connection to the site failed",
-        "Check the connection to the internet and try again. Proxies are not used.",
+        "Check the internet connection and try again. Proxies are not used.",
     ),
-    "stalled": ("The site stopped sending", _LATER),
+    "stalled": ("The site stopped sending data", _LATER),
     "short": ("The site sent only a part of the file", _LATER),
-    "memory": ("The page is too large to be looked through", "Give a direct link to the video."),
+    "memory": ("The page is too large to be processed", "Give a direct link to the video file."),
     "ended": (
-        "The downloader ended without saying why",
-        "Try again. In a script of your own, start the work under `if __name__ == \"__main__\":`.",
+        "The download process ended unexpectedly",
+        "Try again. In your own script, call it under `if __name__ == \"__main__\":`.",
     ),
     "cookies": (
         "The cookies file cannot be read",
@@ -61,6 +61,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "other": ("The site could not be read", "Check the link. `pip install -U yt-dlp` may help."),
 }  # fmt: skip
+"""What happened and what to do next, by reason."""
 
 _PATTERNS = tuple(
     (re.compile(pattern, re.IGNORECASE), key)
@@ -99,19 +100,19 @@ _PATTERNS = tuple(
     )
 )  # fmt: skip
 _NO_JAVASCRIPT = re.compile(r"no supported javascript runtime", re.IGNORECASE)
-_MAY_LACK_JAVASCRIPT = ("other", "403", "unsupported")
-"""Reasons behind which it may be; the others hold with a runtime too, though the warning comes always."""
+_JAVASCRIPT_MAY_HELP = ("other", "403", "unsupported")
+"""Reasons that a missing runtime can be behind; yt-dlp warns of it before any failure."""
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why the downloader's process gave up.
+class DownloadFailure:
+    """Why the download worker gave up.
 
     Attributes:
-        reason: a key of `WORDS` where it knew one, else "".
-        text: yt-dlp's own words.
-        warnings: what it warned of before.
-        refused: hosts whose addresses it was not allowed to open.
+        reason: a key of `MESSAGES` where the worker knew one, else "".
+        text: yt-dlp's message.
+        warnings: yt-dlp's warnings before that.
+        refused: hosts whose addresses the network guard refused.
     """
 
     reason: str = ""
@@ -120,46 +121,44 @@ class Failure:
     refused: tuple[str, ...] = ()
 
 
-def explain_failure(failure: Failure, given: str) -> LipsyncError:
-    """Our error for a failure; `given` is the link."""
+def explain_failure(failure: DownloadFailure, url: str) -> LipsyncError:
+    """Return the error to raise for a failed download of `url`."""
     if failure.refused and not failure.reason:
-        return forbidden(failure.refused[-1])
+        return address_error(failure.refused[-1])
     reason = _reason(failure)
     if reason.startswith("disk"):
         return _disk_error(reason, failure.text)
-    what, hint = WORDS[reason]
-    told = _shortened(failure.text)
+    what, hint = MESSAGES[reason]
+    detail = _shorten(failure.text)
     kind = LinkError if reason != "cookies" else InputError
-    return kind(what, given=f"{given} ({told})" if told else given, hint=hint)
+    return kind(what, given=f"{url} ({detail})" if detail else url, hint=hint)
 
 
-def _reason(failure: Failure) -> str:
-    text = re.sub(r"https?://\S+", "", failure.text)  # a word in an address says nothing
+def _reason(failure: DownloadFailure) -> str:
+    text = re.sub(r"https?://\S+", "", failure.text)  # words inside a URL say nothing about the failure
     reason = failure.reason or next((key for pattern, key in _PATTERNS if pattern.search(text)), "other")
-    if reason in _MAY_LACK_JAVASCRIPT and lacks_javascript(failure.warnings):
+    if reason in _JAVASCRIPT_MAY_HELP and lacks_javascript(failure.warnings):
         return "javascript"
     return reason
 
 
 def lacks_javascript(warnings: tuple[str, ...]) -> bool:
-    """Whether yt-dlp has said that it misses a JavaScript runtime."""
+    """Whether yt-dlp warned that it found no JavaScript runtime."""
     return any(_NO_JAVASCRIPT.search(text) for text in warnings)
 
 
 def _disk_error(reason: str, text: str) -> OutputError:
     if reason == "disk":
-        return DiskFullError(
-            "The disk is full", given=_shortened(text), hint="Free some space and try again."
-        )
+        return DiskFullError("The disk is full", given=_shorten(text), hint="Free some space and try again.")
     if reason == "disk file":
         return OutputError(
-            "The file is too large for this disk", given=_shortened(text), hint=WORDS["large"][1]
+            "The file is too large for this disk", given=_shorten(text), hint=MESSAGES["large"][1]
         )
-    return OutputError("The download cannot be written", given=_shortened(text))
+    return OutputError("The download cannot be written", given=_shorten(text))
 
 
-def _shortened(text: str) -> str:
-    """yt-dlp's words without the colours, the mark of the site, and its advice to programmers."""
+def _shorten(text: str) -> str:
+    """yt-dlp's message without colour codes, the site's tag, and its advice to developers."""
     text = re.sub(r"\x1b\[[\d;]*m", "", text)
     text = re.sub(r"^(ERROR:\s*)?(\[[\w:+-]+\]\s*)?", "", text)
     text = re.split(r"[;.]?\s*(?:please report this issue|Use --cookies|See\s+https://github)", text)[0]

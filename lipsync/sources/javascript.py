@@ -1,4 +1,4 @@
-"""The JavaScript runtime that yt-dlp needs for YouTube: where one is, and whether it is recent enough.
+"""JavaScript runtimes for yt-dlp, which needs one for YouTube.
 
 https://github.com/yt-dlp/yt-dlp/wiki/EJS
 """
@@ -9,13 +9,13 @@ import shutil
 from dataclasses import dataclass
 
 _PROGRAMS = {"deno": "deno", "node": "node", "bun": "bun", "quickjs": "qjs"}
-"""yt-dlp's names, best first. They run code from youtube.com: deno walls it off from files and network,
-the others less so."""
+"""yt-dlp's names and their programs, best first. They run code from youtube.com: deno denies it files
+and network, the others deny less."""
 
 
 @dataclass(frozen=True)
 class JavaScriptRuntime:
-    """One runtime: yt-dlp's name for it, the program, its version, and whether yt-dlp takes it."""
+    """An installed JavaScript runtime: yt-dlp's name, path, version, and whether yt-dlp supports it."""
 
     name: str
     path: str
@@ -24,14 +24,14 @@ class JavaScriptRuntime:
 
 
 def find_runtimes() -> dict[str, str]:
-    """The runtimes on this machine: yt-dlp's name and the full path of the program, best first."""
+    """Return the runtimes on this machine: yt-dlp's name and the program's full path, best first."""
     found = {name: _packaged_deno() if name == "deno" else None for name in _PROGRAMS}
     paths = {name: found[name] or shutil.which(program) for name, program in _PROGRAMS.items()}
     return {name: path for name, path in paths.items() if path}
 
 
 def _packaged_deno() -> str | None:
-    """The program that the `deno` package carries, where that is installed."""
+    """Path of the program in the `deno` package, where that is installed."""
     try:
         from deno import find_deno_bin  # type: ignore[import-not-found,unused-ignore]
 
@@ -41,7 +41,7 @@ def _packaged_deno() -> str | None:
 
 
 def describe_runtimes() -> list[JavaScriptRuntime]:
-    """The runtimes that really start, with their versions. Starts each one."""
+    """Start each runtime and return those that work, with their versions."""
     from yt_dlp.globals import supported_js_runtimes  # here: yt-dlp takes half a second to import
 
     described = []

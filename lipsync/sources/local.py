@@ -1,4 +1,4 @@
-"""A file on this machine."""
+"""Local media files."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from pathlib import Path
 
 from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
-from lipsync.sources.base import Fetched
+from lipsync.sources.base import FetchedMedia
 from lipsync.types import TimeRange
 
 
 class LocalFile:
-    """A file on this machine as a `Source`: it stays where it is and nothing is copied."""
+    """A file on this machine as a `Source`; it is used in place, not copied."""
 
     def __init__(
-        self, path: str | Path, options: LinkOptions | None = None, *, sound_only: bool = False
+        self, path: str | Path, options: LinkOptions | None = None, *, audio_only: bool = False
     ) -> None:
         self.path = Path(path)
 
     @staticmethod
     def accepts(given: str) -> bool:
-        """Whether it may be a path: anything may that no other source has taken."""
+        """Always: whatever no other source accepts is taken for a path."""
         return True
 
     def fetch(
@@ -29,14 +29,14 @@ class LocalFile:
         progress: ProgressCallback,
         cancel: CancelToken,
         ranges: tuple[TimeRange, ...] = (),
-    ) -> Fetched:
-        """The file itself, whole.
+    ) -> FetchedMedia:
+        """Return the whole file where it is.
 
         Raises:
-            MediaError: it is missing, empty or cannot be read.
-            Cancelled: a cancel was asked for.
+            MediaError: it is missing, empty or unreadable.
+            Cancelled: the job was cancelled.
         """
-        from lipsync.media.container import checked_file  # here: the downloader's process needs no media
+        from lipsync.media.container import checked_file  # here: the download worker must not load media
 
         cancel.check()
-        return Fetched(checked_file(self.path))
+        return FetchedMedia(checked_file(self.path))

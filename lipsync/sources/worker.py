@@ -1,10 +1,10 @@
-"""The process that runs yt-dlp, sealed off from everything but the open internet.
+"""The download worker: runs yt-dlp in a process restricted to the public internet.
 
-It is a process of its own because only so a cancel is certain, whatever a site or a parser hangs
-in; because the seal (`address.seal`) is for a whole process; and because a page that fills the
-memory ends this process and no other. It starts no ffmpeg: streams are written as they come, and
-put together by `lipsync.media` afterwards. It speaks to its parent in JSON, since what a site
-sends passes through here and a pickle of it is not to be trusted.
+A process of its own, because only then can a cancel be guaranteed, whatever a site or a parser hangs
+in; because the network guard applies to a whole process; and because a page that fills the memory
+ends this process and no other. It starts no ffmpeg: streams are written as they arrive, and
+`lipsync.media` merges them afterwards. It talks to its parent in JSON, since what a site sends passes
+through here and a pickle of it must not be trusted.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from pathlib import Path
 from typing import Any
 
 from lipsync.sources import streams
-from lipsync.sources.address import Network, seal
 from lipsync.sources.failures import lacks_javascript
+from lipsync.sources.network_guard import Network, install_network_guard
 from lipsync.sources.streams import Span, Stream
 
 MEMORY_BYTES = 2 * 2**30
-SOCKET_SECONDS = 15
+SOCKET_TIMEOUT_SECONDS = 15
 PLAYLIST_BYTES = 16 * 2**20
-_HANDLER = "Requests"
+_REQUEST_HANDLER = "Requests"
 _MODULES_WITH_OWN_SOCKETS = ("curl_cffi", "websockets")
 EXTENSIONS = (
     "3gp", "aac", "avi", "flac", "flv", "m4a", "m4v", "mka", "mkv", "mov", "mp3", "mp4", "mpg", "oga", "ogg",
     "ogv", "opus", "ts", "wav", "webm", "wmv",
 )  # fmt: skip
-_NO_JAVASCRIPT = "Without a JavaScript runtime some qualities are missing. `pip install deno` brings one."
+_NO_JAVASCRIPT = "Without a JavaScript runtime some qualities are missing. `pip install deno` adds one."
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the process is to do.
+class DownloadRequest:
+    """One download, or metadata query, for the worker.
 
     Attributes:
         url: a link that `check_url` has passed.
-        folder: where the streams are written; None only looks at the link.
-        max_height: pixels of the shorter side that the quality may have.
-        max_seconds: refuse what is longer.
-        span: the part that is needed; None is all.
-        sound_only: take the sound without the picture where they are apart.
+        folder: where the streams are written; None only reads the metadata.
+        max_height: limit of the quality, in pixels of the shorter side.
+        max_seconds: limit of the duration.
+        span: the needed part; None is all.
+        audio_only: download the audio without the video where the site separates them.
         cookies: text of a Netscape cookies file, or None.
         runtimes: JavaScript runtimes, yt-dlp's name and path.
         allow: networks that may be reached although they are not public; for tests.
@@ -58,22 +58,22 @@ class Order:
     max_height: int
     max_seconds: float
     span: Span | None
-    sound_only: bool
+    audio_only: bool
     cookies: str | None
     runtimes: dict[str, str]
     allow: frozenset[Network]
 
 
-class Refused(Exception):
-    """We do not want what the site has; `reason` is a key of `failures.WORDS`."""
+class DownloadRejected(Exception):
+    """The site's media cannot be used; `reason` is a key of `failures.MESSAGES`."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason, self.detail = reason, detail
         super().__init__(reason)
 
 
-class _Listener:
-    """yt-dlp's logger: keeps the warnings, prints nothing."""
+class _WarningLogger:
+    """A logger for yt-dlp that collects warnings and prints nothing."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -82,46 +82,46 @@ class _Listener:
         """Ignored."""
 
     def warning(self, message: str) -> None:
-        """Kept for the explanation of a failure."""
+        """Kept to explain a failure."""
         self.warnings.append(message)
 
     def error(self, message: str) -> None:
-        """Ignored: the same comes as an exception."""
+        """Ignored: yt-dlp raises the same as an exception."""
 
 
-def run(pipe: Connection, order: Order) -> None:
-    """Carry out an order and tell the parent how it goes; the target of the process.
+def run(pipe: Connection, request: DownloadRequest) -> None:
+    """Serve one request and report to the parent; the target of the process.
 
-    Messages are JSON lists: ["info", {...}], ["progress", stage, bytes, total bytes, whether that is
-    certain], ["done", [[file name, in pieces], ...], start or null for all, title]
-    and ["failed", {...}], the last word.
+    Messages are JSON lists: ["info", {...}], ["progress", stage, bytes, total bytes, whether the total
+    is exact], ["done", [[file name, fragmented], ...], start in seconds or null for the whole, title]
+    and ["failed", {...}], which is the last one.
     """
-    listener, refused = _Listener(), list[str]()
+    logger, refused = _WarningLogger(), list[str]()
 
-    def tell(*message: Any) -> None:
+    def send(*message: Any) -> None:
         pipe.send_bytes(json.dumps(message).encode())
 
-    _become_killable()
-    seal(order.allow, order.runtimes.values(), refused.append)
+    _limit_process()
+    install_network_guard(request.allow, request.runtimes.values(), refused.append)
     for name in _MODULES_WITH_OWN_SOCKETS:
         sys.modules[name] = None  # type: ignore[assignment]  # makes importing it fail
     failure: dict[str, Any] = {}
     try:
-        _serve(order, listener, tell)
+        _handle(request, logger, send)
         return
-    except Refused as error:
+    except DownloadRejected as error:
         failure = {"reason": error.reason, "text": error.detail}
     except MemoryError:
         failure = {"reason": "memory"}
-    except BrokenPipeError:  # the parent is gone
+    except BrokenPipeError:  # the parent has ended
         return
-    except Exception as error:  # yt-dlp lets any kind through, and the parent wants to hear of each
+    except Exception as error:  # yt-dlp lets any kind through, and the parent reports each
         failure = {"text": f"{error}"}
-    tell("failed", failure | {"warnings": listener.warnings[-20:], "refused": refused})
+    send("failed", failure | {"warnings": logger.warnings[-20:], "refused": refused})
 
 
-def _become_killable() -> None:
-    """Lead a process group, so that a kill reaches the JavaScript runtime too; bound the memory."""
+def _limit_process() -> None:
+    """Lead a process group, so that a kill reaches the JavaScript runtime too, and limit the memory."""
     if sys.platform != "win32":
         import resource
 
@@ -130,34 +130,34 @@ def _become_killable() -> None:
             resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
 
 
-def _serve(order: Order, listener: _Listener, tell: Callable[..., None]) -> None:
+def _handle(request: DownloadRequest, logger: _WarningLogger, send: Callable[..., None]) -> None:
     from yt_dlp import YoutubeDL
     from yt_dlp.networking.common import _REQUEST_HANDLERS
 
-    for name in set(_REQUEST_HANDLERS) - {_HANDLER}:
+    for name in set(_REQUEST_HANDLERS) - {_REQUEST_HANDLER}:
         del _REQUEST_HANDLERS[name]
-    with YoutubeDL(_settings(order, listener)) as ydl:
-        info = _one_video(ydl, order.url)
-        chosen = streams.choose_streams(info.get("formats") or [], order.span, order.sound_only)
-        _refuse_unusable(info, chosen, order.sound_only)
-        tell("info", _describe(info, order.sound_only, tuple(listener.warnings)))
-        if order.folder is not None:
-            _check_length(info, chosen, order)
-            _download(ydl, info, chosen, order, tell)
+    with YoutubeDL(_ydl_options(request, logger)) as ydl:
+        info = _extract_video(ydl, request.url)
+        selected = streams.select_streams(info.get("formats") or [], request.span, request.audio_only)
+        _check_usable(info, selected, request.audio_only)
+        send("info", _link_info(info, request.audio_only, tuple(logger.warnings)))
+        if request.folder is not None:
+            _check_duration(info, selected, request)
+            _download(ydl, info, selected, request, send)
 
 
-def _settings(order: Order, listener: _Listener) -> dict[str, Any]:
+def _ydl_options(request: DownloadRequest, logger: _WarningLogger) -> dict[str, Any]:
     return {
         "quiet": True,
         "noprogress": True,
-        "logger": listener,
-        # best last, by: the original language, the cap, plain colours, then what plays everywhere
+        "logger": logger,
+        # best last, by: original language, height limit, no HDR, then codecs that play everywhere
         "format": "all",
-        "format_sort": ["lang", f"res:{order.max_height}", "hdr:sdr", "vcodec:h264", "acodec:aac"],
+        "format_sort": ["lang", f"res:{request.max_height}", "hdr:sdr", "vcodec:h264", "acodec:aac"],
         "noplaylist": True,
         "playlist_items": "1:2",
         "extract_flat": "in_playlist",
-        "socket_timeout": SOCKET_SECONDS,
+        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
         "retries": 2,
         "fragment_retries": 2,
         "extractor_retries": 1,
@@ -166,35 +166,35 @@ def _settings(order: Order, listener: _Listener) -> dict[str, Any]:
         "updatetime": False,
         "cachedir": False,
         "geo_bypass": False,
-        "proxy": "",  # none: a proxy would resolve and connect in our place, past the seal
+        "proxy": "",  # none: a proxy would resolve and connect in our place, past the network guard
         "external_downloader": {"default": "native"},
         "hls_prefer_native": True,
         "fixup": "never",
         "default_search": "error",
         "enable_file_urls": False,
-        "cookiefile": io.StringIO(order.cookies) if order.cookies is not None else None,
-        "js_runtimes": {name: {"path": path} for name, path in order.runtimes.items()},
+        "cookiefile": io.StringIO(request.cookies) if request.cookies is not None else None,
+        "js_runtimes": {name: {"path": path} for name, path in request.runtimes.items()},
     }
 
 
-def _one_video(ydl: Any, url: str) -> dict[str, Any]:
-    """What yt-dlp finds out about a link: one video, with its streams sorted by our wishes."""
+def _extract_video(ydl: Any, url: str) -> dict[str, Any]:
+    """yt-dlp's metadata of the one video behind a link, its streams sorted by `format_sort`."""
     info = ydl.extract_info(url, download=False)
     if info is None:
-        raise Refused("unsupported")
+        raise DownloadRejected("unsupported")
     if info.get("_type", "video") != "video":
         entries = [entry for entry in info.get("entries") or () if entry]
         if len(entries) != 1:
-            raise Refused("playlist" if entries else "unsupported")
+            raise DownloadRejected("playlist" if entries else "unsupported")
         info = ydl.process_ie_result(entries[0], download=False)
     return dict(info)
 
 
-def _describe(info: dict[str, Any], sound_only: bool, warnings: tuple[str, ...]) -> dict[str, Any]:
+def _link_info(info: dict[str, Any], audio_only: bool, warnings: tuple[str, ...]) -> dict[str, Any]:
     """The fields of a `LinkInfo`."""
     formats = info.get("formats") or []
-    heights = {streams.height(stream) for stream in streams.usable_streams(formats)}
-    for_a_part = streams.choose_streams(formats, (0.0, 1.0), sound_only)
+    heights = {streams.height(stream) for stream in streams.downloadable_streams(formats)}
+    for_a_part = streams.select_streams(formats, (0.0, 1.0), audio_only)
     thumbnail = info.get("thumbnail")
     if not isinstance(thumbnail, str) or not thumbnail.startswith(("http://", "https://")):
         thumbnail = None
@@ -206,7 +206,7 @@ def _describe(info: dict[str, Any], sound_only: bool, warnings: tuple[str, ...])
         "thumbnail": thumbnail,
         "seconds": info.get("duration"),
         "heights": sorted(one for one in heights if one),
-        "can_cut": all(map(streams.can_cut, for_a_part)),
+        "can_trim": all(map(streams.can_trim, for_a_part)),
         "warnings": [_NO_JAVASCRIPT] if lacks_javascript(warnings) else [],
     }
 
@@ -215,84 +215,88 @@ def _text(value: Any) -> str | None:
     return str(value) if value else None
 
 
-def _refuse_unusable(info: dict[str, Any], chosen: list[Stream], sound_only: bool) -> None:
-    """Say no to what cannot be downloaded in any length."""
+def _check_usable(info: dict[str, Any], selected: list[Stream], audio_only: bool) -> None:
+    """Reject what cannot be downloaded, whatever its duration."""
     if info.get("live_status") == "is_upcoming":
-        raise Refused("upcoming")
+        raise DownloadRejected("upcoming")
     if info.get("is_live") or info.get("live_status") in ("is_live", "post_live"):
-        raise Refused("live")
-    if not chosen:
+        raise DownloadRejected("live")
+    if not selected:
         drm = any(stream.get("has_drm") for stream in info.get("formats") or ()) or info.get("_has_drm")
-        raise Refused("drm" if drm else "silent" if sound_only else "unsupported")
+        raise DownloadRejected("drm" if drm else "silent" if audio_only else "unsupported")
 
 
-def _check_length(info: dict[str, Any], chosen: list[Stream], order: Order) -> None:
-    """Say no to what is too long, before anything is downloaded; where the site tells the length."""
-    length = float(info.get("duration") or "inf")
-    start, end = order.span or (0.0, None)
-    if start >= length:
-        raise Refused("outside", f"{start:g} s of {length:g} s")
-    if order.span and all(map(streams.can_cut, chosen)):
-        length = min(length if end is None else end, length) - start
-    if order.max_seconds < length < float("inf"):
-        raise Refused("long", f"{length / 60:.1f} of at most {order.max_seconds / 60:.1f} minutes")
+def _check_duration(info: dict[str, Any], selected: list[Stream], request: DownloadRequest) -> None:
+    """Reject what is too long before the download, where the site gives the duration."""
+    duration = float(info.get("duration") or "inf")
+    start, end = request.span or (0.0, None)
+    if start >= duration:
+        raise DownloadRejected("outside", f"{start:g} s of {duration:g} s")
+    if request.span and all(map(streams.can_trim, selected)):
+        duration = min(duration if end is None else end, duration) - start
+    if request.max_seconds < duration < float("inf"):
+        minutes = f"{duration / 60:.1f} of at most {request.max_seconds / 60:.1f} minutes"
+        raise DownloadRejected("long", minutes)
 
 
 def _download(
-    ydl: Any, info: dict[str, Any], chosen: list[Stream], order: Order, tell: Callable[..., None]
+    ydl: Any,
+    info: dict[str, Any],
+    selected: list[Stream],
+    request: DownloadRequest,
+    send: Callable[..., None],
 ) -> None:
-    assert order.folder is not None
-    cut, start = _cut(ydl, chosen, order.span) if order.span else (None, None)
+    assert request.folder is not None
+    trimmed, start = _trim(ydl, selected, request.span) if request.span else (None, None)
     written = []
-    for number, stream in enumerate(cut or chosen):
-        sound = stream.get("vcodec") == "none"
-        stage = "Downloading sound" if sound else "Downloading video"
+    for number, stream in enumerate(trimmed or selected):
+        stage = "Downloading audio" if stream.get("vcodec") == "none" else "Downloading video"
         extension = stream.get("ext") if stream.get("ext") in EXTENSIONS else "mp4"
         name = f"stream{number}.{extension}"
         whole = {key: value for key, value in info.items() if key not in ("formats", "requested_formats")}
-        ydl._progress_hooks[:] = [_reporter(stage, stream if cut is None else {}, tell)]
-        success, _ = ydl.dl(str(order.folder / name), whole | stream | {"fixup": "never"})
+        ydl._progress_hooks[:] = [_progress_hook(stage, stream if trimmed is None else {}, send)]
+        success, _ = ydl.dl(str(request.folder / name), whole | stream | {"fixup": "never"})
         if not success:
-            raise Refused("short")
-        written.append([name, streams.in_pieces(stream)])
-    tell("done", written, start, str(info.get("title") or "video"))
+            raise DownloadRejected("short")
+        written.append([name, streams.is_fragmented(stream)])
+    send("done", written, start, str(info.get("title") or "video"))
 
 
-def _reporter(stage: str, stream: Stream, tell: Callable[..., None]) -> Callable[[dict[str, Any]], None]:
+def _progress_hook(stage: str, stream: Stream, send: Callable[..., None]) -> Callable[[dict[str, Any]], None]:
     def report(state: dict[str, Any]) -> None:
         exact = stream.get("filesize") or state.get("total_bytes")
         total = exact or state.get("total_bytes_estimate") or 0
-        tell("progress", stage, int(state.get("downloaded_bytes") or 0), int(total), bool(exact))
+        send("progress", stage, int(state.get("downloaded_bytes") or 0), int(total), bool(exact))
 
     return report
 
 
-def _cut(ydl: Any, chosen: list[Stream], span: Span) -> tuple[list[Stream], float] | tuple[None, None]:
-    """The streams with only the pieces that cover the span, and when the first one's begin (s).
+def _trim(ydl: Any, selected: list[Stream], span: Span) -> tuple[list[Stream], float] | tuple[None, None]:
+    """The streams with only the fragments that cover the span, and the start of the first stream's (s).
 
-    (None, None) where one of them cannot be cut: then all are fetched whole, so that they fit together.
+    (None, None) where one of them cannot be trimmed: then all are downloaded whole, so that they match.
     """
-    cut: list[Stream] = []
+    trimmed: list[Stream] = []
     starts: list[float] = []
-    for stream in chosen:
-        if not streams.can_cut(stream):
+    for stream in selected:
+        if not streams.can_trim(stream):
             return None, None
         if streams.is_hls(stream):
             playlist, url = _read_playlist(ydl, stream)
-            shortened = streams.cut_playlist(playlist, span)
+            shortened = streams.trim_playlist(playlist, span)
             if shortened is None:
                 return None, None
-            cut.append(stream | {"hls_media_playlist_data": shortened[0], "url": url})
+            trimmed.append(stream | {"hls_media_playlist_data": shortened[0], "url": url})
             starts.append(shortened[1])
         else:
-            pieces, start = streams.cut_pieces(stream["fragments"], span)
-            cut.append(stream | {"fragments": pieces})
+            fragments, start = streams.trim_fragments(stream["fragments"], span)
+            trimmed.append(stream | {"fragments": fragments})
             starts.append(start)
-    return cut, starts[0]
+    return trimmed, starts[0]
 
 
 def _read_playlist(ydl: Any, stream: Stream) -> tuple[str, str]:
-    """An HLS media playlist, and the address that its pieces are relative to."""
+    """An HLS media playlist, and the URL that its fragments are relative to."""
     if text := stream.get("hls_media_playlist_data"):
         return str(text), str(stream["url"])
     from yt_dlp.networking import Request

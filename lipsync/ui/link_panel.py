@@ -14,7 +14,7 @@ import gradio as gr
 
 from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
-from lipsync.sources import Fetched, LinkInfo, LinkSource
+from lipsync.sources import FetchedMedia, LinkInfo, LinkSource
 from lipsync.types import TimeRange
 from lipsync.ui import strings
 from lipsync.ui.background import Done, in_thread
@@ -73,11 +73,11 @@ class LinkEvents:
     def __init__(self, sessions: Sessions, allow: frozenset[Any] = frozenset()) -> None:
         self._sessions, self._allow = sessions, allow
 
-    def _source(self, url: str, max_height: int, sound_only: bool) -> LinkSource:
+    def _source(self, url: str, max_height: int, audio_only: bool) -> LinkSource:
         options = dataclasses.replace(
             LinkOptions(), max_height=max_height, max_minutes=MAX_MINUTES, max_megabytes=MAX_MEGABYTES
         )
-        return LinkSource(url, options, sound_only=sound_only, allow=self._allow)
+        return LinkSource(url, options, audio_only=audio_only, allow=self._allow)
 
     def look(self, panel: LinkPanel) -> Callable[..., Iterator[Updates]]:
         """What asking about a link does."""
@@ -89,7 +89,7 @@ class LinkEvents:
             done: Updates = {panel.stop: gr.Button(visible=False)}
             try:
                 source = self._source(url, height, panel.name == "voice")
-                for news in in_thread(lambda _: source.look(cancel), cancel):
+                for news in in_thread(lambda _: source.probe(cancel), cancel):
                     if isinstance(news, Done):
                         about = describe_link(news.value)
                         yield {panel.about: about, panel.fetch: gr.Button(interactive=True), **done}
@@ -121,7 +121,7 @@ class LinkEvents:
                         words = strings.LINK_FETCHED.format(name=fetched.path.name)
                         if fetched.start:
                             words += strings.LINK_SHIFTED.format(start=clock(fetched.start))
-                        moved = dict(zip(table.all, shown(fetched.shift(parts)), strict=True))
+                        moved = dict(zip(table.all, shown(fetched.to_file_time(parts)), strict=True))
                         line = status_line(words, "done")
                         yield {player: str(fetched.path), **moved, panel.about: line, **done}
                     else:
@@ -150,7 +150,7 @@ class LinkEvents:
 
 def _fetching(
     source: LinkSource, into: Path, cancel: CancelToken, ranges: tuple[TimeRange, ...]
-) -> Callable[[ProgressCallback], Fetched]:
+) -> Callable[[ProgressCallback], FetchedMedia]:
     return lambda progress: source.fetch(into, progress, cancel, ranges)
 
 
@@ -162,7 +162,7 @@ def describe_link(info: LinkInfo) -> str:
         strings.LINK_BY.format(uploader=info.uploader) if info.uploader else "",
         strings.LINK_LICENCE.format(licence=info.licence) if info.licence else strings.LINK_NO_LICENCE,
     ]
-    notes = [strings.LINK_CUTS] if info.can_cut else []
+    notes = [strings.LINK_CUTS] if info.can_trim else []
     picture = (
         f'<img src="{html.escape(info.thumbnail, quote=True)}" alt="" referrerpolicy="no-referrer">'
         if info.thumbnail and info.thumbnail.startswith(("http://", "https://"))

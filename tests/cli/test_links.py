@@ -44,9 +44,9 @@ def test_a_part_of_a_link_is_synced_and_the_result_lands_here(
     )
     voice = make_voice(tmp_path / "voice.wav", seconds=0.8)
 
-    def allowing(given: str, options: object, *, sound_only: bool = False) -> Source:
+    def allowing(given: str, options: object, *, audio_only: bool = False) -> Source:
         if is_link(given):
-            return LinkSource(given, options, sound_only=sound_only, allow=HERE)  # type: ignore[arg-type]
+            return LinkSource(given, options, audio_only=audio_only, allow=HERE)  # type: ignore[arg-type]
         return LocalFile(given)
 
     here = tmp_path / "here"

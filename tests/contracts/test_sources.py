@@ -11,7 +11,7 @@ from lipsync.errors import Cancelled, InputError, LinkError
 from lipsync.media import open_video
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken, Progress, ignore_progress
-from lipsync.sources import SOURCES, Fetched, LinkSource, LocalFile, Source, is_link, open_source
+from lipsync.sources import SOURCES, FetchedMedia, LinkSource, LocalFile, Source, is_link, open_source
 from lipsync.types import TimeRange
 from tests.make_media import make_video, read_number
 from tests.sources import serving
@@ -45,8 +45,8 @@ def test_what_is_fetched_can_be_read(kind: str, clip: Path, site: Site, tmp_path
     seen: list[Progress] = []
     ranges = (TimeRange(0.4, 0.8), TimeRange(1.2, 1.6))
     fetched = make(kind, clip, site).fetch(tmp_path / "new", seen.append, CancelToken(), ranges)
-    assert isinstance(fetched, Fetched)
-    picture = open_video(fetched.path, MediaOptions(video_ranges=fetched.shift(ranges)))
+    assert isinstance(fetched, FetchedMedia)
+    picture = open_video(fetched.path, MediaOptions(video_ranges=fetched.to_file_time(ranges)))
     numbers = [read_number(frame) for frame in picture.read(range(picture.frame_count))]
     assert numbers == [*range(10, 20), *range(30, 40)]
     assert all(0 <= progress.fraction <= 1 for progress in seen)

@@ -15,7 +15,7 @@ SECONDS, FPS = 10, 25
 
 @pytest.fixture(scope="session")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """clip.mp4, the same as HLS (hls.m3u8) and as DASH with sound apart (dash.mpd); 10 s, numbered frames."""
+    """clip.mp4, the same as HLS (hls.m3u8) and as DASH with separate audio (dash.mpd); numbered frames."""
     folder = tmp_path_factory.mktemp("served")
     sound = ("-f", "lavfi", "-i", f"sine=d={SECONDS}")
     for name, output in (

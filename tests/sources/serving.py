@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from lipsync.sources.address import Network
+from lipsync.sources.network_guard import Network
 
 HERE: frozenset[Network] = frozenset({ipaddress.ip_network("127.0.0.1/32")})
 """What tests allow; every other address of this machine stays forbidden."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lipsync.errors import AddressError, DiskFullError, LinkError, LipsyncError, OutputError
-from lipsync.sources.failures import WORDS, Failure, explain_failure
+from lipsync.sources.failures import MESSAGES, DownloadFailure, explain_failure
 
 URL = "https://example.com/watch"
 HINT = "Use --cookies-from-browser or --cookies for the authentication. See  https://github.com/yt-dlp/yt-dlp"
@@ -58,8 +58,8 @@ NO_RUNTIME = (
     ],
 )  # fmt: skip
 def test_messages_are_understood(text: str, reason: str) -> None:
-    error = explain_failure(Failure(text=text), URL)
-    what, hint = WORDS[reason]
+    error = explain_failure(DownloadFailure(text=text), URL)
+    what, hint = MESSAGES[reason]
     assert str(error).startswith(what)
     assert str(error).endswith(hint)
     assert URL in str(error)
@@ -69,15 +69,15 @@ def test_messages_are_understood(text: str, reason: str) -> None:
 
 def test_the_lack_of_javascript_is_named_where_it_is_the_cause() -> None:
     for text in (f"{YOUTUBE}No video formats found!", f"{YOUTUBE}Requested format is not available"):
-        lacking = Failure(text=text, warnings=("something", NO_RUNTIME))
+        lacking = DownloadFailure(text=text, warnings=("something", NO_RUNTIME))
         assert "JavaScript" in str(explain_failure(lacking, URL))
-        assert "JavaScript" not in str(explain_failure(Failure(text=text), URL))
-    assert "JavaScript" in str(explain_failure(Failure("unsupported", warnings=(NO_RUNTIME,)), URL))
+        assert "JavaScript" not in str(explain_failure(DownloadFailure(text=text), URL))
+    assert "JavaScript" in str(explain_failure(DownloadFailure("unsupported", warnings=(NO_RUNTIME,)), URL))
     for text, words in (
         ("Private video", "private"),
         ("Video unavailable. It has been removed", "not there"),
     ):
-        other = Failure(text=YOUTUBE + text, warnings=(NO_RUNTIME,))
+        other = DownloadFailure(text=YOUTUBE + text, warnings=(NO_RUNTIME,))
         assert words in str(explain_failure(other, URL))
         assert "JavaScript" not in str(explain_failure(other, URL))
 
@@ -91,18 +91,18 @@ def test_the_lack_of_javascript_is_named_where_it_is_the_cause() -> None:
     ],
 )
 def test_the_disk_is_not_the_links_fault(text: str, kind: type[LipsyncError]) -> None:
-    assert type(explain_failure(Failure(text=text), URL)) is kind
+    assert type(explain_failure(DownloadFailure(text=text), URL)) is kind
 
 
 def test_a_refused_address_explains_whatever_followed() -> None:
-    error = explain_failure(Failure(text="Unable to download webpage", refused=("10.0.0.1",)), URL)
+    error = explain_failure(DownloadFailure(text="Unable to download webpage", refused=("10.0.0.1",)), URL)
     assert isinstance(error, AddressError)
     assert "10.0.0.1" in str(error)
 
 
-@pytest.mark.parametrize("reason", WORDS)
+@pytest.mark.parametrize("reason", MESSAGES)
 def test_every_reason_says_what_happened_and_what_to_do(reason: str) -> None:
-    error = explain_failure(Failure(reason), URL)
+    error = explain_failure(DownloadFailure(reason), URL)
     assert error.what
     assert not error.what.endswith(".")
     assert error.hint.endswith((".", "'.", "`."))

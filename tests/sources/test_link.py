@@ -11,7 +11,7 @@ from lipsync.errors import AddressError, Cancelled, InputError, LinkError, Media
 from lipsync.media import open_video, probe_audio, probe_video
 from lipsync.options import LinkOptions, MediaOptions
 from lipsync.progress import CancelToken, Progress, ignore_progress
-from lipsync.sources import Fetched, LinkSource
+from lipsync.sources import FetchedMedia, LinkSource
 from lipsync.types import TimeRange
 from tests.make_media import read_number
 from tests.material import PROMPT_SECONDS
@@ -19,7 +19,7 @@ from tests.sources import serving
 from tests.sources.serving import HERE, Site
 
 FRAMES = 250
-PIECES = {
+FRAGMENTS = {
     "hls.m3u8": {"/hls0.ts", "/hls9.ts"},
     "dash.mpd": {f"/chunk-stream{n}" for n in ("0-00001.m4s", "0-00008.m4s", "1-00001.m4s", "1-00010.m4s")},
 }
@@ -27,11 +27,11 @@ PIECES = {
 COOKIES = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tpass\tsesame\n"
 
 
-def source(site: Site, path: str, *, sound_only: bool = False, **options: object) -> LinkSource:
-    return LinkSource(site.url(path), LinkOptions(**options), sound_only=sound_only, allow=HERE)  # type: ignore[arg-type]
+def source(site: Site, path: str, *, audio_only: bool = False, **options: object) -> LinkSource:
+    return LinkSource(site.url(path), LinkOptions(**options), audio_only=audio_only, allow=HERE)  # type: ignore[arg-type]
 
 
-def fetch(given: LinkSource, into: Path, *ranges: TimeRange) -> Fetched:
+def fetch(given: LinkSource, into: Path, *ranges: TimeRange) -> FetchedMedia:
     return given.fetch(into, ignore_progress, CancelToken(), ranges)
 
 
@@ -46,7 +46,7 @@ def test_a_direct_link_gives_the_file_as_it_is(site: Site, media: Path, tmp_path
     seen: list[Progress] = []
     fetched = source(site, "/clip.mp4").fetch(tmp_path, seen.append, CancelToken())
     data = (media / "clip.mp4").read_bytes()
-    assert fetched == Fetched(tmp_path / "clip.mp4", 0.0)
+    assert fetched == FetchedMedia(tmp_path / "clip.mp4", 0.0)
     assert fetched.path.read_bytes() == data
     assert left_in(tmp_path) == [fetched.path]
     assert seen[-1] == Progress("Downloading video", len(data), len(data))
@@ -58,7 +58,7 @@ def test_a_name_that_is_taken_is_numbered(site: Site, tmp_path: Path) -> None:
     assert (tmp_path / "clip.mp4").read_text() == "mine"
 
 
-def test_streams_in_pieces_become_one_file(site: Site, tmp_path: Path) -> None:
+def test_fragmented_streams_become_one_file(site: Site, tmp_path: Path) -> None:
     fetched = fetch(source(site, "/dash.mpd"), tmp_path)
     info = probe_video(fetched.path)
     assert fetched.path.suffix == ".mp4"
@@ -72,29 +72,29 @@ def test_marked_parts_are_the_same_frames_wherever_they_come_from(
 ) -> None:
     ranges = (TimeRange(4, 5), TimeRange(5.4, 5.8))
     fetched = fetch(source(site, f"/{name}"), tmp_path, *ranges)
-    picture = open_video(fetched.path, MediaOptions(video_ranges=fetched.shift(ranges)))
-    numbers = [read_number(frame) for frame in picture.read(range(picture.frame_count))]
+    video = open_video(fetched.path, MediaOptions(video_ranges=fetched.to_file_time(ranges)))
+    numbers = [read_number(frame) for frame in video.read(range(video.frame_count))]
     assert numbers == [*range(100, 125), *range(135, 145)]
     if name != "clip.mp4":  # only what is needed was asked for
         assert fetched.start > 0
-        assert PIECES[name] <= set(site.answers)
-        assert not PIECES[name] & set(site.hits)
+        assert FRAGMENTS[name] <= set(site.answers)
+        assert not FRAGMENTS[name] & set(site.hits)
 
 
-def test_a_voice_leaves_the_picture_out(site: Site, tmp_path: Path) -> None:
-    fetched = fetch(source(site, "/dash.mpd", sound_only=True), tmp_path)
+def test_audio_only_leaves_the_video_out(site: Site, tmp_path: Path) -> None:
+    fetched = fetch(source(site, "/dash.mpd", audio_only=True), tmp_path)
     assert fetched.path.suffix == ".m4a"
     assert probe_audio(fetched.path).duration == pytest.approx(10, abs=0.1)
     assert not any("stream0" in hit for hit in site.hits)
 
 
 def test_looking_tells_and_downloads_nothing(site: Site, tmp_path: Path) -> None:
-    info = source(site, "/hls.m3u8").look(CancelToken())
-    assert (info.title, info.seconds, info.can_cut) == ("hls", pytest.approx(10, abs=1), True)
+    info = source(site, "/hls.m3u8").probe(CancelToken())
+    assert (info.title, info.seconds, info.can_trim) == ("hls", pytest.approx(10, abs=1), True)
     assert info.page == site.url("/hls.m3u8")
     assert not any(hit.endswith(".ts") for hit in site.hits)
-    plain = source(site, "/clip.mp4").look(CancelToken())
-    assert (plain.licence, plain.seconds, plain.can_cut) == (None, None, False)
+    plain = source(site, "/clip.mp4").probe(CancelToken())
+    assert (plain.licence, plain.seconds, plain.can_trim) == (None, None, False)
 
 
 def test_the_quality_stays_under_the_cap(site: Site, media: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_quality_stays_under_the_cap(site: Site, media: Path, tmp_path: Path
         site.answers[f"/{name}.m3u8"] = serving.send(playlist.encode(), serving.TYPES[".m3u8"])
     site.answers["/main.m3u8"] = serving.send(main.encode(), serving.TYPES[".m3u8"])
     given = source(site, "/main.m3u8", max_height=480)
-    assert given.look(CancelToken()).heights == (360, 608, 720)
+    assert given.probe(CancelToken()).heights == (360, 608, 720)
     site.hits.clear()
     fetch(given, tmp_path, TimeRange(4, 5))
     assert site.hits.count("/360.m3u8") > site.hits.count("/720.m3u8") + site.hits.count("/1080.m3u8")
@@ -126,7 +126,7 @@ def test_a_page_with_one_video_gives_it(site: Site, tmp_path: Path) -> None:
 def test_cookies_are_sent_and_their_file_is_only_read(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "cookies.txt"
     file.write_text(COOKIES)
-    source(site, "/clip.mp4", cookies=file).look(CancelToken())
+    source(site, "/clip.mp4", cookies=file).probe(CancelToken())
     assert "pass=sesame" in site.cookies[-1]
     assert file.read_text() == COOKIES
 
@@ -149,13 +149,13 @@ def test_a_redirect_inwards_is_not_followed(site: Site, tmp_path: Path, host: st
 def test_a_name_that_resolves_inwards_is_not_opened(site: Site) -> None:
     given = LinkSource(f"http://localhost:{site.port}/clip.mp4")
     with pytest.raises(AddressError):
-        given.look(CancelToken())
+        given.probe(CancelToken())
     assert site.hits == []
 
 
-def test_pieces_inside_are_not_opened(site: Site, tmp_path: Path) -> None:
-    pieces = "".join(f"#EXTINF:1.0,\nhttp://127.0.0.2:{site.port}/hls{n}.ts\n" for n in range(4))
-    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n{pieces}#EXT-X-ENDLIST\n".encode()
+def test_fragments_inside_are_not_opened(site: Site, tmp_path: Path) -> None:
+    fragments = "".join(f"#EXTINF:1.0,\nhttp://127.0.0.2:{site.port}/hls{n}.ts\n" for n in range(4))
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n{fragments}#EXT-X-ENDLIST\n".encode()
     site.answers["/bad.m3u8"] = serving.send(playlist, "application/vnd.apple.mpegurl")
     with pytest.raises(AddressError):
         fetch(source(site, "/bad.m3u8"), tmp_path, TimeRange(1, 2))
@@ -163,7 +163,7 @@ def test_pieces_inside_are_not_opened(site: Site, tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-def test_a_piece_may_not_be_a_file_of_this_machine(site: Site, tmp_path: Path) -> None:
+def test_a_fragment_may_not_be_a_file_of_this_machine(site: Site, tmp_path: Path) -> None:
     secret = tmp_path / "secret.ts"
     secret.write_bytes(SECRET)
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nfile://{secret}\n#EXT-X-ENDLIST\n".encode()
@@ -177,7 +177,7 @@ def test_a_proxy_of_the_environment_is_not_used(site: Site, monkeypatch: pytest.
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, site.url("/"))
     with pytest.raises(LinkError, match="name of the site"):  # the proxy would have answered
-        LinkSource("http://unknown.invalid/clip.mp4", allow=HERE).look(CancelToken())
+        LinkSource("http://unknown.invalid/clip.mp4", allow=HERE).probe(CancelToken())
     assert site.hits == []
 
 
@@ -246,27 +246,27 @@ def test_a_cancel_ends_a_stuck_download(site: Site, media: Path, tmp_path: Path,
 def test_the_answers_of_the_site_are_told_apart(site: Site, code: int, words: str) -> None:
     site.answers["/no.mp4"] = serving.status(code)
     with pytest.raises(LinkError, match=words):
-        source(site, "/no.mp4").look(CancelToken())
+        source(site, "/no.mp4").probe(CancelToken())
 
 
 def test_a_page_without_a_video(site: Site) -> None:
     site.answers["/page"] = serving.send(b"<html><title>Text</title><p>Nothing to see</p></html>")
     with pytest.raises(LinkError, match="No video was found"):
-        source(site, "/page").look(CancelToken())
+        source(site, "/page").probe(CancelToken())
 
 
 def test_a_page_with_several_videos(site: Site) -> None:
     page = b"<html><video src='/clip.mp4'></video><video src='/other.mp4'></video></html>"
     site.answers["/page"] = serving.send(page)
     with pytest.raises(LinkError, match="several videos"):
-        source(site, "/page").look(CancelToken())
+        source(site, "/page").probe(CancelToken())
 
 
 def test_a_live_stream(site: Site, media: Path) -> None:
     growing = (media / "hls.m3u8").read_bytes().replace(b"#EXT-X-ENDLIST", b"")
     site.answers["/live.m3u8"] = serving.send(growing, "application/vnd.apple.mpegurl")
     with pytest.raises(LinkError, match="live stream"):
-        source(site, "/live.m3u8").look(CancelToken())
+        source(site, "/live.m3u8").probe(CancelToken())
 
 
 def test_what_is_no_video_is_noticed(site: Site, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_file_that_ends_early_is_noticed(site: Site, tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-def test_a_missing_piece_is_no_shorter_video(site: Site, tmp_path: Path) -> None:
+def test_a_missing_fragment_is_no_shorter_video(site: Site, tmp_path: Path) -> None:
     del site.answers["/hls4.ts"]
     with pytest.raises(LinkError):
         fetch(source(site, "/hls.m3u8"), tmp_path)
@@ -294,9 +294,9 @@ def test_an_unusable_cookies_file(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "cookies.json"
     file.write_text("{}")
     with pytest.raises(InputError, match="Netscape"):
-        source(site, "/clip.mp4", cookies=file).look(CancelToken())
+        source(site, "/clip.mp4", cookies=file).probe(CancelToken())
     with pytest.raises(InputError, match="cookies file cannot be read"):
-        source(site, "/clip.mp4", cookies=tmp_path / "none.txt").look(CancelToken())
+        source(site, "/clip.mp4", cookies=tmp_path / "none.txt").probe(CancelToken())
 
 
 def test_a_folder_that_cannot_be_written(site: Site, tmp_path: Path) -> None:

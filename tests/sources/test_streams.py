@@ -1,4 +1,4 @@
-"""Which streams are taken, and which of their pieces; no network."""
+"""Which streams are taken, and which of their fragments; no network."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ from typing import Any
 
 import pytest
 
-from lipsync.sources import Fetched
-from lipsync.sources.streams import Stream, can_cut, choose_streams, cut_pieces, cut_playlist, height, span_of
+from lipsync.sources import FetchedMedia
+from lipsync.sources.streams import (
+    Stream,
+    can_trim,
+    enclosing_span,
+    height,
+    select_streams,
+    trim_fragments,
+    trim_playlist,
+)
 from lipsync.types import TimeRange
 
 
 def stream(name: str, tall: int | None = None, protocol: str = "https", **more: Any) -> Stream:
-    picture = {"vcodec": "h264", "width": tall * 16 // 9, "height": tall} if tall else {"vcodec": "none"}
-    return {"format_id": name, "protocol": protocol, "acodec": "none" if tall else "aac", **picture, **more}
+    video = {"vcodec": "h264", "width": tall * 16 // 9, "height": tall} if tall else {"vcodec": "none"}
+    return {"format_id": name, "protocol": protocol, "acodec": "none" if tall else "aac", **video, **more}
 
 
-SOUND = stream("sound")
-SOUND_HLS = stream("sound hls", protocol="m3u8_native")
+AUDIO = stream("audio")
+AUDIO_HLS = stream("audio hls", protocol="m3u8_native")
 LOW, HIGH = stream("low", 360), stream("high", 1080)
 HIGH_HLS = stream("high hls", 1080, "m3u8_native")
 LOW_HLS = stream("low hls", 360, "m3u8_native")
@@ -31,12 +39,12 @@ def names(streams: list[Stream]) -> list[str]:
 @pytest.mark.parametrize(
     ("given", "span", "chosen"),
     [
-        ([SOUND, LOW, HIGH], None, ["high", "sound"]),
-        ([SOUND, LOW, BOTH], None, ["both"]),
-        ([SOUND, SOUND_HLS, LOW, HIGH_HLS, HIGH], None, ["high", "sound hls"]),
-        ([SOUND_HLS, SOUND, LOW, HIGH_HLS, HIGH], (1.0, 2.0), ["high hls", "sound hls"]),
-        ([SOUND_HLS, SOUND, LOW_HLS, HIGH], (1.0, 2.0), ["high", "sound hls"]),  # quality goes first
-        ([SOUND], None, ["sound"]),
+        ([AUDIO, LOW, HIGH], None, ["high", "audio"]),
+        ([AUDIO, LOW, BOTH], None, ["both"]),
+        ([AUDIO, AUDIO_HLS, LOW, HIGH_HLS, HIGH], None, ["high", "audio hls"]),
+        ([AUDIO_HLS, AUDIO, LOW, HIGH_HLS, HIGH], (1.0, 2.0), ["high hls", "audio hls"]),
+        ([AUDIO_HLS, AUDIO, LOW_HLS, HIGH], (1.0, 2.0), ["high", "audio hls"]),  # quality goes first
+        ([AUDIO], None, ["audio"]),
         ([LOW], None, ["low"]),
         ([], None, []),
         ([stream("drm", 1080, has_drm=True)], None, []),
@@ -45,13 +53,13 @@ def names(streams: list[Stream]) -> list[str]:
     ],
 )
 def test_what_is_taken(given: list[Stream], span: tuple[float, float] | None, chosen: list[str]) -> None:
-    assert names(choose_streams(given, span)) == chosen
+    assert names(select_streams(given, span)) == chosen
 
 
 def test_what_is_taken_for_a_voice() -> None:
-    assert names(choose_streams([SOUND, LOW, BOTH], None, sound_only=True)) == ["sound"]
-    assert names(choose_streams([LOW, BOTH], None, sound_only=True)) == ["both"]
-    assert choose_streams([LOW], None, sound_only=True) == []
+    assert names(select_streams([AUDIO, LOW, BOTH], None, audio_only=True)) == ["audio"]
+    assert names(select_streams([LOW, BOTH], None, audio_only=True)) == ["both"]
+    assert select_streams([LOW], None, audio_only=True) == []
 
 
 def test_height_is_the_shorter_side() -> None:
@@ -60,15 +68,15 @@ def test_height_is_the_shorter_side() -> None:
     assert height({}) is None
 
 
-def test_what_can_be_cut() -> None:
-    pieces = [{"url": "init"}, {"url": "a", "duration": 2}, {"url": "b", "duration": 2}]
-    assert can_cut(HIGH_HLS)
-    assert can_cut(stream("dash", 720, "http_dash_segments", fragments=pieces))
-    assert not can_cut(stream("lazy", 720, "http_dash_segments", fragments=iter(pieces)))
-    assert not can_cut(
+def test_what_can_be_trimmed() -> None:
+    fragments = [{"url": "init"}, {"url": "a", "duration": 2}, {"url": "b", "duration": 2}]
+    assert can_trim(HIGH_HLS)
+    assert can_trim(stream("dash", 720, "http_dash_segments", fragments=fragments))
+    assert not can_trim(stream("lazy", 720, "http_dash_segments", fragments=iter(fragments)))
+    assert not can_trim(
         stream("no lengths", 720, "http_dash_segments", fragments=[{"url": "a"}, {"url": "b"}])
     )
-    assert not can_cut(HIGH)
+    assert not can_trim(HIGH)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +91,12 @@ def test_what_can_be_cut() -> None:
     ],
 )
 def test_the_span_holds_all_ranges(ranges: list[TimeRange], span: tuple[float, float | None] | None) -> None:
-    assert span_of(ranges) == span
+    assert enclosing_span(ranges) == span
 
 
 def playlist(count: int = 10, extra: str = "") -> str:
-    pieces = "".join(f"#EXTINF:2.0,\n{n}.ts\n" for n in range(count))
-    return f'#EXTM3U\n#EXT-X-MAP:URI="head.mp4"\n{extra}{pieces}#EXT-X-ENDLIST\n'
+    fragments = "".join(f"#EXTINF:2.0,\n{n}.ts\n" for n in range(count))
+    return f'#EXTM3U\n#EXT-X-MAP:URI="head.mp4"\n{extra}{fragments}#EXT-X-ENDLIST\n'
 
 
 @pytest.mark.parametrize(
@@ -102,17 +110,17 @@ def playlist(count: int = 10, extra: str = "") -> str:
         ((500.0, 501.0), 9, 9),
     ],
 )
-def test_pieces_that_cover_a_span(span: tuple[float, float | None], first: int, last: int) -> None:
+def test_fragments_that_cover_a_span(span: tuple[float, float | None], first: int, last: int) -> None:
     expected = [f"{n}.ts" for n in range(first, last + 1)]
-    cut = cut_playlist(playlist(), span)
+    cut = trim_playlist(playlist(), span)
     assert cut is not None
     text, start = cut
     assert [line for line in text.splitlines() if line.endswith(".ts")] == expected
     assert text.splitlines()[1] == '#EXT-X-MAP:URI="head.mp4"'
     assert text.splitlines()[-1] == "#EXT-X-ENDLIST"
     assert start == 2 * first
-    pieces = [{"url": "head.mp4"}, *({"url": f"{n}.ts", "duration": 2.0} for n in range(10))]
-    kept, start = cut_pieces(pieces, span)
+    fragments = [{"url": "head.mp4"}, *({"url": f"{n}.ts", "duration": 2.0} for n in range(10))]
+    kept, start = trim_fragments(fragments, span)
     assert [piece["url"] for piece in kept] == ["head.mp4", *expected]
     assert start == 2 * first
 
@@ -129,11 +137,11 @@ def test_pieces_that_cover_a_span(span: tuple[float, float | None], first: int, 
         "",
     ],
 )
-def test_a_playlist_that_cannot_be_cut_safely(text: str) -> None:
-    assert cut_playlist(text, (8, 9)) is None
+def test_a_playlist_that_cannot_be_trimmed_safely(text: str) -> None:
+    assert trim_playlist(text, (8, 9)) is None
 
 
 def test_ranges_move_with_the_file() -> None:
-    fetched = Fetched(__file__, start=3.5)  # type: ignore[arg-type]
-    moved = fetched.shift((TimeRange(4, 5), TimeRange(3.5, None)))
+    fetched = FetchedMedia(__file__, start=3.5)  # type: ignore[arg-type]
+    moved = fetched.to_file_time((TimeRange(4, 5), TimeRange(3.5, None)))
     assert moved == (TimeRange(0.5, 1.5), TimeRange(0, None))

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from lipsync.errors import AddressError, LinkError
-from lipsync.sources.address import check_url, is_allowed, is_public, seal
+from lipsync.sources.network_guard import check_url, install_network_guard, is_allowed, is_public
 from tests.sources.serving import HERE, serve
 
 INWARDS = """
@@ -99,11 +99,11 @@ def test_the_password_of_a_refused_link_is_not_repeated() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-# --- the seal, in a process of its own since it cannot be taken off ---------------------------------
+# --- the guard, in a process of its own since it cannot be removed --------------------------------
 
 
 def _attempts(port: int) -> dict[str, Callable[[], object]]:
-    """Ways out, each of which works without the seal."""
+    """Ways out, each of which works without the guard."""
 
     def by_fake_name(*answers: str) -> object:
         real, left = socket.getaddrinfo, list(answers)
@@ -148,7 +148,7 @@ def _attempts(port: int) -> dict[str, Callable[[], object]]:
 
 def _try_all(pipe: Connection, port: int) -> None:
     refused: list[str] = []
-    seal(HERE, [sys.executable], refused.append)
+    install_network_guard(HERE, [sys.executable], refused.append)
     outcomes: dict[str, str] = {}
     for name, attempt in _attempts(port).items():
         try:
@@ -158,7 +158,7 @@ def _try_all(pipe: Connection, port: int) -> None:
     pipe.send((outcomes, refused))
 
 
-def test_the_seal_holds_whichever_way_is_taken() -> None:
+def test_the_guard_holds_whichever_way_is_taken() -> None:
     near, far = multiprocessing.Pipe(duplex=False)
     with serve() as site:
         site.answers["/ok"] = lambda request: request.send_error(204)

@@ -1,8 +1,9 @@
-"""Which addresses a link may reach: public ones, and nothing inside this machine or its network.
+"""SSRF protection: links may reach public addresses only.
 
-`check_url` looks at the text, for an early and clear answer. The promise is kept by `seal`, which
-looks at the numeric address of every connection at the moment it is made, after names have been
-resolved and redirects followed. A name that resolves differently the second time gains nothing.
+`check_url` checks the text of a link, for an early and clear error. The guarantee comes from
+`install_network_guard`, which checks the numeric address of every connection at the moment it is
+made, after names have been resolved and redirects followed. A name that resolves differently the
+second time (DNS rebinding) gains nothing.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from lipsync.errors import AddressError, LinkError
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-MAX_LENGTH = 4096
+MAX_URL_LENGTH = 4096
 _SCHEMES = ("http", "https")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_NEVER = tuple(
+_BLOCKED = tuple(
     ipaddress.ip_network(network)
     for network in (
         "100.64.0.0/10",  # carrier-grade NAT; Alibaba Cloud's metadata
@@ -39,28 +40,28 @@ _NEVER = tuple(
     )
 )
 """Networks that ipaddress takes for public, at least in some versions of Python."""
-_OLD_SPELLING = re.compile(r"(0x[0-9a-f]*|\d+)(\.(0x[0-9a-f]*|\d+)){0,3}", re.IGNORECASE)
-_CONNECTING = ("socket.connect", "socket.sendto", "socket.sendmsg")
-_STARTING = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "pty.spawn")
+_LEGACY_IPV4 = re.compile(r"(0x[0-9a-f]*|\d+)(\.(0x[0-9a-f]*|\d+)){0,3}", re.IGNORECASE)
+_CONNECT_EVENTS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_PROCESS_EVENTS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "pty.spawn")
 
 
 def is_public(address: Address) -> bool:
-    """Whether this is an address of the open internet.
+    """Whether an address belongs to the public internet.
 
-    Private, loopback, link-local, carrier-grade NAT, multicast, reserved and unspecified ones are
-    not, nor the services that clouds offer to their own machines. An IPv6 address that stands for
-    an IPv4 one is judged by that.
+    Private, loopback, link-local, carrier-grade NAT, multicast, reserved and unspecified addresses
+    do not, nor do the services that clouds offer to their own machines. An IPv6 address that embeds
+    an IPv4 one is decided by the latter.
     """
-    inner = _inner(address)
-    if inner is not None:
-        return is_public(inner)
+    embedded = _embedded_ipv4(address)
+    if embedded is not None:
+        return is_public(embedded)
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
-    return not any(address in network for network in _NEVER)
+    return not any(address in network for network in _BLOCKED)
 
 
-def _inner(address: Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address inside a mapped, 6to4 or NAT64 one."""
+def _embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address inside an IPv4-mapped, 6to4 or NAT64 address."""
     if not isinstance(address, ipaddress.IPv6Address):
         return None
     if address in _NAT64:
@@ -69,23 +70,23 @@ def _inner(address: Address) -> ipaddress.IPv4Address | None:
 
 
 def is_allowed(address: Address, allow: Collection[Network] = ()) -> bool:
-    """Whether a connection to this address may be made; `allow` is for tests only."""
+    """Whether a connection to an address may be made; `allow` is for tests only."""
     return is_public(address) or any(address in network for network in allow)
 
 
 def check_url(url: str, allow: Collection[Network] = ()) -> str:
-    """The link without blanks around it, if its text alone is no reason to refuse it.
+    """Check the text of a link and return it without surrounding whitespace.
 
     Raises:
-        LinkError: it is no http(s) address, or carries a user name or password.
-        AddressError: its host is written as an address that is not public, in any spelling.
+        LinkError: it is not an http(s) URL, or it contains a user name or password.
+        AddressError: its host is a literal address, in any notation, that is not public.
     """
     url = url.strip()
     hint = "Paste the whole address of the page, beginning with https://."
-    if len(url) > MAX_LENGTH:
+    if len(url) > MAX_URL_LENGTH:
         raise LinkError("The link is too long", given=f"{len(url)} characters", hint=hint)
     if not url.isprintable() or " " in url or "\\" in url:
-        raise LinkError("The link has characters that do not belong there", given=repr(url), hint=hint)
+        raise LinkError("The link contains invalid characters", given=repr(url), hint=hint)
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -94,16 +95,16 @@ def check_url(url: str, allow: Collection[Network] = ()) -> str:
     if parts.scheme.lower() not in _SCHEMES or not host:
         raise LinkError("This is not a link to a web page", given=url, hint=hint)
     if parts.username is not None or parts.password is not None:
-        hint = "Take the part before the @ out of the link."
-        raise LinkError("A link with a user name or password in it is not used", given=host, hint=hint)
-    address = _written_address(host)
+        hint = "Remove the part before the @ from the link."
+        raise LinkError("Links with a user name or password are not accepted", given=host, hint=hint)
+    address = _literal_address(host)
     if address is not None and not is_allowed(address, allow):
-        raise forbidden(host)
+        raise address_error(host)
     return url
 
 
-def forbidden(host: str) -> AddressError:
-    """The error for an address that is not public."""
+def address_error(host: str) -> AddressError:
+    """Return the error for an address that is not public."""
     return AddressError(
         "The link leads to an address inside this machine or its network, which is never opened",
         given=host,
@@ -111,44 +112,46 @@ def forbidden(host: str) -> AddressError:
     )
 
 
-def _written_address(host: str) -> Address | None:
-    """The address that a host is written as: also 2130706433, 0x7f.1 and 0177.0.0.1."""
+def _literal_address(host: str) -> Address | None:
+    """The address that a host is written as, also as 2130706433, 0x7f.1 or 0177.0.0.1."""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host)
-    if _OLD_SPELLING.fullmatch(host):
+    if _LEGACY_IPV4.fullmatch(host):
         with contextlib.suppress(OSError):
             return ipaddress.IPv4Address(socket.inet_aton(host))
     return None
 
 
-def seal(allow: Collection[Network], programs: Collection[str], refused: Callable[[str], None]) -> None:
-    """Keep this process, for the rest of its life, from everything but the open internet.
+def install_network_guard(
+    allow: Collection[Network], programs: Collection[str], on_refused: Callable[[str], None]
+) -> None:
+    """Restrict this process, until it ends, to connections to the public internet.
 
-    Works through Python's audit hooks (PEP 578), which cannot be removed and see every connection
-    that Python code makes, whatever library it uses. C libraries with sockets of their own are not
-    seen, so none may be loaded. Meant for a process that does nothing else.
+    Uses Python's audit hooks (PEP 578), which cannot be removed and see every connection that Python
+    code makes, whatever library it uses. C libraries with sockets of their own are not seen, so none
+    may be loaded. Meant for a process that does nothing else.
 
     Args:
         allow: networks that may be reached although they are not public.
-        programs: the only programs that may be started, by full path.
-        refused: is told every address that was refused.
+        programs: full paths of the only programs that may be started.
+        on_refused: called with every refused address.
     """
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _CONNECTING:
-            _check_connection(arguments, allow, refused)
+        if event in _CONNECT_EVENTS:
+            _check_connection(arguments, allow, on_refused)
         elif event == "subprocess.Popen":
             program = _program(*arguments[:2])
             if program not in programs:
                 raise PermissionError(f"{program} may not be started here")
-        elif event in _STARTING:
+        elif event in _PROCESS_EVENTS:
             raise PermissionError("no other program may be started here")
 
     sys.addaudithook(hook)
 
 
 def _check_connection(
-    arguments: tuple[Any, ...], allow: Collection[Network], refused: Callable[[str], None]
+    arguments: tuple[Any, ...], allow: Collection[Network], on_refused: Callable[[str], None]
 ) -> None:
     target = arguments[1]
     if target is None:  # a message over a connection that was checked when it was made
@@ -156,15 +159,15 @@ def _check_connection(
     host = target[0] if isinstance(target, tuple) and target else target
     try:
         address = ipaddress.ip_address(host)
-    except ValueError:  # a name, which the system would resolve out of our sight; or no internet socket
+    except ValueError:  # a name, which the system would resolve unchecked; or not an internet socket
         address = None
     if address is None or not is_allowed(address, allow):
-        refused(str(host))
+        on_refused(str(host))
         raise PermissionError(f"the address {host} is not public")
 
 
 def _program(executable: Any, arguments: Any) -> str:
-    """The program that a `subprocess.Popen` event is about."""
+    """Path of the program that a `subprocess.Popen` event would start."""
     if executable is not None:
         return os.fsdecode(executable)
     if isinstance(arguments, str):  # Windows: the whole command line
