@@ -56,8 +56,8 @@ UPSCALERS: Registry[Upscaler] = Registry(
 METRICS: Registry[Metric] = Registry(
     "metric",
     {
-        "psnr": "lipsync.metrics.image:Psnr",
-        "ssim": "lipsync.metrics.image:Ssim",
+        "psnr": "lipsync.metrics.psnr:Psnr",
+        "ssim": "lipsync.metrics.ssim:Ssim",
         "fid": "lipsync.metrics.fid:Fid",
         "lpips": "lipsync.metrics.lpips:Lpips",
     },
