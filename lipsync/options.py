@@ -85,7 +85,8 @@ class OptionGroup:
 def _check(declared: dataclasses.Field[Any], value: Any) -> None:
     low, high = declared.metadata["min"], declared.metadata["max"]
     choices, unit = declared.metadata["choices"], declared.metadata["unit"]
-    if choices and value not in choices:
+    chosen = value if isinstance(value, tuple) else (value,)
+    if choices and not all(one in choices for one in chosen):
         known = ", ".join(map(str, choices))
         raise OptionError(
             f"'{declared.name}' has no such value", given=repr(value), hint=f"Use one of: {known}."

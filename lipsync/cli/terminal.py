@@ -66,6 +66,8 @@ def _help(field: dataclasses.Field[Any], default: Any) -> str:
     limits = f"{low:g} to {high:g}" if low is not None and high is not None else ""
     default = " ".join(map(str, default)) if isinstance(default, tuple) else default
     default = "none" if default in ("", None) else default
+    if isinstance(field.default, tuple) and field.metadata["choices"]:
+        limits = f"of {', '.join(map(str, field.metadata['choices']))}"
     notes = ", ".join(filter(None, [f"{limits} {unit}".strip(), f"default {default}"]))
     return f"{field.metadata['help']} ({notes})".replace("%", "%%")
 

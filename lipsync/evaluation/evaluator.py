@@ -11,11 +11,12 @@ from lipsync.devices import choose_device
 from lipsync.errors import Cancelled, InputError, LipsyncError, NoAudioError, NoFaceError
 from lipsync.evaluation.dataset import Pair
 from lipsync.evaluation.frame_comparison import RegionMetric, compare, drawn_parts, in_step
-from lipsync.evaluation.table import ClipResult
+from lipsync.evaluation.table import REGIONS, ClipResult, metric_key
 from lipsync.faces import DETECTORS
 from lipsync.inspection.faces import detect_faces_of
 from lipsync.inspection.report import own_sync
 from lipsync.media import VideoReader, open_audio, open_video, plan_timeline
+from lipsync.metrics.base import Metric, MetricSpec, metric_spec
 from lipsync.metrics.fid import Features, load_inception, save_features
 from lipsync.metrics.lse import LseScore
 from lipsync.metrics.lse_tracks import TrackOptions, by_lse, evaluate_frames, evaluate_tracks, mean_lse
@@ -44,8 +45,24 @@ class EvaluatorOptions(OptionGroup):
     lpips: bool = option(
         False, "LPIPS against the source (slow), where AlexNet's weights are on this machine"
     )
+    metrics: tuple[str, ...] = option(
+        (), "metrics against the source by name, in place of the switches above", choices=METRICS
+    )
     download: bool = option(False, "fetch the weights that figures need, where they are absent")
     device: str = option("auto", "where networks run", choices=DEVICES)
+
+
+def chosen_metrics(options: EvaluatorOptions) -> tuple[str, ...]:
+    """The metrics that `options` ask for: those named, else those of the switches and the defaults."""
+    switches = {
+        "psnr": options.pictures,
+        "ssim": options.pictures,
+        "fid": options.fid,
+        "lpips": options.lpips,
+    }
+    if options.metrics:
+        return options.metrics
+    return tuple(name for name in METRICS if switches.get(name, metric_spec(name).by_default))
 
 
 @dataclass
@@ -68,20 +85,28 @@ class Evaluator:
     _syncnet: SyncNet | None = None
     _sources: dict[Path, SyncScore | None] = field(default_factory=dict)
     _ready: set[str] = field(default_factory=set)
+    _metrics: dict[str, MetricSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.options.lse and self._have("syncnet_v2", "LSE"):
             self._ready.add("lse")
-        if self.options.fid and (self.features or self._have("inception_fid", "FID")):
-            self._ready.add("fid")
-        if self.options.lpips and self._have("alexnet", "LPIPS"):
-            self._ready.add("lpips")
+        for name in chosen_metrics(self.options):
+            spec = metric_spec(name)
+            given = spec.of_sets and self.features is not None
+            if given or not spec.weights or self._have(spec.weights, spec.title):
+                self._metrics[name] = spec
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What is measured; a judgement with other measures is another one."""
-        plain = (name for name in ("sync", "pictures") if getattr(self.options, name))
-        return (*plain, *sorted(self._ready))
+        """What is measured; figures that are kept are taken again when it is the same.
+
+        PSNR and SSIM together are called "pictures", as in figures kept by earlier versions.
+        """
+        names = set(self._metrics)
+        pictures = {"psnr", "ssim"} <= names
+        names -= {"psnr", "ssim"} if pictures else set()
+        first = (*(["sync"] if self.options.sync else []), *(["pictures"] if pictures else []))
+        return (*first, *sorted(self._ready | names))
 
     def judge(
         self,
@@ -131,11 +156,11 @@ class Evaluator:
             attempt("LSE", lambda: self._lse(result, pair, tracks))
         if reference or result != pair.video:  # else there is nothing to compare with
             right = reference is not None or pair.own_voice
-            if self.options.pictures or "lpips" in self._ready:
+            if any(not spec.of_sets for spec in self._metrics.values()):
                 attempt("Pictures", lambda: self._pictures(picture, pair, reference, right))
                 if right and reference is None and _PAIRED not in self.notes:
                     self.notes.append(_PAIRED)
-            if "fid" in self._ready and features:
+            if "fid" in self._metrics and features:
                 attempt("FID", lambda: self._features(picture, reference or pair.video, features))
         curve = tuple(zip(score.times, score.curve, strict=True)) if score else ()
         return ClipResult(
@@ -204,20 +229,23 @@ class Evaluator:
         media = self.run.media
         source = open_video(reference) if reference else open_video(pair.video, media)
         shown = shown_frames(result, source, pair, self.run, by_time=reference is not None)
-        watched = {}
-        places = ("", "inside", "outside") if right else ("outside",)
-        for name in ("psnr", "ssim") if self.options.pictures else ():
-            for where in places:
-                key = f"{name}_{where}" if where else name
-                watched[key] = RegionMetric(METRICS.create(name), where)
-        if "lpips" in self._ready and right:
-            device = choose_device(self.options.device)
-            watched["lpips"] = RegionMetric(METRICS.create("lpips", device=device))
+        watched = {
+            metric_key(name, region): RegionMetric(self._new_metric(name), region)
+            for name, spec in self._metrics.items()
+            if not spec.of_sets
+            for region in (REGIONS if spec.regional else ("",))
+            if right or region == "outside"  # all else would ask for the source's own mouth
+        }
         inside = drawn_parts(
             source, self.run.faces, self.run.blend, self.options.device, self.progress, self.cancel
         )
         found = compare(result, source, shown, watched, inside, self.progress, self.cancel)
         return {key: value for key, value in found.items() if not math.isnan(value)}
+
+    def _new_metric(self, name: str) -> Metric:
+        if self._metrics[name].weights:
+            return METRICS.create(name, device=choose_device(self.options.device))
+        return METRICS.create(name)
 
     def _features(self, result: VideoReader, source: Path, folder: Path) -> Figures:
         network = self.network()

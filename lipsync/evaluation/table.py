@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lipsync.evaluation.dataset import Pair
+from lipsync.metrics.base import MetricSpec, metric_spec
+from lipsync.registries import METRICS
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Column:
 _RIGHT = "of the drawn part, where the source is the right answer"
 _UNCHANGED = "of the pixels that must not change"
 _EARLY = "positive where the sound comes early"
-COLUMNS: tuple[Column, ...] = (
+_SYNC_COLUMNS: tuple[Column, ...] = (
     Column("lse_d", "LSE-D", "lip sync error by SyncNet: distance of lips and voice", "", 3, "lower"),
     Column("lse_c", "LSE-C", "SyncNet's confidence", "", 3, "higher"),
     Column("lse_offset", "LSE offset", f"by SyncNet; {_EARLY}", "frames", 0, "", "median"),
@@ -50,18 +52,41 @@ COLUMNS: tuple[Column, ...] = (
     Column("sync_confidence", "Sync confidence", "of our own expert", "", 3, "higher"),
     Column("source_confidence", "Source's confidence", "of the source video with its own sound", "", 3),
     Column("offset_ms", "Offset", f"by our own expert; {_EARLY}", "ms", 0, "", "median"),
-    Column("fid", "FID", "how alike the frames of results and sources are, as sets", "", 2, "lower", ""),
-    Column("psnr_outside", "PSNR outside", _UNCHANGED, "dB", 1, "higher"),
-    Column("ssim_outside", "SSIM outside", _UNCHANGED, "", 4, "higher"),
-    Column("psnr", "PSNR", "of the whole picture", "dB", 1, "higher"),
-    Column("ssim", "SSIM", "of the whole picture", "", 4, "higher"),
-    Column("psnr_inside", "PSNR inside", _RIGHT, "dB", 1, "higher"),
-    Column("ssim_inside", "SSIM inside", _RIGHT, "", 4, "higher"),
-    Column("lpips", "LPIPS", "how different whole pictures look", "", 4, "lower"),
-    Column("seconds", "Time", "that the run took", "s", 1, "lower"),
-)  # fmt: skip
-"""Every figure, in the order of the table."""
-_BY_KEY: Mapping[str, Column] = {column.key: column for column in COLUMNS}
+)
+_TIME_COLUMN = Column("seconds", "Time", "that the run took", "s", 1, "lower")
+REGIONS = {"outside": _UNCHANGED, "": "", "inside": _RIGHT}
+"""Where a regional metric is measured, in the order of the table, and what is said of it there."""
+
+
+def columns() -> tuple[Column, ...]:
+    """Every figure, in the order of the table; those of metrics come from their specs."""
+    specs = [metric_spec(name) for name in METRICS]
+    return (
+        *_SYNC_COLUMNS,
+        *(_metric_column(spec) for spec in specs if spec.of_sets),
+        *(_metric_column(spec, region) for region in REGIONS for spec in specs if spec.regional),
+        *(_metric_column(spec) for spec in specs if not spec.of_sets and not spec.regional),
+        _TIME_COLUMN,
+    )
+
+
+def metric_key(name: str, region: str = "") -> str:
+    """Key of a metric's figure in a region: "ssim", "ssim_inside"."""
+    return f"{name}_{region}" if region else name
+
+
+def _metric_column(spec: MetricSpec, region: str = "") -> Column:
+    return Column(
+        key=metric_key(spec.name, region),
+        title=f"{spec.title} {region}" if region else spec.title,
+        what=REGIONS[region] or spec.what,
+        unit=spec.unit,
+        digits=spec.digits,
+        better="higher" if spec.higher_is_better else "lower",
+        pooled="" if spec.of_sets else "mean",
+    )
+
+
 _NOTE_CHARACTERS = 160
 
 
@@ -73,7 +98,7 @@ class ClipResult:
         pair: what was asked for.
         variant: who made it.
         result: the video that was judged; None where there is none.
-        figures: by the keys of `COLUMNS`; those that could not be had are absent.
+        figures: by the keys of `columns`; those that could not be had are absent.
         notes: why, and other things worth knowing, in words.
         failure: why there is no result; "" where there is one.
         curve: (time in seconds, sync score) over the clip.
@@ -189,12 +214,12 @@ def make_table(
         for key, clips in groups.items()
     )
     found = {key for row in rows for key in row.figures}
-    return Table(rows, tuple(column for column in COLUMNS if column.key in found))
+    return Table(rows, tuple(column for column in columns() if column.key in found))
 
 
 def _pool(clips: Sequence[ClipResult]) -> dict[str, float]:
     pooled = {}
-    for column in COLUMNS:
+    for column in columns():
         values = [clip.figures[column.key] for clip in clips if column.key in clip.figures]
         values = [value for value in values if not math.isnan(value)]
         if values and column.pooled:
@@ -240,7 +265,7 @@ def as_markdown(table: Table, judged: Sequence[ClipResult]) -> str:
     head = table.head()
     text = _markdown(head, table.lines(), len(head) - len(table.columns) - 1)
     if tracks := [(clip, track) for clip in judged for track in clip.tracks]:
-        keys = [column for column in COLUMNS if any(column.key in track for _, track in tracks)]
+        keys = [column for column in columns() if any(column.key in track for _, track in tracks)]
         lines = [
             [
                 clip.variant,
@@ -286,7 +311,7 @@ def _one_line(text: str) -> str:
 def as_csv(judged: Sequence[ClipResult]) -> str:
     """One line a clip and variant, with every figure in full."""
     found = {key for clip in judged for key in clip.figures}
-    keys = [column.key for column in COLUMNS if column.key in found]
+    keys = [column.key for column in columns() if column.key in found]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(

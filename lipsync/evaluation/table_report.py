@@ -9,7 +9,7 @@ from pathlib import Path
 from lipsync.errors import LipsyncError
 from lipsync.evaluation.dataset import Pair
 from lipsync.evaluation.evaluator import shown_frames
-from lipsync.evaluation.table import COLUMNS, ClipResult, Table, as_cells
+from lipsync.evaluation.table import ClipResult, Table, as_cells, columns
 from lipsync.inspection.render import clock
 from lipsync.media import open_video
 from lipsync.options import SyncOptions
@@ -96,9 +96,9 @@ def _clip(clips: Sequence[ClipResult], run: SyncOptions, reference: Path | None,
     pair = clips[0].pair
     parts = [html.paragraph(_about(pair), "soft small")]
     found = {key for clip in clips for key in clip.figures}
-    columns = [column for column in COLUMNS if column.key in found]
-    if columns:
-        head, lines = as_cells(clips, columns)
+    measured = [column for column in columns() if column.key in found]
+    if measured:
+        head, lines = as_cells(clips, measured)
         parts.append(html.table(head, lines, 1))
     for clip in clips:
         if clip.failure:

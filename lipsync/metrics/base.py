@@ -1,9 +1,11 @@
-"""Figures on pictures: what each promises, and the list of them.
+"""Interface of metrics that compare frames of a result with those of a reference.
 
-metric = METRICS.create("ssim")
-for result, reference in pairs:
-    metric.update(result, reference)
-metric.compute()
+    metric = METRICS.create("ssim")
+    for result, reference in pairs:
+        metric.update(result, reference)
+    metric.compute()
+
+`evaluate` measures every member of `lipsync.registries.METRICS` by what its `spec` says.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from lipsync.registries import METRICS
 from lipsync.types import Frame
 
 Region: TypeAlias = npt.NDArray[np.bool_]
@@ -22,16 +25,22 @@ Region: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """What a metric is.
+    """Description of a metric.
 
     Attributes:
         name: as in the registry.
-        title: as in a table.
+        title: as in the head of a table.
         unit: "" for a bare number.
-        higher_is_better: which way is good.
-        perfect: what equal pictures give.
-        regional: it can look at a part of the picture (`where`).
+        higher_is_better: direction.
+        perfect: value for equal frames.
+        bounds: lowest and highest value possible.
+        regional: it can be restricted to a part of the frame (`where`).
         weights: its network's name in the catalogue of weights; "" where it needs none.
+        of_sets: compares all frames of both sides as two sets, so its value belongs to a set of
+            clips and not to one; see `lipsync.metrics.fid`.
+        by_default: `evaluate` measures it unless told otherwise.
+        digits: decimals in tables.
+        what: what it says, for the legend of a table.
     """
 
     name: str
@@ -39,17 +48,26 @@ class MetricSpec:
     unit: str
     higher_is_better: bool
     perfect: float
+    bounds: tuple[float, float]
     regional: bool
     weights: str = ""
+    of_sets: bool = False
+    by_default: bool = True
+    digits: int = 4
+    what: str = "of the whole picture"
 
 
 @runtime_checkable
 class Metric(Protocol):
-    """Takes pairs of frames one by one, keeps no frame, and tells one figure in the end."""
+    """A metric over pairs of frames, fed one by one; it keeps no frame.
+
+    A member of the registry has `spec` as a class attribute, and is called with `device=` where its
+    spec names weights.
+    """
 
     @property
     def spec(self) -> MetricSpec:
-        """What it is."""
+        """Name, direction, bounds and needs."""
         ...
 
     def update(self, result: Frame, reference: Frame, where: Region | None = None) -> None:
@@ -73,3 +91,15 @@ def check_pair(spec: MetricSpec, result: Frame, reference: Frame, where: Region 
         raise ValueError(f"{spec.title} looks at whole pictures only")
     if where is not None and (where.shape != result.shape[:2] or where.dtype != np.bool_):
         raise ValueError(f"the region must be bool {result.shape[:2]}, got {where.dtype} {where.shape}")
+
+
+def metric_spec(name: str) -> MetricSpec:
+    """The `spec` of the registry's metric `name`, without creating it.
+
+    Raises:
+        OptionError: there is no such metric.
+    """
+    spec = getattr(METRICS.load(name), "spec", None)
+    if not isinstance(spec, MetricSpec):
+        raise TypeError(f"the metric {name!r} has no class attribute spec")
+    return spec

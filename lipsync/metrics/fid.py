@@ -142,7 +142,17 @@ class Fid:
     """
 
     spec = MetricSpec(
-        "fid", "FID", "", higher_is_better=False, perfect=0.0, regional=False, weights="inception_fid"
+        "fid",
+        "FID",
+        "",
+        higher_is_better=False,
+        perfect=0.0,
+        bounds=(0.0, np.inf),
+        regional=False,
+        weights="inception_fid",
+        of_sets=True,
+        digits=2,
+        what="how alike the frames of results and sources are, as sets",
     )
 
     def __init__(

@@ -34,7 +34,16 @@ class Lpips:
     """
 
     spec = MetricSpec(
-        "lpips", "LPIPS", "", higher_is_better=False, perfect=0.0, regional=False, weights="alexnet"
+        "lpips",
+        "LPIPS",
+        "",
+        higher_is_better=False,
+        perfect=0.0,
+        bounds=(0.0, np.inf),
+        regional=False,
+        weights="alexnet",
+        by_default=False,  # slow
+        what="how different whole pictures look",
     )
 
     def __init__(

@@ -16,7 +16,16 @@ class Psnr:
     equal frame does not make the whole infinite.
     """
 
-    spec = MetricSpec("psnr", "PSNR", "dB", higher_is_better=True, perfect=np.inf, regional=True)
+    spec = MetricSpec(
+        "psnr",
+        "PSNR",
+        "dB",
+        higher_is_better=True,
+        perfect=np.inf,
+        bounds=(0.0, np.inf),
+        regional=True,
+        digits=1,
+    )
 
     def __init__(self) -> None:
         self._squared_error, self._count = 0.0, 0

@@ -23,7 +23,9 @@ class Ssim:
     every window of every frame has the same weight.
     """
 
-    spec = MetricSpec("ssim", "SSIM", "", higher_is_better=True, perfect=1.0, regional=True)
+    spec = MetricSpec(
+        "ssim", "SSIM", "", higher_is_better=True, perfect=1.0, bounds=(-1.0, 1.0), regional=True
+    )
 
     def __init__(self) -> None:
         self._sum, self._count = 0.0, 0
