@@ -21,8 +21,9 @@ from typing import Any
 
 import ffmpeg
 
-from lipsync.errors import DiskFullError, LipsyncError, MediaError, OutputError, ToolError
+from lipsync.errors import LipsyncError, MediaError, OutputError, ToolError
 from lipsync.progress import CancelToken
+from lipsync.utils.disk_errors import disk_full, says_disk_full
 
 HARDWARE_ENCODERS = ("h264_nvenc", "h264_videotoolbox", "h264_qsv", "h264_amf")
 OLDEST_MAJOR = 9
@@ -266,10 +267,8 @@ def _put(pieces: queue.Queue[bytearray], piece: bytearray, stop: threading.Event
 
 def explain(complaint: str, path: Path, *, writing: bool) -> LipsyncError:
     """Our error for what ffmpeg wrote to stderr while it read, or wrote, `path`."""
-    if "No space left on device" in complaint:
-        return DiskFullError(
-            "The disk is full", given=path.parent, hint="Free some space or write to another disk."
-        )
+    if says_disk_full(complaint):
+        return disk_full(path.parent)
     if "Cannot allocate memory" in complaint:
         return ToolError(
             "ffmpeg ran out of memory", given=path, hint="Use a smaller picture (resize_factor)."

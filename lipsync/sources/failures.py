@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lipsync.errors import DiskFullError, InputError, LinkError, LipsyncError, OutputError
+from lipsync.errors import InputError, LinkError, LipsyncError, OutputError
 from lipsync.sources.network_guard import address_error
+from lipsync.utils.disk_errors import FULL_TEXT, disk_full
 
 _MANUALLY = "Download the video in your browser and give the file"
 _RETRY = f"Try again. If it keeps failing: {_MANUALLY[0].lower()}{_MANUALLY[1:]}."
@@ -67,7 +68,7 @@ _PATTERNS = tuple(
     (re.compile(pattern, re.IGNORECASE), key)
     for pattern, key in (
         (r"not a bot|captcha", "bot"),
-        (r"no space left|errno 28\b|not enough space", "disk"),
+        (FULL_TEXT, "disk"),
         (r"file too large|errno 27\b", "disk file"),
         (r"unable to (open for writing|write data|create directory)", "disk other"),
         (r"private video|video is private|this video is unlisted", "private"),
@@ -149,7 +150,7 @@ def lacks_javascript(warnings: tuple[str, ...]) -> bool:
 
 def _disk_error(reason: str, text: str) -> OutputError:
     if reason == "disk":
-        return DiskFullError("The disk is full", given=_shorten(text), hint="Free some space and try again.")
+        return disk_full(_shorten(text))
     if reason == "disk file":
         return OutputError(
             "The file is too large for this disk", given=_shorten(text), hint=MESSAGES["large"][1]

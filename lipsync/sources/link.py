@@ -11,7 +11,6 @@ others are downloaded whole and cut when they are read.
 
 from __future__ import annotations
 
-import errno
 import json
 import multiprocessing
 import os
@@ -26,7 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from lipsync.errors import DiskFullError, LipsyncError, NoVideoError, OutputError
+from lipsync.errors import NoVideoError
 from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.sources import worker
@@ -36,6 +35,7 @@ from lipsync.sources.javascript import find_runtimes
 from lipsync.sources.network_guard import Network, check_url
 from lipsync.sources.streams import enclosing_span
 from lipsync.types import TimeRange
+from lipsync.utils.disk_errors import write_error
 
 STALL_SECONDS = 120
 """A download without any progress for this long is given up."""
@@ -117,7 +117,7 @@ class LinkSource:
             with tempfile.TemporaryDirectory(dir=into, prefix=".link-") as private:
                 return self._fetch(Path(private), into, progress, cancel, ranges)
         except OSError as error:
-            raise _disk_error(error, into) from error
+            raise write_error(error, into, "The download cannot be written") from error
 
     def _fetch(
         self,
@@ -316,9 +316,3 @@ def _move(path: Path, into: Path, title: str) -> Path:
             number += 1
             continue
         return path.replace(target)
-
-
-def _disk_error(error: OSError, folder: Path) -> LipsyncError:
-    if error.errno == errno.ENOSPC:
-        return DiskFullError("The disk is full", given=folder, hint="Free some space and try again.")
-    return OutputError("The download cannot be written", given=f"{folder} ({error})")

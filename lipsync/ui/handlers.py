@@ -27,6 +27,7 @@ from lipsync.ui.background import Done, in_thread
 from lipsync.ui.formatting import clock, in_words
 from lipsync.ui.score_card import write_scores
 from lipsync.ui.zerogpu.dispatch import sync_in_turn, without_gpu
+from lipsync.utils.atomic_write import write_text
 
 __all__ = [
     "Given",
@@ -134,7 +135,7 @@ def make(
             else:
                 yield (what if len(chosen) > 1 else ""), news
     settings = folder / SETTINGS_NAME
-    settings.write_text(controls.settings_text(given.options), "utf-8")
+    write_text(settings, controls.settings_text(given.options))
     made = Made(tuple(results), None, settings, write_scores(results, folder / SCORES_NAME), given)
     beside = None
     if len(results) > 1:
@@ -268,7 +269,7 @@ def make_batch(
     if not results:
         raise InputError(strings.BATCH_FAILED, given=told[-1][1])
     settings = folder / SETTINGS_NAME
-    settings.write_text(controls.settings_text(options), "utf-8")
+    write_text(settings, controls.settings_text(options))
     yield Done((_zip([*results, settings], folder / "lipsync_results.zip"), told))
 
 

@@ -11,6 +11,7 @@ from lipsync.sync_score.plot import score_svg
 from lipsync.types import ScoreCard, SyncResult, SyncScore, Verdict
 from lipsync.ui import strings
 from lipsync.ui.formatting import without_folders
+from lipsync.utils.atomic_write import write_text
 
 _KINDS = {Verdict.GOOD: "done", Verdict.POOR: "bad", Verdict.OFF: "bad"}
 
@@ -27,7 +28,7 @@ def write_scores(results: Iterable[SyncResult], path: Path) -> Path | None:
     cards = [{"variant": result.variant, **result.score.as_dict()} for result in results if result.score]
     if not cards:
         return None
-    path.write_text(json.dumps(cards, indent=2), "utf-8")
+    write_text(path, json.dumps(cards, indent=2))
     return path
 
 

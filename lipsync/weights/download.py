@@ -16,6 +16,7 @@ import pooch
 
 from lipsync.errors import DownloadError
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
+from lipsync.utils.disk_errors import is_disk_full
 from lipsync.weights.catalogue import WeightsEntry, entry
 from lipsync.weights.locations import find, weights_folder
 
@@ -82,8 +83,8 @@ def _explained(wanted: WeightsEntry, target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "the disk is full" if full else f"the folder cannot be written to ({error.strerror})"
+        denied = f"the folder cannot be written to ({error.strerror})"
+        why = "the disk is full" if is_disk_full(error) else denied
         raise _download_error(wanted, target, why) from error
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lipsync.errors import MediaError, OutputError
 from lipsync.types import Frame
+from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.disk_errors import write_error
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II", b"MM")
@@ -72,18 +73,12 @@ def write_image(path: Path | str, frame: Frame) -> None:
     """Write one RGB uint8 (H, W, 3) frame as .png, .jpg or .webp; the file appears only when whole.
 
     Raises:
-        OutputError: the name or the place cannot be used.
+        DiskFullError, OutputError: the name or the place cannot be used.
     """
     path = Path(path).absolute()
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         hint = f"Use one of: {', '.join(PICTURE_SUFFIXES)}."
         raise OutputError("A picture cannot be written under this name", given=path, hint=hint)
-    part = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
-    try:
+    with atomic_write(path, explain=partial(write_error, what="The picture cannot be written")) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(frame).save(part, quality=95)
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise OutputError("The picture cannot be written", given=f"{path} ({error})") from error

@@ -26,11 +26,12 @@ from lipsync.media.audio.reader import AudioReader
 from lipsync.media.ffmpeg import FFmpeg, explain, media_input
 from lipsync.media.video import encoder_settings
 from lipsync.media.video.reader import open_video
-from lipsync.media.video.writer import COMMENT, MUXERS, FrameWriter, checked_target, disk_error, exact_sound
+from lipsync.media.video.writer import COMMENT, MUXERS, FrameWriter, checked_target, exact_sound, result_error
 from lipsync.media.video.yuv import YuvFrame
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, VideoInfo
 from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.disk_errors import says_disk_full
 
 PART_SECONDS = 20
 """What a crash may cost; short enough to lose little, long enough for the encoder to work well."""
@@ -95,7 +96,7 @@ class ResumableWriter:
             self._lock()
             self._forget_other_jobs()
         except OSError as error:
-            raise disk_error(error, self.path) from error
+            raise result_error(error, self.path) from error
         whole = self._whole_parts()
         self.finished = self._written = min(whole * self.part_frames, self._frames)
         return self
@@ -151,7 +152,7 @@ class ResumableWriter:
             with FFmpeg(self._graph(listing, new), "-y") as running:
                 status = running.wait(self._cancel)
                 complaint = running.complaint()
-            if status or "No space left" in complaint:
+            if status or says_disk_full(complaint):
                 raise explain(complaint, self.path, writing=True)
             self._check(new)
         self._stack.close()

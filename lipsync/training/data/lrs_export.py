@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 import wave
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,6 +16,7 @@ from lipsync.training.data.dataset_format import FPS, SAMPLE_RATE, read_crop_sid
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
 from lipsync.training.data.lrs_layout import SPLITS
 from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.disk_errors import write_error
 
 
 def write_lrs_layout(
@@ -56,8 +56,7 @@ def _word(name: str) -> str:
 
 
 def _write_clip(clip: FaceClip, folder: Path, side: int) -> None:
-    part = folder.with_name(f".{secrets.token_hex(8)}")
-    try:
+    with atomic_write(folder, explain=partial(write_error, what="A clip cannot be written")) as part:
         part.mkdir(parents=True)
         for number in range(len(clip)):
             face = clip.faces(np.array([number]), (side, side))[0]
@@ -65,11 +64,6 @@ def _write_clip(clip: FaceClip, folder: Path, side: int) -> None:
             assert good
             (part / f"{number}.jpg").write_bytes(data.tobytes())
         _write_sound(clip, part / "audio.wav")
-        part.rename(folder)
-    except OSError as error:
-        raise OutputError("A clip cannot be written", given=f"{folder} ({error})") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write_sound(clip: FaceClip, path: Path) -> None:

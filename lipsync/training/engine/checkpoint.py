@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lipsync.errors import DiskFullError, OutputError, WeightsError
+from lipsync.errors import OutputError, WeightsError
+from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.disk_errors import disk_full, is_disk_full, write_error
+
+_GOES_ON = "start again: training goes on from its last checkpoint."
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -21,18 +23,9 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         DiskFullError: no space is left; the checkpoint before this one is still there.
         OutputError: the folder cannot be written to.
     """
-    part = path.with_name(path.name + ".part")
-    with explained(path):
-        try:
-            # Given an open file, torch passes the system's error on; given a name, it hides it.
-            with part.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut could leave a new name for an empty file
-            os.replace(part, path)  # noqa: PTH105 - replaces on every system, in one step
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+    # Given an open file, torch passes the system's error on; given a name, it hides it.
+    with atomic_write(path, explain=run_error, durable=True) as part, part.open("wb") as file:
+        torch.save(state, file)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -50,17 +43,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+def run_error(error: OSError, path: Path) -> OutputError:
+    """Our error for the system's in writing `path` of a run's folder."""
+    if is_disk_full(error):
+        return disk_full(path.parent, f"Free some space and {_GOES_ON}")
+    hint = f"Make the folder writable and {_GOES_ON}"
+    return write_error(error, path, "The training cannot write to its folder", hint)
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turns the system's errors in writing `path` into ours, which say what to do."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            hint = "Free some space and start again: training goes on from its last checkpoint."
-            raise DiskFullError("The disk is full", given=path.parent, hint=hint) from error
-        raise OutputError(
-            "The training cannot write to its folder",
-            given=f"{path} ({error.strerror or error})",
-            hint="Make the folder writable and start again: training goes on from its last checkpoint.",
-        ) from error
+        raise run_error(error, path) from error

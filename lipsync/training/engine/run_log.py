@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from lipsync.training.engine.checkpoint import explained
+from lipsync.training.engine.checkpoint import explained, run_error
+from lipsync.utils.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -68,9 +68,8 @@ def _drop_beyond(step: int, log: Path) -> None:
     if not log.exists():
         return
     kept = [line for line in log.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-    part = log.with_name(log.name + ".part")
-    part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    os.replace(part, log)  # noqa: PTH105 - replaces on every system, in one step
+    with atomic_write(log, explain=run_error) as part:
+        part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
 def _step_of(line: str) -> float:

@@ -16,6 +16,7 @@ from lipsync.training.engine.distributed import Distributed
 from lipsync.training.engine.mixed_precision import autocast, choose_precision, make_scaler
 from lipsync.training.engine.run_log import RunLog
 from lipsync.training.engine.task import Batch, LoopOptions, Report, Task
+from lipsync.utils.atomic_write import remove_parts
 
 _REPORT_EVERY = 20
 
@@ -31,6 +32,8 @@ class Trainer:
         self.scaler = make_scaler(self.dtype)
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.step, self.best, self.worse = 0, math.inf, 0
+        if world.first:
+            remove_parts(folder)
         self._resume()
         self.saved = time.monotonic()
         self.shared = world.share(task)

@@ -1,0 +1,71 @@
+"""Files that are whole or not there, and the errors of writing them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from lipsync.errors import DiskFullError, OutputError
+from lipsync.utils.atomic_write import atomic_write, part_of, remove_parts, write_text
+from lipsync.utils.disk_errors import says_disk_full
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with atomic_write(path, durable=durable) as part:
+        part.write_text("new")
+        assert path.read_text() == "old" and part.suffix == ".txt"
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_takes_its_place_too(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "clip") as part:
+        part.mkdir()
+        (part / "0.jpg").touch()
+    assert [path.name for path in (tmp_path / "clip").iterdir()] == ["0.jpg"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_an_exception_leaves_nothing_behind(tmp_path: Path, folder: bool) -> None:
+    with pytest.raises(KeyError), atomic_write(tmp_path / "a.txt") as part:
+        if folder:
+            part.mkdir()
+            part = part / "inside"
+        part.write_text("half")
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_from_other_errors(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(DiskFullError, match=f"disk is full: {tmp_path}. Free some space"), atomic_write(path):
+        raise OSError(number, os.strerror(number))
+    denied = pytest.raises(OutputError, match=r"cannot be written: .*a\.txt \(Permission denied\)")
+    with denied as caught, atomic_write(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+    assert not isinstance(caught.value, DiskFullError)
+
+
+def test_missing_folders_are_made_for_text(tmp_path: Path) -> None:
+    write_text(tmp_path / "new" / "a.txt", "ö")
+    assert (tmp_path / "new" / "a.txt").read_bytes() == "ö".encode()
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    kept = [tmp_path / name for name in ("last.pt", "part.pt", "a.part")]
+    for path in (*kept, part_of(tmp_path / "last.pt")):
+        path.touch()
+    part_of(tmp_path / "clip").mkdir()
+    remove_parts(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_logs_that_say_so() -> None:
+    assert says_disk_full("av_interleaved_write_frame(): No space left on device")
+    assert says_disk_full("[Errno 28] whatever") and not says_disk_full("Errno 280")
