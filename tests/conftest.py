@@ -47,15 +47,9 @@ def _need(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], npt.NDArray[np.generic]]:
-    """`golden("mel/mel")`: one array computed by the original code."""
-    arrays = np.load(_need(SHARED / "golden" / "goldens.npz"))
+    """`golden("mel")`: one array computed by the original code, see goldens/make.py."""
+    arrays = np.load(Path(__file__).parent / "goldens" / "goldens.npz")
     return lambda name: arrays[name]
-
-
-@pytest.fixture(scope="session")
-def golden_folder() -> Path:
-    """The folder with goldens.npz, chunk_starts.json, formats.json and make_checkpoint.py."""
-    return _need(SHARED / "golden")
 
 
 @pytest.fixture(scope="session")

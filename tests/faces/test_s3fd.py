@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ from lipsync.faces import DETECTORS
 from lipsync.faces.detectors.s3fd.detector import decode
 from lipsync.faces.detectors.s3fd.network import S3FDNetwork
 from lipsync.types import FloatArray
+from tests.goldens import official
 
 
 def naive_decode(maps: list[tuple[FloatArray, FloatArray]], least: float) -> list[list[float]]:
@@ -74,16 +72,15 @@ def test_nothing_found_is_no_error() -> None:
     assert scores.shape == (0,)
 
 
-def test_names_and_shapes_are_those_of_the_official_checkpoint(golden_folder: Path) -> None:
-    tensors = json.loads((golden_folder / "formats.json").read_text())["s3fd"]["tensors"]
+def test_names_and_shapes_are_those_of_the_official_checkpoint() -> None:
+    tensors = official.formats()["s3fd"]["tensors"]
     with torch.device("meta"):
         ours = {key: list(value.shape) for key, value in S3FDNetwork().state_dict().items()}
     assert ours == {key: shape for key, shape, _ in tensors}
 
 
-def test_the_official_format_loads_and_runs(golden_folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "s3fd.pth"
-    subprocess.run([sys.executable, golden_folder / "make_checkpoint.py", "s3fd", path], check=True)
+def test_the_official_format_loads_and_runs(tmp_path: Path) -> None:
+    path = official.write_checkpoint("s3fd", tmp_path / "s3fd.pth")
     detector = DETECTORS.create("s3fd", device=torch.device("cpu"), weights=path)
     frame = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     found = detector.detect([frame])[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,17 +11,14 @@ import torch
 
 from lipsync.training.tasks.wav2lip_discriminator import QualityDiscriminator
 from lipsync.weights import load_into, load_state_dict
+from tests.goldens import official
 
 
-def test_discriminator(
-    golden: Callable[[str], npt.NDArray[np.generic]], golden_folder: Path, tmp_path: Path
-) -> None:
-    path = tmp_path / "visual_quality_disc.pth"
-    maker = golden_folder / "make_checkpoint.py"
-    subprocess.run([sys.executable, str(maker), "visual_quality_disc", str(path)], check=True)
+def test_discriminator(golden: Callable[[str], npt.NDArray[np.generic]], tmp_path: Path) -> None:
+    path = official.write_checkpoint("visual_quality_disc", tmp_path / "visual_quality_disc.pth")
     network = QualityDiscriminator()
     assert sum(parameter.numel() for parameter in network.parameters()) == 14_113_793
     load_into(network, load_state_dict(path), what="the visual quality discriminator")
     with torch.inference_mode():
-        told = network(torch.from_numpy(golden("visual_quality_disc/face"))).sigmoid()
+        told = network(official.given_discriminator()).sigmoid()
     np.testing.assert_allclose(told.numpy(), golden("visual_quality_disc/out"), rtol=1e-4, atol=1e-6)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +12,15 @@ import torch
 from lipsync.evaluation import measure_lse
 from lipsync.sync_score import SyncNet, load_syncnet
 from lipsync.types import AudioClip
+from tests.goldens import official
 
 Golden = Callable[[str], npt.NDArray[np.generic]]
 
 
 @pytest.fixture(scope="module")
-def network(golden_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SyncNet:
+def network(tmp_path_factory: pytest.TempPathFactory) -> SyncNet:
     path = tmp_path_factory.mktemp("syncnet") / "syncnet_v2.model"
-    maker = golden_folder / "make_checkpoint.py"
-    subprocess.run([sys.executable, str(maker), "syncnet_v2", str(path)], check=True)
-    return load_syncnet(path)
+    return load_syncnet(official.write_checkpoint("syncnet_v2", path))
 
 
 def assert_alike(vectors: torch.Tensor, expected: npt.NDArray[np.generic]) -> None:
@@ -34,21 +30,20 @@ def assert_alike(vectors: torch.Tensor, expected: npt.NDArray[np.generic]) -> No
 
 def test_the_network(network: SyncNet, golden: Golden) -> None:
     assert sum(parameter.numel() for parameter in SyncNet().parameters()) == 13_631_616
-    lips = torch.from_numpy(golden("syncnet_v2/lip_seed_uint8"))  # (1, 3, 5, 224, 224) BGR
-    mfcc = torch.from_numpy(golden("syncnet_v2/mfcc"))
+    mfcc, lips = official.given_syncnet()
     with torch.inference_mode():
-        sound, seen = network(mfcc, lips.flatten(1, 2).float())
+        sound, seen = network(mfcc, lips.flatten(1, 2))
         assert_alike(seen, golden("syncnet_v2/lip_embedding"))
         assert_alike(sound, golden("syncnet_v2/audio_embedding"))
         assert_alike(network.embed_audio(mfcc), golden("syncnet_v2/audio_embedding"))
-        rgb = lips[0].flip(0).permute(1, 2, 3, 0)
+        rgb = lips[0].to(torch.uint8).flip(0).permute(1, 2, 3, 0)
         assert_alike(network.embed_faces(rgb), golden("syncnet_v2/lip_embedding"))
 
 
 def test_the_score(network: SyncNet, golden: Golden) -> None:
     """76 frames and 3 s of sound: the sound ends first, so 75 frames count, and 70 windows."""
-    frames = golden("lse/frames_bgr")[..., ::-1]
-    sound = AudioClip(golden("lse/wav_int16").astype(np.float32) / 32768)
+    frames = [frame[..., ::-1] for frame in official.lse_frames(golden("face_bgr"))]
+    sound = AudioClip(golden("wav_int16").astype(np.float32) / 32768)
     score = measure_lse(network, map(np.ascontiguousarray, frames), sound, batch=32)
     offset, confidence, distance = golden("lse/result")
     assert score.offset == offset

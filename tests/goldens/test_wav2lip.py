@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,41 +17,39 @@ from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.options import BlendOptions
-from lipsync.types import AudioClip
+from lipsync.types import AudioClip, PixelBox
 from lipsync.weights import create_model, load_into, load_state_dict
+from tests.goldens import official
 
 Golden = Callable[[str], npt.NDArray[np.generic]]
 
 
 @pytest.fixture(scope="module")
-def official(golden_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("official") / "wav2lip.pth"
-    maker = golden_folder / "make_checkpoint.py"
-    subprocess.run([sys.executable, str(maker), "wav2lip", str(path)], check=True)
-    return path
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return official.write_checkpoint("wav2lip", tmp_path_factory.mktemp("official") / "wav2lip.pth")
 
 
 @pytest.fixture(scope="module")
-def network(official: Path) -> Wav2LipNetwork:
+def network(weights: Path) -> Wav2LipNetwork:
     network = Wav2LipNetwork().eval()
-    load_into(network, load_state_dict(official), what="the Wav2Lip generator")
+    load_into(network, load_state_dict(weights), what="the Wav2Lip generator")
     return network
 
 
 @pytest.fixture(scope="module")
 def voice(golden: Golden) -> AudioClip:
-    return AudioClip(golden("mel/wav_int16").astype(np.float32) / 32768)
+    return AudioClip(golden("wav_int16").astype(np.float32) / 32768)
 
 
 def test_mel(golden: Golden, voice: AudioClip) -> None:
     mel = mel_spectrogram(voice)
     assert mel.dtype == np.float32
-    np.testing.assert_allclose(mel, golden("mel/mel"), atol=1e-3, rtol=0)
+    np.testing.assert_allclose(mel, golden("mel"), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("more", [0, 1, 3, 50])
-def test_window_starts(golden_folder: Path, more: int) -> None:
-    entries = json.loads((golden_folder / "chunk_starts.json").read_text())
+def test_window_starts(more: int) -> None:
+    entries = json.loads((official.HERE / "chunk_starts.json").read_text("utf-8"))
     assert len(entries) > 30
     for key, starts in entries.items():
         fps, columns = key.split("/")
@@ -62,27 +58,30 @@ def test_window_starts(golden_folder: Path, more: int) -> None:
         assert windows.starts[: len(starts)].tolist() == starts, key
 
 
-@pytest.mark.parametrize("form", ["wav2lip", "wav2lip5"])
-def test_network(golden: Golden, network: Wav2LipNetwork, form: str) -> None:
+def test_network(golden: Golden, network: Wav2LipNetwork) -> None:
+    mel, face = official.given_wav2lip()
     with torch.inference_mode():
-        mel, face = (torch.from_numpy(golden(f"{form}/{name}")) for name in ("mel", "face"))
         drawn = network(mel, face)
-    np.testing.assert_allclose(drawn.numpy(), golden(f"{form}/out"), rtol=1e-4, atol=1e-5)
+        with_time = network(mel[None], face.transpose(0, 1)[None])  # (1, 2, ...), (1, 6, 2, ...)
+    np.testing.assert_allclose(drawn, golden("wav2lip/out"), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(with_time[0].transpose(0, 1), golden("wav2lip/out"), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("number_format", "most"), [("fp32", 1), ("bf16", 3)])
-def test_paste(golden: Golden, official: Path, voice: AudioClip, number_format: str, most: int) -> None:
+def test_paste(golden: Golden, weights: Path, voice: AudioClip, number_format: str, most: int) -> None:
     """Crop, draw and paste; the crop is here as in the original, faces/ has its own tests."""
     generator: LipGenerator = create_model(
-        GENERATORS, "wav2lip", weights=official, device="cpu", number_format=number_format
+        GENERATORS, "wav2lip", weights=weights, device="cpu", number_format=number_format
     )
-    y1, y2, x1, x2 = golden("paste/box_y1_y2_x1_x2").tolist()
-    frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in golden("paste/frames_bgr")]
+    y1, y2, x1, x2 = golden("paste/box").tolist()
+    frames = [np.ascontiguousarray(frame[..., ::-1]) for frame in official.paste_frames(golden("face_bgr"))]
     crops = np.stack([cv2.resize(frame[y1:y2, x1:x2], (96, 96)) for frame in frames])
     mouths = generator.generate(crops, generator.encode_audio(voice, 25, len(frames))[:])
     points = np.full((5, 2), np.nan, np.float32)
-    for frame, mouth, expected in zip(frames, mouths, golden("paste/out_bgr"), strict=True):
-        pasted = blend(frame, mouth, (x1, y1, x2, y2), points, BlendOptions(mask="box"))
-        difference = np.abs(pasted[..., ::-1].astype(int) - expected)
+    for frame, mouth, drawn in zip(frames, mouths, golden("paste/out"), strict=True):
+        expected = frame.copy()
+        expected[y1:y2, x1:x2] = drawn[..., ::-1]
+        pasted = blend(frame, mouth, PixelBox(x1, y1, x2, y2), points, BlendOptions(mask="box"))
+        difference = np.abs(pasted.astype(int) - expected)
         assert difference.max() <= most
         assert difference.mean() < 0.3
