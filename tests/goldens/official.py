@@ -1,8 +1,8 @@
 """The official checkpoint formats, made-up weights in them, and the inputs of the goldens.
 
 The official weights are large and may not be redistributed; what must stay compatible is their format: names,
-shapes, types and nesting of the tensors, which formats.json lists for each network. Every tensor is drawn from
-a generator that is seeded by the CRC-32 of its name, so whoever fills the same names gets the same weights.
+shapes, types and nesting of the tensors, which formats.json lists for each network. Every tensor is drawn
+from a generator that is seeded by the CRC-32 of its name, so that the same names give the same weights.
 """
 
 from __future__ import annotations
