@@ -23,6 +23,7 @@ from lipsync.faces.detectors.base import FaceDetector
 from lipsync.media import open_video
 from lipsync.options import FaceOptions
 from lipsync.types import FloatArray, Frame
+from lipsync.utils.onnx_session import open_session
 from lipsync.weights import find
 
 _PORTRAITS = 12
@@ -189,16 +190,11 @@ class SFaceSimilarity:
 
 
 def _open(weights: Path) -> Any:
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3  # errors, not warnings
     try:
-        session = onnxruntime.InferenceSession(
-            weights.read_bytes(), settings, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's errors share no base but Exception
+        model = weights.read_bytes()
+    except OSError as error:
         raise _not_sface(weights) from error
+    session = open_session(model, _not_sface(weights))
     shapes = [node.shape for node in session.get_inputs()]
     if (
         len(shapes) != 1

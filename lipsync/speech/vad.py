@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lipsync.errors import ToolError
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, FloatArray
+from lipsync.utils.onnx_session import open_session
 
 SAMPLE_RATE = 16_000
 
@@ -90,17 +91,14 @@ def _network() -> Any:
     Its file is opened without importing the package: that sets the number of threads of all of
     torch to one.
     """
-    import onnxruntime  # takes a third of a second, which a run without a gate need not wait
-
     package = importlib.util.find_spec("silero_vad")
     folders = package.submodule_search_locations if package else None
     path = Path(folders[0]) / "data" / "silero_vad_16k_sequence.onnx" if folders else None
     if path is None or not path.is_file():
         hint = "Install it with: pip install 'silero-vad>=6.2.3', or set in_silence to 'speak'."
         raise ToolError("The package silero-vad, which finds speech, is missing", hint=hint)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    invalid = ToolError("The network of silero-vad is damaged", given=path, hint="Reinstall silero-vad.")
+    return open_session(path.read_bytes(), invalid, threads=1)
 
 
 def _probabilities(samples: FloatArray, cancel: CancelToken) -> Iterator[float]:

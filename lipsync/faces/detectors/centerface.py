@@ -20,6 +20,7 @@ from lipsync.faces.boxes import match, nms, side
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.onnx_file import free_sizes
 from lipsync.types import Face, FloatArray, Frame
+from lipsync.utils.onnx_session import open_session
 
 if TYPE_CHECKING:
     import torch
@@ -217,27 +218,13 @@ def _packaged_file() -> Path:
 
 def _open(path: Path, device: torch.device | None) -> Any:
     """An onnxruntime session for the file at `path`."""
-    import onnxruntime
-    import torch
-
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = torch.get_num_threads()
-    # Waiting threads would burn the processor that decoding and drawing need at the same time.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    settings.log_severity_level = 3  # this session's only; errors, not warnings
-    providers = ["CPUExecutionProvider"]
-    if device is not None and device.type == "cuda":
-        providers = [
-            name
-            for name in ("CUDAExecutionProvider", *providers)
-            if name in onnxruntime.get_available_providers()
-        ]
     try:
-        session = onnxruntime.InferenceSession(free_sizes(path.read_bytes()), settings, providers=providers)
+        model = free_sizes(path.read_bytes())
     except FileNotFoundError as error:
         raise WeightsError("The face detector's file is missing", given=path) from error
-    except Exception as error:  # onnxruntime's errors share no base but Exception
+    except (OSError, ValueError) as error:
         raise _not_centerface(path) from error
+    session = open_session(model, _not_centerface(path), device=device)
     names = {node.name for node in (*session.get_inputs(), *session.get_outputs())}
     if names != {_INPUT, _HEATMAP, _SIZE, _OFFSET, _POINTS}:
         raise _not_centerface(path)
