@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from lipsync.blending.blender import Blender, blend
 from lipsync.blending.compositing import paste_box
-from lipsync.blending.masks import box_mask, make_mask, mouth_mask
+from lipsync.blending.masks import box_mask, lower_face_mask, make_mask
 from lipsync.blending.overlay import draw_overlay, preview_sheet
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "blend",
     "box_mask",
     "draw_overlay",
+    "lower_face_mask",
     "make_mask",
-    "mouth_mask",
     "paste_box",
     "preview_sheet",
 ]

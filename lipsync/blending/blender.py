@@ -56,7 +56,7 @@ class Blender:
         points: FloatArray,
         *,
         weight: float = 1.0,
-        fresh: bool = False,
+        discontinuity: bool = False,
         crop: Frame | None = None,
     ) -> tuple[Frame, Mask | None]:
         """The frame with the drawn mouth in it.
@@ -78,7 +78,7 @@ class Blender:
         """
         if self._options.mask == "box":
             return _blend_box(frame, mouth, box, weight) if weight > 0 else (frame, None)
-        if fresh:
+        if discontinuity:
             self._color.forget()
             self._detail.forget()
             self._occlusion.forget()

@@ -36,9 +36,9 @@ class _Head:
 
 
 def make_mask(frame: Frame, box: PixelBox, points: FloatArray, options: BlendOptions) -> Mask:
-    """The mask that `options` ask for; arguments as for `mouth_mask`."""
+    """The mask that `options` ask for; arguments as for `lower_face_mask`."""
     height, width = frame.shape[:2]
-    return box_mask(box) if options.mask == "box" else mouth_mask(points, box, (width, height), options)
+    return box_mask(box) if options.mask == "box" else lower_face_mask(points, box, (width, height), options)
 
 
 def box_mask(box: PixelBox) -> Mask:
@@ -46,7 +46,9 @@ def box_mask(box: PixelBox) -> Mask:
     return Mask(box.x1, box.y1, np.ones((box.height, box.width), np.float32))
 
 
-def mouth_mask(points: FloatArray, box: PixelBox, frame_size: tuple[int, int], options: BlendOptions) -> Mask:
+def lower_face_mask(
+    points: FloatArray, box: PixelBox, frame_size: tuple[int, int], options: BlendOptions
+) -> Mask:
     """Mouth, chin and the cheeks beside them, turned with the head, with a soft edge.
 
     It begins below the nose and fades to 0 at the box's edges, where the generated picture ends;

@@ -1,10 +1,10 @@
-"""Stage 3: find the faces, follow the chosen one, cut it out.
+"""Stage 3: face detection, tracking, selection and cropping.
 
-    reduced frames -> sightings -> tracks -> people -> the chosen one -> FaceTrack -> crops
-                      (finding)    (linking)           (choosing)        (finishing)
+    reduced frames -> detections -> tracks -> identities -> selected one -> FaceTrack -> crops
+             (detection_schedule)  (association)          (selection)    (trajectory)   (crops)
 
-`tracking.track_faces` runs the line; each step stands in the file named below it. Sightings can be
-kept (cache), and several people can be chosen from them (`build_tracks`).
+`tracking.track_faces` runs the whole stage. Detections can be cached (`detection_cache`), and several
+faces can be selected from them (`build_tracks`).
 """
 
 from __future__ import annotations

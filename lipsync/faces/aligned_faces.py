@@ -1,4 +1,8 @@
-"""Small pictures of faces, turned and sized so that eyes and mouth lie in the same places in all."""
+"""Aligned face crops for recognition, kept as JPEG.
+
+A similarity transform brings eyes, nose tip and mouth corners to fixed positions, so that crops of
+any two frames can be compared.
+"""
 
 from __future__ import annotations
 
@@ -9,69 +13,76 @@ import numpy.typing as npt
 from lipsync.errors import MediaError
 from lipsync.types import Face, FloatArray, Frame
 
-SIDE = 184
-"""Pixels. The middle 112 of them are what face recognition networks take; around are hair and chin."""
-NETWORK_SIDE = 112
-# Eyes, nose and corners of the mouth in the middle 112x112: the places that InsightFace's networks,
-# and SFace after them, are trained with.
-_PLACES = (
+ALIGNED_SIZE = 184
+"""Side of an aligned crop, pixels: the recognition networks' 112 and a margin of hair and chin."""
+RECOGNITION_SIZE = 112
+"""Side of the centre crop that face recognition networks take, pixels."""
+_TEMPLATE = (
     np.array(
         [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
     )
-    + (SIDE - NETWORK_SIDE) / 2
+    + (ALIGNED_SIZE - RECOGNITION_SIZE) / 2
 )
-# The same in shares of a face's box, for detectors that give no points: medians over 1100 faces.
-_IN_BOX = np.array([[0.27, 0.385], [0.73, 0.38], [0.495, 0.575], [0.3, 0.74], [0.69, 0.735]])
+"""(5, 2): InsightFace's template, which SFace is trained with too."""
+_TEMPLATE_IN_BOX = np.array([[0.27, 0.385], [0.73, 0.38], [0.495, 0.575], [0.3, 0.74], [0.69, 0.735]])
+"""(5, 2): landmarks as shares of the box, medians of 1100 faces; for detectors without landmarks."""
 _JPEG_QUALITY = 90
 
 
-def align_face(frame: Frame, face: Face) -> bytes:
-    """The face in `frame` as a JPEG file of `SIDE` x `SIDE` pixels."""
-    portrait = align(frame, face)
+def encode_aligned_face(frame: Frame, face: Face) -> bytes:
+    """Aligned crop of a face as a JPEG file of `ALIGNED_SIZE` x `ALIGNED_SIZE` pixels."""
+    crop = align_face(frame, face)
     written, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(portrait, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )
     return data.tobytes() if written else b""
 
 
-def decode_aligned_face(portrait: bytes) -> Frame:
-    """RGB uint8 (SIDE, SIDE, 3).
+def decode_aligned_face(data: bytes) -> Frame:
+    """Decodes an aligned crop, RGB uint8 (ALIGNED_SIZE, ALIGNED_SIZE, 3).
+
+    Args:
+        data: from `encode_aligned_face`.
 
     Raises:
-        MediaError: it is no picture.
+        MediaError: the data is no image of that size.
     """
-    picture = cv2.imdecode(np.frombuffer(portrait, np.uint8), cv2.IMREAD_COLOR) if portrait else None
-    if picture is None or picture.shape != (SIDE, SIDE, 3):
-        raise MediaError("A portrait cannot be read")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None or image.shape != (ALIGNED_SIZE, ALIGNED_SIZE, 3):
+        raise MediaError("The stored image of a face cannot be read")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def align(frame: Frame, face: Face) -> Frame:
-    """The face turned upright and brought to size, RGB uint8 (SIDE, SIDE, 3); edges are repeated."""
-    moved = cv2.warpAffine(
+def align_face(frame: Frame, face: Face) -> Frame:
+    """Aligned crop of a face, RGB uint8 (ALIGNED_SIZE, ALIGNED_SIZE, 3).
+
+    Beyond the frame, its edge pixels are repeated.
+    """
+    aligned = cv2.warpAffine(
         frame,
-        _similarity(_points(face), _PLACES),
-        (SIDE, SIDE),
+        _similarity_transform(_landmarks(face), _TEMPLATE),
+        (ALIGNED_SIZE, ALIGNED_SIZE),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(moved, np.uint8)
+    return np.asarray(aligned, np.uint8)
 
 
-def _points(face: Face) -> FloatArray:
+def _landmarks(face: Face) -> FloatArray:
+    """(5, 2): the face's landmarks, or those that its box makes likely."""
     if face.points is not None:
         return face.points
     corner, extent = face.box[:2], face.box[2:] - face.box[:2]
-    return np.asarray(corner + _IN_BOX * extent, np.float32)
+    return np.asarray(corner + _TEMPLATE_IN_BOX * extent, np.float32)
 
 
-def _similarity(points: FloatArray, places: npt.NDArray[np.float64]) -> FloatArray:
-    """The turn, scale and shift (2, 3) that bring `points` (n, 2) nearest to `places`.
+def _similarity_transform(points: FloatArray, template: npt.NDArray[np.float64]) -> FloatArray:
+    """Least-squares similarity transform (2, 3) from `points` to `template`, (n, 2).
 
-    In the complex plane that is a line fitted by least squares: w = a z + b.
+    Rotation, scale and translation: in the complex plane, the linear fit w = a z + b.
     """
-    z, w = points @ np.array([1, 1j]), places @ np.array([1, 1j])
-    away = z - z.mean()
-    a = np.vdot(away, w - w.mean()) / max(1e-6, np.vdot(away, away).real)
+    z, w = points @ np.array([1, 1j]), template @ np.array([1, 1j])
+    centred = z - z.mean()
+    a = np.vdot(centred, w - w.mean()) / max(1e-6, np.vdot(centred, centred).real)
     b = w.mean() - a * z.mean()
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]], np.float32)

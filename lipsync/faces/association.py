@@ -1,9 +1,9 @@
-"""Joins sightings to tracks, and tracks of one scene to people.
+"""Data association: detections to tracks, tracks of a shot to identities.
 
-A track follows one face from look to look by place and size, foreseeing steady motion, through
-gaps of up to a second and never across a cut. Colours help only where two faces are about
-equally near, as when they cross. A person is one track or several: who comes back into the scene
-after a longer absence is the same one if the place or the colours agree.
+A track associates detections by centre and scale with constant-velocity prediction, across gaps of
+up to a second and never across a cut. Colours matter only where two faces are about equally near, as
+when they cross. An identity is one or more tracks of the same person in one shot: a face that comes
+back after a longer absence is matched by position or colours.
 """
 
 from __future__ import annotations
@@ -14,26 +14,28 @@ from itertools import takewhile
 
 import numpy as np
 
-from lipsync.faces.boxes import NEVER, Floats, assign, centre, side
+from lipsync.faces.boxes import INFEASIBLE, Floats, centre, linear_assignment, mean_side
 from lipsync.faces.detection_schedule import Detection, Detections
 from lipsync.types import FloatArray, Frame
 
-_LONGEST_GAP_SECONDS = 1.0
-_FORESEE_SECONDS = 0.4
-_REACH = 1.0
-"""Sizes that a face may lie away from where it is expected."""
-_COLOUR_WEIGHT = 1 / 100
-_NEAR = 1.5
-"""Sizes: who comes back this near to where a person was last seen is that person..."""
-_OTHER_COLOURS = 60.0
+_MAX_GAP_SECONDS = 1.0
+_VELOCITY_SECONDS = 0.4
+"""Length of the window that velocity is measured over, and longest extrapolation."""
+_MAX_DISTANCE = 1.0
+"""Sides of the face between its predicted and its detected centre."""
+_COLOR_WEIGHT = 1 / 100
+"""Cost of a grey level of difference in colour, in sides of the face."""
+_REENTRY_DISTANCE = 1.5
+"""Sides of the face: within this distance of where it was last seen, a returning face is the same..."""
+_DIFFERENT_COLORS = 60.0
 """...unless the colours differ by more than this (mean grey levels)."""
-_SAME_COLOURS = 25.0
-"""Who looks this alike is the same person anywhere in the scene."""
+_SAME_COLORS = 25.0
+"""Mean grey levels of difference up to which a returning face is the same anywhere in the shot."""
 
 
 @dataclass
 class Track:
-    """Sightings of one face without a long gap, in order of time, all in one scene."""
+    """Detections of one face without a long gap, in order of time, within one shot."""
 
     detections: list[Detection]
 
@@ -49,116 +51,132 @@ class Track:
 
 
 @dataclass
-class Person:
-    """The tracks of one person in one scene, in order of time.
+class Identity:
+    """All tracks of one person in one shot, in order of time.
 
     Attributes:
-        scene: 0 before the first cut, 1 after it, ...
+        shot: index of the shot, 0 before the first cut.
     """
 
-    scene: int
+    shot: int
     tracks: list[Track] = field(default_factory=list)
 
     @property
     def detections(self) -> list[Detection]:
-        """Of all tracks, in order of time."""
+        """Detections of all tracks, in order of time."""
         return [detection for track in self.tracks for detection in track.detections]
 
     @property
     def frames(self) -> int:
-        """Frames from first to last sighting, without the gaps between tracks."""
+        """Number of frames covered by the tracks, without the gaps between them."""
         return sum(track.last - track.first + 1 for track in self.tracks)
 
     @property
     def box(self) -> FloatArray:
-        """float32 (4,): median over all sightings, pixels of the reduced frame."""
+        """Median box, float32 (4,), pixels of the reduced frame."""
         return median_box(self.detections)
 
     @property
-    def look(self) -> FloatArray:
-        """Median colours over all sightings."""
-        return median_look(self.detections)
+    def appearance(self) -> FloatArray:
+        """Median appearance descriptor, float32 (10, 6, 3)."""
+        return median_appearance(self.detections)
 
 
 def median_box(detections: list[Detection]) -> FloatArray:
-    """float32 (4,)."""
+    """Median box, float32 (4,), pixels of the reduced frame."""
     return np.median([detection.face.box for detection in detections], axis=0).astype(np.float32)
 
 
-def median_look(detections: list[Detection]) -> FloatArray:
-    """float32, else as `Detection.look`; a few dozen sightings say as much as thousands."""
+def median_appearance(detections: list[Detection]) -> FloatArray:
+    """Median appearance, float32 (10, 6, 3), of at most 32 evenly spaced detections."""
     some = detections[:: 1 + len(detections) // 32]
-    return np.median([detection.look for detection in some], axis=0).astype(np.float32)
+    return np.median([detection.appearance for detection in some], axis=0).astype(np.float32)
 
 
-def unlike(one: FloatArray | Frame, other: FloatArray | Frame) -> float:
-    """Mean difference of two looks in grey levels, 0..255."""
+def appearance_distance(one: FloatArray | Frame, other: FloatArray | Frame) -> float:
+    """Mean absolute difference of two appearance descriptors, grey levels 0..255."""
     return float(np.abs(one.astype(np.float32) - other).mean())
 
 
 def associate(detections: Detections, fps: float) -> list[Track]:
-    """Join sightings to tracks; in order of their first frame."""
+    """Joins detections to tracks, in order of their first frame.
+
+    Args:
+        fps: frames per second of the stream.
+    """
     tracks: list[Track] = []
     active: list[Track] = []
-    before, scene = 0, 0
-    for number, faces in detections.seen.items():
+    previous, shot = 0, 0
+    for number, faces in detections.by_frame.items():
         here = bisect_right(detections.cuts, number)
-        if here != scene:
-            active, scene = [], here
-        # However far apart the looks are, what was seen at the one before may go on.
-        oldest = min(before, number - _LONGEST_GAP_SECONDS * fps)
+        if here != shot:
+            active, shot = [], here
+        # However far apart the sampled frames are, what was seen in the previous one may go on.
+        oldest = min(previous, number - _MAX_GAP_SECONDS * fps)
         active = [track for track in active if track.last >= oldest]
-        pairs = _continued(active, faces, number, fps)
+        pairs = _match_tracks(active, faces, number, fps)
         for track, face in pairs:
             active[track].detections.append(faces[face])
-        taken = {face for _, face in pairs}
-        new = [Track([detection]) for row, detection in enumerate(faces) if row not in taken]
-        active, tracks, before = active + new, tracks + new, number
+        matched = {face for _, face in pairs}
+        new = [Track([detection]) for index, detection in enumerate(faces) if index not in matched]
+        active, tracks, previous = active + new, tracks + new, number
     return tracks
 
 
-def _continued(tracks: list[Track], faces: list[Detection], number: int, fps: float) -> list[tuple[int, int]]:
-    """Pairs of track and face that belong together at the lowest cost on the whole."""
+def _match_tracks(
+    tracks: list[Track], faces: list[Detection], number: int, fps: float
+) -> list[tuple[int, int]]:
+    """Minimum-cost pairs of track and detection, as indices."""
     if not tracks or not faces:
         return []
-    expected = np.array([_expected_box(track, number, fps) for track in tracks])
+    predicted = np.array([_predicted_box(track, number, fps) for track in tracks])
     boxes = np.array([detection.face.box for detection in faces])
-    sizes = np.minimum(side(expected)[:, None], side(boxes)[None])
-    apart = np.linalg.norm(centre(expected)[:, None] - centre(boxes)[None], axis=2) / sizes
-    growth = np.abs(np.log2(side(expected)[:, None] / side(boxes)[None]))
-    colours = np.array([[unlike(track.detections[-1].look, face.look) for face in faces] for track in tracks])
-    return assign(np.where((apart > _REACH) | (growth > 1), NEVER, apart + growth + _COLOUR_WEIGHT * colours))
+    sides = np.minimum(mean_side(predicted)[:, None], mean_side(boxes)[None])
+    distance = np.linalg.norm(centre(predicted)[:, None] - centre(boxes)[None], axis=2) / sides
+    growth = np.abs(np.log2(mean_side(predicted)[:, None] / mean_side(boxes)[None]))
+    colors = np.array(
+        [
+            [appearance_distance(track.detections[-1].appearance, face.appearance) for face in faces]
+            for track in tracks
+        ]
+    )
+    infeasible = (distance > _MAX_DISTANCE) | (growth > 1)
+    return linear_assignment(np.where(infeasible, INFEASIBLE, distance + growth + _COLOR_WEIGHT * colors))
 
 
-def _expected_box(track: Track, number: int, fps: float) -> Floats:
-    """The last box, moved on as the face moved of late."""
+def _predicted_box(track: Track, number: int, fps: float) -> Floats:
+    """The track's last box (4,) moved to frame `number` at its recent velocity."""
     last = track.detections[-1]
-    span = _FORESEE_SECONDS * fps
+    span = _VELOCITY_SECONDS * fps
     *_, earlier = takewhile(lambda one: one.frame >= last.frame - span, reversed(track.detections))
     if earlier.frame == last.frame:
         return last.face.box
-    speed = (centre(last.face.box) - centre(earlier.face.box)) / (last.frame - earlier.frame)
-    return np.asarray(last.face.box + np.tile(speed, 2) * min(number - last.frame, span))
+    velocity = (centre(last.face.box) - centre(earlier.face.box)) / (last.frame - earlier.frame)
+    return np.asarray(last.face.box + np.tile(velocity, 2) * min(number - last.frame, span))
 
 
-def gather_people(tracks: list[Track], cuts: list[int]) -> list[Person]:
-    """Join the tracks of each scene to people; in order of scene and first frame."""
-    people: list[Person] = []
+def group_identities(tracks: list[Track], cuts: list[int]) -> list[Identity]:
+    """Joins the tracks of each shot to identities, in order of shot and first frame.
+
+    Args:
+        cuts: numbers of the first frames of the shots after the first.
+    """
+    identities: list[Identity] = []
     for track in sorted(tracks, key=lambda track: track.first):
-        scene = bisect_right(cuts, track.first)
-        away = [one for one in people if one.scene == scene and one.tracks[-1].last < track.first]
-        costs = [_return_cost(one, track) for one in away]
-        if costs and min(costs) < NEVER:
-            away[int(np.argmin(costs))].tracks.append(track)
+        shot = bisect_right(cuts, track.first)
+        absent = [one for one in identities if one.shot == shot and one.tracks[-1].last < track.first]
+        costs = [_reidentification_cost(one, track) for one in absent]
+        if costs and min(costs) < INFEASIBLE:
+            absent[int(np.argmin(costs))].tracks.append(track)
         else:
-            people.append(Person(scene, [track]))
-    return people
+            identities.append(Identity(shot, [track]))
+    return identities
 
 
-def _return_cost(person: Person, track: Track) -> float:
-    """How unlikely it is that `track` is `person` come back; `NEVER` when it is not."""
-    left, back = person.tracks[-1].detections[-1].face.box, track.detections[0].face.box
-    apart = float(np.linalg.norm(centre(left) - centre(back)) / min(side(left), side(back)))
-    colours = unlike(person.look, median_look(track.detections))
-    near = apart <= _NEAR and colours <= _OTHER_COLOURS
-    return apart + colours / _SAME_COLOURS if near or colours <= _SAME_COLOURS else NEVER
+def _reidentification_cost(identity: Identity, track: Track) -> float:
+    """Cost of joining `track` to `identity`; `INFEASIBLE` if they differ too much."""
+    left, back = identity.tracks[-1].detections[-1].face.box, track.detections[0].face.box
+    distance = float(np.linalg.norm(centre(left) - centre(back)) / min(mean_side(left), mean_side(back)))
+    colors = appearance_distance(identity.appearance, median_appearance(track.detections))
+    near = distance <= _REENTRY_DISTANCE and colors <= _DIFFERENT_COLORS
+    return distance + colors / _SAME_COLORS if near or colors <= _SAME_COLORS else INFEASIBLE

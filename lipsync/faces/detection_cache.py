@@ -1,13 +1,15 @@
-"""Keeps what was seen in a video, so that another choice, pad, smoothing or model looks for no face again.
+"""On-disk cache of face detections.
 
-    key = sightings_key(video, numbers, media, faces, detector)
-    sightings = cache.get(key) or find_faces(...)
-    cache.put(key, sightings)
+Another selection, pad, smoothing or model then needs no new detection.
 
-An entry is found by what it was made of: the whole content of the video and of the detector's
-weights, every setting that could matter, and the program's own code for looking. So a stale one
-cannot be found, and nothing has to be told of a change. Entries hold portraits of people:
-a program with several visitors gives each a folder of their own.
+    key = detection_key(video, numbers, media, faces, detector)
+    detections = cache.get(key) or detect_faces(...)
+    cache.put(key, detections)
+
+The key is a digest of all that an entry depends on: the video's content, the detector's weights, every
+setting that could matter, and the code that decodes and detects. So an outdated entry is never found,
+and nothing needs invalidating. Entries hold aligned crops of people's faces: a program with several
+visitors gives each a folder of their own.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ import platformdirs
 
 from lipsync import media as media_package
 from lipsync.errors import OutputError
-from lipsync.faces.aligned_faces import SIDE
+from lipsync.faces.aligned_faces import ALIGNED_SIZE
 from lipsync.faces.detection_schedule import Detection, Detections
 from lipsync.faces.detectors.base import FaceDetector
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup
@@ -39,26 +41,26 @@ from lipsync.utils.atomic_write import atomic_write
 
 LIMIT_BYTES = 500_000_000
 """Ten minutes of one face take about 7 MB."""
-_BLOCK = 1 << 22
+_HASH_BLOCK_BYTES = 1 << 22
 _ABANDONED_SECONDS = 3600
-# What changes nothing that is seen. Settings not named here are taken to matter, new ones too.
-_NO_MATTER = {
+_IRRELEVANT_SETTINGS = {
     *("voice_ranges", "voice_shift", "length_mode", "quality", "encoder"),
     *("which_face", "face_index", "face_x", "face_y", "face_time", "face_reference"),
     *("smoothing", "smoothing_frames", "pads_px", "box"),
     *("pad_top", "pad_bottom", "pad_left", "pad_right"),
-    "detector_weights",  # their content is what counts
+    "detector_weights",  # their content is hashed instead
 }
+"""Settings that detections do not depend on. All others, new ones too, are part of the key."""
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class DetectionKey:
-    """Names an entry.
+    """Key of a cache entry.
 
     Attributes:
-        name: hexadecimal digest of everything that the entry is made of.
-        video: the file; `state` is what it was like when it was hashed.
+        name: hexadecimal digest of everything that the entry depends on.
+        video: the file; `state` is its size, time of change and inode when it was hashed.
     """
 
     name: str
@@ -66,61 +68,67 @@ class DetectionKey:
     state: tuple[int, ...]
 
     @property
-    def holds(self) -> bool:
-        """Whether the video has been left alone since."""
+    def is_current(self) -> bool:
+        """Whether the video is unchanged since it was hashed."""
         with contextlib.suppress(OSError):
-            return _state(self.video) == self.state
+            return _file_state(self.video) == self.state
         return False
 
 
 def detection_key(
     video: Path, numbers: IntArray, media: MediaOptions, faces: FaceOptions, detector: FaceDetector
 ) -> DetectionKey:
-    """The key of what `detect_faces` sees in the frames `numbers` of a picture.
+    """Key of what `detect_faces` finds in the frames `numbers` (n,) of a video.
 
     Reads the whole file (about a gigabyte a second).
 
     Raises:
         OSError: the video or the detector's weights cannot be read.
     """
-    state = _state(video)
-    told = hashlib.blake2b(digest_size=32)
+    state = _file_state(video)
+    digest = hashlib.blake2b(digest_size=32)
     for part in (
-        _code(),
+        _code_digest(),
         content_hash(video),
         content_hash(detector.weights),
         type(detector).__qualname__,
-        _settings(media),
-        _settings(faces),
+        _relevant_settings(media),
+        _relevant_settings(faces),
         str(len(numbers)),
     ):
-        told.update(part.encode() + b"\0")
-    told.update(np.ascontiguousarray(numbers, np.int64).tobytes())
-    return DetectionKey(told.hexdigest(), video, state)
+        digest.update(part.encode() + b"\0")
+    digest.update(np.ascontiguousarray(numbers, np.int64).tobytes())
+    return DetectionKey(digest.hexdigest(), video, state)
 
 
 def content_hash(file: Path) -> str:
-    """Hexadecimal BLAKE2b digest of all bytes of a file."""
+    """Hexadecimal BLAKE2b digest of a file's content.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     digest = hashlib.blake2b(digest_size=32)
     with file.open("rb") as opened:
-        while block := opened.read(_BLOCK):
+        while block := opened.read(_HASH_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
 
 
-def _state(file: Path) -> tuple[int, ...]:
-    told = file.stat()
-    return told.st_size, told.st_mtime_ns, told.st_ino
+def _file_state(file: Path) -> tuple[int, ...]:
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _settings(options: OptionGroup) -> str:
+def _relevant_settings(options: OptionGroup) -> str:
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
-    return repr([(one.name, getattr(options, one.name)) for one in fields if one.name not in _NO_MATTER])
+    return repr(
+        [(one.name, getattr(options, one.name)) for one in fields if one.name not in _IRRELEVANT_SETTINGS]
+    )
 
 
 @functools.cache
-def _code() -> str:
-    """Digest of the program's own code that reads frames and looks for faces, and of what it runs on."""
+def _code_digest() -> str:
+    """Digest of the code for decoding and detection, and of package versions."""
     import cv2
     import onnxruntime
     import torch
@@ -135,11 +143,11 @@ def _code() -> str:
 
 
 class DetectionCache:
-    """Entries in a folder; any number of processes may share it.
+    """Cache folder of detections; any number of processes may share it.
 
     Args:
-        folder: where; by default one of the user's own. Made when something is put into it.
-        limit_bytes: all entries together; those not used for longest are removed first.
+        folder: by default in the user's cache folder; created by the first `put`.
+        limit_bytes: size of all entries together; the least recently used are removed first.
     """
 
     def __init__(self, folder: Path | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -148,11 +156,11 @@ class DetectionCache:
         self.limit_bytes = limit_bytes
 
     def get(self, key: DetectionKey) -> Detections | None:
-        """What was put under `key`; None if nothing was, or it is damaged (it is then removed)."""
+        """The entry for `key`; None if there is none. A damaged entry is removed."""
         path = self._path(key)
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                detections = _unpack({name: arrays[name] for name in arrays.files})
+                detections = _from_arrays({name: arrays[name] for name in arrays.files})
             os.utime(path)
         except FileNotFoundError:
             return None
@@ -163,26 +171,27 @@ class DetectionCache:
         return detections
 
     def put(self, key: DetectionKey, detections: Detections) -> None:
-        """Keep `detections`, unless the video has changed since; a disk that is full keeps nothing."""
-        if not key.holds:
+        """Stores an entry, unless the video has changed or the disk is full."""
+        if not key.is_current:
             return
         with contextlib.suppress(OutputError, OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with atomic_write(self._path(key)) as part, part.open("wb") as file:
-                np.savez(file, **_pack(detections))
-            self._make_room()
+                np.savez(file, **_to_arrays(detections))
+            self._evict()
 
     def _path(self, key: DetectionKey) -> Path:
         return self.folder / f"{key.name}.npz"
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
+        """Removes least recently used entries over the limit, and abandoned parts."""
         entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime, reverse=True)
         total = 0
-        for path, told in entries:
-            if path.name.startswith("."):  # another process writes it, or did so before it was ended
-                remove = time.time() - told.st_mtime > _ABANDONED_SECONDS
+        for path, stat in entries:
+            if path.name.startswith("."):  # partial: another process is writing it, or was killed
+                remove = time.time() - stat.st_mtime > _ABANDONED_SECONDS
             else:
-                total += told.st_size
+                total += stat.st_size
                 remove = total > self.limit_bytes
             if remove:
                 with contextlib.suppress(OSError):
@@ -194,60 +203,70 @@ class DetectionCache:
                 yield path, path.stat()
 
 
-# ------------------------------------------------------------------------------------- arrays
+# --- serialisation ---------------------------------------------------------------------------------
 
 
-def _pack(detections: Detections) -> dict[str, Any]:
-    """Sightings as arrays; what was seen in each frame stands in one row after the other."""
-    rows = [one for faces in detections.seen.values() for one in faces]
+def _to_arrays(detections: Detections) -> dict[str, Any]:
+    """Detections as arrays, concatenated over the sampled frames."""
+    rows = [one for faces in detections.by_frame.values() for one in faces]
     faces = [one.face for one in rows]
     no_points = np.full((5, 2), np.nan, np.float32)
     return {
-        "frames": np.array(list(detections.seen), np.int64),
-        "counts": np.array([len(faces) for faces in detections.seen.values()], np.int64),
+        "frames": np.array(list(detections.by_frame), np.int64),
+        "counts": np.array([len(faces) for faces in detections.by_frame.values()], np.int64),
         "boxes": np.array([face.box for face in faces], np.float32).reshape(-1, 4),
         "scores": np.array([face.score for face in faces], np.float64),
         "points": np.array(
             [no_points if face.points is None else face.points for face in faces], np.float32
         ).reshape(-1, 5, 2),
         "with_points": np.array([face.points is not None for face in faces], np.bool_),
-        "looks": np.array([one.look for one in rows], np.uint8).reshape(-1, 10, 6, 3),
-        "portrait_sizes": np.array([len(one.portrait) for one in rows], np.int64),
-        "portraits": np.frombuffer(b"".join(one.portrait for one in rows), np.uint8),
-        "portrait_side": np.array(SIDE),
+        "appearances": np.array([one.appearance for one in rows], np.uint8).reshape(-1, 10, 6, 3),
+        "aligned_face_bytes": np.array([len(one.aligned_face) for one in rows], np.int64),
+        "aligned_faces": np.frombuffer(b"".join(one.aligned_face for one in rows), np.uint8),
+        "aligned_size": np.array(ALIGNED_SIZE),
         "cuts": np.array(detections.cuts, np.int64),
-        "count_and_size": np.array([detections.count, *detections.size], np.int64),
+        "count_and_size": np.array([detections.frame_count, *detections.frame_size], np.int64),
     }
 
 
-def _unpack(arrays: dict[str, Any]) -> Detections:
-    """Back from `_pack`; ValueError or KeyError if the arrays do not fit together."""
-    ends = np.cumsum(arrays["portrait_sizes"])
-    portraits = arrays["portraits"].tobytes()
+def _from_arrays(arrays: dict[str, Any]) -> Detections:
+    """Detections from the arrays of `_to_arrays`.
+
+    Raises:
+        ValueError, KeyError: the arrays are incomplete or their lengths contradict each other.
+    """
+    ends = np.cumsum(arrays["aligned_face_bytes"])
+    aligned_faces = arrays["aligned_faces"].tobytes()
     total = len(arrays["boxes"])
-    rows = {len(arrays[name]) for name in ("scores", "points", "with_points", "looks", "portrait_sizes")}
-    fits = (
+    rows = {
+        len(arrays[name]) for name in ("scores", "points", "with_points", "appearances", "aligned_face_bytes")
+    }
+    consistent = (
         rows == {total} and arrays["counts"].sum() == total and len(arrays["counts"]) == len(arrays["frames"])
     )
-    if not fits or (total and ends[-1] != len(portraits)) or int(arrays["portrait_side"]) != SIDE:
-        raise ValueError("the arrays do not fit together")
-    starts = ends - arrays["portrait_sizes"]
-    seen: dict[int, list[Detection]] = {}
-    row = 0
+    if (
+        not consistent
+        or (total and ends[-1] != len(aligned_faces))
+        or int(arrays["aligned_size"]) != ALIGNED_SIZE
+    ):
+        raise ValueError("the arrays contradict each other")
+    starts = ends - arrays["aligned_face_bytes"]
+    by_frame: dict[int, list[Detection]] = {}
+    first = 0
     for frame, count in zip(arrays["frames"].tolist(), arrays["counts"].tolist(), strict=True):
-        seen[frame] = [
+        by_frame[frame] = [
             Detection(
                 frame,
                 Face(
-                    arrays["boxes"][place],
-                    float(arrays["scores"][place]),
-                    arrays["points"][place] if arrays["with_points"][place] else None,
+                    arrays["boxes"][row],
+                    float(arrays["scores"][row]),
+                    arrays["points"][row] if arrays["with_points"][row] else None,
                 ),
-                arrays["looks"][place],
-                portraits[starts[place] : ends[place]],
+                arrays["appearances"][row],
+                aligned_faces[starts[row] : ends[row]],
             )
-            for place in range(row, row + count)
+            for row in range(first, first + count)
         ]
-        row += count
+        first += count
     number, width, height = arrays["count_and_size"].tolist()
-    return Detections(seen, arrays["cuts"].tolist(), number, (width, height))
+    return Detections(by_frame, arrays["cuts"].tolist(), number, (width, height))

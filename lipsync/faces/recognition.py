@@ -1,8 +1,8 @@
-"""Who looks like the person in a picture: by a face recognition network, or by plain texture and colours.
+"""Face similarity to a reference image, by SFace or by texture and colours.
 
-The network is OpenCV's SFace, used where its file is in the weights folder (`python -m lipsync
-weights sface`). Without it faces are compared as they look in these very pictures, which finds a
-person again in the video that the picture was taken from, and hardly in another one.
+SFace is OpenCV's face recognition network, used where its file is in the weights folder (`python -m
+lipsync weights sface`). Local binary patterns and colours find a person again in the video that the
+reference image was taken from, but hardly in another recording.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import NoFaceError, WeightsError
-from lipsync.faces.aligned_faces import NETWORK_SIDE, SIDE, align, decode_aligned_face
-from lipsync.faces.detection_schedule import Detection, appearance
+from lipsync.faces.aligned_faces import ALIGNED_SIZE, RECOGNITION_SIZE, align_face, decode_aligned_face
+from lipsync.faces.detection_schedule import Detection, appearance_descriptor
 from lipsync.faces.detectors.base import FaceDetector
 from lipsync.media import open_video
 from lipsync.options import FaceOptions
@@ -26,10 +26,10 @@ from lipsync.types import FloatArray, Frame
 from lipsync.utils.onnx_session import open_session
 from lipsync.weights import find
 
-_PORTRAITS = 12
-"""So many of a person's portraits are compared..."""
-_BEST = 3
-"""...and so many of them have to be alike: a head that turns away is still the same one."""
+_MAX_COMPARED = 12
+"""Aligned faces of an identity that are compared with the reference..."""
+_TOP_K = 3
+"""...and how many of the best are averaged: a head that turns away for a while is still the same."""
 _WITHOUT_NETWORK = (
     "Faces were compared with the reference picture by texture and colours only, which is sure only for "
     "a frame of the same video. For other pictures fetch the network: python -m lipsync weights sface"
@@ -38,68 +38,72 @@ _WITHOUT_NETWORK = (
 
 @dataclass(frozen=True, eq=False)
 class AlignedFace:
-    """A face as it is compared.
+    """Aligned crop and appearance descriptor of a face.
 
     Attributes:
-        face: uint8 (SIDE, SIDE, 3), see `portraits.align`.
-        look: as `Detection.look`.
+        image: RGB uint8 (ALIGNED_SIZE, ALIGNED_SIZE, 3), see `align_face`.
+        appearance: uint8 (10, 6, 3), see `appearance_descriptor`.
     """
 
-    face: Frame
-    look: Frame
+    image: Frame
+    appearance: Frame
 
 
 class FaceSimilarity(Protocol):
-    """Tells how alike faces are.
+    """Measure of how similar two faces are.
 
     Attributes:
-        least: who is less alike than this is somebody else.
+        threshold: similarity from which on two faces count as the same person.
     """
 
-    least: float
+    threshold: float
 
-    def compare(self, one: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
-        """(N,) the more, the more alike."""
+    def compare(self, face: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
+        """Similarity of `face` to each of `others`, float32 (N,); higher is more similar."""
         ...
 
 
-class Reference:
-    """The face in a picture, to which others are compared; made by `read_reference`."""
+class ReferenceFace:
+    """The face in a reference image; made by `read_reference`.
 
-    def __init__(self, path: Path, portrait: AlignedFace, similarity: FaceSimilarity) -> None:
-        self.path, self._portrait, self._likeness = path, portrait, similarity
+    Attributes:
+        path: the image.
+    """
+
+    def __init__(self, path: Path, face: AlignedFace, similarity: FaceSimilarity) -> None:
+        self.path, self._face, self._similarity = path, face, similarity
 
     @property
-    def least(self) -> float:
-        """Who is less alike than this is somebody else."""
-        return self._likeness.least
+    def threshold(self) -> float:
+        """Similarity from which on a face is the reference person."""
+        return self._similarity.threshold
 
-    def alike(self, detections: Sequence[Detection]) -> float:
-        """How alike the person in `detections` is; minus infinity where none has a portrait."""
-        taken = [one for one in detections if one.portrait]
-        if not taken:
+    def similarity_to(self, detections: Sequence[Detection]) -> float:
+        """Similarity to an identity: mean of its best aligned faces, -inf without any."""
+        aligned = [one for one in detections if one.aligned_face]
+        if not aligned:
             return -np.inf
-        places = np.linspace(0, len(taken) - 1, min(_PORTRAITS, len(taken))).round().astype(int)
-        portraits = [
-            AlignedFace(decode_aligned_face(taken[place].portrait), taken[place].look)
-            for place in places.tolist()
+        indices = np.linspace(0, len(aligned) - 1, min(_MAX_COMPARED, len(aligned))).round().astype(int)
+        faces = [
+            AlignedFace(decode_aligned_face(aligned[index].aligned_face), aligned[index].appearance)
+            for index in indices.tolist()
         ]
-        scores = np.sort(self._likeness.compare(self._portrait, portraits))
-        return float(scores[-_BEST:].mean())
+        scores = np.sort(self._similarity.compare(self._face, faces))
+        return float(scores[-_TOP_K:].mean())
 
 
 def read_reference(
     path: Path, detector: FaceDetector, options: FaceOptions, similarity: FaceSimilarity | None = None
-) -> Reference:
-    """The largest face in a picture (the first frame of a video).
+) -> ReferenceFace:
+    """Reads the largest face in an image, or in the first frame of a video.
 
     Args:
         options: `detect_size` and `min_score` are used.
-        likeness: how to compare; by default SFace where it is, else `TextureSimilarity`.
+        similarity: how to compare; default: see `choose_similarity`.
 
     Raises:
-        NoFaceError: there is none.
-        MediaError: it cannot be read.
+        NoFaceError: no face was found.
+        MediaError: the file cannot be read.
         WeightsError: the file of SFace is damaged.
     """
     [frame] = open_video(path).read([0], max_side=options.detect_size)
@@ -112,46 +116,52 @@ def read_reference(
             "or choose the face by its place (which_face).",
         )
     face = max(faces, key=lambda face: face.area)
-    return Reference(
-        path, AlignedFace(align(frame, face), appearance(frame, face.box)), similarity or choose_similarity()
-    )
+    aligned = AlignedFace(align_face(frame, face), appearance_descriptor(frame, face.box))
+    return ReferenceFace(path, aligned, similarity or choose_similarity())
 
 
 def choose_similarity() -> FaceSimilarity:
-    """SFace where its file is on this machine, else `TextureSimilarity`."""
+    """SFace where its file is on this machine, else `TextureSimilarity`.
+
+    Raises:
+        WeightsError: the file of SFace is damaged.
+    """
     weights = find("sface")
     return SFaceSimilarity(weights) if weights else TextureSimilarity()
 
 
 def recognition_warnings(choices: Sequence[FaceOptions]) -> tuple[str, ...]:
-    """What to know where faces are chosen by a picture, and the network for that is absent."""
+    """Warnings where faces are selected by a reference image without SFace."""
     asked = any(one.which_face == "reference" for one in choices)
     return (_WITHOUT_NETWORK,) if asked and not find("sface") else ()
 
 
 class TextureSimilarity:
-    """Local binary patterns of the aligned face, and colours of head and shoulders.
+    """Similarity by local binary patterns of the aligned face and by colours.
 
     Patterns: Ahonen, Hadid, Pietikäinen, "Face Description with Local Binary Patterns", PAMI 2006:
-    histograms of the uniform patterns in a 7x7 grid, here of two sizes of the picture and compared
-    by the cosine of their square roots.
+    histograms of the uniform patterns in a 7x7 grid, here at two scales and compared by the cosine of
+    their square roots.
 
-    Measured on 72 clips of 45 people. Which of two is right: 99.9 % where the reference is another
-    frame of the same video, 87 % where it is from another recording (only four videos of two people
-    to go by). With `least` 99 % are known again in the same video, but 39 % in another recording,
-    and 5 % of strangers are taken for the person.
+    Measured on 72 clips of 45 people. Which of two faces is the reference's is right in 99.9 % where the
+    reference is another frame of the same video, in 87 % where it is from another recording (only four
+    videos of two people). With `threshold` 99 % are recognised in the same video, but 39 % in another
+    recording, and 5 % of strangers are accepted.
     """
 
-    least = 0.3
-    _COLOUR_WEIGHT = 1 / 100
+    threshold = 0.3
+    _COLOR_WEIGHT = 1 / 100
 
-    def compare(self, one: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
-        """Cosine of the texture histograms, less 1 per 100 grey levels between the colours."""
-        patterns = _patterns(one.face)
+    def compare(self, face: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
+        """Cosine of the pattern histograms less the colour difference, float32 (N,).
+
+        100 grey levels of colour difference count 1.
+        """
+        patterns = _pattern_histograms(face.image)
         return np.array(
             [
-                patterns @ _patterns(other.face)
-                - self._COLOUR_WEIGHT * np.abs(one.look.astype(np.float32) - other.look).mean()
+                patterns @ _pattern_histograms(other.image)
+                - self._COLOR_WEIGHT * np.abs(face.appearance.astype(np.float32) - other.appearance).mean()
                 for other in others
             ],
             np.float32,
@@ -159,30 +169,32 @@ class TextureSimilarity:
 
 
 class SFaceSimilarity:
-    """SFace: Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021.
+    """Cosine similarity of SFace embeddings.
+
+    Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021.
 
     Args:
         weights: face_recognition_sface_2021dec.onnx of the OpenCV zoo.
 
     Raises:
-        WeightsError: it is another file.
+        WeightsError: the file is damaged or of another network.
     """
 
-    least = 0.363
-    """The zoo's own threshold for the cosine."""
+    threshold = 0.363
+    """The OpenCV zoo's threshold for the cosine."""
 
     def __init__(self, weights: Path) -> None:
         self._session = _open(weights)
 
-    def compare(self, one: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
-        """See `FaceSimilarity`: the cosine of the networks' vectors."""
-        mine = self.embed(one.face)
-        return np.array([mine @ self.embed(other.face) for other in others], np.float32)
+    def compare(self, face: AlignedFace, others: Sequence[AlignedFace]) -> FloatArray:
+        """Cosine of the embeddings of `face` and each of `others`, float32 (N,)."""
+        embedding = self.embed(face.image)
+        return np.array([embedding @ self.embed(other.image) for other in others], np.float32)
 
-    def embed(self, face: Frame) -> FloatArray:
-        """float32 (128,) of length 1."""
-        edge = (SIDE - NETWORK_SIDE) // 2
-        inner = face[edge : edge + NETWORK_SIDE, edge : edge + NETWORK_SIDE]
+    def embed(self, image: Frame) -> FloatArray:
+        """Embedding of an aligned crop, float32 (128,) of length 1."""
+        edge = (ALIGNED_SIZE - RECOGNITION_SIZE) // 2
+        inner = image[edge : edge + RECOGNITION_SIZE, edge : edge + RECOGNITION_SIZE]
         blob = inner.transpose(2, 0, 1)[None].astype(np.float32)
         (vector,) = self._session.run(None, {self._session.get_inputs()[0].name: blob})
         row = np.asarray(vector, np.float32).reshape(-1)
@@ -198,7 +210,7 @@ def _open(weights: Path) -> Any:
     shapes = [node.shape for node in session.get_inputs()]
     if (
         len(shapes) != 1
-        or shapes[0][1:] != [3, NETWORK_SIDE, NETWORK_SIDE]
+        or shapes[0][1:] != [3, RECOGNITION_SIZE, RECOGNITION_SIZE]
         or len(session.get_outputs()) != 1
     ):
         raise _not_sface(weights)
@@ -213,15 +225,19 @@ def _not_sface(path: Path) -> WeightsError:
     )
 
 
-# ------------------------------------------------------------------------------------- patterns
+# --- local binary patterns -------------------------------------------------------------------------
 
 _GRID = 7
 _CLASSES = 59
-_NEIGHBOURS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))  # around the middle, in a ring
+_NEIGHBOURS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
+"""Row and column of each neighbour in the 3 x 3 window, in a ring."""
 
 
 def _uniform_classes() -> npt.NDArray[np.intp]:
-    """(256,): patterns with at most two changes round the ring have a class each, the others one."""
+    """Class of each of the 256 patterns, (256,).
+
+    One for each pattern with at most two changes round the ring, one for all others.
+    """
     bits = np.arange(256)[:, None] >> np.arange(8) & 1
     uniform = (bits != np.roll(bits, 1, axis=1)).sum(axis=1) <= 2
     return np.where(uniform, np.cumsum(uniform) - 1, _CLASSES - 1)
@@ -230,24 +246,27 @@ def _uniform_classes() -> npt.NDArray[np.intp]:
 _CLASS_OF = _uniform_classes()
 
 
-def _patterns(face: Frame) -> FloatArray:
-    """float32, of length 1: square roots of the histograms of each cell of the grid, at two sizes."""
-    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
+def _pattern_histograms(image: Frame) -> FloatArray:
+    """Square roots of all cells' histograms at two scales, float32 of length 1."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     histograms = []
-    for side in (NETWORK_SIDE, NETWORK_SIDE // 2):
+    for side in (RECOGNITION_SIZE, RECOGNITION_SIZE // 2):
         small = cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA)
-        codes = _CLASS_OF[_ring_codes(np.asarray(cv2.GaussianBlur(small, (3, 3), 0)))]
-        cell = codes.shape[0] // _GRID
+        classes = _CLASS_OF[_pattern_codes(np.asarray(cv2.GaussianBlur(small, (3, 3), 0)))]
+        cell = classes.shape[0] // _GRID
         for row in range(_GRID):
             for column in range(_GRID):
-                part = codes[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
+                part = classes[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
                 histograms.append(np.bincount(part.ravel(), minlength=_CLASSES) / part.size)
     vector = np.sqrt(np.concatenate(histograms))
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
-def _ring_codes(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """One bit for each neighbour: at least as light as the middle."""
+def _pattern_codes(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Pattern of each pixel, uint8 (h - 2, w - 2).
+
+    A bit is set for each neighbour that is at least as bright.
+    """
     height, width = grey.shape[0] - 2, grey.shape[1] - 2
     middle = grey[1:-1, 1:-1]
     codes = np.zeros((height, width), np.uint8)

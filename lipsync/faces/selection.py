@@ -1,20 +1,20 @@
-"""Which of the people speaks. The choice holds for a whole scene, so that it never jumps.
+"""Selection of the speaking face, one identity per shot.
 
-In each scene one person is chosen:
+One per shot, so that the choice never jumps within a shot.
 
-- `largest`: who has the most picture: median area of the face times the frames it is seen in; a face
-  seen from the side counts less, since a mouth is drawn worse there, and it often is a listener's.
-- `central`: whose face is, in the median, nearest to the middle of the picture.
-- `index`: the n-th from the left by the median middle of the face; a scene with fewer people has
-  nobody who speaks.
-- `point`: who is nearest to the given point at the given time; in the other scenes the same
-  person goes on, told by colours, else by place, else the largest is taken.
-- `reference`: who is most alike to the face in a picture; a scene with nobody alike has nobody who
-  speaks.
+By `which_face`:
 
-Faces seen only in passing (less than half a second and a tenth as long as the person seen longest
-in the scene) do not count: a picture on a wall that is taken for a face for a moment must not
-shift the index.
+- `largest`: largest product of median face area and number of frames. Faces seen from the side count
+  less: a mouth is generated worse there, and the person is often a listener.
+- `central`: median box nearest to the centre of the frame.
+- `index`: n-th from the left by median box; a shot with fewer faces has no speaker.
+- `point`: nearest to the given point at the given time. In other shots the same person is found
+  by colours, else by position, else the largest face is taken.
+- `reference`: most similar to the face in a reference image; a shot in which nobody is similar has
+  no speaker.
+
+Transient faces (seen for less than half a second and for less than a tenth of the time of the one seen
+longest in the shot) do not count: a false detection in the background must not shift the index.
 """
 
 from __future__ import annotations
@@ -22,49 +22,55 @@ from __future__ import annotations
 import numpy as np
 
 from lipsync.errors import NoFaceError, OptionError
-from lipsync.faces.association import Person, unlike
-from lipsync.faces.boxes import centre, side
+from lipsync.faces.association import Identity, appearance_distance
+from lipsync.faces.boxes import centre, mean_side
 from lipsync.faces.detection_schedule import Detections
-from lipsync.faces.recognition import Reference
+from lipsync.faces.recognition import ReferenceFace
 from lipsync.options import FaceOptions
 
-_PASSING_SECONDS = 0.5
-_PASSING_SHARE = 0.1
-_SAME_COLOURS = 30.0
-_SAME_PLACE = 1.0
-_EYES_APART = 0.36
-"""Distance of the eyes in sizes of the face, from which on it looks this way: 0.37 to 0.42 in real clips
-of people who do, 0.26 to 0.29 of one who looks to the side."""
+_TRANSIENT_SECONDS = 0.5
+_TRANSIENT_SHARE = 0.1
+_SAME_COLORS = 30.0
+"""Mean grey levels of difference up to which a face in another shot is the same person."""
+_SAME_POSITION = 1.0
+"""Sides of the face between the median boxes of the same person in two shots."""
+_FRONTAL_EYE_DISTANCE = 0.36
+"""Eye distance, in sides of the face, from which on a face counts as frontal. In real clips it is 0.37 to
+0.42 for frontal faces and 0.26 to 0.29 for one turned to the side."""
 
 
-def left_to_right(people: list[Person], fps: float) -> dict[int, list[Person]]:
-    """The people of each scene that has any, from the left, without those seen in passing."""
-    scenes: dict[int, list[Person]] = {}
-    for person in people:
-        scenes.setdefault(person.scene, []).append(person)
-    for scene, members in scenes.items():
-        longest = max(person.frames for person in members)
-        least = min(_PASSING_SHARE * longest, _PASSING_SECONDS * fps)
-        stay = [person for person in members if person.frames >= least]
-        scenes[scene] = sorted(stay, key=lambda person: float(centre(person.box)[0]))
-    return scenes
+def shots_left_to_right(identities: list[Identity], fps: float) -> dict[int, list[Identity]]:
+    """Groups identities by shot, from left to right, without transient ones.
+
+    Shots without identities are absent.
+    """
+    shots: dict[int, list[Identity]] = {}
+    for identity in identities:
+        shots.setdefault(identity.shot, []).append(identity)
+    for shot, members in shots.items():
+        longest = max(identity.frames for identity in members)
+        min_frames = min(_TRANSIENT_SHARE * longest, _TRANSIENT_SECONDS * fps)
+        kept = [identity for identity in members if identity.frames >= min_frames]
+        shots[shot] = sorted(kept, key=lambda identity: float(centre(identity.box)[0]))
+    return shots
 
 
-def choose(
-    scenes: dict[int, list[Person]],
+def select_identities(
+    shots: dict[int, list[Identity]],
     detections: Detections,
     options: FaceOptions,
     fps: float,
-    reference: Reference | None = None,
-) -> dict[int, Person]:
-    """The person who speaks in each scene; scenes with nobody are left out.
+    reference: ReferenceFace | None = None,
+) -> dict[int, Identity]:
+    """Selects the speaker of each shot; shots without one are absent.
 
     Args:
-        reference: the face in `face_reference`, where that is how to choose.
+        shots: from `shots_left_to_right`.
+        reference: the face in `face_reference`, where `which_face` is "reference".
 
     Raises:
-        OptionError: no scene has as many people as `face_index` asks for.
-        NoFaceError: nobody is alike to the reference.
+        OptionError: no shot has as many faces as `face_index` asks for, or the reference is missing.
+        NoFaceError: nobody is similar to the reference.
     """
     if options.which_face == "reference":
         if reference is None:
@@ -73,96 +79,100 @@ def choose(
                 given="which_face=reference",
                 hint="Give one as face_reference, or choose the face by its place.",
             )
-        return _most_alike(scenes, reference)
+        return _select_by_reference(shots, reference)
     if options.which_face == "point":
-        return _follow_point(scenes, detections, options, fps)
+        return _select_by_point(shots, detections, options, fps)
     if options.which_face == "index":
-        return _take_index(scenes, options.face_index)
-    middle = np.array(detections.size) / 2
+        return _select_by_index(shots, options.face_index)
+    middle = np.array(detections.frame_size) / 2
     if options.which_face == "central":
         return {
-            scene: min(people, key=lambda one: float(np.linalg.norm(centre(one.box) - middle)))
-            for scene, people in scenes.items()
+            shot: min(members, key=lambda one: float(np.linalg.norm(centre(one.box) - middle)))
+            for shot, members in shots.items()
         }
-    return {scene: _largest(people) for scene, people in scenes.items()}
+    return {shot: _largest(members) for shot, members in shots.items()}
 
 
-def _most_alike(scenes: dict[int, list[Person]], reference: Reference) -> dict[int, Person]:
-    best: dict[int, tuple[float, Person]] = {}
-    for scene, people in scenes.items():
-        best[scene] = max(
-            ((reference.alike(person.detections), person) for person in people), key=lambda one: one[0]
+def _select_by_reference(shots: dict[int, list[Identity]], reference: ReferenceFace) -> dict[int, Identity]:
+    best: dict[int, tuple[float, Identity]] = {}
+    for shot, members in shots.items():
+        best[shot] = max(
+            ((reference.similarity_to(one.detections), one) for one in members), key=lambda one: one[0]
         )
-    chosen = {scene: person for scene, (score, person) in best.items() if score >= reference.least}
-    if not chosen and best:
-        nearest = max(score for score, _ in best.values())
+    selected = {shot: one for shot, (score, one) in best.items() if score >= reference.threshold}
+    if not selected and best:
+        highest = max(score for score, _ in best.values())
         raise NoFaceError(
             "Nobody in the picture looks like the person in the reference picture",
-            given=f"{reference.path}, likeness {nearest:.2f} of at least {reference.least:.2f}",
+            given=f"{reference.path}, similarity {highest:.2f} of at least {reference.threshold:.2f}",
             hint="Give another picture of the person, best a frame of this video, "
             "or choose the face by its place (which_face).",
         )
-    return chosen
+    return selected
 
 
-def _largest(people: list[Person]) -> Person:
-    return max(people, key=lambda person: _facing(person) * float(side(person.box)) ** 2 * person.frames)
+def _largest(identities: list[Identity]) -> Identity:
+    return max(identities, key=lambda one: _frontality(one) * float(mean_side(one.box)) ** 2 * one.frames)
 
 
-def _facing(person: Person) -> float:
-    """1 for a face that looks this way, by the distance of its eyes; 0.6 three quarters turned away."""
-    apart = [
-        float(np.linalg.norm(face.points[1] - face.points[0]) / side(face.box))
-        for face in (detection.face for detection in person.detections)
+def _frontality(identity: Identity) -> float:
+    """Weight by relative eye distance: 1 frontal, 0.6 turned three quarters away."""
+    distances = [
+        float(np.linalg.norm(face.points[1] - face.points[0]) / mean_side(face.box))
+        for face in (detection.face for detection in identity.detections)
         if face.points is not None
     ]
-    return min(1.0, float(np.median(apart)) / _EYES_APART) ** 2 if apart else 1.0
+    return min(1.0, float(np.median(distances)) / _FRONTAL_EYE_DISTANCE) ** 2 if distances else 1.0
 
 
-def _take_index(scenes: dict[int, list[Person]], index: int) -> dict[int, Person]:
-    most = max((len(people) for people in scenes.values()), default=0)
+def _select_by_index(shots: dict[int, list[Identity]], index: int) -> dict[int, Identity]:
+    most = max((len(members) for members in shots.values()), default=0)
     if 0 < most <= index:
         raise OptionError(
             "There are not that many people in the picture",
             given=f"face_index {index}",
             hint=f"Counted from the left, it goes from 0 to {most - 1} here.",
         )
-    return {scene: people[index] for scene, people in scenes.items() if len(people) > index}
+    return {shot: members[index] for shot, members in shots.items() if len(members) > index}
 
 
-def _follow_point(
-    scenes: dict[int, list[Person]], detections: Detections, options: FaceOptions, fps: float
-) -> dict[int, Person]:
-    if not scenes:
+def _select_by_point(
+    shots: dict[int, list[Identity]], detections: Detections, options: FaceOptions, fps: float
+) -> dict[int, Identity]:
+    if not shots:
         return {}
-    point = np.array([options.face_x, options.face_y]) * detections.size
+    point = np.array([options.face_x, options.face_y]) * detections.frame_size
     frame = options.face_time * fps
 
-    def distance(person: Person) -> tuple[float, float]:
-        """First who is there at that time, then who is nearest to the point."""
-        detection = min(person.detections, key=lambda one: abs(one.frame - frame))
-        near = any(track.first <= frame <= track.last for track in person.tracks)
-        away = 0.0 if near else abs(detection.frame - frame)
-        return away, float(np.linalg.norm(centre(detection.face.box) - point))
+    def distance(identity: Identity) -> tuple[float, float]:
+        """In time (0 while the face is visible), then from the point."""
+        detection = min(identity.detections, key=lambda one: abs(one.frame - frame))
+        visible = any(track.first <= frame <= track.last for track in identity.tracks)
+        frames_away = 0.0 if visible else abs(detection.frame - frame)
+        return frames_away, float(np.linalg.norm(centre(detection.face.box) - point))
 
-    wanted = min((person for people in scenes.values() for person in people), key=distance)
-    chosen = {wanted.scene: wanted}
-    # Outwards from that scene, so that each scene goes by the nearest one already known.
-    for scene in sorted(scenes, key=lambda scene: abs(scene - wanted.scene)):
-        if scene not in chosen:
-            known = chosen[min(chosen, key=lambda other: (abs(other - scene), other))]
-            chosen[scene] = _same_person(wanted, known, scenes[scene])
-    return chosen
-
-
-def _same_person(wanted: Person, known: Person, people: list[Person]) -> Person:
-    """Who of `people` is `wanted`: by colours, else where `known` was, else the largest."""
-    alike = min(people, key=lambda one: unlike(one.look, wanted.look))
-    if unlike(alike.look, wanted.look) <= _SAME_COLOURS:
-        return alike
-    nearest = min(people, key=lambda one: _apart(one, known))
-    return nearest if _apart(nearest, known) <= _SAME_PLACE else _largest(people)
+    wanted = min((one for members in shots.values() for one in members), key=distance)
+    selected = {wanted.shot: wanted}
+    # Outwards from that shot, so that each shot goes by the nearest one already decided.
+    for shot in sorted(shots, key=lambda shot: abs(shot - wanted.shot)):
+        if shot not in selected:
+            nearest = selected[min(selected, key=lambda other: (abs(other - shot), other))]
+            selected[shot] = _reidentify(wanted, nearest, shots[shot])
+    return selected
 
 
-def _apart(one: Person, other: Person) -> float:
-    return float(np.linalg.norm(centre(one.box) - centre(other.box)) / side(other.box))
+def _reidentify(wanted: Identity, nearest: Identity, identities: list[Identity]) -> Identity:
+    """Finds `wanted` in another shot.
+
+    By colours, else by the position of `nearest`, else the largest face.
+    """
+    similar = min(identities, key=lambda one: appearance_distance(one.appearance, wanted.appearance))
+    if appearance_distance(similar.appearance, wanted.appearance) <= _SAME_COLORS:
+        return similar
+    closest = min(identities, key=lambda one: _distance(one, nearest))
+    return closest if _distance(closest, nearest) <= _SAME_POSITION else _largest(identities)
+
+
+def _distance(one: Identity, other: Identity) -> float:
+    """Distance of the median boxes' centres, in sides of the other face."""
+    return float(np.linalg.norm(centre(one.box) - centre(other.box)) / mean_side(other.box))

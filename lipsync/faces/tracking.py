@@ -1,4 +1,4 @@
-"""The line from a stream of reduced frames to the chosen face, or several, in every frame."""
+"""Face tracking: from reduced frames to the selected face's box in every frame."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.errors import NoFaceError
-from lipsync.faces.association import Person, associate, gather_people
+from lipsync.faces.association import Identity, associate, group_identities
 from lipsync.faces.detection_schedule import Detections, detect_faces
 from lipsync.faces.detectors.base import FaceDetector
-from lipsync.faces.recognition import Reference, read_reference
-from lipsync.faces.selection import choose, left_to_right
-from lipsync.faces.trajectory import fill_in, finish
+from lipsync.faces.recognition import ReferenceFace, read_reference
+from lipsync.faces.selection import select_identities, shots_left_to_right
+from lipsync.faces.trajectory import interpolate_gaps, smooth_and_pad
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
 from lipsync.types import FaceTrack, FloatArray, Frame
@@ -24,19 +24,19 @@ from lipsync.types import FaceTrack, FloatArray, Frame
 
 @dataclass(frozen=True, eq=False)
 class TrackSummary:
-    """One person in one scene, for showing the choice to the user.
+    """Summary of one identity in one shot, to show the choice to the user.
 
     Attributes:
-        scene: 0 before the first cut, 1 after it, ...
-        index: counted from the left in that scene; what `face_index` means.
-        frame: number of the frame where the face is largest, to make a thumbnail of.
-        first_frame: where the person is first seen; `seconds` is the same as a time.
-        frames: how many frames they are seen in.
+        shot: index of the shot, 0 before the first cut.
+        index: position from the left in that shot; what `face_index` means.
+        frame: number of the frame in which the face is largest, for a thumbnail.
+        first_frame: number of the first frame with the face; `seconds` is its time.
+        frames: number of frames with the face.
         box: float32 (4,) x1, y1, x2, y2, median, pixels of the full-size frame, without pads.
-        chosen: this one speaks.
+        chosen: whether this is the selected face.
     """
 
-    scene: int
+    shot: int
     index: int
     frame: int
     first_frame: int
@@ -48,25 +48,23 @@ class TrackSummary:
 
 @dataclass(frozen=True, eq=False)
 class TrackedFaces:
-    """What `track_faces` found.
+    """Result of `track_faces`.
 
     Attributes:
-        track: the chosen face, one row a frame.
-        people: everybody, by scene and from left to right.
-        cuts: first frames of the scenes after the first.
-        frames_looked_at: how many frames the detector saw.
-        looks: for each of those, in order, its number and how many faces it had.
+        track: the selected face, one row per frame.
+        identities: all faces, by shot and from left to right.
+        cuts: numbers of the first frames of the shots after the first.
+        face_counts: (frame number, number of faces) of every frame the detector ran on, in order.
     """
 
     track: FaceTrack
-    people: tuple[TrackSummary, ...]
+    identities: tuple[TrackSummary, ...]
     cuts: tuple[int, ...]
-    frames_looked_at: int
-    looks: tuple[tuple[int, int], ...] = ()
+    face_counts: tuple[tuple[int, int], ...] = ()
 
 
 def reduced_size(width: int, height: int, longest: int) -> tuple[int, int]:
-    """Width and height with the longer side at most `longest`, of the same aspect; never enlarged."""
+    """Size of the same aspect with the longer side at most `longest`; not enlarged."""
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -81,21 +79,21 @@ def track_faces(
     options: FaceOptions,
     progress: StageProgress,
 ) -> TrackedFaces:
-    """Find all faces, follow them, choose one, and give its box in every frame.
+    """Detects and tracks all faces, selects one and gives its box in every frame.
 
     Args:
         frames: (h, w, 3) RGB uint8, all of one size, in order. Usually reduced to
-            `options.detect_size`; read once, and only a second or so of them is held.
-        count: rows of the result. Frames beyond are not read; where there are fewer, the missing
+            `options.detect_size`; read once, and only about a second of them is held.
+        count: frames of the result. Frames beyond are not read; where there are fewer, the missing
             ones have no face.
-        frame_size: width, height of the full-size frame that the boxes are for.
+        frame_size: width, height in pixels of the full-size frame that the boxes are for.
         fps: frames per second.
         progress: advanced by one a frame; carries the cancel token.
 
     Raises:
-        NoFaceError: no face in any frame, or none that is chosen.
-        OptionError: no scene has as many people as `options.face_index` asks for.
-        MediaError: the reference picture cannot be read.
+        NoFaceError: no face in any frame, or none is selected.
+        OptionError: no shot has as many faces as `options.face_index` asks for.
+        MediaError: the reference image cannot be read.
         Cancelled: the user stopped the job.
     """
     references = read_references([options], detector)
@@ -106,12 +104,14 @@ def track_faces(
     return tracked
 
 
-def read_references(choices: Sequence[FaceOptions], detector: FaceDetector) -> dict[Path, Reference]:
-    """The faces in the pictures that `choices` go by; best read before the search for faces.
+def read_references(choices: Sequence[FaceOptions], detector: FaceDetector) -> dict[Path, ReferenceFace]:
+    """Reads the reference images that `choices` name.
+
+    Best done before detection, so that errors show early.
 
     Raises:
-        NoFaceError: there is none in one of them.
-        MediaError: one cannot be read.
+        NoFaceError: an image has no face.
+        MediaError: an image cannot be read.
     """
     paths = {one.face_reference: one for one in choices if one.which_face == "reference"}
     return {path: read_reference(path, detector, one) for path, one in paths.items() if path is not None}
@@ -124,56 +124,56 @@ def build_tracks(
     frame_size: tuple[int, int],
     fps: float | Fraction,
     choices: Sequence[FaceOptions],
-    references: Mapping[Path, Reference] | None = None,
+    references: Mapping[Path, ReferenceFace] | None = None,
 ) -> list[TrackedFaces]:
-    """Follow the faces that were seen, and for each of the choices give the chosen one's box in every frame.
+    """Tracks detected faces and selects one for each of the choices.
 
     Args:
-        sightings: from `detect_faces`, of at most `count` frames.
+        detections: from `detect_faces`, of at most `count` frames.
         count, frame_size, fps: as for `track_faces`.
         choices: each gives one of the results.
         references: from `read_references`.
 
     Raises:
-        NoFaceError: no face in any frame, or none that is chosen.
-        OptionError: no scene has as many people as a `face_index` asks for.
+        NoFaceError: no face in any frame, or none is selected.
+        OptionError: no shot has as many faces as a `face_index` asks for.
     """
-    if not any(detections.seen.values()):
+    if not any(detections.by_frame.values()):
         raise _no_face(detections, choices[0])
-    # 1. Follow.
+    # 1. Association
     rate = float(fps)
-    people = gather_people(associate(detections, rate), detections.cuts)
-    scenes = left_to_right(people, rate)
-    scale = np.tile(np.array(frame_size, np.float32) / detections.size, 2).astype(np.float32)
-    looked = np.fromiter(detections.seen, dtype=np.int64)
-    looks = tuple((number, len(faces)) for number, faces in detections.seen.items())
+    identities = group_identities(associate(detections, rate), detections.cuts)
+    shots = shots_left_to_right(identities, rate)
+    scale = np.tile(np.array(frame_size, np.float32) / detections.frame_size, 2).astype(np.float32)
+    sampled = np.fromiter(detections.by_frame, dtype=np.int64)
+    face_counts = tuple((number, len(faces)) for number, faces in detections.by_frame.items())
     found = []
     for options in choices:
-        # 2. Choose.
+        # 2. Selection
         reference = (references or {}).get(options.face_reference or Path())
-        chosen = choose(scenes, detections, options, rate, reference)
-        # 3. One row a frame.
-        rows = fill_in(chosen.values(), looked, count, rate)
-        track = finish(rows, detections.cuts, detections.size, frame_size, options)
+        selected = select_identities(shots, detections, options, rate, reference)
+        # 3. Trajectory
+        arrays = interpolate_gaps(selected.values(), sampled, count, rate)
+        track = smooth_and_pad(arrays, detections.cuts, detections.frame_size, frame_size, options)
         summaries = tuple(
-            _summary(person, index, scale, rate, person is chosen.get(scene))
-            for scene, members in sorted(scenes.items())
-            for index, person in enumerate(members)
+            _summary(identity, index, scale, rate, identity is selected.get(shot))
+            for shot, members in sorted(shots.items())
+            for index, identity in enumerate(members)
         )
-        found.append(TrackedFaces(track, summaries, tuple(detections.cuts), len(detections.seen), looks))
+        found.append(TrackedFaces(track, summaries, tuple(detections.cuts), face_counts))
     return found
 
 
-def _summary(person: Person, index: int, scale: FloatArray, fps: float, chosen: bool) -> TrackSummary:
-    first = person.tracks[0].first
+def _summary(identity: Identity, index: int, scale: FloatArray, fps: float, chosen: bool) -> TrackSummary:
+    first = identity.tracks[0].first
     return TrackSummary(
-        scene=person.scene,
+        shot=identity.shot,
         index=index,
-        frame=max(person.detections, key=lambda detection: detection.face.area).frame,
+        frame=max(identity.detections, key=lambda detection: detection.face.area).frame,
         first_frame=first,
         seconds=first / fps,
-        frames=person.frames,
-        box=person.box * scale,
+        frames=identity.frames,
+        box=identity.box * scale,
         chosen=chosen,
     )
 
@@ -181,8 +181,8 @@ def _summary(person: Person, index: int, scale: FloatArray, fps: float, chosen: 
 def _no_face(detections: Detections, options: FaceOptions) -> NoFaceError:
     return NoFaceError(
         "No face was found in the picture",
-        given=f"looked at {len(detections.seen)} of {detections.count} frames, "
-        f"{detections.size[0]}x{detections.size[1]} pixels, min_score {options.min_score:g}",
+        given=f"looked at {len(detections.by_frame)} of {detections.frame_count} frames, "
+        f"{detections.frame_size[0]}x{detections.frame_size[1]} pixels, min_score {options.min_score:g}",
         hint="Lower the confidence a face needs (min_score), look in a larger picture (detect_size), "
         "or say where the face is with a fixed box, which also helps with drawings and animals.",
     )

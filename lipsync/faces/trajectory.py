@@ -1,4 +1,4 @@
-"""From the sightings of the chosen people to one box a frame: fill, scale, smooth, pad, clip."""
+"""Face trajectories: gap interpolation, smoothing and padding of boxes."""
 
 from __future__ import annotations
 
@@ -9,66 +9,72 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import OptionError
-from lipsync.faces import smoothing
-from lipsync.faces.association import Person
+from lipsync.faces.association import Identity
 from lipsync.faces.detection_schedule import Detection
 from lipsync.options import Box, FaceOptions
-from lipsync.types import FaceTrack
+from lipsync.types import FaceTrack, IntArray
 
-Doubles = npt.NDArray[np.float64]
-Rows = tuple[Doubles, Doubles, Doubles]  # boxes (T, 4), points (T, 5, 2), scores (T,)
+Float64Array = npt.NDArray[np.float64]
+TrackArrays = tuple[Float64Array, Float64Array, Float64Array]
+"""boxes (T, 4), points (T, 5, 2), scores (T,); NaN and score 0 in frames without a face."""
 
-BRIDGED_SECONDS = 0.3
-"""A face missed for less time than this is taken to be there all the same."""
-_LEAST_SIDE = 2.0
-"""Pixels that a box keeps in each direction, whatever the pads."""
-_USUAL_SECONDS = 5.0
-_COVERED = 0.16
-"""A face whose confidence is so much below its usual one is covered: over 116 real clips no frame is by
-0.12; a hand over the lower half of the face takes 0.21 in the median, a microphone takes little."""
+_MAX_GAP_SECONDS = 0.3
+"""A gap shorter than this is a missed detection and is interpolated."""
+_MIN_SIDE = 2.0
+"""Pixels that negative padding leaves of a box in each direction."""
+_SCORE_WINDOW_SECONDS = 5.0
+"""To either side, for the median confidence of a face."""
+_OCCLUDED_SCORE_DROP = 0.16
+"""Drop of the confidence below its median from which on a face counts as occluded. Over 116 real clips no
+frame drops by 0.12; a hand over the lower half of the face takes 0.21 in the median, a microphone little."""
 
 
-def fill_in(people: Iterable[Person], looked: npt.NDArray[np.int64], count: int, fps: float) -> Rows:
-    """Rows for all frames, interpolated between sightings; NaN where the face is not there or is covered.
+def interpolate_gaps(
+    identities: Iterable[Identity], sampled: IntArray, count: int, fps: float
+) -> TrackArrays:
+    """Interpolates detections to all frames.
+
+    Frames without the face, or with it occluded, stay NaN.
 
     Args:
-        people: at most one at a time.
-        looked: numbers of all frames that were looked at, in order.
+        identities: at most one at a time.
+        sampled: numbers of all frames the detector ran on, in order.
         count: number of frames.
+        fps: frames per second.
     """
-    rows = np.full((count, 4), np.nan), np.full((count, 5, 2), np.nan), np.zeros(count)
-    for person in people:
-        detections = person.detections
-        _put(rows, detections[0], detections[0], 0)
+    arrays = np.full((count, 4), np.nan), np.full((count, 5, 2), np.nan), np.zeros(count)
+    for identity in identities:
+        detections = identity.detections
+        _write_row(arrays, detections[0], detections[0], 0)
         for early, late in pairwise(detections):
-            missed = int(np.searchsorted(looked, late.frame) - np.searchsorted(looked, early.frame)) - 1
-            if missed and late.frame - early.frame - 1 >= BRIDGED_SECONDS * fps:
-                _put(rows, late, late, 0)
+            missed = int(np.searchsorted(sampled, late.frame) - np.searchsorted(sampled, early.frame)) - 1
+            if missed and late.frame - early.frame - 1 >= _MAX_GAP_SECONDS * fps:
+                _write_row(arrays, late, late, 0)
             else:
                 for frame in range(early.frame + 1, late.frame + 1):
-                    _put(rows, early, late, frame - early.frame)
-        _take_out_covered(rows, detections, fps)
-    return rows
+                    _write_row(arrays, early, late, frame - early.frame)
+        _remove_occluded(arrays, detections, fps)
+    return arrays
 
 
-def _take_out_covered(rows: Rows, detections: Sequence[Detection], fps: float) -> None:
-    """Let the frames pass through in which something is before the face, up to the clear looks around."""
+def _remove_occluded(arrays: TrackArrays, detections: Sequence[Detection], fps: float) -> None:
+    """Clears frames with an occluded face, up to the unoccluded detections around."""
     frames = np.array([one.frame for one in detections])
     scores = np.array([one.face.score for one in detections])
-    reach = _USUAL_SECONDS * fps
+    reach = _SCORE_WINDOW_SECONDS * fps
     starts, ends = np.searchsorted(frames, frames - reach), np.searchsorted(frames, frames + reach, "right")
-    for place, score in enumerate(scores):
-        if score < np.median(scores[starts[place] : ends[place]]) - _COVERED:
-            first = frames[place - 1] + 1 if place else frames[place]
-            last = frames[place + 1] - 1 if place + 1 < len(frames) else frames[place]
-            boxes, points, confidence = rows
+    for index, score in enumerate(scores):
+        if score < np.median(scores[starts[index] : ends[index]]) - _OCCLUDED_SCORE_DROP:
+            first = frames[index - 1] + 1 if index else frames[index]
+            last = frames[index + 1] - 1 if index + 1 < len(frames) else frames[index]
+            boxes, points, confidence = arrays
             boxes[first : last + 1], points[first : last + 1] = np.nan, np.nan
             confidence[first : last + 1] = 0
 
 
-def _put(rows: Rows, early: Detection, late: Detection, step: int) -> None:
-    """Write the row `step` frames after `early`, on the line from `early` to `late`."""
-    boxes, points, scores = rows
+def _write_row(arrays: TrackArrays, early: Detection, late: Detection, step: int) -> None:
+    """Writes the row `step` frames after `early`, interpolated linearly to `late`."""
+    boxes, points, scores = arrays
     frame = early.frame + step
     part = step / max(1, late.frame - early.frame)
     one, other = early.face, late.face
@@ -78,112 +84,179 @@ def _put(rows: Rows, early: Detection, late: Detection, step: int) -> None:
         points[frame] = one.points * (1 - part) + other.points * part
 
 
-def finish(
-    rows: Rows, cuts: list[int], reduced: tuple[int, int], full: tuple[int, int], options: FaceOptions
+def smooth_and_pad(
+    arrays: TrackArrays,
+    cuts: list[int],
+    reduced_size: tuple[int, int],
+    frame_size: tuple[int, int],
+    options: FaceOptions,
 ) -> FaceTrack:
-    """Smoothed and padded boxes in pixels of the full-size frame.
+    """Scales a trajectory to the full-size frame, smooths and pads it.
 
     Args:
-        rows: in pixels of the reduced frame.
-        reduced, full: width, height.
+        arrays: in pixels of the reduced frame.
+        cuts: numbers of the first frames of the shots after the first; nothing is smoothed across them,
+            but by the official smoothing.
+        reduced_size, frame_size: width, height in pixels.
+        options: `smoothing`, `smoothing_frames` and the pads are used.
     """
-    boxes, points, scores = rows
-    scale = np.array(full, float) / reduced
+    boxes, points, scores = arrays
+    scale = np.array(frame_size, float) / reduced_size
     boxes, points = boxes * np.tile(scale, 2), points * scale
     present = ~np.isnan(boxes[:, 0])
-    scenes = _runs(present, cuts)
+    runs = _runs(present, cuts)
     if options.smoothing == "official":
-        boxes = _official(boxes, _runs(present, []), full, options)
+        boxes = _smooth_official(boxes, _runs(present, []), frame_size, options)
     else:
         frames = options.smoothing_frames if options.smoothing == "symmetric" else 1
-        boxes = _smoothed(boxes, scenes, frames)
-        boxes = pad(boxes, full, options)
-    points = _smoothed(
-        points.reshape(-1, 10), scenes, 1 if options.smoothing == "none" else options.smoothing_frames
+        boxes = _smooth_symmetric(boxes, runs, frames)
+        boxes = pad_boxes(boxes, frame_size, options)
+    points = _smooth_symmetric(
+        points.reshape(-1, 10), runs, 1 if options.smoothing == "none" else options.smoothing_frames
     )
     return FaceTrack(
         boxes.astype(np.float32), points.reshape(-1, 5, 2).astype(np.float32), scores.astype(np.float32)
     )
 
 
-def _official(boxes: Doubles, runs: list[slice], full: tuple[int, int], options: FaceOptions) -> Doubles:
-    """As Wav2Lip: cut off to whole numbers, padded, and only then smoothed, across cuts too."""
+def _smooth_official(
+    boxes: Float64Array, runs: list[slice], frame_size: tuple[int, int], options: FaceOptions
+) -> Float64Array:
+    """As Wav2Lip: truncated to integers, padded, then smoothed, across cuts too."""
     result = boxes.copy()
     for run in runs:
         whole = np.trunc(np.clip(boxes[run], 0, None))
-        padded = np.trunc(pad(whole, full, options)).astype(np.int64)
-        result[run] = smoothing.official(padded, options.smoothing_frames)
+        padded = np.trunc(pad_boxes(whole, frame_size, options)).astype(np.int64)
+        result[run] = official_moving_average(padded, options.smoothing_frames)
     return result
 
 
-def _smoothed(values: Doubles, runs: list[slice], frames: int) -> Doubles:
+def _smooth_symmetric(values: Float64Array, runs: list[slice], frames: int) -> Float64Array:
     result = values.copy()
     for run in runs:
-        result[run] = smoothing.symmetric(values[run], frames)
+        result[run] = symmetric_moving_average(values[run], frames)
     return result
 
 
 def _runs(present: npt.NDArray[np.bool_], cuts: list[int]) -> list[slice]:
-    """Unbroken stretches with a face, parted at cuts too."""
+    """Unbroken runs of frames with a face, split at cuts too."""
     breaks = np.flatnonzero(np.diff(present.astype(np.int8))) + 1
     edges = sorted({0, len(present), *breaks.tolist(), *(cut for cut in cuts if cut < len(present))})
-    stretches = (slice(start, end) for start, end in pairwise(edges))
-    return [stretch for stretch in stretches if present[stretch.start]]
+    runs = (slice(start, end) for start, end in pairwise(edges))
+    return [run for run in runs if present[run.start]]
 
 
-def pad(boxes: Doubles, size: tuple[int, int], options: FaceOptions) -> Doubles:
-    """Move the edges out by per cent of the box and by pixels, then cut at the frame's borders.
+def official_moving_average(boxes: IntArray, frames: int = 5) -> IntArray:
+    """Wav2Lip's `get_smoothened_boxes`, to the bit.
 
-    Negative pads move them in, but 2 pixels of the box are always left (fewer only in a frame
-    that has fewer).
+    Each box becomes the mean of itself and the `frames - 1` boxes *after* it, so boxes run ahead of the
+    motion. The work is done in place on whole numbers: means are truncated, and the last windows read
+    boxes that are smoothed already. Near the end the window is the last `frames` boxes; with fewer boxes
+    than that the original's negative index counts from the end, so that 3 boxes and a window of 5 average
+    the last 2, and 4 boxes the last 1. All of this is kept.
 
     Args:
-        boxes: (T, 4), NaN rows stay NaN.
-        size: width, height of the frame.
+        boxes: int64 (T, n); not changed.
+        frames: length of the window.
+
+    Returns:
+        int64 (T, n).
+
+    Source: Rudrabha/Wav2Lip, inference.py.
+    """
+    smoothed = boxes.astype(np.int64, copy=True)
+    count = len(smoothed)
+    for row in range(count):
+        start = count - frames if row + frames > count else row
+        smoothed[row] = smoothed[start : start + frames if start == row else None].mean(axis=0)
+    return smoothed
+
+
+def symmetric_moving_average(values: Float64Array, frames: int = 5) -> Float64Array:
+    """Centred moving average with triangular weights.
+
+    The window covers `frames` frames (an even number counts as the next odd one) and shrinks
+    towards both ends, evenly on either side, so that steady motion stays where it is.
+
+    Args:
+        values: float64 (T, n) without NaN; not changed.
+
+    Returns:
+        float64 (T, n).
+    """
+    count = len(values)
+    if count == 0:
+        return values.copy()
+    most = frames // 2
+    rows = np.arange(count)
+    reach = np.minimum(most, np.minimum(rows, count - 1 - rows))
+    total = np.zeros_like(values)
+    weights = np.zeros(count)
+    for step in range(-most, most + 1):
+        weight = np.clip(reach + 1 - abs(step), 0, None).astype(float)
+        total += weight[:, None] * values[np.clip(rows + step, 0, count - 1)]
+        weights += weight
+    return np.asarray(total / weights[:, None])
+
+
+def pad_boxes(boxes: Float64Array, frame_size: tuple[int, int], options: FaceOptions) -> Float64Array:
+    """Pads boxes by per cent of their size and by pixels, then clips to the frame.
+
+    Negative pads move them inwards, but leave 2 pixels of the box (fewer only in a frame that has fewer).
+
+    Args:
+        boxes: float64 (T, 4); NaN rows stay NaN.
+        frame_size: width, height of the frame in pixels.
+        options: `pad_top`, `pad_bottom`, `pad_left`, `pad_right` (per cent) and `pads_px` are used.
+
+    Returns:
+        float64 (T, 4).
     """
     top, bottom, left, right = options.pads_px
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    x1, x2 = _span(
+    x1, x2 = _pad_span(
         boxes[:, 0],
         boxes[:, 2],
         left + width * options.pad_left / 100,
         right + width * options.pad_right / 100,
-        size[0],
+        frame_size[0],
     )
-    y1, y2 = _span(
+    y1, y2 = _pad_span(
         boxes[:, 1],
         boxes[:, 3],
         top + height * options.pad_top / 100,
         bottom + height * options.pad_bottom / 100,
-        size[1],
+        frame_size[1],
     )
     return np.stack([x1, y1, x2, y2], axis=1)
 
 
-def _span(low: Doubles, high: Doubles, before: Doubles, after: Doubles, size: int) -> tuple[Doubles, Doubles]:
-    """One direction of `pad`."""
+def _pad_span(
+    low: Float64Array, high: Float64Array, before: Float64Array, after: Float64Array, size: int
+) -> tuple[Float64Array, Float64Array]:
+    """Pads and clips one dimension of boxes; all arrays (T,)."""
     first, last = low - before, high + after
-    least = min(_LEAST_SIDE, size)
+    min_side = min(_MIN_SIDE, size)
     middle = np.clip((first + last) / 2, np.minimum(low, high), np.maximum(low, high))
-    thin = last - first < least
-    first, last = np.where(thin, middle - least / 2, first), np.where(thin, middle + least / 2, last)
-    first = np.clip(first, 0, size - least)
-    return first, np.maximum(np.clip(last, 0, size), first + least)
+    thin = last - first < min_side
+    first, last = np.where(thin, middle - min_side / 2, first), np.where(thin, middle + min_side / 2, last)
+    first = np.clip(first, 0, size - min_side)
+    return first, np.maximum(np.clip(last, 0, size), first + min_side)
 
 
-def fixed_box_track(box: Box, count: int, size: tuple[int, int]) -> FaceTrack:
-    """The same box in every frame, neither padded nor smoothed, as with Wav2Lip's `--box`.
+def fixed_box_track(box: Box, count: int, frame_size: tuple[int, int]) -> FaceTrack:
+    """Track with one fixed box, neither padded nor smoothed, as Wav2Lip's `--box`.
 
     Args:
         box: in pixels of the frame.
         count: number of frames.
-        size: width, height of the frame.
+        frame_size: width, height of the frame in pixels.
 
     Raises:
-        OptionError: the box is empty, turned round, or not wholly inside the frame.
+        OptionError: the box is empty, reversed, or not wholly inside the frame.
     """
     top, bottom, left, right = box
-    width, height = size
+    width, height = frame_size
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         raise OptionError(
             "The fixed face box does not fit the picture",

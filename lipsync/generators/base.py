@@ -33,7 +33,7 @@ class GeneratorSpec:
     number_formats: tuple[str, ...]
     licence: str
     paper: str
-    averaged_crops: bool = False
+    antialias_crops: bool = False
 
 
 class AudioRows(Protocol):
@@ -60,7 +60,7 @@ class LipGenerator(Protocol):
     batch_size: int
 
     @property
-    def at_once(self) -> int:
+    def concurrent_batches(self) -> int:
         """Batches that are best drawn at the same time, by as many threads that share the cores."""
         ...
 

@@ -29,7 +29,7 @@ class BatchedGenerator(ABC):
     batch_size: int
 
     @property
-    def at_once(self) -> int:
+    def concurrent_batches(self) -> int:
         """Batches to draw at the same time, see `LipGenerator`."""
         return batches_at_once(self.device)
 

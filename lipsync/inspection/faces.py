@@ -168,15 +168,15 @@ def _shown_to(cuts: ShotDetector, frames: Iterable[Frame]) -> Iterator[Frame]:
 def _report(picture: VideoReader, found: TrackedFaces, cancel: CancelToken) -> FacesReport:
     fps, track = float(picture.fps), found.track
     widths = track.boxes[track.present, 2] - track.boxes[track.present, 0]
-    longest = sorted(found.people, key=lambda one: -one.frames)[:_MOST_PEOPLE]
+    longest = sorted(found.identities, key=lambda one: -one.frames)[:_MOST_PEOPLE]
     return FacesReport(
-        per_second=_by_second(found.looks, picture.frame_count, fps),
-        most=max((count for _, count in found.looks), default=0),
+        per_second=_by_second(found.face_counts, picture.frame_count, fps),
+        most=max((count for _, count in found.face_counts), default=0),
         unsynced_share=float(1 - track.present.mean()),
         width=round(float(np.median(widths))) if len(widths) else 0,
         cuts=tuple(cut / fps for cut in found.cuts),
         people=_pictures(picture, sorted(longest, key=lambda one: one.frame), cancel),
-        persons=len(found.people),
+        persons=len(found.identities),
     )
 
 

@@ -22,7 +22,7 @@ from scipy.signal import medfilt
 from lipsync.faces import FaceDetector
 from lipsync.faces.association import Track, associate
 from lipsync.faces.detection_schedule import detect_faces
-from lipsync.faces.trajectory import pad
+from lipsync.faces.trajectory import pad_boxes
 from lipsync.media import VideoReader, YuvFrame, open_audio, open_video
 from lipsync.metrics.lse import FEWEST_FRAMES, LSE_FPS, WINDOWS_AT_A_TIME, LseScore, SyncEmbedder, measure_lse
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup, option
@@ -140,7 +140,7 @@ def by_expert(expert: SyncExpert) -> Measure[SyncScore]:
         boxes: Doubles | None = None
         for number, frame in enumerate(_counted(frames, stage)):
             if boxes is None:
-                boxes = pad(path.boxes, (frame.width, frame.height), FaceOptions())
+                boxes = pad_boxes(path.boxes, (frame.width, frame.height), FaceOptions())
             meter.update(number / LSE_FPS, frame, boxes[number])
         return meter.result()
 
@@ -224,7 +224,7 @@ def find_paths(
     reduced = picture.read(np.arange(count), max_side=options.detect_size, cancel=stage.cancel)
     with Prefetcher(reduced, LSE_FPS, stage.cancel, "look") as frames:
         detections = detect_faces(frames, detector, looking, stage)
-    scale = np.tile(np.array([picture.width, picture.height]) / np.maximum(1, detections.size), 2)
+    scale = np.tile(np.array([picture.width, picture.height]) / np.maximum(1, detections.frame_size), 2)
     paths = [_path(track, scale) for track in associate(detections, LSE_FPS)]
     return [one for one in paths if len(one.boxes) >= options.min_frames and one.side > options.min_side]
 

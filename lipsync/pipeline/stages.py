@@ -111,7 +111,7 @@ def cut_chunk(
         if speaker.weights[first + place] > 0
         if (box := face_box(speaker, picture, width, height)) is not None
     ]
-    size, averaged = generator.spec.crop_size, generator.spec.averaged_crops
+    size, averaged = generator.spec.crop_size, generator.spec.antialias_crops
     faces = [frames[part.place].rgb(part.box) for part in parts]
     crops = [crop_face(face, (0, 0, face.shape[1], face.shape[0]), size, averaged) for face in faces]
     return Chunk(
@@ -189,7 +189,7 @@ def draw(
     chunks: Iterable[Chunk], speakers: Sequence[Speaker], generator: LipGenerator, timer: StageTimer
 ) -> Iterator[Chunk]:
     """Generate a mouth for every part; several chunks at a time, given out in order."""
-    cores = Cores(shared_by=generator.at_once)
+    cores = Cores(shared_by=generator.concurrent_batches)
 
     def work(chunk: Chunk) -> Chunk:
         if chunk.parts:
@@ -197,7 +197,7 @@ def draw(
                 chunk.mouths = generator.generate(chunk.crops, _heard(chunk, speakers))
         return chunk
 
-    yield from ordered_map(work, chunks, generator.at_once, "draw")
+    yield from ordered_map(work, chunks, generator.concurrent_batches, "draw")
 
 
 def _heard(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:
@@ -263,7 +263,9 @@ def _blend_part(
     box = PixelBox(x1 - x, y1 - y, x2 - x, y2 - y)
     before = frame.rgb(around)
     points = part.points - np.array([x, y], np.float32)
-    after, mask = blender.blend(before, mouth, box, points, weight=part.weight, fresh=fresh, crop=crop)
+    after, mask = blender.blend(
+        before, mouth, box, points, weight=part.weight, discontinuity=fresh, crop=crop
+    )
     if mask is None:
         return frame, None
     return frame.changed(around, before, after), replace(mask, x=mask.x + x, y=mask.y + y)

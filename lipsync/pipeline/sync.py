@@ -146,7 +146,7 @@ def sync(
         free_memory(choose_device(options.generator.device))  # the detector's, and the checkpoint's
 
         # 4. Read, crop, draw, blend, sharpen, measure and write, all at once.
-        averaged = ready.generator.spec.averaged_crops
+        averaged = ready.generator.spec.antialias_crops
         stage = StageProgress("Drawing lips", len(timeline), progress, cancel, done=writer.finished)
         read = stages.read_chunks(
             picture, timeline, speakers, ready.generator, cancel, timer, writer.finished, writer.part_frames
@@ -244,7 +244,7 @@ def preview(
         try:
             found = _find_faces(picture, around, choices, options, loading, cache, progress, cancel, timer)
         except NoFaceError:  # none around here, which says nothing of the rest
-            found = [TrackedFaces(_no_track(len(around)), (), (), 0)] * len(choices)
+            found = [TrackedFaces(_no_track(len(around)), (), ())] * len(choices)
         ready = _wait_for(loading, cancel)
 
     # 4. The same steps as in a run, for a chunk of one frame.
@@ -254,7 +254,7 @@ def preview(
     chunks: Iterable[Chunk] = [stages.cut_chunk([frame], number, [here], speakers, ready.generator)]
     chunks = stages.draw(chunks, speakers, ready.generator, timer)
     chunks = stages.blend(
-        chunks, speakers, options.blend, picture.fps, ready.generator.spec.averaged_crops, timer
+        chunks, speakers, options.blend, picture.fps, ready.generator.spec.antialias_crops, timer
     )
     [chunk] = stages.enhance(chunks, enhancement, cancel, timer)
     [result] = stages.results([chunk], 0, upscaler, cancel, timer)
@@ -508,7 +508,7 @@ def _find_faces(
     """
     faces, size = options.faces, (picture.width, picture.height)
     if faces.box is not None:
-        fixed = TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), (), 0)
+        fixed = TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), ())
         return [fixed] * len(choices)
     stage = StageProgress("Finding faces", len(numbers), progress, cancel)
     with timer("detect"):
@@ -540,7 +540,7 @@ def _seen_with(here: int, found: TrackedFaces, picture: VideoReader) -> tuple[Se
     """The people of the scene that frame `here` of the looked-at ones is in."""
     scene = bisect_right(found.cuts, here)
     seen = []
-    for person in (person for person in found.people if person.scene == scene):
+    for person in (person for person in found.identities if person.shot == scene):
         box = pixel_box(person.box, picture.width, picture.height)
         if box is not None:
             x, y = (box.x1 + box.x2) / 2 / picture.width, (box.y1 + box.y2) / 2 / picture.height

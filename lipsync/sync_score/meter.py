@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 
 from lipsync.faces import pixel_box
-from lipsync.faces.boxes import shift
-from lipsync.faces.trajectory import Doubles, pad
+from lipsync.faces.boxes import edge_shift
+from lipsync.faces.trajectory import Float64Array, pad_boxes
 from lipsync.media import YuvFrame
 from lipsync.options import FaceOptions
 from lipsync.sync_score.base import EXPERT_FPS, SyncExpert
@@ -64,7 +64,7 @@ class SyncMeter:
         if box is None:
             return
         face_box = np.asarray(box, np.float32)
-        if self._box is not None and shift(self._box, face_box) > _MAX_SHIFT:
+        if self._box is not None and edge_shift(self._box, face_box) > _MAX_SHIFT:
             self._add(self._faces.flush())
         self._box = face_box
         crop = _crop_yuv(frame, face_box)
@@ -116,13 +116,13 @@ def with_default_pads(boxes: FloatArray, size: tuple[int, int], options: FaceOpt
     top, bottom, left, right = options.pads_px
     x1, x2 = _unpad(boxes[:, 0], boxes[:, 2], (left, right), (options.pad_left, options.pad_right))
     y1, y2 = _unpad(boxes[:, 1], boxes[:, 3], (top, bottom), (options.pad_top, options.pad_bottom))
-    return pad(np.stack([x1, y1, x2, y2], axis=1), size, FaceOptions()).astype(np.float32)
+    return pad_boxes(np.stack([x1, y1, x2, y2], axis=1), size, FaceOptions()).astype(np.float32)
 
 
 def _unpad(
     low: FloatArray, high: FloatArray, pixels: tuple[int, int], percent: tuple[float, float]
-) -> tuple[Doubles, Doubles]:
-    """Inverse of `pad` along one axis; the result is at least a pixel wide."""
+) -> tuple[Float64Array, Float64Array]:
+    """Inverse of `pad_boxes` along one axis; the result is at least a pixel wide."""
     grown = max(0.05, 1 + sum(percent) / 100)
     side = np.maximum((high.astype(np.float64) - low - sum(pixels)) / grown, 1.0)
     first = low + pixels[0] + side * percent[0] / 100

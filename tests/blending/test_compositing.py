@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.blending import blend, box_mask, mouth_mask, paste_box
+from lipsync.blending import blend, box_mask, lower_face_mask, paste_box
 from lipsync.blending.compositing import cut, lay, levels, to_box, trim
 from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
@@ -42,7 +42,7 @@ def test_the_source_is_not_changed(kind: str, frame: Frame, mouth: FloatArray) -
 
 
 def test_pixels_outside_of_the_mask_are_equal(frame: Frame, mouth: FloatArray) -> None:
-    mask = mouth_mask(POINTS, BOX, (240, 200), BlendOptions())
+    mask = lower_face_mask(POINTS, BOX, (240, 200), BlendOptions())
     alpha = np.zeros(frame.shape[:2], np.float32)
     alpha[mask.y :, mask.x :][: mask.alpha.shape[0], : mask.alpha.shape[1]] = mask.alpha
     blended = blend(frame, mouth, BOX, POINTS, BlendOptions())

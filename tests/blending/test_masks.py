@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.blending import box_mask, make_mask, mouth_mask
+from lipsync.blending import box_mask, lower_face_mask, make_mask
 from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Mask, PixelBox
 
@@ -36,7 +36,7 @@ def at(alpha: FloatArray, x: float, y: float) -> float:
 
 
 def test_shape_and_range() -> None:
-    mask = mouth_mask(POINTS, BOX, FRAME, OPTIONS)
+    mask = lower_face_mask(POINTS, BOX, FRAME, OPTIONS)
     assert mask.alpha.dtype == np.float32
     assert mask.alpha.min() == 0 and mask.alpha.max() == 1
     height, width = mask.alpha.shape
@@ -46,7 +46,7 @@ def test_shape_and_range() -> None:
 
 @pytest.mark.parametrize("points", [POINTS, UNKNOWN], ids=["points", "box only"])
 def test_mouth_and_chin_are_inside_nose_and_eyes_are_not(points: FloatArray) -> None:
-    alpha = full(mouth_mask(points, BOX, FRAME, OPTIONS))
+    alpha = full(lower_face_mask(points, BOX, FRAME, OPTIONS))
     for corner in POINTS[3:]:
         assert at(alpha, *corner) > 0.95
     for down in (0, 30, 60):  # lips, chin, open jaw
@@ -60,8 +60,8 @@ def test_mouth_and_chin_are_inside_nose_and_eyes_are_not(points: FloatArray) -> 
 def test_it_turns_with_the_head(degrees: float) -> None:
     """In a box so large that its edges are far away, turning points turns the mask."""
     large = PixelBox(100, 10, 500, 470)
-    straight = full(mouth_mask(POINTS, large, FRAME, OPTIONS))
-    alpha = full(mouth_mask(turned(degrees), large, FRAME, OPTIONS))
+    straight = full(lower_face_mask(POINTS, large, FRAME, OPTIONS))
+    alpha = full(lower_face_mask(turned(degrees), large, FRAME, OPTIONS))
     angle = np.deg2rad(degrees)
     for x in range(220, 381, 8):
         for y in range(230, 371, 7):
@@ -78,7 +78,7 @@ def test_it_turns_with_the_head(degrees: float) -> None:
 @pytest.mark.parametrize("feather", [0.0, 12.0, 50.0])
 def test_it_is_0_at_the_edges_of_the_box(points: FloatArray, size: float, feather: float) -> None:
     options = BlendOptions(mask_size=size, feather=feather)
-    alpha = full(mouth_mask(points, BOX, FRAME, options))
+    alpha = full(lower_face_mask(points, BOX, FRAME, options))
     x1, y1, x2, y2 = BOX
     inner = alpha[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1].copy()
     assert inner.max() > 0
@@ -89,7 +89,7 @@ def test_it_is_0_at_the_edges_of_the_box(points: FloatArray, size: float, feathe
 def test_it_does_not_fade_where_the_frame_cut_the_box_off() -> None:
     points = POINTS + np.array([0, 150], np.float32)
     box = PixelBox(200, 250, 400, 480)
-    alpha = full(mouth_mask(points, box, FRAME, OPTIONS))
+    alpha = full(lower_face_mask(points, box, FRAME, OPTIONS))
     assert alpha[479, 300] == 1
     assert alpha[:, 200].max() == 0  # the other edges still do
 
@@ -98,13 +98,13 @@ def test_it_does_not_fade_where_the_frame_cut_the_box_off() -> None:
 def test_a_face_that_leaves_the_frame(shift: int) -> None:
     points = POINTS + np.array([shift, 0], np.float32)
     box = PixelBox(max(0, BOX.x1 + shift), BOX.y1, min(FRAME[0], BOX.x2 + shift), BOX.y2)
-    mask = mouth_mask(points, box, FRAME, OPTIONS)
+    mask = lower_face_mask(points, box, FRAME, OPTIONS)
     assert mask.x >= 0 and mask.x + mask.alpha.shape[1] <= FRAME[0]
     assert np.isfinite(mask.alpha).all() and mask.alpha.max() > 0.5
 
 
 def test_the_edge_rises_steadily_and_without_steps() -> None:
-    alpha = full(mouth_mask(POINTS, BOX, FRAME, OPTIONS))
+    alpha = full(lower_face_mask(POINTS, BOX, FRAME, OPTIONS))
     for line in (alpha[293, BOX[0] : 300], alpha[BOX[1] : 293, 300], alpha[320 : BOX[3], 300][::-1]):
         steps = np.diff(line)
         assert steps.min() >= -1e-6
@@ -114,7 +114,7 @@ def test_the_edge_rises_steadily_and_without_steps() -> None:
 
 def test_a_wider_feather_is_softer_and_none_is_hard() -> None:
     def soft_pixels(feather: float) -> int:
-        alpha = mouth_mask(POINTS, BOX, FRAME, BlendOptions(feather=feather)).alpha
+        alpha = lower_face_mask(POINTS, BOX, FRAME, BlendOptions(feather=feather)).alpha
         return int(((alpha > 0.01) & (alpha < 0.99)).sum())
 
     assert soft_pixels(0) == 0 < soft_pixels(5) < soft_pixels(12) < soft_pixels(25)
@@ -122,7 +122,8 @@ def test_a_wider_feather_is_softer_and_none_is_hard() -> None:
 
 def test_size_grows_the_mask() -> None:
     areas = [
-        mouth_mask(POINTS, BOX, FRAME, BlendOptions(mask_size=size)).alpha.sum() for size in (0.5, 1.0, 1.5)
+        lower_face_mask(POINTS, BOX, FRAME, BlendOptions(mask_size=size)).alpha.sum()
+        for size in (0.5, 1.0, 1.5)
     ]
     assert areas[0] < areas[1] < areas[2]
 
@@ -136,16 +137,16 @@ def test_size_grows_the_mask() -> None:
     ],
 )
 def test_points_that_make_no_face_in_the_box_are_not_used(points: FloatArray) -> None:
-    expected = mouth_mask(UNKNOWN, BOX, FRAME, OPTIONS)
-    got = mouth_mask(points.astype(np.float32), BOX, FRAME, OPTIONS)
+    expected = lower_face_mask(UNKNOWN, BOX, FRAME, OPTIONS)
+    got = lower_face_mask(points.astype(np.float32), BOX, FRAME, OPTIONS)
     np.testing.assert_array_equal(full(got), full(expected))
-    assert not np.array_equal(full(got), full(mouth_mask(POINTS, BOX, FRAME, OPTIONS)))
+    assert not np.array_equal(full(got), full(lower_face_mask(POINTS, BOX, FRAME, OPTIONS)))
 
 
 @pytest.mark.parametrize("box", [(5, 5, 6, 6), (0, 0, 2, 2), (10, 10, 13, 200), (0, 0, 640, 480)])
 @pytest.mark.parametrize("points", [POINTS, UNKNOWN])
 def test_any_box(box: tuple[int, int, int, int], points: FloatArray) -> None:
-    mask = mouth_mask(points, PixelBox(*box), FRAME, OPTIONS)
+    mask = lower_face_mask(points, PixelBox(*box), FRAME, OPTIONS)
     assert np.isfinite(mask.alpha).all()
     assert box[0] <= mask.x and mask.x + mask.alpha.shape[1] <= box[2]
     assert box[1] <= mask.y and mask.y + mask.alpha.shape[0] <= box[3]
@@ -157,4 +158,4 @@ def test_make_mask_follows_the_option() -> None:
     assert (hard.x, hard.y, hard.alpha.shape) == (200, 100, (280, 200)) and hard.alpha.min() == 1
     np.testing.assert_array_equal(hard.alpha, box_mask(BOX).alpha)
     soft = make_mask(frame, BOX, POINTS, OPTIONS)
-    np.testing.assert_array_equal(soft.alpha, mouth_mask(POINTS, BOX, FRAME, OPTIONS).alpha)
+    np.testing.assert_array_equal(soft.alpha, lower_face_mask(POINTS, BOX, FRAME, OPTIONS).alpha)

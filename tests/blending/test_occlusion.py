@@ -122,7 +122,7 @@ def test_after_a_cut_it_begins_anew(talking: Shot) -> None:
     for n in range(10):
         blender.blend(frames[n], mouth, boxes[n], points[n])
     other = covered(frames[10], boxes[10], "microphone", 1.0)  # whatever is there in the new shot
-    assert blender.blend(other, mouth, boxes[10], points[10], fresh=True)[1] is not None
+    assert blender.blend(other, mouth, boxes[10], points[10], discontinuity=True)[1] is not None
     assert blender.blend(other, mouth, boxes[10], points[10])[1] is not None
 
 

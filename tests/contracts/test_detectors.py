@@ -8,7 +8,7 @@ import torch
 
 from lipsync.errors import OptionError
 from lipsync.faces import DETECTORS, FaceDetector
-from lipsync.faces.detectors.base import BriefDetector
+from lipsync.faces.detectors.base import CoarseDetector
 from lipsync.options import FaceOptions
 from lipsync.types import Face, Frame
 from tests.faces.made_up import write_s3fd
@@ -72,10 +72,10 @@ def test_a_batch_gives_what_its_frames_give_alone(detector: FaceDetector) -> Non
 
 
 def test_a_brief_look_gives_nothing_that_a_close_one_does_not(detector: FaceDetector) -> None:
-    if not isinstance(detector, BriefDetector):
+    if not isinstance(detector, CoarseDetector):
         pytest.skip("this detector knows only one way to look")
     frames = [*pictures(), drawn_face(480)]
-    results = detector.detect_briefly(frames)
+    results = detector.detect_coarse(frames)
     assert any(results)
     for briefly, closely in zip(results, detector.detect(frames), strict=True):
         for face in briefly:

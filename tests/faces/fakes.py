@@ -74,7 +74,7 @@ class BriefRectangleDetector(RectangleDetector):
         super().__init__()
         self.brief_looks = 0
 
-    def detect_briefly(self, frames: Sequence[Frame]) -> list[list[Face]]:
+    def detect_coarse(self, frames: Sequence[Frame]) -> list[list[Face]]:
         self.brief_looks += len(frames)
         return [[face] if (face := self._find(frame, RED)) else [] for frame in frames]
 

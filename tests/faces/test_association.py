@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.faces.association import Track, associate, gather_people
-from lipsync.faces.boxes import match
+from lipsync.faces.association import Track, associate, group_identities
+from lipsync.faces.boxes import match_boxes
 from lipsync.faces.detection_schedule import Detection, Detections
 from lipsync.faces.shots import ShotDetector
 from lipsync.types import Face
@@ -54,17 +54,17 @@ def test_who_comes_back_is_known_by_place_or_colours(x: float, grey: int, same: 
         Track([detection(0, 0), detection(5, 0)]),
         Track([detection(90, x, grey), detection(95, x, grey)]),
     ]
-    assert len(gather_people(tracks, [])) == (1 if same else 2)
-    assert len(gather_people(tracks, [50])) == 2
+    assert len(group_identities(tracks, [])) == (1 if same else 2)
+    assert len(group_identities(tracks, [50])) == 2
 
 
 def test_boxes_far_apart_or_of_other_size_do_not_match() -> None:
     face = np.array([[40.0, 40, 60, 60]])
-    assert match(face, face + 15) == []
-    assert match(face, face + 5) == [(0, 0)]
-    assert match(face, np.array([[25.0, 25, 75, 75]])) == []
-    assert match(face, np.array([[35.0, 35, 65, 65]])) == [(0, 0)]
-    assert match(face, np.zeros((0, 4))) == []
+    assert match_boxes(face, face + 15) == []
+    assert match_boxes(face, face + 5) == [(0, 0)]
+    assert match_boxes(face, np.array([[25.0, 25, 75, 75]])) == []
+    assert match_boxes(face, np.array([[35.0, 35, 65, 65]])) == [(0, 0)]
+    assert match_boxes(face, np.zeros((0, 4))) == []
 
 
 def test_a_fast_pan_is_no_cut() -> None:

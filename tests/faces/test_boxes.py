@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from lipsync.faces.boxes import NEVER, assign
+from lipsync.faces.boxes import INFEASIBLE, linear_assignment
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 1), (2, 2), (3, 2), (2, 5), (4, 4), (6, 3)])
@@ -16,21 +16,21 @@ from lipsync.faces.boxes import NEVER, assign
 def test_the_pairs_cost_least_on_the_whole(shape: tuple[int, int], impossible: float) -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
-        cost = np.where(rng.random(shape) < impossible, NEVER, rng.random(shape))
+        cost = np.where(rng.random(shape) < impossible, INFEASIBLE, rng.random(shape))
         rows, columns = linear_sum_assignment(cost)
         expected = [
-            (r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if cost[r, c] < NEVER
+            (r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if cost[r, c] < INFEASIBLE
         ]
-        assert assign(cost) == expected
+        assert linear_assignment(cost) == expected
 
 
 def test_scipy_is_not_waited_for_where_each_has_a_nearest_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)  # importing it fails
-    assert assign(np.array([[0.1]])) == [(0, 0)]
-    assert assign(np.array([[0.3, 0.1], [0.2, 0.3], [NEVER, NEVER]])) == [(0, 1), (1, 0)]
-    assert assign(np.array([[0.3], [0.2], [0.4]])) == [(1, 0)]
-    assert assign(np.array([[NEVER, NEVER]])) == []
+    assert linear_assignment(np.array([[0.1]])) == [(0, 0)]
+    assert linear_assignment(np.array([[0.3, 0.1], [0.2, 0.3], [INFEASIBLE, INFEASIBLE]])) == [(0, 1), (1, 0)]
+    assert linear_assignment(np.array([[0.3], [0.2], [0.4]])) == [(1, 0)]
+    assert linear_assignment(np.array([[INFEASIBLE, INFEASIBLE]])) == []
     with pytest.raises(ImportError):
-        assign(np.array([[0.1, 0.2], [0.2, 0.4]]))
+        linear_assignment(np.array([[0.1, 0.2], [0.2, 0.4]]))

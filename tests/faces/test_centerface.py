@@ -11,7 +11,7 @@ import pytest
 
 from lipsync.errors import WeightsError
 from lipsync.faces import DETECTORS
-from lipsync.faces.boxes import side
+from lipsync.faces.boxes import mean_side
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.centerface import CenterFace, decode
 from lipsync.faces.detectors.onnx_file import free_sizes
@@ -33,7 +33,7 @@ def test_faces_equal_the_packages_own(clip: Callable[[str], Path], name: str) ->
         frame = cv2.cvtColor(cv2.resize(video.read()[1], (640, 352)), cv2.COLOR_BGR2RGB)
         rows, points = theirs(frame, threshold=0.3)
         best = np.argsort(-rows[:, 4])
-        faces = ours.look([frame])[0]
+        faces = ours.detect_single_scale([frame])[0]
         assert len(faces) == len(rows) > 0
         np.testing.assert_allclose([face.box for face in faces], rows[best, :4], atol=1)
         np.testing.assert_allclose([face.score for face in faces], rows[best, 4], atol=1e-3)
@@ -110,13 +110,13 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.detector = CenterFace()
         self.widths: list[int] = []
-        look = self.detector.look
+        original = self.detector.detect_single_scale
 
         def watched(frames: Sequence[Frame]) -> list[list[Face]]:
             self.widths += [frame.shape[1] for frame in frames]
-            return look(frames)
+            return original(frames)
 
-        monkeypatch.setattr(self.detector, "look", watched)
+        monkeypatch.setattr(self.detector, "detect_single_scale", watched)
 
 
 def with_faces(*places: tuple[int, int, float]) -> Frame:
@@ -138,9 +138,9 @@ def test_large_faces_are_looked_for_in_half_the_size(monkeypatch: pytest.MonkeyP
     watched = Watched(monkeypatch)
     [found] = watched.detector.detect([with_faces((100, 0, LARGE))])
     assert watched.widths == [160, 320]
-    [whole] = CenterFace().look([with_faces((100, 0, LARGE))])
+    [whole] = CenterFace().detect_single_scale([with_faces((100, 0, LARGE))])
     assert len(certain(found)) == len(certain(whole)) == 1
-    size = side(whole[0].box)
+    size = mean_side(whole[0].box)
     assert np.abs(found[0].box - whole[0].box).max() < 0.12 * size
     assert found[0].points is not None and whole[0].points is not None
     assert np.abs(found[0].points - whole[0].points).max() < 0.08 * size
@@ -154,9 +154,9 @@ def test_small_faces_are_looked_for_at_full_size_beside_large_ones_too(
         [found] = watched.detector.detect([with_faces(*places)])
         assert watched.widths == [160, 320, 640]
         assert len(certain(found)) == len(places)
-        [whole] = CenterFace().look([with_faces(*places)])
-        small = min(certain(found), key=lambda face: side(face.box))
-        expected = min(certain(whole), key=lambda face: side(face.box))
+        [whole] = CenterFace().detect_single_scale([with_faces(*places)])
+        small = min(certain(found), key=lambda face: mean_side(face.box))
+        expected = min(certain(whole), key=lambda face: mean_side(face.box))
         np.testing.assert_allclose(small.box, expected.box, atol=1e-3)
 
 
@@ -165,7 +165,7 @@ def test_nothing_is_looked_for_in_the_whole_picture_before_it_is_given_up(
 ) -> None:
     watched = Watched(monkeypatch)
     assert not certain(watched.detector.detect([with_faces()])[0])
-    assert not certain(watched.detector.detect_briefly([with_faces()])[0])
+    assert not certain(watched.detector.detect_coarse([with_faces()])[0])
     assert watched.widths == [160, 320, 640] * 2
 
 
@@ -174,7 +174,7 @@ def test_a_brief_look_in_a_quarter_of_the_size_sees_a_large_face_as_a_close_one_
 ) -> None:
     watched = Watched(monkeypatch)
     alone, beside = with_faces((0, 0, LARGE)), with_faces((0, 0, LARGE), (480, 200, SMALL))
-    briefly = watched.detector.detect_briefly([alone, beside])
+    briefly = watched.detector.detect_coarse([alone, beside])
     assert watched.widths == [160, 160]
     closely = watched.detector.detect([alone, beside])
     assert [len(certain(found)) for found in briefly] == [1, 1]
@@ -196,7 +196,7 @@ def test_a_small_picture_is_not_reduced_to_next_to_nothing(
 
 def test_a_brief_look_goes_on_where_a_face_is_too_small_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     watched, places = Watched(monkeypatch), [(0, 0, LARGE), (400, 200, 0.8)]
-    [found] = watched.detector.detect_briefly([with_faces(*places)])
+    [found] = watched.detector.detect_coarse([with_faces(*places)])
     assert watched.widths == [160, 320]
     assert len(certain(found)) == 2
 
@@ -212,8 +212,8 @@ def test_a_face_between_small_and_large_is_mixed_of_both_looks_so_that_it_does_n
             cv2.resize(picture, (640 // one, 480 // one), interpolation=cv2.INTER_AREA)
             for one in (part // 2, part)
         ]
-        [fine], [coarse] = (certain(found) for found in detector.look(pictures))
-        share = (side(coarse.box) - SMALLEST_LARGE[0]) / (SMALLEST_LARGE[1] - SMALLEST_LARGE[0])
+        [fine], [coarse] = (certain(found) for found in detector.detect_single_scale(pictures))
+        share = (mean_side(coarse.box) - SMALLEST_LARGE[0]) / (SMALLEST_LARGE[1] - SMALLEST_LARGE[0])
         boxes = fine.box * (part // 2), coarse.box * part
         assert np.abs(boxes[1] - boxes[0]).max() > 0.5
         [found] = certain(detector.detect([picture])[0])
@@ -229,6 +229,6 @@ def test_the_box_of_a_face_that_comes_nearer_does_not_jump() -> None:
     sides = []
     for scale in scales:
         [face] = certain(detector.detect([with_faces((100, 20, float(scale)))])[0])
-        sides.append(side(face.box) / scale)
+        sides.append(mean_side(face.box) / scale)
     steps = np.abs(np.diff(np.log(np.array(sides))))
     assert steps.max() < 0.07, scales[int(steps.argmax())]

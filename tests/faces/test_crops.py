@@ -56,8 +56,8 @@ def test_an_averaged_crop_loses_no_pixel() -> None:
     """Stripes of one pixel vanish bilinearly at a quarter of the size, and average to grey."""
     frame = np.zeros((64, 64, 3), np.uint8)
     frame[:, ::4] = 200
-    picked, averaged = (crop_face(frame, (0, 0, 64, 64), (16, 16), kind) for kind in (False, True))
-    assert np.all(averaged == 50)
+    picked, antialias = (crop_face(frame, (0, 0, 64, 64), (16, 16), kind) for kind in (False, True))
+    assert np.all(antialias == 50)
     assert not np.all(picked == 50)
     larger = crop_face(frame, (0, 0, 8, 8), (16, 16), True)
     assert np.array_equal(larger, crop_face(frame, (0, 0, 8, 8), (16, 16)))

@@ -66,17 +66,21 @@ def seen(detector: FaceDetector) -> Detections:
 
 def assert_same(found: Detections | None, expected: Detections) -> None:
     assert found is not None
-    assert list(found.seen) == list(expected.seen)
-    assert (found.cuts, found.count, found.size) == (expected.cuts, expected.count, expected.size)
-    for ours, theirs in zip(found.seen.values(), expected.seen.values(), strict=True):
+    assert list(found.by_frame) == list(expected.by_frame)
+    assert (found.cuts, found.frame_count, found.frame_size) == (
+        expected.cuts,
+        expected.frame_count,
+        expected.frame_size,
+    )
+    for ours, theirs in zip(found.by_frame.values(), expected.by_frame.values(), strict=True):
         for one, other in zip(ours, theirs, strict=True):
-            assert (one.frame, one.face.score, one.portrait) == (
+            assert (one.frame, one.face.score, one.aligned_face) == (
                 other.frame,
                 other.face.score,
-                other.portrait,
+                other.aligned_face,
             )
             np.testing.assert_array_equal(one.face.box, other.face.box)
-            np.testing.assert_array_equal(one.look, other.look)
+            np.testing.assert_array_equal(one.appearance, other.appearance)
             assert (one.face.points is None) == (other.face.points is None)
             if one.face.points is not None:
                 np.testing.assert_array_equal(one.face.points, other.face.points)
@@ -86,7 +90,9 @@ def test_what_is_kept_is_what_was_seen_to_the_bit(
     video: Path, detector: FaceDetector, tmp_path: Path
 ) -> None:
     kept, expected = DetectionCache(tmp_path / "cache"), seen(detector)
-    portrayed = [number for number, faces in expected.seen.items() if any(one.portrait for one in faces)]
+    portrayed = [
+        number for number, faces in expected.by_frame.items() if any(one.aligned_face for one in faces)
+    ]
     assert portrayed == [0, 20, 25, 40, 50]  # one in 25 frames, when somebody comes or goes, and after a cut
     key = key_of(video, detector)
     assert kept.get(key) is None
@@ -175,7 +181,7 @@ def test_settings_that_change_nothing_of_it_find_it_again(
 
 def test_every_setting_that_is_said_not_to_matter_exists() -> None:
     known = {*MediaOptions.__dataclass_fields__, *FaceOptions.__dataclass_fields__}
-    assert known >= detection_cache._NO_MATTER
+    assert known >= detection_cache._IRRELEVANT_SETTINGS
 
 
 def test_other_frames_weights_detectors_and_code_make_another_entry(
@@ -190,7 +196,7 @@ def test_other_frames_weights_detectors_and_code_make_another_entry(
     other = type("Other", (Pointless,), {})()
     other.weights = detector.weights
     keys.append(detection_key(video, NUMBERS, media, faces, other))
-    monkeypatch.setattr(detection_cache, "_code", lambda: "another version")
+    monkeypatch.setattr(detection_cache, "_code_digest", lambda: "another version")
     keys.append(detection_key(video, NUMBERS, media, faces, detector))
     assert len({key.name for key in keys}) == len(keys)
 
@@ -226,7 +232,7 @@ def test_a_damaged_entry_is_ignored_and_removed(
     elif damage == "cut":
         path.write_bytes(data[: len(data) // 2])
     elif damage == "flipped":
-        data[data.index(arrays["looks"].tobytes()) + 9] ^= 255
+        data[data.index(arrays["appearances"].tobytes()) + 9] ^= 255
         path.write_bytes(data)
     elif damage == "junk":
         path.write_bytes(b"PK\\3\\4 junk" * 99)

@@ -20,11 +20,17 @@ from lipsync.faces import (
     recognition_warnings,
     track_faces,
 )
-from lipsync.faces.aligned_faces import NETWORK_SIDE, SIDE, align, align_face, decode_aligned_face
+from lipsync.faces.aligned_faces import (
+    ALIGNED_SIZE,
+    RECOGNITION_SIZE,
+    align_face,
+    decode_aligned_face,
+    encode_aligned_face,
+)
 from lipsync.faces.detection_schedule import Detection
 from lipsync.faces.recognition import (
     AlignedFace,
-    Reference,
+    ReferenceFace,
     SFaceSimilarity,
     TextureSimilarity,
     read_reference,
@@ -71,8 +77,8 @@ def sample(detector: FaceDetector) -> tuple[Frame, Face]:
 
 def test_a_turned_face_has_the_same_portrait(detector: FaceDetector) -> None:
     frame, face = sample(detector)
-    plain, moved = align(frame, face), align(*turned(frame, face, 25, 0.8))
-    inner = slice(40, SIDE - 40)
+    plain, moved = align_face(frame, face), align_face(*turned(frame, face, 25, 0.8))
+    inner = slice(40, ALIGNED_SIZE - 40)
     assert np.abs(plain[inner, inner].astype(int) - moved[inner, inner]).mean() < 4
     assert np.abs(plain[inner, inner].astype(int) - frame[inner, inner]).mean() > 20
 
@@ -83,26 +89,26 @@ def test_the_middle_is_what_opencvs_recogniser_cuts_out(detector: FaceDetector, 
     theirs = cv2.FaceRecognizerSF.create(str(write_sface(tmp_path / "sface.onnx")), "")
     row = np.concatenate([face.box, face.points.ravel(), [1]]).astype(np.float32)[None]
     cut = theirs.alignCrop(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), row)
-    edge = (SIDE - NETWORK_SIDE) // 2
-    ours = align(frame, face)[edge:-edge, edge:-edge]
+    edge = (ALIGNED_SIZE - RECOGNITION_SIZE) // 2
+    ours = align_face(frame, face)[edge:-edge, edge:-edge]
     # Its target points are rounded to a pixel's fraction that ours are not.
     assert np.abs(cv2.cvtColor(cut, cv2.COLOR_BGR2RGB).astype(int) - ours).mean() < 2
 
 
 def test_a_face_without_points_is_aligned_by_its_box(detector: FaceDetector) -> None:
     frame, face = sample(detector)
-    with_points, without = align(frame, face), align(frame, Face(face.box, 1.0, None))
+    with_points, without = align_face(frame, face), align_face(frame, Face(face.box, 1.0, None))
     close = cv2.GaussianBlur(with_points, (0, 0), 6).astype(int) - cv2.GaussianBlur(without, (0, 0), 6)
     assert np.abs(close[60:-60, 60:-60]).mean() < 15
 
 
 def test_points_all_in_one_place_are_taken() -> None:
     face = Face(np.array([3, 3, 5, 5], np.float32), 0.9, np.full((5, 2), 4, np.float32))
-    assert align(np.full((8, 8, 3), 90, np.uint8), face).mean() == 90
+    assert align_face(np.full((8, 8, 3), 90, np.uint8), face).mean() == 90
 
 
 def test_what_is_no_portrait_is_refused() -> None:
-    for data in (b"", b"junk", align_face(np.zeros((9, 9, 3), np.uint8), sample_face())[:60]):
+    for data in (b"", b"junk", encode_aligned_face(np.zeros((9, 9, 3), np.uint8), sample_face())[:60]):
         with pytest.raises(MediaError):
             decode_aligned_face(data)
 
@@ -115,7 +121,7 @@ def sample_face() -> Face:
 
 
 def portrait(frame: Frame, face: Face) -> AlignedFace:
-    return AlignedFace(align(frame, face), np.full((10, 6, 3), 90, np.uint8))
+    return AlignedFace(align_face(frame, face), np.full((10, 6, 3), 90, np.uint8))
 
 
 def test_the_network_sees_what_opencvs_recogniser_lets_it_see(detector: FaceDetector, tmp_path: Path) -> None:
@@ -123,12 +129,12 @@ def test_the_network_sees_what_opencvs_recogniser_lets_it_see(detector: FaceDete
     ours, theirs = SFaceSimilarity(path), cv2.FaceRecognizerSF.create(str(path), "")
     frame, face = sample(detector)
     one, other = portrait(frame, face), portrait(*turned(frame[:, ::-1].copy(), face, 40, 0.6))
-    edge = (SIDE - NETWORK_SIDE) // 2
+    edge = (ALIGNED_SIZE - RECOGNITION_SIZE) // 2
     features = [
-        theirs.feature(cv2.cvtColor(each.face[edge:-edge, edge:-edge], cv2.COLOR_RGB2BGR)).copy()
+        theirs.feature(cv2.cvtColor(each.image[edge:-edge, edge:-edge], cv2.COLOR_RGB2BGR)).copy()
         for each in (one, other)
     ]
-    np.testing.assert_allclose(ours.embed(one.face), features[0][0] / np.linalg.norm(features[0]), atol=1e-4)
+    np.testing.assert_allclose(ours.embed(one.image), features[0][0] / np.linalg.norm(features[0]), atol=1e-4)
     assert ours.compare(one, [other])[0] == pytest.approx(
         theirs.match(features[0], features[1], cv2.FACE_RECOGNIZER_SF_FR_COSINE), abs=1e-4
     )
@@ -167,27 +173,27 @@ def test_plain_likeness_knows_a_face_again_when_it_is_turned_and_lit_otherwise(
     same, other = TextureSimilarity().compare(one, [again, stranger])
     assert same > 0.6
     assert other < same - 0.1
-    darker = AlignedFace(one.face, np.full((10, 6, 3), 40, np.uint8))
+    darker = AlignedFace(one.image, np.full((10, 6, 3), 40, np.uint8))
     assert TextureSimilarity().compare(one, [darker])[0] == pytest.approx(1 - 0.5, abs=1e-5)
 
 
 class Counting:
     """Takes each portrait's grey level for its likeness."""
 
-    least = 0.5
+    threshold = 0.5
 
     def __init__(self) -> None:
         self.compared = 0
 
     def compare(self, one: AlignedFace, others: list[AlignedFace]) -> FloatArray:
         self.compared += len(others)
-        return np.array([other.look.mean() / 255 for other in others], np.float32)
+        return np.array([other.appearance.mean() / 255 for other in others], np.float32)
 
 
 def test_a_person_is_as_alike_as_their_best_few_portraits() -> None:
-    data = align_face(np.zeros((9, 9, 3), np.uint8), sample_face())
+    data = encode_aligned_face(np.zeros((9, 9, 3), np.uint8), sample_face())
     counting = Counting()
-    reference = Reference(
+    reference = ReferenceFace(
         FACE, AlignedFace(decode_aligned_face(data), np.zeros((10, 6, 3), np.uint8)), counting
     )
 
@@ -195,12 +201,12 @@ def test_a_person_is_as_alike_as_their_best_few_portraits() -> None:
         look = np.full((10, 6, 3), grey, np.uint8)
         return Detection(0, sample_face(), look, data if taken else b"")
 
-    assert reference.alike(
+    assert reference.similarity_to(
         [seen(0)] * 9 + [seen(255), seen(204), seen(51), seen(255, False)]
     ) == pytest.approx((1 + 0.8 + 0.2) / 3)
-    assert reference.alike([seen(255, False)]) == -np.inf
+    assert reference.similarity_to([seen(255, False)]) == -np.inf
     counting.compared = 0
-    reference.alike([seen(9)] * 500)
+    reference.similarity_to([seen(9)] * 500)
     assert counting.compared <= 12
 
 
@@ -224,7 +230,7 @@ def test_the_person_in_the_picture_speaks_and_a_scene_without_them_passes_throug
     tracked = of_film(picture_of(GREEN, tmp_path / "green.png"))
     assert tracked.track.present.tolist() == [True] * 30 + [False] * 30
     assert tracked.track.boxes[0].tolist() == [100, 30, 120, 50]
-    assert [person.chosen for person in tracked.people] == [False, True, False]
+    assert [person.chosen for person in tracked.identities] == [False, True, False]
     tracked = of_film(picture_of(RED, tmp_path / "red.png"))
     assert (tracked.track.boxes == [20, 30, 40, 50]).all()
 
@@ -244,8 +250,8 @@ def test_a_picture_without_a_face_says_so_before_the_search(tmp_path: Path) -> N
 
 
 def test_nobody_alike_says_how_far_off_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TextureSimilarity, "least", 1.5)
-    with pytest.raises(NoFaceError, match=r"red\.png, likeness \d\.\d+ of at least 1\.50.*another picture"):
+    monkeypatch.setattr(TextureSimilarity, "threshold", 1.5)
+    with pytest.raises(NoFaceError, match=r"red\.png, similarity \d\.\d+ of at least 1\.50.*another picture"):
         of_film(picture_of(RED, tmp_path / "red.png"))
 
 
@@ -258,7 +264,7 @@ def test_of_several_faces_in_the_picture_the_largest_counts(tmp_path: Path) -> N
     path = tmp_path / "two.png"
     write_image(path, next(film({RED: still(10, side=16), GREEN: still(60, side=30)}, 1)))
     reference = read_reference(path, RectangleDetector(), FaceOptions())  # type: ignore[arg-type]
-    assert reference._portrait.look.mean(axis=(0, 1))[1] > reference._portrait.look.mean(axis=(0, 1))[0]
+    assert reference._face.appearance.mean(axis=(0, 1))[1] > reference._face.appearance.mean(axis=(0, 1))[0]
 
 
 @pytest.mark.parametrize("name", ["visualvoice_interview__interview.mp4", "cvs_001__001.mp4"])
@@ -282,7 +288,7 @@ def test_of_two_real_people_the_right_one_is_chosen(
     [later] = picture.read([150])
     for index in (0, 1):
         expected = run(which_face="index", face_index=index)
-        x1, y1, x2, y2 = expected.people[index].box.astype(int)
+        x1, y1, x2, y2 = expected.identities[index].box.astype(int)
         side = x2 - x1
         path = tmp_path / f"{index}.png"
         write_image(path, later[max(0, y1 - side) : y2 + side, max(0, x1 - side) : x2 + side])

@@ -61,7 +61,7 @@ def test_the_very_frames_are_found_where_a_face_goes_and_comes(every: int, vanis
 def test_a_quiet_film_is_looked_at_in_every_nth_frame_only() -> None:
     detector = RectangleDetector()
     tracked = follow(film({RED: still(40)}, 101), 101, detector=detector, detect_every=5)
-    assert detector.looks == tracked.frames_looked_at == 21
+    assert detector.looks == len(tracked.face_counts) == 21
     assert tracked.track.present.all()
 
 
@@ -69,7 +69,7 @@ def test_a_quiet_film_is_looked_at_closely_about_once_a_second() -> None:
     detector = BriefRectangleDetector()
     tracked = follow(film({RED: still(40)}, 101), 101, detector=detector, detect_every=5)
     assert (detector.looks, detector.brief_looks) == (5, 16)
-    assert tracked.frames_looked_at == 21
+    assert len(tracked.face_counts) == 21
     assert tracked.track.present.all()
 
 
@@ -179,7 +179,7 @@ def test_two_people_who_cross_keep_their_names(every: int) -> None:
     expected = np.array([int(actors[RED](n)[0]) + 10 for n in range(80)])
     away = np.abs(middles(tracked) - expected)
     assert np.nanmax(np.delete(away, hidden)) < 2
-    assert len(tracked.people) == 2
+    assert len(tracked.identities) == 2
 
 
 def test_smoothing_and_interpolation_stop_at_a_cut() -> None:
@@ -216,7 +216,7 @@ def test_largest_is_chosen_by_size_and_presence() -> None:
     actors = {RED: still(10, side=16), GREEN: still(60), BLUE: during(still(110, side=26), (0, 20))}
     tracked = follow(film(actors, 100), 100)
     assert middles(tracked).tolist() == pytest.approx([70] * 100)
-    assert [person.chosen for person in tracked.people] == [False, True, False]
+    assert [person.chosen for person in tracked.identities] == [False, True, False]
 
 
 def test_a_face_seen_from_the_side_counts_less_than_one_a_little_smaller() -> None:
@@ -269,7 +269,7 @@ def test_a_passing_shape_does_not_shift_the_index() -> None:
     actors = {RED: during(still(0), (40, 44)), GREEN: still(50), BLUE: still(110)}
     tracked = follow(film(actors, 100), 100, which_face="index", face_index=0, detect_every=1)
     assert middles(tracked).tolist() == pytest.approx([60] * 100)
-    assert [person.index for person in tracked.people] == [0, 1]
+    assert [person.index for person in tracked.identities] == [0, 1]
 
 
 def test_an_index_that_nobody_has_is_refused_with_the_range() -> None:
@@ -288,7 +288,7 @@ def test_the_chosen_person_is_taken_up_again_after_an_absence() -> None:
     tracked = follow(film(actors, 160), 160)
     assert tracked.track.present.tolist() == [n < 40 or n >= 120 for n in range(160)]
     assert middles(tracked)[[0, 159]].tolist() == [25, 25]
-    assert len(tracked.people) == 2
+    assert len(tracked.identities) == 2
 
 
 def test_the_chosen_person_is_known_again_elsewhere_in_the_picture() -> None:
@@ -337,7 +337,9 @@ def test_several_choices_take_one_search_and_equal_single_ones() -> None:
             progress=StageProgress("Finding faces", 100),
         )
         np.testing.assert_array_equal(tracked.track.boxes, alone.track.boxes)
-        assert [person.chosen for person in tracked.people] == [person.chosen for person in alone.people]
+        assert [person.chosen for person in tracked.identities] == [
+            person.chosen for person in alone.identities
+        ]
     assert found[1].track.present.tolist() == [n < 60 for n in range(100)]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lipsync.errors import OptionError
 from lipsync.faces import fixed_box_track
-from lipsync.faces.trajectory import finish, pad
+from lipsync.faces.trajectory import pad_boxes, smooth_and_pad
 from lipsync.options import FaceOptions
 from tests.faces.fakes import GREEN, RED, SIZE, film, follow, still
 
@@ -20,7 +20,7 @@ FRAME = (200, 100)
 
 def padded(box: tuple[float, ...], **settings: Any) -> list[float]:
     options = FaceOptions(**{"pad_bottom": 0.0, **settings})
-    return pad(np.array([box], float), FRAME, options)[0].tolist()
+    return pad_boxes(np.array([box], float), FRAME, options)[0].tolist()
 
 
 def test_pads_in_per_cent_and_pixels_add_up() -> None:
@@ -44,7 +44,7 @@ def test_negative_pads_shrink_but_never_turn_the_box_round() -> None:
 
 def test_pads_leave_frames_without_a_face_alone() -> None:
     options = FaceOptions()
-    assert np.isnan(pad(np.full((3, 4), np.nan), FRAME, options)).all()
+    assert np.isnan(pad_boxes(np.full((3, 4), np.nan), FRAME, options)).all()
 
 
 def test_official_mode_truncates_then_pads_then_smooths(
@@ -54,7 +54,7 @@ def test_official_mode_truncates_then_pads_then_smooths(
     count = len(boxes)
     rows = boxes + 0.9, np.full((count, 5, 2), np.nan), np.ones(count)
     options = FaceOptions(smoothing="official", pad_bottom=0)
-    track = finish(rows, [7, 20], (400, 400), (400, 400), options)
+    track = smooth_and_pad(rows, [7, 20], (400, 400), (400, 400), options)
     np.testing.assert_array_equal(track.boxes, golden("smoothing/out"))
 
 
@@ -64,14 +64,14 @@ def test_official_pads_come_before_smoothing() -> None:
     boxes = np.stack([np.full(5, 10.0), np.full(5, 10.0), np.full(5, 60.0), bottoms], axis=1)
     rows = boxes, np.full((5, 5, 2), np.nan), np.ones(5)
     options = FaceOptions(smoothing="official", pad_bottom=0, pads_px=(0, 10, 0, 0), smoothing_frames=2)
-    assert finish(rows, [], FRAME, FRAME, options).boxes[:, 3].tolist() == [100] * 5
+    assert smooth_and_pad(rows, [], FRAME, FRAME, options).boxes[:, 3].tolist() == [100] * 5
 
 
 def test_boxes_and_points_are_scaled_to_the_full_size_frame() -> None:
     tracked = follow(film({RED: still(40, 30, 20)}, 6), 6, full=(1600, 900))
     np.testing.assert_allclose(tracked.track.boxes, [[400, 300, 600, 500]] * 6)
     np.testing.assert_allclose(tracked.track.points[:, 2], [[500, 400]] * 6)
-    np.testing.assert_allclose(tracked.people[0].box, [400, 300, 600, 500])
+    np.testing.assert_allclose(tracked.identities[0].box, [400, 300, 600, 500])
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -127,19 +127,20 @@ def test_a_tone_is_heard_in_its_band() -> None:
 
 def test_lines_and_insides_lie_where_the_points_are() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
-    lines, filled = mouth_outline.draw_lines(points, 80, 112), mouth_outline.draw_inside(points, 80, 112)
+    lines = mouth_outline.render_contours(points, 80, 112)
+    filled = mouth_outline.render_interior(points, 80, 112)
     corner = points[0, mouth_outline.LEFT_CORNER].round().long()
     assert lines[0, 0, corner[1], corner[0]] > 0.5 and lines[0, 0, 5, 5] < 1e-3
     middle = points[0, mouth_outline.INNER].mean(0).round().long()
     assert filled[0, 0, middle[1], middle[0]] == pytest.approx(1.0, abs=0.25)
     closed = points.clone()
     closed[:, mouth_outline.INNER, 1] = middle[1].float()
-    assert mouth_outline.draw_inside(closed, 80, 112).max() < 1e-3
+    assert mouth_outline.render_interior(closed, 80, 112).max() < 1e-3
 
 
 def test_the_first_flow_carries_the_reference_where_the_points_say() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
-    flow = mouth_outline.flow_between(points, points + torch.tensor([3.0, -2.0]), 80, 112)
+    flow = mouth_outline.dense_flow(points, points + torch.tensor([3.0, -2.0]), 80, 112)
     x, y = points[0, 5].round().long().tolist()
     assert flow[0, :, y, x].tolist() == pytest.approx([3.0, -2.0], abs=0.5)
     assert flow[0, :, 2, 2].abs().max() < 0.1
@@ -195,9 +196,9 @@ def test_an_opening_mouth_gets_dark_below_its_upper_teeth() -> None:
     theirs, shade = torch.full((1, 3, 80, 112), 0.9), torch.tensor([0.4, 0.6])
 
     def finish(was: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        halves = mouth_outline.draw_halves(target, 80, 112)
-        gaps = mouth_interior.gap_of(was), mouth_interior.gap_of(target)
-        return mouth_interior.finish_inside(grey, theirs, mask, halves, *gaps, shade)
+        halves = mouth_outline.render_interior_halves(target, 80, 112)
+        gaps = mouth_interior.inner_lip_gap(was), mouth_interior.inner_lip_gap(target)
+        return mouth_interior.refine_interior(grey, theirs, mask, halves, *gaps, shade)
 
     middle = opened[0, mouth_outline.INNER].mean(0).round().long()
     upper, lower = (finish(closed, opened)[0, :, middle[1] + by, middle[0]].mean() for by in (-4, 4))
@@ -218,10 +219,10 @@ def test_nothing_in_a_mouth_is_bluer_than_white() -> None:
 
 def test_the_tone_of_a_mouth_does_not_depend_on_the_light() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
-    halves = mouth_outline.draw_halves(points, 80, 112).clamp(0, 1)
+    halves = mouth_outline.render_interior_halves(points, 80, 112).clamp(0, 1)
     picture = 0.8 * (1 - halves[:, :1] * 0.5 - halves[:, 1:] * 0.75).expand(-1, 3, -1, -1)
-    mask = mouth_outline.mouth_mask(points, 80, 112)
-    drawn = mouth_outline.draw_halves(points, 80, 112)
-    bright, dim = (mouth_interior.tone_of(picture * light, drawn, mask) for light in (1.0, 0.5))
+    mask = mouth_outline.inpainting_mask(points, 80, 112)
+    drawn = mouth_outline.render_interior_halves(points, 80, 112)
+    bright, dim = (mouth_interior.interior_tone(picture * light, drawn, mask) for light in (1.0, 0.5))
     torch.testing.assert_close(bright, dim, atol=1e-4, rtol=0)
     assert bright[0, 0] > bright[0, 1] + 0.1

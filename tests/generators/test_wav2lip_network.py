@@ -11,7 +11,7 @@ import torch
 from lipsync.generators.wav2lip.network import (
     Wav2LipNetwork,
     fold_batch_norm,
-    network_for,
+    network_from_state_dict,
     prepare_for_inference,
 )
 
@@ -77,7 +77,7 @@ def test_bf16_stays_close(network: Wav2LipNetwork, inputs: tuple[torch.Tensor, t
 )
 def test_other_sizes_and_widths_can_be_told_from_the_weights(size: tuple[int, int], width: float) -> None:
     made = Wav2LipNetwork(size, width).eval()
-    network = network_for(made.state_dict())
+    network = network_from_state_dict(made.state_dict())
     assert (network.size, network.width) == (size, width)
     network.load_state_dict(made.state_dict())
     with torch.inference_mode():
@@ -87,9 +87,10 @@ def test_other_sizes_and_widths_can_be_told_from_the_weights(size: tuple[int, in
 
 def test_the_official_network_is_told_from_its_weights(network: Wav2LipNetwork) -> None:
     state = network.state_dict()
-    assert (network_for(state).size, network_for(state).width) == ((96, 96), 1.0)
+    assert (network_from_state_dict(state).size, network_from_state_dict(state).width) == ((96, 96), 1.0)
     encoder_alone = {name: value for name, value in state.items() if "encoder" in name}
-    assert network_for(encoder_alone).width == network_for({}).width == 1.0  # loading will say what is wrong
+    # loading will say what is wrong
+    assert network_from_state_dict(encoder_alone).width == network_from_state_dict({}).width == 1.0
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ class Numbers:
     spec = GeneratorSpec("numbers", (2, 2), 25, ("fp32",), "", "")
     batch_size = 1
 
-    def __init__(self, at_once: int, *, fails_at: int = -1) -> None:
-        self.at_once, self._fails_at = at_once, fails_at
-        self._together = threading.Barrier(at_once)
+    def __init__(self, concurrent_batches: int, *, fails_at: int = -1) -> None:
+        self.concurrent_batches, self._fails_at = concurrent_batches, fails_at
+        self._together = threading.Barrier(concurrent_batches)
         self._first_done = threading.Event()
         self.drawn: list[int] = []
 
@@ -40,7 +40,7 @@ class Numbers:
         self.drawn.append(number)
         if number == self._fails_at:
             raise RuntimeError("the network broke")
-        if number < self.at_once:
+        if number < self.concurrent_batches:
             self._together.wait(PATIENCE)
         if number == 0:  # the others are ready before it
             self._first_done.wait(0.2)
@@ -62,9 +62,9 @@ def chunks(count: int, *, faceless: tuple[int, ...] = ()) -> Iterator[Chunk]:
         yield Chunk(number, [number], [], shown, crops, np.empty((0, 3, 2, 2), np.float32))
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_batches_are_drawn_at_once_and_come_in_order(at_once: int) -> None:
-    generator = Numbers(at_once)
+@pytest.mark.parametrize("concurrent_batches", [1, 3])
+def test_batches_are_drawn_at_once_and_come_in_order(concurrent_batches: int) -> None:
+    generator = Numbers(concurrent_batches)
     drawn = list(draw(chunks(10, faceless=(5,)), [speaker(generator, 10)], generator, StageTimer()))
     assert [chunk.first for chunk in drawn] == list(range(10))
     assert [float(chunk.mouths.max()) for chunk in drawn if chunk.parts] == [0, 1, 2, 3, 4, 6, 7, 8, 9]

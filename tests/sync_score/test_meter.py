@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lipsync.faces.trajectory import pad
+from lipsync.faces.trajectory import pad_boxes
 from lipsync.media import YuvFrame
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import FaceOptions
@@ -205,7 +205,7 @@ def test_a_mouth_that_never_moves_is_poor() -> None:
 
 def boxes_with(options: FaceOptions) -> tuple[FloatArray, FloatArray]:
     plain = np.array([[300, 200, 420, 380], [np.nan] * 4, [310.5, 205.25, 428, 390]])
-    return tuple(pad(plain, (1280, 720), o).astype(np.float32) for o in (options, FaceOptions()))  # type: ignore[return-value]
+    return tuple(pad_boxes(plain, (1280, 720), o).astype(np.float32) for o in (options, FaceOptions()))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(

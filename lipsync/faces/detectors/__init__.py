@@ -1,1 +1,1 @@
-"""Face detectors. `lipsync.faces.DETECTORS` lists them; `base.FaceDetector` is what they promise."""
+"""Face detectors, listed in `lipsync.faces.DETECTORS`."""

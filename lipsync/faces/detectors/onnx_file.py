@@ -1,9 +1,9 @@
-"""Frees the sizes in an ONNX file, so that pictures of any size fit.
+"""ONNX file editing: dynamic input sizes without the `onnx` package.
 
-CenterFace's file fixes its input to 10 pictures of 32x32 and lists its weights as inputs, which
+CenterFace's file fixes its input to 10 images of 32x32 and lists its weights as inputs, which
 keeps onnxruntime from folding the batch norms into the convolutions (a quarter of the time).
 The `onnx` package could change both, but is a large dependency for two edits; an ONNX file is a
-protobuf message, nested records of (tag, length, body), and can be edited as one.
+protobuf message, that is, nested records of (tag, length, body).
 
 Field numbers are those of onnx.proto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
@@ -19,42 +19,46 @@ _TENSOR_NAME, _INPUT_NAME = 8, 1
 
 
 def free_sizes(model: bytes) -> bytes:
-    """The same network with inputs and outputs of any shape, and with its weights as constants.
+    """Makes the shapes of inputs and outputs dynamic, and the weights constants.
 
     Raises:
-        ValueError: `model` is no ONNX file, or is cut short.
+        ValueError: `model` is no ONNX file, or is truncated.
     """
     graphs = [_body(record) for field, record in _records(model) if field == _GRAPH]
     if len(graphs) != 1:
         raise ValueError("not an ONNX model: it has no graph")
     constants = {
-        _name(_body(record), _TENSOR_NAME) for field, record in _records(graphs[0]) if field == _INITIALIZER
+        _string_field(_body(record), _TENSOR_NAME)
+        for field, record in _records(graphs[0])
+        if field == _INITIALIZER
     }
     graph = bytearray()
     for field, record in _records(graphs[0]):
-        if field == _INPUT and _name(_body(record), _INPUT_NAME) in constants:
+        if field == _INPUT and _string_field(_body(record), _INPUT_NAME) in constants:
             continue
         if field in (_INPUT, _OUTPUT, _VALUE_INFO):
-            record = _packed(field, _without(_body(record), _SHAPES))
+            record = _length_delimited(field, _without(_body(record), _SHAPES))
         graph += record
     parts = (
-        _packed(_GRAPH, bytes(graph)) if field == _GRAPH else record for field, record in _records(model)
+        _length_delimited(_GRAPH, bytes(graph)) if field == _GRAPH else record
+        for field, record in _records(model)
     )
     return b"".join(parts)
 
 
 def _without(message: bytes, path: tuple[frozenset[int], ...]) -> bytes:
-    """`message` less the field that `path` leads to."""
+    """`message` without the field that `path` leads to."""
     kept = bytearray()
     for field, record in _records(message):
         if field not in path[0]:
             kept += record
         elif len(path) > 1:
-            kept += _packed(field, _without(_body(record), path[1:]))
+            kept += _length_delimited(field, _without(_body(record), path[1:]))
     return bytes(kept)
 
 
-def _name(message: bytes, wanted: int) -> bytes:
+def _string_field(message: bytes, wanted: int) -> bytes:
+    """First field of that number, or b"" if absent."""
     return next((_body(record) for field, record in _records(message) if field == wanted), b"")
 
 
@@ -63,37 +67,37 @@ def _records(message: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(message):
         start = at
-        tag, at = _number(message, at)
-        kind = tag & 7
-        if kind == 0:
-            _, at = _number(message, at)
-        elif kind == 1:
+        tag, at = _read_varint(message, at)
+        wire_type = tag & 7
+        if wire_type == 0:
+            _, at = _read_varint(message, at)
+        elif wire_type == 1:
             at += 8
-        elif kind == 2:
-            length, at = _number(message, at)
+        elif wire_type == 2:
+            length, at = _read_varint(message, at)
             at += length
-        elif kind == 5:
+        elif wire_type == 5:
             at += 4
         else:
-            raise ValueError(f"not an ONNX model: wire type {kind}")
+            raise ValueError(f"not an ONNX model: wire type {wire_type}")
         if at > len(message):
-            raise ValueError("not an ONNX model: it is cut short")
+            raise ValueError("not an ONNX model: it is truncated")
         yield tag >> 3, message[start:at]
 
 
 def _body(record: bytes) -> bytes:
-    """What a record of kind 2 holds."""
-    _, at = _number(record, 0)
-    length, at = _number(record, at)
+    """Body of a length-delimited record (wire type 2)."""
+    _, at = _read_varint(record, 0)
+    length, at = _read_varint(record, at)
     return record[at : at + length]
 
 
-def _packed(field: int, body: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(body)) + body
+def _length_delimited(field: int, body: bytes) -> bytes:
+    return _write_varint(field << 3 | 2) + _write_varint(len(body)) + body
 
 
-def _number(message: bytes, at: int) -> tuple[int, int]:
-    """The variable-length number at `at`, and where it ends."""
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    """The varint at offset `at`, and the offset behind it."""
     value = bits = 0
     while at < len(message):
         byte = message[at]
@@ -101,10 +105,10 @@ def _number(message: bytes, at: int) -> tuple[int, int]:
         bits, at = bits + 7, at + 1
         if byte < 128:
             return value, at
-    raise ValueError("not an ONNX model: it is cut short")
+    raise ValueError("not an ONNX model: it is truncated")
 
 
-def _varint(value: int) -> bytes:
+def _write_varint(value: int) -> bytes:
     written = bytearray()
     while value > 127:
         written.append(value & 127 | 128)

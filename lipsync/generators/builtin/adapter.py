@@ -16,7 +16,7 @@ from lipsync.devices import choose_device, choose_dtype
 from lipsync.errors import WeightsError
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
-from lipsync.generators.builtin.log_mel import RATE, SAMPLE_RATE, log_mel, louder_part, loudness
+from lipsync.generators.builtin.log_mel import MEL_RATE, SAMPLE_RATE, log_mel, loudness, speech_level
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import load_into
@@ -24,7 +24,7 @@ from lipsync.weights import load_into
 FORMAT = "lipsync-builtin-1"
 """What the header of a weights' file says under "format"."""
 LICENCE = "research and demonstration; see weights/README.md"
-_SHAPE_RATE = RATE / 2
+_SHAPE_RATE = MEL_RATE / 2
 _QUIET, _LOUD = -34.0, -22.0
 """Decibels below the voice's louder parts: closed mouth, and mouth free to move."""
 _SILENT = -55.0
@@ -108,7 +108,7 @@ class Builtin(BatchedGenerator):
 def gate(samples: FloatArray) -> FloatArray:
     """How far the mouth may move, 0..1 at 50 Hz: 0 in silence, opening and closing softly."""
     level = loudness(samples)
-    loud = max(louder_part(level), _SILENT - _QUIET)
+    loud = max(speech_level(level), _SILENT - _QUIET)
     free = np.clip((level - loud - _QUIET) / (_LOUD - _QUIET), 0, 1)
     # The mouth moves before it is heard, and short gaps between words do not close it: widen first.
     padded = np.pad(free, 12)
@@ -169,5 +169,5 @@ def _spec(name: str, config: NetworkConfig) -> GeneratorSpec:
         number_formats=("fp32", "bf16", "fp16"),
         licence=LICENCE,
         paper="weights/README.md",
-        averaged_crops=True,
+        antialias_crops=True,
     )

@@ -10,9 +10,9 @@ import numpy as np
 from lipsync.types import FloatArray
 
 SAMPLE_RATE = 16_000
-RATE = 100
+MEL_RATE = 100
 """Columns per second; column k is centred on second k / RATE."""
-_HOP, _WINDOW, _FFT = SAMPLE_RATE // RATE, 400, 512
+_HOP, _WINDOW, _FFT = SAMPLE_RATE // MEL_RATE, 400, 512
 _LOWEST, _HIGHEST = 60.0, 7600.0
 _QUIETEST = 10 ** (-60 / 10)
 """Power of a recording that is taken for silence, whatever is in it (-60 dB of full scale)."""
@@ -34,7 +34,7 @@ def log_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
     filters = _filters(bands).T
     mel = np.concatenate([power @ filters for power in _powers(samples)])
     total = np.concatenate([power.sum(1) for power in _powers(samples)])
-    level = 10 ** (louder_part(10 * np.log10(total + 1e-10)) / 10)
+    level = 10 ** (speech_level(10 * np.log10(total + 1e-10)) / 10)
     mel = np.log(np.maximum(mel / max(level, _QUIETEST), 1e-9))
     return np.asarray(np.clip((mel + 6.5) / 2.5, SILENCE, 4).T, np.float32)
 
@@ -45,7 +45,7 @@ def loudness(samples: FloatArray) -> FloatArray:
     return np.asarray(10 * np.log10(total + 1e-10), np.float32)
 
 
-def louder_part(level: FloatArray) -> float:
+def speech_level(level: FloatArray) -> float:
     """How loud the voice is, given the loudness of all columns in decibels.
 
     Nine tenths of the columns are below it; where most of a long recording is silent, nine tenths
@@ -66,8 +66,8 @@ def _powers(samples: FloatArray) -> Iterator[FloatArray]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:count]
     window = np.hanning(_WINDOW + 2)[1:-1].astype(np.float32)
     scale = 2 / (_FFT * float(np.square(window).sum()))
-    for start in range(0, count, 60 * RATE):
-        spectrum = np.fft.rfft(frames[start : start + 60 * RATE] * window, _FFT)
+    for start in range(0, count, 60 * MEL_RATE):
+        spectrum = np.fft.rfft(frames[start : start + 60 * MEL_RATE] * window, _FFT)
         yield np.asarray(np.square(np.abs(spectrum)) * scale, np.float32)
 
 

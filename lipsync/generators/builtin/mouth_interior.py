@@ -15,12 +15,12 @@ _OWN = 0.85
 light of the new outline."""
 
 
-def gap_of(points: Tensor) -> Tensor:
+def inner_lip_gap(points: Tensor) -> Tensor:
     """Pixels between the inner lips, (B, 1, 1, 1)."""
     return (points[:, LOWER_INNER, 1] - points[:, UPPER_INNER, 1]).clamp_min(0).view(-1, 1, 1, 1)
 
 
-def finish_inside(
+def refine_interior(
     drawn: Tensor, moved: Tensor, mask: Tensor, halves: Tensor, was: Tensor, gap: Tensor, shade: Tensor
 ) -> Tensor:
     """Upper teeth and the dark below them, the more the wider the mouth is open; (B, 3, h, w).
@@ -63,13 +63,13 @@ def _not_bluer_than_white(drawn: Tensor, skin: Tensor) -> Tensor:
     return torch.stack([red, green, torch.minimum(blue, green * white)], dim=1)
 
 
-def tone_of(window: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
+def interior_tone(window: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
     """How light the halves of the inside of a mouth are, over how light the face around is; (B, 2).
 
     Args:
         window: (B, 3, h, w) in [0, 1].
-        halves: (B, 2, h, w) of `draw_halves`, of the mouth that is seen in `window`.
-        mask: (B, 1, h, w) of `mouth_mask`.
+        halves: (B, 2, h, w) of `render_interior_halves`, of the mouth that is seen in `window`.
+        mask: (B, 1, h, w) of `inpainting_mask`.
     """
     light = window.mean(dim=1, keepdim=True)
     around = (mask == 0).to(light.dtype)

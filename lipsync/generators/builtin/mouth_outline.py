@@ -44,19 +44,19 @@ def _ring(points: Tensor, between: int) -> Tensor:
     return steps.flatten(1, 2)
 
 
-def draw_lines(points: Tensor, height: int, width: int, sigma: float = 1.2) -> Tensor:
+def render_contours(points: Tensor, height: int, width: int, sigma: float = 1.2) -> Tensor:
     """The lip lines and the chin; points (B, 49, 2) in pixels -> (B, 1, height, width) in [0, 1]."""
     dots = torch.cat([_ring(points[:, OUTER], 3), _ring(points[:, INNER], 3), points[:, CHIN]], dim=1)
     ink = _bumps(dots[..., 1], height, sigma).mT @ _bumps(dots[..., 0], width, sigma)
     return (1 - torch.exp(-ink)).unsqueeze(1)
 
 
-def draw_inside(points: Tensor, height: int, width: int, sigma: float = 1.5) -> Tensor:
+def render_interior(points: Tensor, height: int, width: int, sigma: float = 1.5) -> Tensor:
     """The inside of the mouth; points (B, 49, 2) in pixels -> (B, 1, height, width), about 1 inside."""
-    return draw_halves(points, height, width, sigma).sum(dim=1, keepdim=True)
+    return render_interior_halves(points, height, width, sigma).sum(dim=1, keepdim=True)
 
 
-def draw_halves(points: Tensor, height: int, width: int, sigma: float = 1.5) -> Tensor:
+def render_interior_halves(points: Tensor, height: int, width: int, sigma: float = 1.5) -> Tensor:
     """The upper and the lower half of the inside of the mouth; (B, 49, 2) -> (B, 2, height, width).
 
     Each dot stands for the area between its neighbours, so a closed mouth fades to nothing.
@@ -84,7 +84,7 @@ def _refine(line: Tensor) -> Tensor:
     return torch.cat([torch.stack([line[:, :-1], middles], dim=2).flatten(1, 2), line[:, -1:]], dim=1)
 
 
-def flow_between(
+def dense_flow(
     target: Tensor, reference: Tensor, height: int, width: int, sigma: float = 5.0, rest: float = 0.3
 ) -> Tensor:
     """Where to look in the reference for each pixel of the target, guessed from the points alone.
@@ -106,7 +106,7 @@ def flow_between(
     return torch.stack([along_x / total, along_y / total], dim=1)
 
 
-def mouth_mask(resting: Tensor, height: int, width: int) -> Tensor:
+def inpainting_mask(resting: Tensor, height: int, width: int) -> Tensor:
     """The part of the face that is drawn anew: mouth and chin, with a soft edge.
 
     It depends on the resting outline only, so its form says nothing about how far the mouth is open.

@@ -20,8 +20,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.mouth_interior import finish_inside, gap_of, tone_of
-from lipsync.generators.builtin.mouth_outline import POINTS, draw_halves, draw_lines, flow_between, mouth_mask
+from lipsync.generators.builtin.mouth_interior import inner_lip_gap, interior_tone, refine_interior
+from lipsync.generators.builtin.mouth_outline import (
+    POINTS,
+    dense_flow,
+    inpainting_mask,
+    render_contours,
+    render_interior_halves,
+)
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ class Renderer(nn.Module):
             now: (B, 49, 2) the mouth of the reference, in pixels of the window.
             target: (B, 49, 2) the mouth to draw.
             resting: (B, 49, 2) the closed mouth at the target's place; it places the mask.
-            tone: (B, 2) how light the upper and the lower half of the inside are, see `tone_of`; None
+            tone: (B, 2) how light the upper and the lower half of the inside are, see `interior_tone`; None
                 guesses it. Without it nothing would say whether teeth or dark are to be seen,
                 and the painter would learn the grey between them.
 
@@ -181,14 +187,17 @@ class Renderer(nn.Module):
             (B, 3, h, w) in [0, 1], and "mask", "flow" (its correction), "choice" for the losses.
         """
         height, width = window.shape[-2:]
-        mask = mouth_mask(resting, height, width)
-        guess = flow_between(target, now, height, width)
+        mask = inpainting_mask(resting, height, width)
+        guess = dense_flow(target, now, height, width)
         moved = warp(reference, guess)
-        halves, halves_now = draw_halves(target, height, width), draw_halves(now, height, width)
+        halves, halves_now = (
+            render_interior_halves(target, height, width),
+            render_interior_halves(now, height, width),
+        )
         told = tone if tone is not None else self._guess_tone(reference, now, halves_now, mask)
         tones = (halves * told.view(-1, 2, 1, 1)).sum(1, keepdim=True)
         maps = [
-            draw_lines(target, height, width),
+            render_contours(target, height, width),
             halves.sum(1, keepdim=True),
             halves_now.sum(1, keepdim=True),
         ]
@@ -197,13 +206,15 @@ class Renderer(nn.Module):
         moved = warp(reference, guess + flow)
         drawn = moved + (colour - moved) * choice
         if tone is None:
-            drawn = finish_inside(drawn, moved, mask, halves, gap_of(now), gap_of(target), self.shade)
+            drawn = refine_interior(
+                drawn, moved, mask, halves, inner_lip_gap(now), inner_lip_gap(target), self.shade
+            )
         return window + (drawn - window) * mask, {"mask": mask, "flow": flow, "choice": choice}
 
     def _guess_tone(self, reference: Tensor, now: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
         """The tone of the reference as far as it is open, else the usual; (B, 2)."""
-        seen = ((gap_of(now).view(-1, 1) - 2) / 5).clamp(0, 0.8)
-        return self.usual_tone + (tone_of(reference, halves, mask) - self.usual_tone) * seen
+        seen = ((inner_lip_gap(now).view(-1, 1) - 2) / 5).clamp(0, 0.8)
+        return self.usual_tone + (interior_tone(reference, halves, mask) - self.usual_tone) * seen
 
     def _look(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x0 = self.enter(F.pixel_unshuffle(seen, 2).to(_format(self.enter)))

@@ -18,7 +18,7 @@ from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.wav2lip.network import (
     OFFICIAL_SIZE,
     Wav2LipNetwork,
-    network_for,
+    network_from_state_dict,
     prepare_for_inference,
 )
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
@@ -99,7 +99,7 @@ def load(path: Path) -> Wav2LipNetwork:
     """
     state = load_state_dict(path)
     with torch.device("meta"):  # random weights, to be thrown away, would take as long as the rest
-        network = network_for(state)
+        network = network_from_state_dict(state)
     load_into(network, state, what="the Wav2Lip generator", path=path)
     return network
 
@@ -116,5 +116,5 @@ def _spec(
         licence=header.get("licence", "") if ours else entry(name).licence,
         paper="Prajwal et al., ACM MM 2020, arXiv 2008.10010",
         # The official crops, and those of its preprocess.py, are not averaged; ours are.
-        averaged_crops=ours or size != OFFICIAL_SIZE,
+        antialias_crops=ours or size != OFFICIAL_SIZE,
     )

@@ -3,7 +3,7 @@ Generation In the Wild", ACM MM 2020, arXiv 2008.10010.
 
 Module names are those of the official checkpoints, which therefore load as they are:
 36 298 035 parameters. The same network can be made for faces of another size and with more or fewer
-channels; its tensors then tell which (`network_for`).
+channels; its tensors then tell which (`network_from_state_dict`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Wav2LipNetwork(nn.Module):
 
     def __init__(self, size: tuple[int, int] = OFFICIAL_SIZE, width: float = 1.0) -> None:
         super().__init__()
-        check_form(size, width)
+        check_architecture(size, width)
         self.size, self.width = size, width
         bottom = (size[0] // SIZE_STEP, size[1] // SIZE_STEP)
         c16, c32, c64, c128, c256, c512 = (round(count * width) for count in (16, 32, 64, 128, 256, 512))
@@ -124,7 +124,7 @@ class Wav2LipNetwork(nn.Module):
             return cast(torch.Tensor, self.output_block[1:](features.float()))
 
 
-def check_form(size: tuple[int, int], width: float) -> None:
+def check_architecture(size: tuple[int, int], width: float) -> None:
     """Whether there is a network of that size and width.
 
     Raises:
@@ -136,7 +136,7 @@ def check_form(size: tuple[int, int], width: float) -> None:
         raise ValueError(f"the width must be a multiple of 1/{round(1 / WIDTH_STEP)}, got {width:g}")
 
 
-def network_for(state: Mapping[str, torch.Tensor]) -> Wav2LipNetwork:
+def network_from_state_dict(state: Mapping[str, torch.Tensor]) -> Wav2LipNetwork:
     """An untrained network of the size and width that a checkpoint's tensors have.
 
     A state that is not of this network gives the official one, which it will then not fit.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.log_mel import RATE, SILENCE, log_mel
+from lipsync.generators.builtin.log_mel import MEL_RATE, SILENCE, log_mel
 from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
 from lipsync.generators.builtin.network import Audio2Shape, NetworkConfig
 from lipsync.options import OptionGroup, option
@@ -150,8 +150,8 @@ def targets(clip: Clip, speed: float = 1.0) -> FloatArray:
     """A clip's shapes on the clock of its sound, smoothed a little, (numbers, T) at 50 Hz."""
     padded = np.pad(clip.shapes, ((1, 1), (0, 0)), mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    count = int(len(smooth) / FPS / speed * RATE / 2)
-    at = (np.arange(count) / (RATE / 2) * speed - clip.lag) * FPS
+    count = int(len(smooth) / FPS / speed * MEL_RATE / 2)
+    at = (np.arange(count) / (MEL_RATE / 2) * speed - clip.lag) * FPS
     frames = np.arange(len(smooth))
     return np.stack([np.interp(at, frames, column) for column in smooth.T]).astype(np.float32)
 
@@ -181,7 +181,7 @@ def openings(
     """The opening heard and the opening seen in each frame of a clip, both (T,)."""
     mel = torch.from_numpy(log_mel(clip.sound, bands)).unsqueeze(0).to(device_of(network))
     heard = network(mel)[0].cpu().numpy().T @ weights
-    at = (np.arange(len(clip)) / FPS + clip.lag) * (RATE / 2)
+    at = (np.arange(len(clip)) / FPS + clip.lag) * (MEL_RATE / 2)
     return np.interp(at, np.arange(len(heard)), heard).astype(np.float32), clip.shapes @ weights
 
 

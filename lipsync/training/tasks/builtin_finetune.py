@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.log_mel import RATE, SILENCE, log_mel
+from lipsync.generators.builtin.log_mel import MEL_RATE, SILENCE, log_mel
 from lipsync.generators.builtin.network import BuiltinNetwork
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import OptionGroup, option
@@ -36,7 +36,7 @@ from lipsync.types import AudioClip, FloatArray
 
 _CONTEXT = 100
 """Columns of the voice before and after a stretch; the VoiceNet hears 65 of them."""
-_PER_FRAME = RATE // FPS
+_PER_FRAME = MEL_RATE // FPS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.mouth_outline import draw_lines, opening
+from lipsync.generators.builtin.mouth_outline import opening, render_contours
 from lipsync.generators.builtin.network import MouthLocator, NetworkConfig
 from lipsync.options import OptionGroup, option
 from lipsync.training.data.augment import change_picture, move_points, no_augmentation, sample_augmentation
@@ -118,7 +118,7 @@ class LocatorTask:
         height, width = batch["picture"].shape[-2:]
         shown = [batch["picture"]]
         for points in (batch["now"], network(batch["picture"])[0]):
-            lines = draw_lines(points * SIDE - corner, height, width).amax(1, keepdim=True).clamp(0, 1)
+            lines = render_contours(points * SIDE - corner, height, width).amax(1, keepdim=True).clamp(0, 1)
             shown.append(torch.maximum(batch["picture"], lines))
         return {"mouth as it is, as found": torch.cat(shown, dim=3)}
 

@@ -11,8 +11,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.mouth_interior import tone_of
-from lipsync.generators.builtin.mouth_outline import draw_halves, draw_inside, draw_lines, mouth_mask
+from lipsync.generators.builtin.mouth_interior import interior_tone
+from lipsync.generators.builtin.mouth_outline import (
+    inpainting_mask,
+    render_contours,
+    render_interior,
+    render_interior_halves,
+)
 from lipsync.generators.builtin.network import NetworkConfig, Renderer
 from lipsync.options import OptionGroup, option
 from lipsync.training.data.augment import (
@@ -122,7 +127,7 @@ class RendererTask:
 
     def judge(self, drawn: Tensor, inner: dict[str, Tensor], batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss of what `draw` gave for a batch."""
-        inside = draw_inside(batch["wanted"], *drawn.shape[-2:]).clamp(0, 1)
+        inside = render_interior(batch["wanted"], *drawn.shape[-2:]).clamp(0, 1)
         weight = inner["mask"] * (0.5 + 3 * mouth_zone(batch["wanted"], drawn) + 3 * inside)
         colours = weighted_l1(drawn, batch["target"], weight)
         edges = edge_loss(drawn, batch["target"], weight)
@@ -143,7 +148,11 @@ class RendererTask:
         critic, options = self._both.critic, self.options
         height, width = drawn.shape[-2:]
         maps = torch.cat(
-            [draw_lines(batch["wanted"], height, width), draw_inside(batch["wanted"], height, width)], 1
+            [
+                render_contours(batch["wanted"], height, width),
+                render_interior(batch["wanted"], height, width),
+            ],
+            1,
         )
         where = F.adaptive_avg_pool2d(mouth_zone(batch["wanted"], drawn), (height // 8, width // 8))
         where = where / where.sum()
@@ -274,8 +283,8 @@ def _laying(source: FloatArray, onto: FloatArray) -> FloatArray:
 def draw(painter: Renderer, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
     """Draw a batch, the tone of the inside of the mouth being told."""
     height, width = batch["target"].shape[-2:]
-    halves = draw_halves(batch["wanted"], height, width)
-    tone = tone_of(batch["target"], halves, mouth_mask(batch["resting"], height, width))
+    halves = render_interior_halves(batch["wanted"], height, width)
+    tone = interior_tone(batch["target"], halves, inpainting_mask(batch["resting"], height, width))
     drawn: tuple[Tensor, dict[str, Tensor]] = painter(
         batch["target"], batch["reference"], batch["now"], batch["wanted"], batch["resting"], tone
     )
@@ -285,7 +294,9 @@ def draw(painter: Renderer, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
 def mouth_zone(points: Tensor, like: Tensor) -> Tensor:
     """Lips and what is between them, with soft edges; (B, 1, h, w) in [0, 1]."""
     height, width = like.shape[-2:]
-    return (draw_lines(points, height, width, 3.0) + draw_inside(points, height, width, 2.0)).clamp(0, 1)
+    return (render_contours(points, height, width, 3.0) + render_interior(points, height, width, 2.0)).clamp(
+        0, 1
+    )
 
 
 def weighted_l1(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from lipsync.generators.builtin.adapter import Builtin
-from lipsync.generators.builtin.log_mel import RATE, SAMPLE_RATE, loudness
+from lipsync.generators.builtin.log_mel import MEL_RATE, SAMPLE_RATE, loudness
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.sync_score import (
     CompactSyncNet,
@@ -198,7 +198,7 @@ def read_openings(teacher: FaceLandmarker, pictures: Pictures) -> FloatArray:
 
 def _loudness(sound: FloatArray, frames: int) -> FloatArray:
     level = np.convolve(np.maximum(loudness(sound), -60), np.ones(9) / 9, "same")
-    at_frames = np.interp(np.arange(frames) / FPS, np.arange(len(level)) / RATE, level)
+    at_frames = np.interp(np.arange(frames) / FPS, np.arange(len(level)) / MEL_RATE, level)
     return np.asarray(at_frames, np.float32)
 
 

@@ -20,7 +20,7 @@ from lipsync.errors import OptionError
 from lipsync.generators.builtin.adapter import FORMAT, LICENCE
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.wav2lip.adapter import FORMAT as GENERATOR_FORMAT
-from lipsync.generators.wav2lip.network import network_for
+from lipsync.generators.wav2lip.network import network_from_state_dict
 from lipsync.options import OptionGroup
 from lipsync.training.data.dataset_format import FPS, read_manifest
 from lipsync.training.data.face_clips import FaceClip
@@ -125,7 +125,7 @@ def export_generator(
         for name, value in last["average" if averaged else "network"].items()
         if name.startswith("generator.")
     }
-    network = network_for(state)
+    network = network_from_state_dict(state)
     load_into(network, state, what="the Wav2Lip generator", path=run / "last.pt")
     form = {"size": "x".join(map(str, network.size)), "width": f"{network.width:g}"}
     facts = {**form, **_facts(run, int(last["step"]), averaged), **(notes or {})}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsync.errors import InputError, OptionError
-from lipsync.generators.wav2lip.network import OFFICIAL_SIZE, WIDTH_STEP, Wav2LipNetwork, check_form
+from lipsync.generators.wav2lip.network import OFFICIAL_SIZE, WIDTH_STEP, Wav2LipNetwork, check_architecture
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import SyncExpert, load_expert
 from lipsync.sync_score.base import WINDOW_FRAMES
@@ -79,7 +79,7 @@ class GeneratorTraining(OptionGroup):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
-            check_form(self.size, self.width)
+            check_architecture(self.size, self.width)
         except ValueError as error:
             raise OptionError("There is no such generator", given=error) from error
         if sum(self.weights) > 1:

@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
-from lipsync.generators.wav2lip.network import OFFICIAL_SIZE, SIZE_STEP, check_form
+from lipsync.generators.wav2lip.network import OFFICIAL_SIZE, SIZE_STEP, check_architecture
 
 Step: TypeAlias = int | tuple[int, int]
 
@@ -50,7 +50,7 @@ class QualityDiscriminator(nn.Module):
 
     def __init__(self, size: tuple[int, int] = OFFICIAL_SIZE, width: float = 1.0) -> None:
         super().__init__()
-        check_form(size, width)
+        check_architecture(size, width)
         bottom = (size[0] // SIZE_STEP, size[1] // SIZE_STEP)
         c32, c64, c128, c256, c512 = (round(count * width) for count in (32, 64, 128, 256, 512))
         self.face_encoder_blocks = nn.ModuleList(  # sizes as for a face of 96 x 96

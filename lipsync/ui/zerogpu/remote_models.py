@@ -121,7 +121,7 @@ class _RemoteGenerator:
         self.batch_size = batch_size
 
     @property
-    def at_once(self) -> int:
+    def concurrent_batches(self) -> int:
         return 1
 
     @property

@@ -369,7 +369,7 @@ def test_a_large_face_is_trained_exported_and_used(
     assert one.shape == (2, 3, *size)
     np.testing.assert_allclose(one, other, atol=0.01)  # half precision
     assert [generator.spec.crop_size for generator in generators] == [size, size]
-    assert generators[1].spec.licence == "for tests only" and generators[1].spec.averaged_crops
+    assert generators[1].spec.licence == "for tests only" and generators[1].spec.antialias_crops
 
     head, voice = head_and_voice
     chosen = SyncOptions.from_flat(variant="wav2lip", weights=official, device="cpu", mask="box")

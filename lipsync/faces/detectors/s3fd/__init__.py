@@ -1,1 +1,1 @@
-"""S3FD, the detector of the official Wav2Lip, for results that are to match it box by box."""
+"""S3FD, the detector of the official Wav2Lip, for results with the same boxes."""

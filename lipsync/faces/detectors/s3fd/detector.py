@@ -1,7 +1,7 @@
-"""Runs S3FD as the official Wav2Lip does, with the decoding in whole arrays.
+"""S3FD as the official Wav2Lip runs it, with vectorised decoding.
 
-To get the official boxes the picture must not be reduced (detect_size as large as the picture)
-and every frame must be looked at (detect_every 1).
+For the official boxes frames must not be reduced (detect_size at least their longer side), and every
+frame must be sampled (detect_every 1).
 """
 
 from __future__ import annotations
@@ -21,33 +21,41 @@ from lipsync.types import Face, FloatArray, Frame
 from lipsync.weights import require
 from lipsync.weights.checkpoint import load_into, load_state_dict
 
-# The means are those of blue, green and red, but the original takes them off red, green and blue.
-# Its boxes are to be met, so this is kept.
+# These are the means of blue, green and red, but the original subtracts them from red, green and blue. Kept,
+# so that boxes equal the original's.
 _MEAN = (104.0, 117.0, 123.0)
 _VARIANCES = (0.1, 0.2)
 _PRIOR = 4
 """Side of a cell's prior box, in strides."""
-_CANDIDATE = 0.05
-_MOST_OVERLAP = 0.3
-_LEAST_SIDE = 32
-"""Smaller pictures would be pooled away to nothing; they are filled up on the right and below."""
+_CANDIDATE_SCORE = 0.05
+_MAX_IOU = 0.3
+_MIN_INPUT_SIDE = 32
+"""Pixels. Smaller frames would be pooled to nothing; they are padded on the right and below."""
 
 
 class S3FD:
-    """See `FaceDetector`. Finds boxes only, no points.
+    """S3FD as a `FaceDetector`; gives boxes without landmarks.
+
+    Args:
+        device: None for the best there is.
+        weights: the checkpoint; by default downloaded.
+        min_score: faces below this confidence are left out.
 
     Raises:
         WeightsError: the checkpoint is missing, damaged or of another network.
     """
 
     def __init__(
-        self, device: torch.device | None = None, weights: Path | None = None, min_score: float = _CANDIDATE
+        self,
+        device: torch.device | None = None,
+        weights: Path | None = None,
+        min_score: float = _CANDIDATE_SCORE,
     ) -> None:
-        self.min_score = max(min_score, _CANDIDATE)
+        self.min_score = max(min_score, _CANDIDATE_SCORE)
         self._device = device or choose_device()
         self.batch_size = 1 if self._device.type == "cpu" else 16
         self.weights = weights or require("s3fd")
-        with torch.device("meta"):  # no time is spent on weights that are replaced at once
+        with torch.device("meta"):  # skips the initialisation of weights that are replaced at once
             network = S3FDNetwork()
         network = network.to_empty(device="cpu")
         load_into(network, load_state_dict(self.weights), what="the S3FD face detector", path=self.weights)
@@ -57,7 +65,7 @@ class S3FD:
         """See `FaceDetector.detect`.
 
         Raises:
-            ToolError: a single picture is too large for the device's memory.
+            ToolError: a single frame is too large for the device's memory.
         """
         found: list[list[Face]] = []
         start, batch = 0, self.batch_size
@@ -79,11 +87,11 @@ class S3FD:
         return found
 
     def _run(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        """One pass over frames of equal size."""
+        """One inference on frames of equal size."""
         with torch.inference_mode():
             maps = [
                 (scores.cpu().numpy(), boxes.cpu().numpy())
-                for scores, boxes in self._network(_prepared(frames, self._device))
+                for scores, boxes in self._network(_input_tensor(frames, self._device))
             ]
         found = []
         for row, frame in enumerate(frames):
@@ -93,40 +101,43 @@ class S3FD:
 
 
 def decode(maps: Sequence[tuple[FloatArray, FloatArray]], min_score: float) -> tuple[FloatArray, FloatArray]:
-    """The maps of one picture as boxes, best first.
+    """Decodes the maps of one frame to boxes, best first.
 
     Args:
-        maps: for strides 4, 8, ...: probability (h, w), and box against the prior (4, h, w), that
-            is, middle in tenths of the prior's side and log of the size in fifths.
+        maps: for strides 4, 8, ...: probability (h, w), and box relative to the prior (4, h, w), that
+            is, the centre in tenths of the prior's side and the log of the size in fifths.
+        min_score: boxes of a lower probability are left out.
 
     Returns:
         boxes (N, 4) and scores (N,), float32, pixels of the network's input.
     """
-    every_box, every_score = [], []
+    all_boxes, all_scores = [], []
     for level, (probability, offsets) in enumerate(maps):
         stride = 4 << level
-        row, column = np.nonzero(probability > _CANDIDATE)
+        row, column = np.nonzero(probability > _CANDIDATE_SCORE)
         prior = np.stack([column, row], axis=1) * stride + stride / 2
         offset = offsets[:, row, column].T
         middle = prior + offset[:, :2] * _VARIANCES[0] * stride * _PRIOR
         extent = np.exp(offset[:, 2:] * _VARIANCES[1]) * stride * _PRIOR
-        every_box.append(np.concatenate([middle - extent / 2, middle + extent / 2], axis=1))
-        every_score.append(probability[row, column])
-    boxes = np.concatenate(every_box).astype(np.float32)
-    scores = np.concatenate(every_score).astype(np.float32)
-    boxes, scores = boxes[scores > min_score], scores[scores > min_score]  # a weaker box hides none
-    kept = nms(boxes, scores, _MOST_OVERLAP, pixel=1.0)
+        all_boxes.append(np.concatenate([middle - extent / 2, middle + extent / 2], axis=1))
+        all_scores.append(probability[row, column])
+    boxes = np.concatenate(all_boxes).astype(np.float32)
+    scores = np.concatenate(all_scores).astype(np.float32)
+    # Before NMS: a weaker box suppresses none.
+    boxes, scores = boxes[scores > min_score], scores[scores > min_score]
+    kept = nms(boxes, scores, _MAX_IOU, pixel=1.0)
     return boxes[kept], scores[kept]
 
 
-def _prepared(frames: Sequence[Frame], device: torch.device) -> torch.Tensor:
+def _input_tensor(frames: Sequence[Frame], device: torch.device) -> torch.Tensor:
+    """(B, 3, H, W) float32 RGB less the mean, zero-padded to 32 pixels at least."""
     height, width = frames[0].shape[:2]
-    shape = (len(frames), 3, max(height, _LEAST_SIDE), max(width, _LEAST_SIDE))
-    filled = torch.zeros(shape, device=device)
+    shape = (len(frames), 3, max(height, _MIN_INPUT_SIDE), max(width, _MIN_INPUT_SIDE))
+    padded = torch.zeros(shape, device=device)
     mean = torch.tensor(_MEAN, device=device).view(1, 3, 1, 1)
-    pictures = torch.from_numpy(np.stack(frames)).to(device).permute(0, 3, 1, 2)
-    filled[:, :, :height, :width] = pictures - mean
-    return filled
+    images = torch.from_numpy(np.stack(frames)).to(device).permute(0, 3, 1, 2)
+    padded[:, :, :height, :width] = images - mean
+    return padded
 
 
 def _too_large(frame: Frame) -> ToolError:

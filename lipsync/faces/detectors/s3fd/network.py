@@ -1,8 +1,8 @@
-"""The S3FD network, with the layer names of the official checkpoint (s3fd-619a316812.pth).
+"""S3FD network, with the layer names of the official checkpoint.
 
-Paper: Zhang et al., "S3FD: Single Shot Scale-invariant Face Detector",
-https://arxiv.org/abs/1708.05237. A VGG16 whose six deepest stages each give, per cell of
-4, 8, 16, 32, 64 and 128 pixels, a score and a box.
+Checkpoint: s3fd-619a316812.pth. Paper: Zhang et al., "S3FD: Single Shot Scale-invariant Face Detector",
+https://arxiv.org/abs/1708.05237. A VGG16 with six detection heads: per cell of 4, 8, 16, 32, 64 and
+128 pixels, a score and a box.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own habit
 from torch import nn
 
 _BLOCKS = ((3, 64, 64), (64, 128, 128), (128, 256, 256, 256), (256, 512, 512, 512), (512, 512, 512, 512))
-_HEADS = {  # stage -> channels; the finest scores background three times and keeps the largest
+_HEADS = {  # stage -> channels; the finest has three background scores, of which the largest counts
     "conv3_3_norm": 256,
     "conv4_3_norm": 512,
     "conv5_3_norm": 512,
@@ -23,7 +23,7 @@ _HEADS = {  # stage -> channels; the finest scores background three times and ke
 
 
 class L2Norm(nn.Module):
-    """Scales every position's channels to length 1, then each channel by a learned weight."""
+    """L2 normalisation over channels with a learned scale per channel."""
 
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class L2Norm(nn.Module):
 
 
 class S3FDNetwork(nn.Module):
-    """Pictures to six pairs of maps."""
+    """S3FD: images to six pairs of score and box maps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class S3FDNetwork(nn.Module):
             x: (B, 3, H, W) float, 0..255 less the mean colour.
 
         Returns:
-            For strides 4, 8, ..., 128: the probability of a face, (B, h, w), and the box against
+            For strides 4, 8, ..., 128: the probability of a face, (B, h, w), and the box relative to
             its cell's prior, (B, 4, h, w).
         """
         stages: dict[str, torch.Tensor] = {}
