@@ -1,4 +1,4 @@
-"""Which device the networks run on, in which number format, and giving memory back."""
+"""Devices, floating-point formats, CPU threads and memory of the networks."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from threadpoolctl import ThreadpoolController
 
 from lipsync.errors import OptionError, ToolError
 
-_MOST_AT_ONCE = 4  # each takes memory of its own
+_MAX_CONCURRENT_BATCHES = 4  # each needs activation memory of its own
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
+    """The torch device called `name`; "auto" prefers CUDA, then Apple's MPS, then the CPU.
 
     Raises:
-        OptionError: that device is not in this machine.
+        OptionError: this machine has no such device.
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
@@ -34,8 +34,8 @@ def choose_device(name: str = "auto") -> torch.device:
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16, AMX or Arm BF16).
 
-    oneDNN also runs bf16 on plain AVX-512 by converting, which is slower than fp32; asking for
-    the instruction itself avoids that.
+    oneDNN also runs bf16 on plain AVX-512 by converting to fp32, which is slower than fp32 itself,
+    so the CPU instruction is what counts.
     """
     return _cpu_flag("_is_avx512_bf16_supported") or _cpu_flag("_is_amx_tile_supported")
 
@@ -45,20 +45,21 @@ def _cpu_flag(name: str) -> bool:
     return bool(probe()) if callable(probe) else False
 
 
-def batches_at_once(device: torch.device) -> int:
-    """How many batches a network is to work on at the same time, each in a thread of its own.
+def concurrent_batches(device: torch.device) -> int:
+    """Number of batches a network should process at the same time, one thread each.
 
-    On a CPU one for each core, up to a few: cores that share a batch wait for each other after every
-    layer, and wait long where one of them has been called away to decode or encode.
+    On a CPU it is one batch per core, at most four: cores that share a batch synchronise after every
+    layer, and all of them stall when one is preempted to decode or encode. On a GPU it is 1.
     """
-    return min(torch.get_num_threads(), _MOST_AT_ONCE) if device.type == "cpu" else 1
+    return min(torch.get_num_threads(), _MAX_CONCURRENT_BATCHES) if device.type == "cpu" else 1
 
 
-class Cores:
-    """Says how many cores torch takes for work of the thread that asks.
+class ThreadLimit:
+    """Per-thread cap on torch's OpenMP threads.
 
     Args:
-        shared_by: threads that are to work at the same time, on the cores that torch takes in this one.
+        shared_by: number of threads that will compute at the same time; they share the OpenMP threads
+            that torch has in the calling thread.
     """
 
     def __init__(self, shared_by: int = 1) -> None:
@@ -66,32 +67,33 @@ class Cores:
         self._share = max(1, torch.get_num_threads() // shared_by)
 
     def share(self) -> AbstractContextManager[object]:
-        """In the block torch takes in this thread what falls to it."""
-        return self.only(self._share)
+        """Limit torch to an equal share of the threads in this thread, while the block runs."""
+        return self.limit(self._share)
 
-    def only(self, count: int) -> AbstractContextManager[object]:
-        """In the block torch takes `count` cores in this thread; in others it takes what it took."""
-        torch.get_num_threads()  # at its first call in a thread torch sets the number itself
+    def limit(self, count: int) -> AbstractContextManager[object]:
+        """Limit torch to `count` threads in this thread, while the block runs; others are unaffected."""
+        torch.get_num_threads()  # its first call in a thread resets the number, so call it before
         limit: AbstractContextManager[object] = self._pools.limit(limits=count, user_api="openmp")
         return limit
 
 
 def choose_dtype(name: str, device: torch.device, supported: tuple[str, ...]) -> torch.dtype:
-    """The number format called `name`, or for "auto" the fastest that is safe on `device`.
+    """The dtype called `name`; for "auto" the fastest one that is safe on `device`.
 
     Args:
         name: one of `options.NUMBER_FORMATS`.
-        supported: the formats the network declares in its spec, "fp32" always among them.
+        device: where the network runs.
+        supported: the formats that the network's spec declares; "fp32" is always among them.
 
     Raises:
-        OptionError: the network does not support the format that was asked for.
+        OptionError: the network does not support the format.
     """
     if name != "auto":
         if name not in supported:
             raise OptionError(
-                "This model does not run in that number format",
+                "This model does not support that number format",
                 given=name,
-                hint=f"It knows: {', '.join(supported)}.",
+                hint=f"It supports: {', '.join(supported)}.",
             )
         return _DTYPES[name]
     if device.type == "cuda" and "fp16" in supported:
@@ -102,19 +104,19 @@ def choose_dtype(name: str, device: torch.device, supported: tuple[str, ...]) ->
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that the device, or the machine, ran out of memory."""
+    """Whether `error` means that the device or the machine ran out of memory."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
-    # The CPU allocator and MPS raise a plain RuntimeError; only its text tells.
+    # The CPU allocator and MPS raise a plain RuntimeError, so only its text distinguishes it.
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what is no longer used: after a failed batch, and when a network is done with."""
+    """Return unused memory to the system: after a failed batch, or once a network is released."""
     gc.collect()
     if sys.platform == "linux":
-        # glibc keeps freed blocks; after a detector or a checkpoint that is a tenth of a gigabyte.
+        # glibc keeps freed blocks; after a detector or a checkpoint that is about 100 MB.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # absent from musl
         if trim is not None:
             trim(0)
@@ -124,18 +126,23 @@ def free_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def in_batches(work: Callable[[slice], None], count: int, size: int, device: torch.device, what: str) -> int:
-    """Do `count` pieces of work, `size` at a time; a batch that does not fit is done in halves.
+def run_in_batches(
+    work: Callable[[slice], None], count: int, size: int, device: torch.device, what: str
+) -> int:
+    """Process `count` items in batches of `size`, halving the batch size when memory runs out.
 
     Args:
-        work: does the pieces of one slice.
-        what: what is done to a piece, in words ("sharpen even one face"), for the message.
+        work: processes the items of one slice.
+        count: number of items.
+        size: batch size to start with.
+        device: where `work` runs; its memory is freed before a batch is tried again.
+        what: what is done to one item, for the error message ("sharpen even one face").
 
     Returns:
-        The size to begin with next time: `size`, or less where memory ran out.
+        The batch size to start with next time: `size`, or less where memory ran out.
 
     Raises:
-        ToolError: not even one piece fits into memory.
+        ToolError: not even a single item fits into memory.
     """
     done = 0
     while done < count:
@@ -154,6 +161,6 @@ def in_batches(work: Callable[[slice], None], count: int, size: int, device: tor
                     hint="Close other programs, or choose another device (for example 'cpu').",
                 ) from error
             size = (stop - done) // 2
-        # Outside of the handler: the exception would hold on to the failed batch's tensors.
+        # Outside of the handler: the exception keeps the failed batch's tensors alive.
         free_memory(device)
     return size

@@ -1,9 +1,10 @@
-"""Progress reports and the cancel token: how a long job talks to whoever started it."""
+"""Progress reports and cancellation of long jobs."""
 
 from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,39 +14,45 @@ from lipsync.types import Frame
 
 @dataclass(frozen=True)
 class Progress:
-    """One report.
+    """Progress report of one stage.
 
     Attributes:
-        stage: short name of what is being done, for people ("Finding faces").
-        done, total: work units (mostly frames) of this stage; `total` 0 when unknown.
-        seconds_left: estimate for this stage, in seconds; None until there is one.
-        picture: the newest frame that is finished, reduced, to be looked at; None in most reports.
+        stage: name of the stage as shown to the user ("Finding faces").
+        done, total: units of work (mostly frames) of this stage; `total` is 0 while unknown.
+        seconds_left: estimate for this stage, in seconds; None before the first estimate.
+        preview: the newest finished frame at reduced size, RGB uint8 (H, W, 3); None in most reports.
     """
 
     stage: str
     done: int
     total: int
     seconds_left: float | None = None
-    picture: Frame | None = field(default=None, compare=False, repr=False)
+    preview: Frame | None = field(default=None, compare=False, repr=False)
 
     @property
     def fraction(self) -> float:
-        """Share of this stage that is done, 0..1; 0 while the total is unknown."""
+        """Completed share of this stage, 0..1; 0 while the total is unknown."""
         return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def picture(self) -> Frame | None:
+        """Deprecated name of `preview`."""
+        warnings.warn("Progress.picture is now called Progress.preview", DeprecationWarning, stacklevel=2)
+        return self.preview
 
 
 ProgressCallback = Callable[[Progress], None]
 
 
 def ignore_progress(_: Progress) -> None:
-    """The callback used when the caller gave none."""
+    """Progress callback that does nothing."""
 
 
 class CancelToken:
-    """A switch that another thread may throw; the job looks at it between pieces of work.
+    """Thread-safe cancellation flag, polled by the job between units of work.
 
     One token belongs to one job. Code that waits must wait with a timeout of at most
-    `POLL_SECONDS`, so that a cancel is answered within a second.
+    `POLL_SECONDS`, so that a job stops within a second of being cancelled.
     """
 
     POLL_SECONDS = 0.1
@@ -59,21 +66,28 @@ class CancelToken:
 
     @property
     def cancelled(self) -> bool:
-        """Whether a cancel was asked for."""
+        """Whether `cancel` was called."""
         return self._event.is_set()
 
     def check(self, stage: str = "") -> None:
-        """Raise `Cancelled` if a cancel was asked for."""
+        """Raise `Cancelled` if `cancel` was called."""
         if self._event.is_set():
             raise Cancelled(stage)
 
 
 @dataclass
 class StageProgress:
-    """Counts the work of one stage and reports it, at most ten times a second.
+    """Progress counter of one stage; reports at most ten times a second.
 
-    The time left comes from the mean rate since the first unit was done, so that the time a
-    stage needs to get going does not spoil the estimate.
+    The remaining time is estimated from the mean rate since the first unit was done, so the
+    stage's start-up time does not distort it.
+
+    Attributes:
+        stage: name of the stage as shown to the user.
+        total: units of work; 0 if unknown.
+        callback: receives the reports.
+        cancel: checked by every `advance`.
+        done: units done so far.
     """
 
     stage: str
@@ -83,19 +97,23 @@ class StageProgress:
     done: int = 0
 
     REPORT_EVERY_SECONDS = 0.1
-    PICTURE_EVERY_SECONDS = 1.0
+    PREVIEW_EVERY_SECONDS = 1.0
 
     def __post_init__(self) -> None:
         self._first: tuple[float, int] | None = None
         self._last_report = 0.0
-        self._last_picture = 0.0
+        self._last_preview = 0.0
         self.callback(Progress(self.stage, self.done, self.total))
 
-    def advance(self, units: int = 1, picture: Callable[[], Frame] | None = None) -> None:
-        """Note that `units` more are done; raises `Cancelled` when asked to stop.
+    def advance(self, units: int = 1, preview: Callable[[], Frame] | None = None) -> None:
+        """Count `units` more as done, and report if a report is due.
 
         Args:
-            picture: gives the newest finished frame, reduced; called at most once a second.
+            units: units of work done since the last call.
+            preview: returns the newest finished frame at reduced size; called at most once a second.
+
+        Raises:
+            Cancelled: the token was cancelled.
         """
         self.cancel.check(self.stage)
         self.done += units
@@ -104,14 +122,14 @@ class StageProgress:
             self._first = (now, self.done)
         if now - self._last_report >= self.REPORT_EVERY_SECONDS or self.done >= self.total:
             self._last_report = now
-            shown = self._picture(now, picture)
-            self.callback(Progress(self.stage, self.done, self.total, self._seconds_left(now), shown))
+            frame = self._preview_if_due(now, preview)
+            self.callback(Progress(self.stage, self.done, self.total, self._seconds_left(now), frame))
 
-    def _picture(self, now: float, picture: Callable[[], Frame] | None) -> Frame | None:
-        if picture is None or now - self._last_picture < self.PICTURE_EVERY_SECONDS:
+    def _preview_if_due(self, now: float, preview: Callable[[], Frame] | None) -> Frame | None:
+        if preview is None or now - self._last_preview < self.PREVIEW_EVERY_SECONDS:
             return None
-        self._last_picture = now
-        return picture()
+        self._last_preview = now
+        return preview()
 
     def _seconds_left(self, now: float) -> float | None:
         if self._first is None or self.done <= self._first[1]:

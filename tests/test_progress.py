@@ -51,6 +51,6 @@ def test_a_picture_is_asked_for_once_a_second(monkeypatch: pytest.MonkeyPatch) -
     seen: list[Progress] = []
     stage = StageProgress("Drawing", 100, seen.append)
     for number in range(12):
-        stage.advance(picture=lambda number=number: np.full((2, 2, 3), number, np.uint8))  # type: ignore[misc]
+        stage.advance(preview=lambda number=number: np.full((2, 2, 3), number, np.uint8))  # type: ignore[misc]
         now[0] += 0.25
-    assert [report.picture[0, 0, 0] for report in seen if report.picture is not None] == [0, 4, 8]
+    assert [report.preview[0, 0, 0] for report in seen if report.preview is not None] == [0, 4, 8]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from lipsync.devices import choose_device, choose_dtype, in_batches
+from lipsync.devices import choose_device, choose_dtype, run_in_batches
 from lipsync.enhancers import loaders
 from lipsync.enhancers.base import EnhancerSpec
 from lipsync.enhancers.cancel_hook import CancelHook
@@ -106,7 +106,7 @@ class FaceRestorer:
         def work(part: slice) -> None:
             sharper[part] = self._draw(faces[part], strength, cancel)
 
-        size = in_batches(work, len(faces), self.batch_size, self.device, "sharpen even one face")
+        size = run_in_batches(work, len(faces), self.batch_size, self.device, "sharpen even one face")
         self.batch_size = min(size, self.batch_size)
         return sharper
 

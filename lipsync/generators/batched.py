@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lipsync.devices import batches_at_once, in_batches
+from lipsync.devices import concurrent_batches, run_in_batches
 from lipsync.generators.base import GeneratorSpec
 from lipsync.types import FloatArray
 
@@ -31,7 +31,7 @@ class BatchedGenerator(ABC):
     @property
     def concurrent_batches(self) -> int:
         """Batches to draw at the same time, see `LipGenerator`."""
-        return batches_at_once(self.device)
+        return concurrent_batches(self.device)
 
     @staticmethod
     def default_batch_size(device: torch.device) -> int:
@@ -52,7 +52,7 @@ class BatchedGenerator(ABC):
         def draw(part: slice) -> None:
             drawn[part] = self._draw(crops[part], audio_rows[part])
 
-        size = in_batches(draw, len(crops), self.batch_size, self.device, "draw even one frame")
+        size = run_in_batches(draw, len(crops), self.batch_size, self.device, "draw even one frame")
         self.batch_size = min(size, self.batch_size)  # another thread may have found a smaller one
         return drawn
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from lipsync.errors import ToolError
 from lipsync.media import AudioReader
-from lipsync.media.audio.blocks import sound_blocks
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.speech import detect_speech
 from lipsync.types import AudioClip, AudioInfo, FloatArray
@@ -149,7 +148,7 @@ def measure_loudness(
     stage = StageProgress(_STAGE, max(1, round(voice.duration)), progress, cancel)
     energy = _Energy(voice.info.sample_rate)
     highest = 0.0
-    for block in sound_blocks(voice, 1.0, cancel=cancel):
+    for block in voice.read_blocks(1.0, cancel=cancel):
         highest = max(highest, float(np.abs(block).max(initial=0.0)))
         energy.push(block)
         stage.advance()

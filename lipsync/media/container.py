@@ -1,4 +1,4 @@
-"""Opening a media file by its content, and the timestamps of its packets."""
+"""Media containers: opening by content, and packet timestamps without decoding."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ import av
 
 from lipsync.errors import MediaError
 
-# Containers and raw streams that hold their media themselves. Playlists (hls, concat, dash, ...)
-# are left out on purpose: a "video" must not make us read other files or the network.
+# Containers and raw streams that hold their media themselves. Playlists (hls, concat, dash, ...) are
+# left out on purpose: a "video" must not make us read other files or the network.
 DEMUXERS = (
     "aac,ac3,aiff,amr,ape,apng,asf,au,av1,avi,caf,dts,dv,eac3,flac,flv,gif,gxf,h264,hevc,ivf,m4v,"
     "matroska,webm,mjpeg,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
     "rm,tta,vc1,voc,w64,wav,webp_anim,wtv,wv,y4m,yuv4mpegpipe"
 )
 
-# Titles in an odd encoding are no reason to refuse a file. From 19 on PyAV is lenient by itself and
-# knows no such argument.
+# Metadata in an invalid encoding is no reason to refuse a file. From version 19 on PyAV ignores it by
+# itself and does not take the argument.
 _LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
-BROADCAST_DEMUXERS = ("mpegts", "mpeg")  # the only ones whose clock may jump in the middle
+BROADCAST_DEMUXERS = ("mpegts", "mpeg")  # the only ones whose timestamps may jump in the middle
 _JUMP_SECONDS = 10
 
 
 def checked_file(path: Path | str) -> Path:
-    """The absolute path of a file that is there, is a file and is not empty; else `MediaError`."""
+    """The absolute path of an existing, readable, non-empty file.
+
+    Raises:
+        MediaError: it is missing, a folder, a device, empty or unreadable.
+    """
     path = Path(path).absolute()
     try:
         if not path.exists():
@@ -44,47 +48,60 @@ def checked_file(path: Path | str) -> Path:
     return path
 
 
-class _Nameless:
-    """An open file that does not tell its name."""
+class _UnnamedFile:
+    """A file object without a name."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """The container; whatever PyAV dislikes about it becomes a `MediaError`.
+def open_container(path: Path) -> Iterator[Any]:
+    """PyAV's input container of the file.
 
-    It gets the open file without its name, so that names have no meaning (`a%d.png`, `x:y`).
+    PyAV is given the open file without its name, so that ffmpeg cannot interpret the name
+    (`a%d.png`, `x:y`).
+
+    Raises:
+        MediaError: PyAV cannot read it, on opening or inside the block.
     """
     options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
     try:
         with (
             path.open("rb") as file,
-            av.open(_Nameless(file), options=options, **_LENIENT) as container,
+            av.open(_UnnamedFile(file), options=options, **_LENIENT) as container,
         ):
             yield container
     except (av.FFmpegError, EOFError) as error:
         raise MediaError(
-            "The file is not a video, photo or sound that can be read",
+            "The file is not a video, image or audio that can be read",
             given=path,
-            hint="It is cut off, damaged, or something else under a media name; try another copy of it.",
+            hint="It is cut off, damaged, or not what its name says; try another copy of it.",
         ) from error
 
 
 @dataclass
-class Packets:
-    """Timestamps of one stream while they are collected, in ticks; an end is pts plus duration."""
+class StreamPackets:
+    """Packet timestamps of one stream, in ticks of its time base.
+
+    Attributes:
+        pts: presentation timestamps in the order of the file.
+        key_pts: those of the key frames.
+        count: packets, also those without a timestamp.
+        last: timestamp and duration of the packet that is presented last.
+        last_dts: decoding timestamp of the newest packet.
+        jumps: decoding timestamps went back, or forward by more than 10 s.
+    """
 
     pts: list[int] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
+    key_pts: list[int] = field(default_factory=list)
     count: int = 0
-    last: tuple[int, int] = (-(2**62), 0)  # pts and duration of what is shown last
+    last: tuple[int, int] = (-(2**62), 0)
     last_dts: int | None = None
     jumps: bool = False
 
     def add(self, packet: Any) -> None:
-        """Take note of one packet."""
+        """Record one packet of PyAV."""
         self.count += 1
         if packet.dts is not None:
             step = 0 if self.last_dts is None else packet.dts - self.last_dts
@@ -94,29 +111,32 @@ class Packets:
             return
         self.pts.append(packet.pts)
         if packet.is_keyframe:
-            self.keys.append(packet.pts)
+            self.key_pts.append(packet.pts)
         self.last = max(self.last, (packet.pts, packet.duration or 0))
 
     @property
     def end(self) -> int:
-        """When the last frame ends."""
+        """End of the last packet, in ticks."""
         return sum(self.last)
 
 
-def demux(container: Any) -> dict[int, Packets]:
-    """The timestamps of every stream. A broken end simply ends it; the caller looks at the length."""
-    packets = {stream.index: Packets() for stream in container.streams}
+def read_packets(container: Any) -> dict[int, StreamPackets]:
+    """Packet timestamps of every stream, by stream index.
+
+    Reading stops quietly at a damaged end; the caller compares the length with the header's.
+    """
+    packets = {stream.index: StreamPackets() for stream in container.streams}
     try:
         for packet in container.demux():
             if packet.size and not packet.is_discard and not packet.is_corrupt:
                 packets[packet.stream.index].add(packet)
     except av.FFmpegError:
         pass
-    except IndexError:  # PyAV stumbles at the very end over streams that appeared on the way
+    except IndexError:  # raised by PyAV at the end of the file for streams that appeared on the way
         pass
     return packets
 
 
-def with_packets(container: Any, packets: dict[int, Packets]) -> list[tuple[Any, Packets]]:
-    """The streams that have timestamps, with them."""
+def timed_streams(container: Any, packets: dict[int, StreamPackets]) -> list[tuple[Any, StreamPackets]]:
+    """The streams that have timestamps, each with its packets."""
     return [(s, packets[s.index]) for s in container.streams if packets[s.index].pts]

@@ -1,4 +1,4 @@
-"""What a file says of itself beyond what reading it needs: container, codecs, bit rates, and its marks."""
+"""Container and codec metadata of a media file, beyond what reading its frames needs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipsync.media.container import checked_file, opened
+from lipsync.media.container import checked_file, open_container
 from lipsync.media.video import images
 
-_KNOWN = {"mov,mp4,m4a,3gp,3g2,mj2": "MP4 or QuickTime", "matroska,webm": "Matroska or WebM"}
+_CONTAINER_NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "MP4 or QuickTime", "matroska,webm": "Matroska or WebM"}
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class FileMetadata:
     """Container and codecs of a media file.
 
     Attributes:
-        container: in words.
+        container: name of the format as shown to the user.
         bytes: size of the file.
-        video_codec, pixel_format: ffmpeg's names, "" where there is no picture.
-        audio_codec, audio_layout: the same for the sound, for example "aac" and "stereo".
-        video_bit_rate, audio_bit_rate: bits a second; 0 where the file does not say.
-        subtitles: tracks of subtitles that it has.
-        comment: what its maker wrote into it, "" if nothing; results of this program say there
-            that they are generated.
+        video_codec, pixel_format: ffmpeg's names; "" without video.
+        video_bit_rate, audio_bit_rate: bits per second; 0 where the file does not say.
+        audio_codec, audio_layout: ffmpeg's names, for example "aac" and "stereo"; "" without audio.
+        subtitles: number of subtitle tracks.
+        comment: the file's comment tag, "" if none; results of this program say there that they are
+            AI-generated.
     """
 
     container: str
@@ -40,25 +40,25 @@ class FileMetadata:
 
 
 def read_metadata(path: Path | str) -> FileMetadata:
-    """Container and codecs of a video, a sound or a photo, from its header.
+    """Container and codecs of a video, audio file or photo, from its header.
 
     Raises:
-        MediaError: it is missing, or no media.
+        MediaError: it is missing or not media.
     """
     path = checked_file(path)
     size = path.stat().st_size
     if images.count_images(path) == 1:
         return FileMetadata(f"photo ({path.suffix.lstrip('.').lower() or 'no suffix'})", size)
-    with opened(path) as container:
+    with open_container(path) as container:
         name = container.format.name
         video, audio = (_first(kind) for kind in (container.streams.video, container.streams.audio))
         return FileMetadata(
-            container=_KNOWN.get(name, container.format.long_name),
+            container=_CONTAINER_NAMES.get(name, container.format.long_name),
             bytes=size,
             subtitles=len(container.streams.subtitles),
             comment=container.metadata.get("comment", container.metadata.get("COMMENT", "")),
-            **_picture(video),
-            **_sound(audio),
+            **_video_fields(video),
+            **_audio_fields(audio),
         )
 
 
@@ -66,7 +66,7 @@ def _first(streams: Any) -> Any:
     return streams[0] if streams else None
 
 
-def _picture(stream: Any) -> dict[str, Any]:
+def _video_fields(stream: Any) -> dict[str, Any]:
     if stream is None:
         return {}
     context = stream.codec_context
@@ -77,7 +77,7 @@ def _picture(stream: Any) -> dict[str, Any]:
     }
 
 
-def _sound(stream: Any) -> dict[str, Any]:
+def _audio_fields(stream: Any) -> dict[str, Any]:
     if stream is None:
         return {}
     context = stream.codec_context

@@ -1,7 +1,7 @@
-"""What is in a file, found out by looking at its content: streams, sizes, rates, timestamps.
+"""Media probe: streams, sizes, frame rates and timestamps, read from a file's content.
 
-PyAV reads the packets of the whole file without decoding them, because headers lie about length
-and rate; only the first few frames are decoded.
+PyAV reads the packets of the whole file without decoding them, because headers are unreliable about
+length and frame rate; only the first few frames are decoded.
 """
 
 from __future__ import annotations
@@ -15,104 +15,120 @@ import av
 import numpy as np
 
 from lipsync.errors import MediaError, NoAudioError, NoVideoError
-from lipsync.media.container import BROADCAST_DEMUXERS, Packets, checked_file, demux, opened, with_packets
+from lipsync.media.container import (
+    BROADCAST_DEMUXERS,
+    StreamPackets,
+    checked_file,
+    open_container,
+    read_packets,
+    timed_streams,
+)
 from lipsync.media.video import color_tags, frame_rate, images
 from lipsync.types import AudioInfo, IntArray, VideoInfo
 
 INDEXED_DEMUXERS = ("mov", "matroska")
-LEAD_SECONDS = 0.05
-"""A picture that starts this little after the sound starts with it: that is codec priming, and
-nobody sees it. A later start is kept, by showing the first frame from the beginning."""
+MAX_PRIMING_SECONDS = 0.05
+"""A video stream that starts at most this much after the audio counts as starting with it: such a delay
+is encoder priming and not visible. After a longer delay the first frame is shown from the start."""
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC; PyAV has moved its own name for it
-_CUT_OFF_SECONDS = 0.5
+_TRUNCATED_SECONDS = 0.5
 _PADDING_SECONDS = 0.1
+_PROBED_FRAMES = 3
+
+
+# ------------------------------------------------------------------------------------- video
 
 
 @dataclass(frozen=True, repr=False)
-class PacketIndex:
-    """When each frame of the picture is shown, for reading frames by number.
+class FrameIndex:
+    """Presentation timestamps of a video stream, for random access to its frames.
 
     Attributes:
-        demuxer, stream: how ffmpeg is told to open the file, and which stream it takes.
+        demuxer, stream: ffmpeg's demuxer for the file, and the index of the stream.
         pts: int64 (n,) increasing timestamps of the frames, in ticks of `time_base` seconds.
-        keys: the same of the key frames.
-        zero: seconds, in the file's own clock, of what we call its start.
-        timed: False for files without usable timestamps, which are read by counting frames.
+        key_pts: int64 (k,) timestamps of the key frames.
+        time_base: seconds of a tick.
+        start: seconds on the file's own clock that count as time 0.
+        has_timestamps: False for files without usable timestamps; their frames are counted instead.
     """
 
     demuxer: str
     stream: int
     pts: IntArray
-    keys: IntArray
+    key_pts: IntArray
     time_base: Fraction
-    zero: Fraction = Fraction(0)
-    timed: bool = True
+    start: Fraction = Fraction(0)
+    has_timestamps: bool = True
 
 
 def probe_video(path: Path | str) -> VideoInfo:
-    """What is known of a picture source: a video in any container, or a photo.
+    """Properties of a video in any container, or of a photo.
 
     Raises:
-        NoVideoError: it is sound only (cover art is no picture).
-        MediaError: it is missing, no media, or cut off.
+        NoVideoError: it has audio only; cover art does not count as video.
+        MediaError: it is missing, not media, or cut off.
     """
     return scan_video(path)[0]
 
 
-def scan_video(path: Path | str) -> tuple[VideoInfo, PacketIndex | None]:
-    """`probe_video` together with the frames' timestamps; None for a photo."""
+def scan_video(path: Path | str) -> tuple[VideoInfo, FrameIndex | None]:
+    """`probe_video` together with the frames' timestamps; None for a photo.
+
+    Raises:
+        NoVideoError, MediaError: as `probe_video`.
+    """
     path = checked_file(path)
-    pictures = images.count_images(path)
-    if pictures == 1:
-        return _photo(path), None
+    count = images.count_images(path)
+    if count == 1:
+        return _photo_info(path), None
     try:
         return _scan_video(path)
     except MediaError:
-        if pictures:  # an animation that ffmpeg does not know: its first picture is a photo
-            return _photo(path), None
+        if count:  # an animation that ffmpeg cannot read: its first image counts as a photo
+            return _photo_info(path), None
         raise
 
 
-def _photo(path: Path) -> VideoInfo:
+def _photo_info(path: Path) -> VideoInfo:
     height, width = images.read_image(path).shape[:2]
     fps = frame_rate.FALLBACK_RATE
     return VideoInfo(path, width, height, fps, float(1 / fps), 1, is_still=True, color_space="gbr")
 
 
-def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
-    with opened(path) as container:
+def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
+    with open_container(path) as container:
         stream = _video_stream(container, path)
-        packets = demux(container)
+        packets = read_packets(container)
         found = packets[stream.index]
-        _refuse_cut_off(container, stream, packets, path)
+        _check_not_truncated(container, stream, packets, path)
         hints = tuple(_fraction(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate)
         base = _fraction(stream.time_base or Fraction(1, 1_000_000))
         jumps = found.jumps and container.format.name in BROADCAST_DEMUXERS
-        timed = len(found.pts) >= max(1, 0.9 * found.count) and not jumps
-        starts = [
+        has_timestamps = len(found.pts) >= max(1, 0.9 * found.count) and not jumps
+        audio_starts = [
             p.pts[0] * _fraction(s.time_base)
-            for s, p in with_packets(container, packets)
+            for s, p in timed_streams(container, packets)
             if s.type == "audio"
         ]
         index_of = (container.format.name.split(",")[0], stream.index)
     if not found.count:
-        raise MediaError("The video holds no frame", given=path, hint="It is cut off or damaged.")
-    if timed:
-        pts = _in_order(found.pts)
+        raise MediaError("The video has no frames", given=path, hint="It is cut off or damaged.")
+    if has_timestamps:
+        pts = _sorted_unique(found.pts)
         fps, variable = frame_rate.frame_rate(pts, base, hints)
         first = int(pts[0]) * base
-        # A sound that starts long after the picture, or just before it, moves nothing.
-        zero = min([first, *(start for start in starts if first - start > LEAD_SECONDS)])
+        # Audio that starts after the video, or only just before it, does not move the start.
+        start = min([first, *(time for time in audio_starts if first - time > MAX_PRIMING_SECONDS)])
         last = found.last[1] * base if found.last[1] * base * fps >= 1 - frame_rate.SLACK else 1 / fps
-        duration = int(pts[-1]) * base + last - zero
+        duration = int(pts[-1]) * base + last - start
         frames = max(1, round(duration * fps))
-        index = PacketIndex(*index_of, pts, _in_order(found.keys), base, zero)
+        index = FrameIndex(*index_of, pts, _sorted_unique(found.key_pts), base, start)
     else:
         fps, variable = next(iter(hints), frame_rate.FALLBACK_RATE), False
         frames, duration = found.count, found.count / fps
         pts = np.arange(frames, dtype=np.int64)
-        index = PacketIndex(*index_of, pts, pts[:1], 1 / fps, timed=False)
-    look = _look(path, stream_index=index.stream)
+        index = FrameIndex(*index_of, pts, pts[:1], 1 / fps, has_timestamps=False)
+    decoded = _decoded_properties(path, stream_index=index.stream)
     return (
         VideoInfo(
             path,
@@ -120,64 +136,64 @@ def _scan_video(path: Path) -> tuple[VideoInfo, PacketIndex]:
             duration=float(duration),
             frame_count=frames,
             variable_frame_rate=variable,
-            has_audio=bool(starts),
-            **look,
+            has_audio=bool(audio_starts),
+            **decoded,
         ),
         index,
     )
 
 
-def _in_order(times: list[int]) -> IntArray:
-    # Not np.unique: it imports NumPy's masked arrays, which takes longer than all the rest here.
+def _sorted_unique(times: list[int]) -> IntArray:
+    # np.unique imports NumPy's masked arrays, which takes longer than the rest of the probe.
     return np.array(sorted(set(times)), np.int64)
 
 
 def _fraction(rational: Any) -> Fraction:
-    """PyAV 19 has a type of its own that cannot be rounded, written out or pickled like a fraction."""
+    """PyAV 19 has a rational type of its own that cannot be rounded, formatted or pickled like Fraction."""
     return Fraction(rational.numerator, rational.denominator)
 
 
 def _video_stream(container: Any, path: Path) -> Any:
-    """The first stream that moves: cover art and thumbnails do not count."""
+    """The first video stream that is not cover art or a thumbnail."""
     for stream in container.streams.video:
         if not int(stream.disposition) & _ATTACHED_PICTURE:
             return stream
     raise NoVideoError(
-        "The file has no picture",
+        "The file has no video",
         given=path,
         hint="Give a video or a photo here, and the voice as the other file.",
     )
 
 
-def _refuse_cut_off(container: Any, stream: Any, packets: dict[int, Packets], path: Path) -> None:
-    """Raise if the header promises much more than the file holds (where headers can be trusted)."""
+def _check_not_truncated(container: Any, stream: Any, packets: dict[int, StreamPackets], path: Path) -> None:
+    """Raise if a header that can be trusted announces much more than the file holds."""
     demuxer, found = container.format.name, packets[stream.index]
     if demuxer.startswith("mov") and stream.duration and found.pts:
-        promised = float(stream.duration * stream.time_base)
-        held = float((found.end - min(found.pts)) * stream.time_base)
+        announced = float(stream.duration * stream.time_base)
+        present = float((found.end - min(found.pts)) * stream.time_base)
     elif demuxer.startswith("matroska") and container.duration:
-        promised = container.duration / av.time_base
+        announced = container.duration / av.time_base
         start = (container.start_time or 0) / av.time_base
-        ends = [float(p.end * s.time_base) for s, p in with_packets(container, packets)]
-        held = max(ends, default=start) - start
+        ends = [float(p.end * s.time_base) for s, p in timed_streams(container, packets)]
+        present = max(ends, default=start) - start
     else:
         return
-    if promised - held > max(_CUT_OFF_SECONDS, 0.01 * promised):
+    if announced - present > max(_TRUNCATED_SECONDS, 0.01 * announced):
         raise MediaError(
-            f"The file is cut off: it ends after {held:.1f} of {promised:.1f} s",
+            f"The file is cut off: it ends after {present:.1f} of {announced:.1f} s",
             given=path,
             hint="Copy or download it again.",
         )
 
 
-def _look(path: Path, stream_index: int) -> dict[str, Any]:
-    """What only decoded frames tell for sure: size, rotation, interlacing, depth and colours."""
+def _decoded_properties(path: Path, stream_index: int) -> dict[str, Any]:
+    """Size, rotation, interlacing, bit depth and colours, which only decoded frames tell reliably."""
     frames = []
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = container.streams[stream_index]
         for frame in container.decode(stream):
             frames.append(frame)
-            if len(frames) == 3:
+            if len(frames) == _PROBED_FRAMES:
                 break
         aspect = _fraction(stream.sample_aspect_ratio or Fraction(1))
         context = stream.codec_context
@@ -204,55 +220,68 @@ def _look(path: Path, stream_index: int) -> dict[str, Any]:
     }
 
 
+# ------------------------------------------------------------------------------------- audio
+
+
 @dataclass(frozen=True)
-class AudioSource:
-    """How ffmpeg is told to open the sound, and how many seconds after the file it starts."""
+class AudioStream:
+    """Location of the audio stream inside its file.
+
+    Attributes:
+        demuxer: ffmpeg's demuxer for the file.
+        index: index of the stream.
+        delay: seconds by which the stream starts after the file.
+    """
 
     demuxer: str
-    stream: int
-    lead: Fraction
+    index: int
+    delay: Fraction
 
 
 def probe_audio(path: Path | str) -> AudioInfo:
-    """What is known of a sound source: the first audio stream of any file, a video too.
+    """Properties of the first audio stream of any media file, also of a video.
 
     Raises:
         NoAudioError: there is none.
-        MediaError: the file is missing or no media.
+        MediaError: the file is missing or not media.
     """
     return scan_audio(path)[0]
 
 
-def scan_audio(path: Path | str) -> tuple[AudioInfo, AudioSource]:
-    """`probe_audio` together with how to open it."""
+def scan_audio(path: Path | str) -> tuple[AudioInfo, AudioStream]:
+    """`probe_audio` together with where the stream is in the file.
+
+    Raises:
+        NoAudioError, MediaError: as `probe_audio`.
+    """
     path = checked_file(path)
     if images.count_images(path):
-        raise NoAudioError("The file is a picture and has no sound", given=path, hint=_VOICE_HINT)
-    with opened(path) as container:
+        raise NoAudioError("The file is an image and has no audio", given=path, hint=_VOICE_HINT)
+    with open_container(path) as container:
         if not container.streams.audio:
-            raise NoAudioError("The file has no sound", given=path, hint=_VOICE_HINT)
+            raise NoAudioError("The file has no audio", given=path, hint=_VOICE_HINT)
         stream = container.streams.audio[0]
-        packets = demux(container)
+        packets = read_packets(container)
         found = packets[stream.index]
         context = stream.codec_context
-        lead, held, header = _audio_times(container, stream, found)
-        source = AudioSource(container.format.name.split(",")[0], stream.index, lead)
+        delay, by_packets, by_header = _audio_times(container, stream, found)
+        source = AudioStream(container.format.name.split(",")[0], stream.index, delay)
         rate, channels = context.sample_rate, context.channels
     if not found.pts or not rate or not channels:
-        raise MediaError("The sound is empty or damaged", given=path, hint="Try another copy of it.")
-    # A header that agrees with the packets also knows of the encoder's padding at the end.
-    length = header if abs(header - held) < _PADDING_SECONDS else held
-    return AudioInfo(path, rate, channels, float(lead + length)), source
+        raise MediaError("The audio is empty or damaged", given=path, hint="Try another copy of it.")
+    # A header that agrees with the packets is more exact: it excludes the encoder's padding at the end.
+    length = by_header if abs(by_header - by_packets) < _PADDING_SECONDS else by_packets
+    return AudioInfo(path, rate, channels, float(delay + length)), source
 
 
-def _audio_times(container: Any, stream: Any, found: Packets) -> tuple[Fraction, ...]:
-    """Seconds by which the sound starts after the file does, its length by its packets and by the header."""
+def _audio_times(container: Any, stream: Any, found: StreamPackets) -> tuple[Fraction, ...]:
+    """Seconds: start of the stream after the file's, its length by packets, its length by the header."""
     ticks = stream.start_time if stream.start_time is not None else min(found.pts, default=0)
     base = _fraction(stream.time_base)
     start = ticks * base
-    begin = start if container.start_time is None else Fraction(container.start_time, av.time_base)
-    held = found.end * base - start if found.pts else Fraction(0)
-    return max(Fraction(0), start - begin), held, (stream.duration or 0) * base
+    file_start = start if container.start_time is None else Fraction(container.start_time, av.time_base)
+    by_packets = found.end * base - start if found.pts else Fraction(0)
+    return max(Fraction(0), start - file_start), by_packets, (stream.duration or 0) * base
 
 
-_VOICE_HINT = "Give a sound file, or a video with sound, as the voice."
+_VOICE_HINT = "Give an audio file, or a video with audio, as the voice."

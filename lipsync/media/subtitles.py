@@ -11,8 +11,8 @@ from pathlib import Path
 import ffmpeg
 
 from lipsync.errors import MediaError, OutputError
-from lipsync.media.container import checked_file, opened
-from lipsync.media.ffmpeg import FFmpeg, explain, media_input
+from lipsync.media.container import checked_file, open_container
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
 from lipsync.media.probe import probe_video
 from lipsync.media.video.writer import MUXERS
 from lipsync.progress import CancelToken
@@ -159,7 +159,7 @@ def _code(language: str, muxer: str) -> str:
 def _mux(
     video: Path, text: Path, part: Path, muxer: str, language: str, shown: bool, cancel: CancelToken
 ) -> None:
-    with opened(video) as container:
+    with open_container(video) as container:
         demuxer = container.format.name.split(",")[0]
         kinds = [stream.type for stream in container.streams if stream.type in ("video", "audio")]
     source = media_input(video, demuxer)
@@ -176,6 +176,6 @@ def _mux(
     # -copyts: else a sound that starts before the picture would be moved.
     graph = ffmpeg.output(*kept, media_input(text, "srt"), f"file:{part}", **settings)
     cancel.check()
-    with FFmpeg(graph, "-copyts", "-y") as running:
+    with FFmpegProcess(graph, "-copyts", "-y") as running:
         if running.wait(cancel):
-            raise explain(running.complaint(), video, writing=True)
+            raise error_from_stderr(running.stderr_tail(), video, writing=True)

@@ -21,7 +21,7 @@ import torch
 
 from lipsync.errors import InputError, ToolError, WeightsError
 from lipsync.media import VideoReader, open_video
-from lipsync.media.video.images import PICTURE_SUFFIXES
+from lipsync.media.video.images import IMAGE_SUFFIXES
 from lipsync.metrics.base import MetricSpec, Region, check_pair
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.types import FloatArray, Frame
@@ -309,9 +309,9 @@ def _frames_of(path: Path, cancel: CancelToken) -> tuple[int, Iterable[Frame]]:
     if not path.is_dir():
         picture = open_video(path)
         return picture.frame_count, picture.read(np.arange(picture.frame_count), cancel=cancel)
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
-        hint = f"It needs files that end in {', '.join(PICTURE_SUFFIXES)}."
+        hint = f"It needs files that end in {', '.join(IMAGE_SUFFIXES)}."
         raise InputError("The folder holds no picture", given=path, hint=hint)
     return len(files), _stills(files, cancel)
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lipsync.devices import Cores
+from lipsync.devices import ThreadLimit
 from lipsync.errors import InputError
 from lipsync.progress import CancelToken
 from lipsync.sync_score.base import WINDOW_FRAMES
@@ -132,7 +132,7 @@ def _embed(
     network: SyncEmbedder, frames: Iterable[Frame], sound: AudioClip, batch: int, cancel: CancelToken
 ) -> tuple[Tensor, Tensor]:
     """All windows of T frames but the last, and their sound: two (T - 5, D) on the CPU."""
-    cores = Cores(shared_by=network.at_once)
+    cores = ThreadLimit(shared_by=network.at_once)
 
     def batches() -> Iterator[_Batch]:
         windows = 0

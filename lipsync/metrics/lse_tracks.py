@@ -258,7 +258,7 @@ def _cut(frame: YuvFrame, left: int, top: int, right: int, bottom: int) -> Frame
     x1, y1, x2, y2 = max(0, left), max(0, top), min(right, frame.width), min(bottom, frame.height)
     out = np.full((bottom - top, right - left, 3), _GREY, np.uint8)
     if x1 < x2 and y1 < y2:
-        out[y1 - top : y2 - top, x1 - left : x2 - left] = frame.rgb(PixelBox(x1, y1, x2, y2))
+        out[y1 - top : y2 - top, x1 - left : x2 - left] = frame.to_rgb(PixelBox(x1, y1, x2, y2))
     return out
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.blending import Blender
-from lipsync.devices import Cores
+from lipsync.devices import ThreadLimit
 from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.faces import crop_face, pixel_box, reduced_size
 from lipsync.generators import AudioRows, LipGenerator
@@ -257,18 +257,18 @@ def _blend_part(
 
     There are some around it unless the picture ends: the mask fades to the one and not to the other.
     """
-    around = frame.around(part.box)
+    around = frame.aligned_box(part.box)
     x, y = around.x1, around.y1
     x1, y1, x2, y2 = part.box
     box = PixelBox(x1 - x, y1 - y, x2 - x, y2 - y)
-    before = frame.rgb(around)
+    before = frame.to_rgb(around)
     points = part.points - np.array([x, y], np.float32)
     after, mask = blender.blend(
         before, mouth, box, points, weight=part.weight, discontinuity=fresh, crop=crop
     )
     if mask is None:
         return frame, None
-    return frame.changed(around, before, after), replace(mask, x=mask.x + x, y=mask.y + y)
+    return frame.with_region(around, before, after), replace(mask, x=mask.x + x, y=mask.y + y)
 
 
 def _follows(before: tuple[int, int] | None, now: tuple[int, int], cuts: Sequence[int]) -> bool:
@@ -302,7 +302,7 @@ def _enhance_speaker(chunk: Chunk, number: int, enhancement: FaceEnhancement, ca
         (part, mask) for part, mask in zip(chunk.parts, chunk.masks, strict=True) if part.speaker == number
     ]
     places = [part.place for part, _ in mine]
-    before = [chunk.results[place].rgb() for place in places]
+    before = [chunk.results[place].to_rgb() for place in places]
     enhanced = enhancement.apply(
         before,
         [part.box for part, _ in mine],
@@ -312,7 +312,7 @@ def _enhance_speaker(chunk: Chunk, number: int, enhancement: FaceEnhancement, ca
     )
     for place, old, new in zip(places, before, enhanced, strict=True):
         frame = chunk.results[place]
-        chunk.results[place] = frame.changed(PixelBox(0, 0, frame.width, frame.height), old, new)
+        chunk.results[place] = frame.with_region(PixelBox(0, 0, frame.width, frame.height), old, new)
 
 
 def measure(
@@ -333,10 +333,10 @@ def measure(
         yield from chunks
         return
     newest, before = -1, -1
-    cores = Cores()
+    cores = ThreadLimit()
     for chunk in chunks:
         # A small network on all cores would be in the generator's way.
-        with timer("measure"), cores.only(1):
+        with timer("measure"), cores.limit(1):
             for place, (shown, frame, result) in enumerate(
                 zip(chunk.shown, chunk.frames, chunk.results, strict=True)
             ):
@@ -381,10 +381,10 @@ def results(
                 yield frame
                 continue
             with timer("upscale"):
-                larger = YuvFrame.from_rgb(upscaler.upscale(frame.rgb(), cancel), frame.colors)
+                larger = YuvFrame.from_rgb(upscaler.upscale(frame.to_rgb(), cancel), frame.color_space)
             yield larger
 
 
 def reduced(frame: YuvFrame, longest: int = 640) -> Frame:
     """A picture to look at, RGB, its longer side at most `longest` pixels."""
-    return frame.resized(*reduced_size(frame.width, frame.height, longest)).rgb()
+    return frame.resized(*reduced_size(frame.width, frame.height, longest)).to_rgb()

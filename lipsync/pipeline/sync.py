@@ -167,7 +167,7 @@ def sync(
         for frame in cleanup.enter_context(Prefetcher(finished, 2, cancel, "measure")):
             with timer("write"):
                 writer.write(frame)
-            stage.advance(picture=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
+            stage.advance(preview=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
 
         # 5. Write down what is said, where that is asked for.
         transcript, trouble = _write_down(job, options, progress, cancel)
@@ -259,11 +259,11 @@ def preview(
     [chunk] = stages.enhance(chunks, enhancement, cancel, timer)
     [result] = stages.results([chunk], 0, upscaler, cancel, timer)
     part = chunk.parts[0] if chunk.parts else None
-    source = frame.rgb()
+    source = frame.to_rgb()
     return Preview(
         time=at,
         source=source,
-        result=result.rgb(),
+        result=result.to_rgb(),
         box=part.box if part else None,
         points=part.points if part else None,
         mask=make_mask(source, part.box, part.points, options.blend) if part else None,
@@ -393,7 +393,7 @@ def _open_writer(
         "height": job.picture.height * scale,
         "fps": job.picture.fps,
         "frames": len(job.timeline),
-        "voice": job.sound,
+        "audio": job.sound,
         "source": job.picture.info,
         "quality": options.media.quality,
         "encoder": options.media.encoder,

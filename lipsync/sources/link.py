@@ -300,7 +300,7 @@ def _duration_and_audio_lead(path: Path) -> tuple[float, float]:
         info, frames = scan_video(path)
     except NoVideoError:
         return probe_audio(path).duration, 0.0
-    lead = float(int(frames.pts[0]) * frames.time_base - frames.zero) if frames else 0.0
+    lead = float(int(frames.pts[0]) * frames.time_base - frames.start) if frames else 0.0
     return info.duration, lead
 
 

@@ -60,8 +60,8 @@ def separate_voice(
         raise ValueError(f"the sample rate must be a multiple of {_GRID} Hz, got {clip.sample_rate}")
     _need_demucs()
     path = weights or require("htdemucs", progress=progress, cancel=cancel)
-    with CancellableCalls(cancel, _STAGE) as apart:
-        network = apart(load, path, choose_device(device))
+    with CancellableCalls(cancel, _STAGE) as calls:
+        network = calls.run(load, path, choose_device(device))
         stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
         voice = np.zeros(-(-len(clip.samples) * SAMPLE_RATE // clip.sample_rate), np.float32)
         total = np.zeros_like(voice)
@@ -69,7 +69,7 @@ def separate_voice(
         fade = _triangle(ticks * SAMPLE_RATE // _GRID)
         mean, spread = _mean_and_spread(clip.samples)
         for start in range(0, max(1, math.ceil(clip.duration * _GRID)), round(ticks * (1 - _OVERLAP))):
-            piece = apart(_vocals, network, _cut(clip, start, ticks, mean), mean, spread)
+            piece = calls.run(_vocals, network, _cut(clip, start, ticks, mean), mean, spread)
             first = start * SAMPLE_RATE // _GRID
             shown = slice(first, first + len(piece))
             voice[shown] += (piece * fade)[: len(voice) - first]

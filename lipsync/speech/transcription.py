@@ -107,13 +107,13 @@ def transcribe(
     if not spans.found:
         return Transcript((), "", None, name)
     windows = _windows(spans.spans, clip)
-    with CancellableCalls(cancel, _STAGE) as apart:
-        network = apart(_load, folder)
-        language, probability = apart(_language, network, options, clip, windows)
+    with CancellableCalls(cancel, _STAGE) as calls:
+        network = calls.run(_load, folder)
+        language, probability = calls.run(_language, network, options, clip, windows)
         stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
         segments: list[Segment] = []
         for start, end in windows:
-            segments += apart(_listen, network, clip, start, end, language)
+            segments += calls.run(_listen, network, clip, start, end, language)
             stage.advance(round(end) - stage.done)
         stage.advance(stage.total - stage.done)
     return Transcript(tuple(segments), language, probability, name)

@@ -94,8 +94,8 @@ class SyncMeter:
 def _crop_yuv(frame: YuvFrame, box: FloatArray) -> Frame:
     """`crop_lower_face`, converting only the region that it reads to RGB."""
     x1, y1, x2, y2 = box.tolist()
-    region = frame.around(pixel_box((x1, (y1 + y2) / 2, x2, y2), frame.width, frame.height))
-    return crop_lower_face(frame.rgb(region), box - np.array([region.x1, region.y1] * 2, np.float32))
+    region = frame.aligned_box(pixel_box((x1, (y1 + y2) / 2, x2, y2), frame.width, frame.height))
+    return crop_lower_face(frame.to_rgb(region), box - np.array([region.x1, region.y1] * 2, np.float32))
 
 
 def with_default_pads(boxes: FloatArray, size: tuple[int, int], options: FaceOptions) -> FloatArray:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from lipsync.devices import batches_at_once
+from lipsync.devices import concurrent_batches
 from lipsync.sync_score.base import WINDOW_FRAMES
 from lipsync.sync_score.window_conv import WINDOWS_PER_BLOCK, WindowConv
 from lipsync.sync_score.winograd import NchwLayers, to_row_layers
@@ -79,7 +79,7 @@ class SyncNet(nn.Module):
     @property
     def at_once(self) -> int:
         """Batches to embed in parallel."""
-        return batches_at_once(next(self.parameters()).device)
+        return concurrent_batches(next(self.parameters()).device)
 
     def embed_faces(self, frames: Tensor) -> Tensor:
         """Embed all windows of T consecutive frames, (T, 224, 224, 3) RGB uint8 -> float32 (T - 4, 1024)."""

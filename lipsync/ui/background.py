@@ -45,8 +45,8 @@ def _newest(reports: queue.Queue[Progress]) -> Iterator[Progress]:
         newest = reports.get(timeout=_POLL_SECONDS)
     except queue.Empty:
         return
-    picture = newest.picture
+    picture = newest.preview
     while not reports.empty():
         newest = reports.get()
-        picture = picture if newest.picture is None else newest.picture
-    yield replace(newest, picture=picture)  # few reports carry one: it must not be passed over
+        picture = picture if newest.preview is None else newest.preview
+    yield replace(newest, preview=picture)  # few reports carry one: it must not be passed over

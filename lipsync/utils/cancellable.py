@@ -1,4 +1,4 @@
-"""Long calls into other libraries, so that a cancel need not wait for them."""
+"""Cancellable waiting for calls into libraries that cannot be interrupted."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from typing import ParamSpec, TypeVar
 from lipsync.progress import CancelToken
 
 Arguments = ParamSpec("Arguments")
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 
 
 class CancellableCalls:
-    """Runs one call after another in a thread of its own.
+    """Runs blocking calls one at a time in a worker thread, so that a cancel need not wait for them.
 
-    A cancel is raised at once; the call that is under way, which nothing can stop, goes on to its
-    end in the background and its answer is dropped.
+    A cancel is raised at once in the calling thread. The call that is running cannot be stopped: it
+    finishes in the background and its result is dropped.
+
+    Args:
+        cancel: polled while a call runs.
+        stage: name of the stage that `Cancelled` reports.
     """
 
     def __init__(self, cancel: CancelToken, stage: str) -> None:
         self._cancel, self._stage = cancel, stage
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="lipsync speech")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="lipsync call")
 
-    def __call__(
-        self, work: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
-    ) -> Answer:
-        """What `work` gives back, or its error; raises `Cancelled` when asked to stop."""
-        future = self._pool.submit(work, *args, **kwargs)
+    def run(
+        self, function: Callable[Arguments, Returned], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Returned:
+        """Call `function` in the worker thread; returns its result or raises its error.
+
+        Raises:
+            Cancelled: the token was cancelled before the call returned.
+        """
+        future = self._pool.submit(function, *args, **kwargs)
         while not future.done():
             self._cancel.check(self._stage)
             wait([future], timeout=CancelToken.POLL_SECONDS)

@@ -81,7 +81,7 @@ def test_one_video_beside_another(folder: Path, capsys: pytest.CaptureFixture[st
 def test_one_video_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a video without sound nothing can be said; that is told."""
     assert main(["evaluate", str(folder / "one.mp4"), "--no-lse", "--no-fid"]) == 0
-    assert "Sync: The file has no sound" in capsys.readouterr().out
+    assert "Sync: The file has no audio" in capsys.readouterr().out
 
 
 def test_a_folder_of_videos_is_judged_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ def test_bf16_against_fp32(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
 def test_formats_that_would_spoil_the_picture_are_refused(gfpgan: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="bf16"):
         FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format="fp16")
-    with pytest.raises(OptionError, match="It knows: fp32"):
+    with pytest.raises(OptionError, match="It supports: fp32"):
         weights = write_enhancer(tmp_path, "restoreformer")
         FaceRestorer(weights, name="restoreformer", device="cpu", number_format="bf16")
 

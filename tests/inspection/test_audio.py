@@ -10,7 +10,6 @@ import pytest
 from lipsync.errors import Cancelled
 from lipsync.inspection.audio import find_silence, integrated, listen, measure_loudness
 from lipsync.media import ffmpeg_path, open_audio
-from lipsync.media.audio.blocks import sound_blocks
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip
 from tests.make_media import make_sound, run_ffmpeg
@@ -31,7 +30,7 @@ def make_tones(path: Path, *, channels: int = 2, rate: int = 44_100) -> Path:
 def test_loudness_is_pyloudnorm_s(tmp_path: Path, channels: int, rate: int) -> None:
     """Streamed a second at a time, it is what the package measures of the whole."""
     voice = open_audio(make_tones(tmp_path / "tones.wav", channels=channels, rate=rate))
-    whole = np.concatenate(list(sound_blocks(voice)))
+    whole = np.concatenate(list(voice.read_blocks()))
     assert whole.shape == (4 * rate, channels)
     loudness, peak = measure_loudness(voice)
     assert loudness == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(whole), abs=1e-3)
@@ -57,7 +56,7 @@ def test_a_tone_of_known_loudness(tmp_path: Path) -> None:
 
 def test_more_channels_are_folded(tmp_path: Path) -> None:
     path = make_sound(tmp_path / "many.wav", channels=6)
-    blocks = list(sound_blocks(open_audio(path), 0.25))
+    blocks = list(open_audio(path).read_blocks(0.25))
     assert {block.shape for block in blocks} == {(12_000, 2)}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from lipsync.errors import ToolError
 from lipsync.media import ffmpeg_path
-from lipsync.media.ffmpeg import FFmpeg
+from lipsync.media.ffmpeg import FFmpegProcess
 
 
 def system_with(folder: Path, version: str) -> str:
@@ -66,7 +66,7 @@ def test_an_old_one_is_better_than_none(tmp_path: Path, monkeypatch: pytest.Monk
 def test_it_ends_with_its_input_although_a_forked_process_lives_on() -> None:
     graph = ffmpeg.input("pipe:", f="rawvideo", s="16x16", pix_fmt="rgb24").output("-", f="null")
     asleep = multiprocessing.get_context("fork").Process(target=time.sleep, args=[60])
-    with FFmpeg(graph, feed=True) as running:
+    with FFmpegProcess(graph, feed=True) as running:
         asleep.start()
         try:
             assert running.process.stdin

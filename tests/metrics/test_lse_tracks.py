@@ -148,7 +148,7 @@ def test_crops_beyond_the_frame_are_grey() -> None:
     )
     for number, frame in enumerate(frames):
         edge = int(1.8 * size[number])
-        padded = np.pad(frame.rgb(), ((edge, edge), (edge, edge), (0, 0)), constant_values=110)
+        padded = np.pad(frame.to_rgb(), ((edge, edge), (edge, edge), (0, 0)), constant_values=110)
         my, mx, half = y[number] + edge, x[number] + edge, size[number]
         whole = padded[int(my - half) : int(my + 1.8 * half), int(mx - 1.4 * half) : int(mx + 1.4 * half)]
         np.testing.assert_array_equal(crops[number], cv2.resize(whole, (224, 224)))

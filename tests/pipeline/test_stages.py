@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from lipsync.devices import Cores
+from lipsync.devices import ThreadLimit
 from lipsync.generators import GeneratorSpec
 from lipsync.pipeline.stages import Chunk, Part, Speaker, draw
 from lipsync.types import AudioClip, FaceTrack, FloatArray, PixelBox
@@ -101,7 +101,7 @@ def test_cores_are_taken_in_one_thread_only() -> None:
     thread = threading.Thread(target=other)
     thread.start()
     before = torch.get_num_threads()
-    with Cores(shared_by=before).share():
+    with ThreadLimit(shared_by=before).share():
         seen.append(torch.get_num_threads())
         inside.set()
         done.wait(PATIENCE)

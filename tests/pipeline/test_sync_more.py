@@ -273,7 +273,7 @@ def test_the_newest_frame_is_shown_now_and_then(head: Path, voice: Path, tmp_pat
         head,
         voice,
         BUILTIN,
-        lambda report: pictures.append(report.picture),
+        lambda report: pictures.append(report.preview),
         output=tmp_path / "out.mp4",
     )
     shown = [picture for picture in pictures if picture is not None]

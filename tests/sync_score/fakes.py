@@ -8,10 +8,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.media import YuvFrame
-from lipsync.media.video.yuv import YuvColors
+from lipsync.media.video.yuv import YuvColorSpace
 from lipsync.types import AudioClip, FloatArray
 
-COLORS = YuvColors(0.299, 0.114, full_range=True)
+COLORS = YuvColorSpace(0.299, 0.114, full_range=True)
 BOX = (10.0, 10.0, 110.0, 110.0)
 FRAME_SAMPLES = 640
 

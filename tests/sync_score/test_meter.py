@@ -150,9 +150,9 @@ def test_only_the_lower_half_of_the_face_becomes_rgb(
     frame = YuvFrame.from_rgb(random.integers(0, 256, (120, 130, 3), dtype=np.uint8), COLORS)
     crops: list[Frame] = []
     shapes: list[tuple[int, ...]] = []
-    whole_rgb = YuvFrame.rgb
+    whole_rgb = YuvFrame.to_rgb
 
-    def rgb(self: YuvFrame, part: PixelBox | None = None) -> Frame:
+    def to_rgb(self: YuvFrame, part: PixelBox | None = None) -> Frame:
         found = whole_rgb(self, part)
         shapes.append(found.shape)
         return found
@@ -160,7 +160,7 @@ def test_only_the_lower_half_of_the_face_becomes_rgb(
     def push(self: FaceEmbedder, number: int, crop: Frame) -> None:
         crops.append(crop)
 
-    monkeypatch.setattr(YuvFrame, "rgb", rgb)
+    monkeypatch.setattr(YuvFrame, "to_rgb", to_rgb)
     monkeypatch.setattr(FaceEmbedder, "push", push)
     meter = SyncMeter(LevelExpert(), make_voice(make_levels(10)), 50)
     for number in range(4):

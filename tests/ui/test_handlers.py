@@ -114,11 +114,11 @@ def test_work_that_is_left_is_cancelled_and_finished_work_is_not() -> None:
 
 def test_a_picture_is_not_passed_over_by_newer_reports_without_one() -> None:
     picture = np.zeros((2, 2, 3), np.uint8)
-    told = [Progress("Drawing", 1, 9, picture=picture), Progress("Drawing", 2, 9), Progress("Drawing", 3, 9)]
+    told = [Progress("Drawing", 1, 9, preview=picture), Progress("Drawing", 2, 9), Progress("Drawing", 3, 9)]
     reports: queue.Queue[Progress] = queue.Queue()
     for one in told:
         reports.put(one)
-    assert [(one.done, one.picture is picture) for one in _newest(reports)] == [(3, True)]
+    assert [(one.done, one.preview is picture) for one in _newest(reports)] == [(3, True)]
 
 
 @pytest.mark.parametrize(

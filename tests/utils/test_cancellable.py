@@ -11,11 +11,11 @@ from lipsync.utils.cancellable import CancellableCalls
 
 
 def test_calls_give_their_answers_and_their_errors() -> None:
-    with CancellableCalls(CancelToken(), "Counting") as apart:
-        assert apart(divmod, 7, 2) == (3, 1)
+    with CancellableCalls(CancelToken(), "Counting") as calls:
+        assert calls.run(divmod, 7, 2) == (3, 1)
         with pytest.raises(ZeroDivisionError):
-            apart(divmod, 7, 0)
-        assert apart(threading.current_thread) is not threading.current_thread()
+            calls.run(divmod, 7, 0)
+        assert calls.run(threading.current_thread) is not threading.current_thread()
 
 
 def test_a_cancel_does_not_wait_for_the_call() -> None:
@@ -26,8 +26,8 @@ def test_a_cancel_does_not_wait_for_the_call() -> None:
         ended.set()
 
     threading.Timer(0.1, token.cancel).start()
-    with pytest.raises(Cancelled, match="Counting"), CancellableCalls(token, "Counting") as apart:
-        apart(work)
+    with pytest.raises(Cancelled, match="Counting"), CancellableCalls(token, "Counting") as calls:
+        calls.run(work)
     assert not ended.is_set()
     finished.set()
     for _ in range(100):  # its thread comes to its end by itself

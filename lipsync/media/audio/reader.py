@@ -1,8 +1,8 @@
-"""The voice: mono samples for the network, and the original sound for the result."""
+"""Audio reader: mono samples for the networks, the original audio for the result."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,52 +11,55 @@ import ffmpeg
 import numpy as np
 
 from lipsync.errors import MediaError, RangeError
-from lipsync.media.ffmpeg import FFmpeg, explain, media_input, read_chunks
-from lipsync.media.probe import AudioSource, scan_audio
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input, read_stdout
+from lipsync.media.probe import AudioStream, scan_audio
 from lipsync.media.video.timeline import resolve_ranges
 from lipsync.progress import CancelToken
-from lipsync.types import AudioClip, AudioInfo, TimeRange
+from lipsync.types import AudioClip, AudioInfo, FloatArray, TimeRange
 
 SILENCE = 10 ** (-60 / 20)
-"""Peak below which sound counts as silence: -60 dBFS."""
-_CHUNK_BYTES = 1 << 20
+"""Peak amplitude below which audio counts as silence: -60 dBFS."""
+_BLOCK_BYTES = 1 << 20
+_MAX_BLOCK_CHANNELS = 2
 _MISSING_SECONDS = 1.0  # a decoder that stops this much early has failed
 
 
 def open_audio(path: Path | str, ranges: Sequence[TimeRange] = (), shift: float = 0.0) -> AudioReader:
-    """Look into a sound file, or the sound track of a video; `ranges` are joined in their order.
+    """Open an audio file, or the first audio stream of a video.
 
     Args:
-        shift: seconds by which the joined ranges come later, after silence; negative drops as much
-            of their beginning. The end moves with them, so the length changes by as much.
+        path: a file that ffmpeg reads.
+        ranges: parts of the file, joined in this order; all of it if empty.
+        shift: seconds of silence before the joined ranges; a negative shift drops as much of their
+            beginning instead. The end moves too, so the length changes by `shift`.
 
     Raises:
-        NoAudioError: there is no sound in it.
-        MediaError: no such file, or no media.
-        RangeError: a range goes past the end, or a negative shift leaves nothing; the message has
-            the length.
+        NoAudioError: there is no audio stream.
+        MediaError: the file is missing or not media.
+        RangeError: a range ends past the end of the file, or a negative shift leaves nothing; the
+            message has the length.
     """
     info, source = scan_audio(path)
     return AudioReader(info, source, ranges, shift)
 
 
 class AudioReader:
-    """A sound source ready to be read; made by `open_audio`.
+    """Audio file opened for reading; made by `open_audio`.
 
-    Its time 0 is the file's start: sound that starts later is preceded by silence, so that the
-    track of a video stays in step with its picture.
+    Its time 0 is the start of the file: an audio stream that starts later is preceded by silence, so
+    that a video's audio stays in sync with its frames.
 
     Attributes:
-        info: what is known of the file.
+        info: properties of the file.
         paths: the files that are read.
         ranges: start and end of each range, seconds.
         shift: seconds of silence before the first range; negative where its beginning is dropped.
-            Right to a sample of the file.
-        duration: seconds of all ranges together, and of the shift.
+            Exact to a sample of the file.
+        duration: seconds of all ranges together plus the shift.
     """
 
     def __init__(
-        self, info: AudioInfo, source: AudioSource, ranges: Sequence[TimeRange], shift: float = 0.0
+        self, info: AudioInfo, source: AudioStream, ranges: Sequence[TimeRange], shift: float = 0.0
     ) -> None:
         self.info, self._source = info, source
         self.paths: tuple[Path, ...] = (info.path,)
@@ -72,55 +75,86 @@ class AudioReader:
         self.duration = length + self.shift
 
     def read(self, sample_rate: int = 16_000, *, cancel: CancelToken | None = None) -> AudioClip:
-        """The joined ranges as one channel.
+        """The joined ranges as mono samples.
 
-        Two channels are averaged; more are mixed down so that the centre, where people speak,
-        is kept.
+        Two channels are averaged. More are downmixed with ffmpeg's matrix, which keeps the centre
+        channel, where speech is.
 
         Returns:
-            float32 (n,) in [-1, 1] at `sample_rate` Hz, n right to the sample for `duration`.
+            float32 (n,) in [-1, 1] at `sample_rate` Hz; n is `duration` to the nearest sample.
 
         Raises:
-            MediaError: the sound cannot be decoded, or decoding broke off.
-            Cancelled: the token was thrown.
+            MediaError: the audio cannot be decoded, or decoding stopped early.
+            Cancelled: the token was cancelled.
         """
         token = cancel or CancelToken()
-        mono = self.mono().filter("aresample", sample_rate)
+        mono = self.mono_stream().filter("aresample", sample_rate)
         graph = mono.output("pipe:", f="f32le", acodec="pcm_f32le", ac=1, ar=sample_rate)
         # Filled in place: an hour is 230 MB, and every copy would be as much again.
         samples = np.zeros(max(1, round(self.duration * sample_rate)), np.float32)
-        got = 0
-        with FFmpeg(graph) as running:
-            with closing(read_chunks(running, _CHUNK_BYTES, token)) as pieces:
-                for piece in pieces:
-                    values = np.frombuffer(piece, "<f4", count=len(piece) // 4)[: len(samples) - got]
-                    samples[got : got + len(values)] = values
-                    got += len(values)
+        count = 0
+        with FFmpegProcess(graph) as running:
+            with closing(read_stdout(running, _BLOCK_BYTES, token)) as blocks:
+                for block in blocks:
+                    values = np.frombuffer(block, "<f4", count=len(block) // 4)[: len(samples) - count]
+                    samples[count : count + len(values)] = values
+                    count += len(values)
             running.wait(token)
-            complaint = running.complaint()
-        if not got or (len(samples) - got) / sample_rate > _MISSING_SECONDS:
-            self._refuse(got / sample_rate, complaint)
+            stderr = running.stderr_tail()
+        if not count or (len(samples) - count) / sample_rate > _MISSING_SECONDS:
+            self._raise_decode_error(count / sample_rate, stderr)
         np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         np.clip(samples, -1.0, 1.0, out=samples)
         return AudioClip(samples, sample_rate)
 
+    def read_blocks(
+        self, seconds: float = 1.0, *, cancel: CancelToken | None = None
+    ) -> Generator[FloatArray, None, None]:
+        """The joined ranges at the file's own rate, in blocks of `seconds`, for measuring its audio.
+
+        One block is in memory at a time; the last one is shorter.
+
+        Yields:
+            float32 (n, channels) at `info.sample_rate` Hz; more than two channels are downmixed to two.
+
+        Raises:
+            MediaError: the audio cannot be decoded.
+            Cancelled: the token was cancelled.
+        """
+        cancel = cancel or CancelToken()
+        rate, channels = self.info.sample_rate, min(self.info.channels, _MAX_BLOCK_CHANNELS)
+        stream = self.stream()
+        if self.info.channels > _MAX_BLOCK_CHANNELS:
+            stream = stream.filter("aformat", channel_layouts="stereo")
+        graph = stream.output("pipe:", f="f32le", acodec="pcm_f32le", ac=channels, ar=rate)
+        any_samples = False
+        with FFmpegProcess(graph) as running:
+            size = max(1, round(seconds * rate)) * channels * 4
+            with closing(read_stdout(running, size, cancel)) as blocks:
+                for block in blocks:
+                    values = np.frombuffer(block, "<f4", count=len(block) // (4 * channels) * channels)
+                    any_samples = any_samples or len(values) > 0
+                    yield np.nan_to_num(values.reshape(-1, channels), nan=0.0, posinf=0.0, neginf=0.0)
+            if running.wait(cancel) or not any_samples:
+                raise error_from_stderr(running.stderr_tail(), self.info.path, writing=False)
+
     @staticmethod
     def is_silent(clip: AudioClip) -> bool:
-        """Whether nothing in `clip` is as loud as -60 dBFS, so that no lips can follow it."""
-        loudest = max(clip.samples.max(initial=0.0), -clip.samples.min(initial=0.0))
-        return bool(loudest < SILENCE)
+        """Whether the peak of `clip` is below -60 dBFS, so that there is no speech to sync to."""
+        peak = max(clip.samples.max(initial=0.0), -clip.samples.min(initial=0.0))
+        return bool(peak < SILENCE)
 
-    def mono(self) -> Any:
-        """What `read` hears, as an audio stream of ffmpeg-python at the file's own rate."""
+    def mono_stream(self) -> Any:
+        """The joined ranges in mono at the file's own rate, as an ffmpeg-python stream."""
         return _to_mono(self.stream(), self.info.channels)
 
     def stream(self, first: int = 0) -> Any:
-        """The joined ranges at the file's own rate and channels, as an audio stream of ffmpeg-python.
+        """The joined ranges at the file's own rate and channels, as an ffmpeg-python stream.
 
         Args:
-            first: number of the first range among all those that one graph reads of this file.
+            first: number of this reader's first range among all ranges of the file in one graph.
         """
-        parts = [self._part(number, start, end) for number, (start, end) in enumerate(self.ranges, first)]
+        parts = [self._range(number, start, end) for number, (start, end) in enumerate(self.ranges, first)]
         return self._shifted(parts[0] if len(parts) == 1 else ffmpeg.concat(*parts, v=0, a=1))
 
     def _shifted(self, stream: Any) -> Any:
@@ -131,30 +165,31 @@ class AudioReader:
             return stream.filter("atrim", start_sample=-samples).filter("asetpts", "PTS-STARTPTS")
         return stream
 
-    def _part(self, number: int, start: float, end: float) -> Any:
-        """One range, decoded from the file's start because only that is right to the sample everywhere.
+    def _range(self, number: int, start: float, end: float) -> Any:
+        """One range, decoded from the start of the file: only that is sample-exact in every container.
 
-        Each range is an input of its own, read when its turn comes: one input for all would have
-        to hold what comes too early. (ffmpeg-python would make one of equal inputs, so each
-        reads a different bit too far.)
+        Each range is an input of its own, which ffmpeg reads when its turn comes; a single input would
+        have to buffer what later ranges need. ffmpeg-python merges equal inputs, so each range reads
+        to a slightly different end.
         """
         source = media_input(
             self.info.path, self._source.demuxer, vn=None, t=round(end + 1 + number / 1000, 3)
         )
-        # The clock starts with the sound; then the silence before it is put back. ffmpeg's own
-        # clock starts with the file in some containers and with the sound in others.
-        sound = source[str(self._source.stream)].filter("asetpts", "PTS-STARTPTS")
-        sound = sound.filter("aresample", **{"async": 1, "first_pts": 0})
-        if lead := round(self._source.lead * self.info.sample_rate):
-            sound = sound.filter("adelay", f"{lead}S", all=1)
-        return sound.filter("atrim", start=f"{start:.9f}", end=f"{end:.9f}").filter("asetpts", "PTS-STARTPTS")
+        # Timestamps are reset to the start of the audio and its delay is put back afterwards, because
+        # ffmpeg counts from the start of the file in some containers and of the stream in others.
+        stream = source[str(self._source.index)].filter("asetpts", "PTS-STARTPTS")
+        stream = stream.filter("aresample", **{"async": 1, "first_pts": 0})
+        if delay := round(self._source.delay * self.info.sample_rate):
+            stream = stream.filter("adelay", f"{delay}S", all=1)
+        stream = stream.filter("atrim", start=f"{start:.9f}", end=f"{end:.9f}")
+        return stream.filter("asetpts", "PTS-STARTPTS")
 
-    def _refuse(self, seconds: float, complaint: str) -> None:
-        reason = explain(complaint, self.info.path, writing=False)
+    def _raise_decode_error(self, seconds: float, stderr: str) -> None:
+        reason = error_from_stderr(stderr, self.info.path, writing=False)
         if not isinstance(reason, MediaError) or not seconds:
             raise reason
         raise MediaError(
-            f"The sound breaks off after {seconds:.1f} of {self.duration:.1f} s",
+            f"The audio breaks off after {seconds:.1f} of {self.duration:.1f} s",
             given=self.info.path,
             hint="The file is damaged there; use ranges before it, or another copy of the file.",
         )
@@ -163,6 +198,6 @@ class AudioReader:
 def _to_mono(stream: Any, channels: int) -> Any:
     if channels == 1:
         return stream
-    if 2 < channels <= 8:  # the layouts that ffmpeg knows how to fold
+    if 2 < channels <= 8:  # layouts that ffmpeg has a downmix matrix for
         stream, channels = stream.filter("aformat", channel_layouts="stereo"), 2
     return stream.filter("pan", "mono|c0<" + "+".join(f"c{n}" for n in range(channels)))  # "<" is the mean

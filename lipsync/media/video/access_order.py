@@ -1,4 +1,4 @@
-"""The order in which frames are asked for, cut into stretches that can be decoded in one pass."""
+"""Split requested frame indices into monotone runs, one decoding pass each."""
 
 from __future__ import annotations
 
@@ -9,29 +9,35 @@ import numpy as np
 from lipsync.types import IntArray
 
 MAX_SKIP = 300
-"""Frames; beyond this a new ffmpeg that seeks is quicker than decoding what lies between."""
+"""Frames; beyond this starting another ffmpeg that seeks is faster than decoding the frames in between."""
 
 
-def monotone_runs(numbers: IntArray, groups: IntArray) -> Iterator[IntArray]:
-    """Cut `numbers` into the longest runs that go only forward or only backward.
+def monotone_runs(indices: IntArray, groups: IntArray) -> Iterator[IntArray]:
+    """Split `indices` into maximal runs that are non-decreasing or non-increasing.
 
-    A run stays inside one group (a time range of the file) and makes no step over `MAX_SKIP`.
-    Repeats belong to the run.
+    A run stays within one group and has no step larger than `MAX_SKIP`. Repeats stay in the run.
+
+    Args:
+        indices: int64 (n,) frame indices in the order requested.
+        groups: int64 (n,) time range of the file that each index lies in.
+
+    Yields:
+        Consecutive parts of `indices`.
     """
-    steps = np.diff(numbers)
+    steps = np.diff(indices)
     breaks = (np.diff(groups) != 0) | (np.abs(steps) > MAX_SKIP)
     start, direction = 0, 0
     for place, step in enumerate(np.sign(steps), start=1):
         if breaks[place - 1] or step * direction < 0:
-            yield numbers[start:place]
+            yield indices[start:place]
             start, direction = place, 0
         elif step:
             direction = step
-    if len(numbers):
-        yield numbers[start:]
+    if len(indices):
+        yield indices[start:]
 
 
 def backward_blocks(run: IntArray, size: int) -> Iterator[IntArray]:
-    """Cut a backward run into pieces of at most `size` different numbers, repeats kept together."""
-    changes = np.flatnonzero(np.diff(run)) + 1  # places where a new number begins
+    """Split a non-increasing run into blocks of at most `size` distinct indices, repeats kept together."""
+    changes = np.flatnonzero(np.diff(run)) + 1  # positions where a new index starts
     return iter(np.split(run, changes[size - 1 :: size]))

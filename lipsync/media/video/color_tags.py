@@ -1,13 +1,13 @@
-"""Colour tags: the names ffmpeg uses, and which matrix turns a file's YUV into RGB and back."""
+"""Colour tags (ITU-T H.273): matrix, range, primaries and transfer, as arguments for ffmpeg."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from lipsync.media.video.yuv import YuvColors
+from lipsync.media.video.yuv import YuvColorSpace
 from lipsync.types import VideoInfo
 
-# Numbers of ITU-T H.273 as ffmpeg names them; what is missing here is unknown.
+# Code points of ITU-T H.273 and ffmpeg's names for them; any other counts as unknown.
 SPACES = {
     0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
     10: "bt2020c",
@@ -28,73 +28,80 @@ _MATRICES = {
     "bt709": "bt709", "fcc": "fcc", "bt470bg": "bt601", "smpte170m": "bt601", "smpte240m": "smpte240m",
     "bt2020nc": "bt2020", "bt2020c": "bt2020",
 }  # fmt: skip
-_SHARES = {  # of red and of blue in the brightness, Kr and Kb
+_LUMA_COEFFICIENTS = {  # Kr and Kb
     "bt709": (0.2126, 0.0722), "fcc": (0.30, 0.11), "bt601": (0.299, 0.114), "smpte240m": (0.212, 0.087),
     "bt2020": (0.2627, 0.0593),
 }  # fmt: skip
-_TRANSFER_OPTIONS = {"bt470m": "gamma22", "bt470bg": "gamma28"}  # named otherwise as output options
-# With these swscale reproduces the standard's formulas to the nearest integer; its faster
+_TRANSFER_OPTIONS = {"bt470m": "gamma22", "bt470bg": "gamma28"}  # named differently as output options
+# With these flags swscale reproduces the standard's formulas to the nearest integer; its faster
 # defaults are 1 to 2 levels too dark.
-_READ_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
-_REDUCE_FLAGS = "area+accurate_rnd+full_chroma_int"  # a picture to look at; a third of the time
-_WRITE_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-_PLANES_FLAGS = "bicubic+accurate_rnd"
+_TO_RGB_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
+_REDUCED_FLAGS = "area+accurate_rnd+full_chroma_int"  # for reduced frames; a third of the time
+_TO_YUV_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+_YUV_FLAGS = "bicubic+accurate_rnd"
 
 
 def is_rgb(info: VideoInfo) -> bool:
-    """Whether the file holds RGB (a photo, a GIF, a screen recording), so that no matrix applies."""
+    """Whether the file stores RGB (a photo, a GIF, a screen recording), so that it has no YUV matrix."""
     return info.is_still or info.color_space == "gbr"
 
 
 def _space(info: VideoInfo) -> str:
-    """The file's YUV matrix; where it does not say, what players assume by the picture's height."""
+    """The file's YUV matrix; for untagged files what players assume for the height of the video."""
     if info.color_space in _MATRICES:
         return info.color_space
     return "bt709" if info.height >= 720 else "smpte170m"
 
 
-def read_arguments(info: VideoInfo, reduced: bool = False) -> dict[str, Any]:
-    """Arguments of ffmpeg's scale filter that turn this file's frames into RGB, `reduced` by averaging."""
-    flags = _REDUCE_FLAGS if reduced else _READ_FLAGS
+def yuv_color_space(info: VideoInfo) -> YuvColorSpace:
+    """Matrix and range of results made from this file."""
+    full_range = setparams_arguments(info)["range"] == "pc"
+    return YuvColorSpace(*_LUMA_COEFFICIENTS[_MATRICES[_space(info)]], full_range=full_range)
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def rgb_scale_arguments(info: VideoInfo, reduced: bool = False) -> dict[str, Any]:
+    """Arguments of ffmpeg's scale filter for output in RGB; `reduced` frames are area-averaged."""
+    flags = _REDUCED_FLAGS if reduced else _TO_RGB_FLAGS
     if is_rgb(info):
         return {"flags": flags}
     return {"in_color_matrix": _MATRICES[_space(info)], "in_range": info.color_range, "flags": flags}
 
 
-def yuv_colors(info: VideoInfo) -> YuvColors:
-    """What the numbers of a result made of this file mean."""
-    return YuvColors(*_SHARES[_MATRICES[_space(info)]], full_range=write_tags(info)["range"] == "pc")
-
-
-def planes_arguments(info: VideoInfo) -> dict[str, Any]:
-    """Arguments of ffmpeg's scale filter that leave the colours of this file's YUV as they are."""
+def yuv_scale_arguments(info: VideoInfo) -> dict[str, Any]:
+    """Arguments of ffmpeg's scale filter for output in the file's own YUV matrix and range."""
     matrix, color_range = _MATRICES[_space(info)], info.color_range
     return {
         "in_color_matrix": matrix,
         "out_color_matrix": matrix,
         "in_range": color_range,
         "out_range": color_range,
-        "flags": _PLANES_FLAGS,
+        "flags": _YUV_FLAGS,
     }
 
 
-def to_yuv(stream: Any, info: VideoInfo) -> Any:
-    """Append the filters that turn RGB frames into 8 bit YUV in the colours of `info`."""
-    color_range = write_tags(info)["range"]
+def rgb_to_yuv(stream: Any, info: VideoInfo) -> Any:
+    """Append to an ffmpeg-python stream the conversion from RGB to 8-bit YUV 4:2:0 in the tags of `info`."""
+    color_range = setparams_arguments(info)["range"]
     matrix = {"out_color_matrix": _MATRICES[_space(info)], "in_range": "pc", "out_range": color_range}
-    stream = stream.filter("scale", **matrix, flags=_WRITE_FLAGS)
+    stream = stream.filter("scale", **matrix, flags=_TO_YUV_FLAGS)
     if color_range == "pc":
-        # On the direct way to full range swscale takes half a level off the colour differences.
+        # In its direct conversion to full range swscale makes chroma half a level too small.
         stream = stream.filter("format", "yuv420p12le")
-        stream = stream.filter("scale", in_range="pc", out_range="pc", flags=_WRITE_FLAGS)
+        stream = stream.filter("scale", in_range="pc", out_range="pc", flags=_TO_YUV_FLAGS)
     return stream.filter("format", "yuv420p")
 
 
-def write_tags(info: VideoInfo) -> dict[str, str]:
-    """Arguments of ffmpeg's setparams filter that give the result the file's own tags.
+# ------------------------------------------------------------------------------------- writing
 
-    The matrix and range are written even where the file was silent, because a player would guess
-    anew by the size of the result.
+
+def setparams_arguments(info: VideoInfo) -> dict[str, str]:
+    """Arguments of ffmpeg's setparams filter that give a result the file's tags.
+
+    Matrix and range are written even for untagged files, because players would guess again from the
+    size of the result.
     """
     tags = {"colorspace": _space(info), "range": "tv" if is_rgb(info) else info.color_range}
     if info.color_primaries:
@@ -104,12 +111,12 @@ def write_tags(info: VideoInfo) -> dict[str, str]:
     return tags
 
 
-def write_settings(info: VideoInfo) -> dict[str, str]:
-    """The same as output options, for ffmpeg before 7, which does not take them from the frames."""
-    tags = write_tags(info)
-    settings = {"colorspace": tags["colorspace"], "color_range": tags["range"]}
+def output_options(info: VideoInfo) -> dict[str, str]:
+    """The same tags as output options, for ffmpeg before 7, which ignores those of the frames."""
+    tags = setparams_arguments(info)
+    options = {"colorspace": tags["colorspace"], "color_range": tags["range"]}
     if "color_primaries" in tags:
-        settings["color_primaries"] = tags["color_primaries"]
+        options["color_primaries"] = tags["color_primaries"]
     if "color_trc" in tags:
-        settings["color_trc"] = _TRANSFER_OPTIONS.get(tags["color_trc"], tags["color_trc"])
-    return settings
+        options["color_trc"] = _TRANSFER_OPTIONS.get(tags["color_trc"], tags["color_trc"])
+    return options

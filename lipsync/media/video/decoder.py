@@ -1,4 +1,4 @@
-"""One ffmpeg that decodes one stretch of a video, forward, into frames on a regular grid."""
+"""Forward decoding of one part of a video at a constant frame rate, by one ffmpeg process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lipsync.errors import MediaError
-from lipsync.media.ffmpeg import FFmpeg, explain, media_input, read_chunks, thread_count
-from lipsync.media.probe import INDEXED_DEMUXERS, PacketIndex
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input, read_stdout, thread_count
+from lipsync.media.probe import INDEXED_DEMUXERS, FrameIndex
 from lipsync.media.video import frame_rate
 from lipsync.media.video.transform import Size, Transform
 from lipsync.media.video.yuv import half
@@ -20,107 +20,126 @@ from lipsync.progress import CancelToken
 from lipsync.types import VideoInfo
 
 _TICKS = 1_000_000
-_TOLERATED_FRAMES = 2
-"""Frames of the file that may be missing at the end before it counts as broken."""
+_MAX_MISSING_FRAMES = 2
+"""Frames that may be missing at the end of a file before it counts as damaged."""
 
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """How frames are wanted.
+    """Size and pixel format of decoded frames.
 
     Attributes:
         size: width and height in pixels.
-        planes: YUV 4:2:0, for which `size` is that of the geometry; else RGB.
+        yuv: YUV 4:2:0, for which `size` must be that of the transform; else RGB.
     """
 
     size: Size
-    planes: bool = False
+    yuv: bool = False
 
     @property
-    def bytes(self) -> int:
-        """Of one frame."""
+    def frame_bytes(self) -> int:
+        """Bytes of one frame."""
         width, height = self.size
-        return width * height + 2 * half(width) * half(height) if self.planes else width * height * 3
+        return width * height + 2 * half(width) * half(height) if self.yuv else width * height * 3
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Reads frames of `info` at `fps`. All times are seconds from the file's start."""
+    """Decoder of a video file; all times are seconds from the start of the file.
+
+    Attributes:
+        info: properties of the file.
+        index: timestamps of its frames.
+        transform: resize, rotation and crop.
+        fps: frame rate of the output.
+    """
 
     info: VideoInfo
-    index: PacketIndex
-    geometry: Transform
+    index: FrameIndex
+    transform: Transform
     fps: Fraction
 
     def frames(
-        self, start: Fraction, step: int, count: int, form: PixelLayout, cancel: CancelToken
+        self, start: Fraction, step: int, count: int, layout: PixelLayout, cancel: CancelToken
     ) -> Generator[bytearray, None, None]:
-        """What is on screen at `start`, start + step/fps, ... : `count` frames of `form`.
+        """Decode the frames shown at `start`, start + step/fps, start + 2 step/fps, ...
 
-        If the file ends a frame or two early the last one is given again.
+        Args:
+            start: time of the first frame, seconds.
+            step: take every `step`-th frame at `fps`.
+            count: number of frames; if the file ends one or two early, the last one is repeated.
+            layout: size and pixel format.
+            cancel: polled while ffmpeg runs.
+
+        Yields:
+            The `layout.frame_bytes` bytes of each frame.
+
+        Raises:
+            MediaError: decoding stopped early.
+            Cancelled: the token was cancelled.
         """
-        got, held = 0, None
-        graph, flags = self._graph(start, step, count, form)
+        decoded, last = 0, None
+        graph, flags = self._graph(start, step, count, layout)
         with (
-            FFmpeg(graph, *flags) as running,
-            closing(read_chunks(running, form.bytes, cancel)) as pieces,
+            FFmpegProcess(graph, *flags) as running,
+            closing(read_stdout(running, layout.frame_bytes, cancel)) as blocks,
         ):
-            for piece in pieces:
-                if len(piece) < form.bytes:
+            for block in blocks:
+                if len(block) < layout.frame_bytes:
                     break
-                if held is not None:
-                    yield held
-                held, got = piece, got + 1
-                if got == count:
+                if last is not None:
+                    yield last
+                last, decoded = block, decoded + 1
+                if decoded == count:
                     break
-            if got < count:
+            if decoded < count:
                 running.wait(cancel)
-                self._refuse_breaking_off(start, step, count, got, running.complaint())
-        assert held is not None
-        for _ in range(count - got):
-            yield held.copy()
-        yield held
+                self._check_missing(start, step, count, decoded, running.stderr_tail())
+        assert last is not None
+        for _ in range(count - decoded):
+            yield last.copy()
+        yield last
 
     def _graph(
-        self, start: Fraction, step: int, count: int, form: PixelLayout
+        self, start: Fraction, step: int, count: int, layout: PixelLayout
     ) -> tuple[Any, tuple[str, ...]]:
-        """The graph and the global flags of ffmpeg."""
+        """The filter graph, and ffmpeg's global flags."""
         seek, flags = self._seek(start)
         settings = {"reinit_filter": 0, "threads": thread_count(), **seek}
         source = media_input(self.info.path, self.index.demuxer, **settings)
         stream = source[str(self.index.stream)]
         if self.info.interlaced:
             stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
-        # The clock is set to 0 where frame 0 starts, less the slack; then the fps filter, rounding
-        # up, shows at slot i the last frame whose time is not after i/fps. It keeps a frame from
-        # before 0 that lasts into it.
-        zero = round((self.index.zero + start + frame_rate.SLACK / self.fps) * _TICKS)
-        clock = (
+        # Timestamps are shifted so that 0 is where frame 0 starts, less the slack. The fps filter, rounding
+        # up, then shows in slot i the last frame whose timestamp is not after i/fps. A frame from before
+        # 0 that lasts beyond it is kept.
+        zero = round((self.index.start + start + frame_rate.SLACK / self.fps) * _TICKS)
+        pts = (
             "PTS"
-            if self.index.timed
+            if self.index.has_timestamps
             else f"N*{_TICKS}*{self.index.time_base.numerator}/{self.index.time_base.denominator}"
         )
-        stream = stream.filter("settb", f"1/{_TICKS}").filter("setpts", f"{clock}-({zero})")
+        stream = stream.filter("settb", f"1/{_TICKS}").filter("setpts", f"{pts}-({zero})")
         stream = stream.filter("fps", fps=str(self.fps), start_time=0, round="up")
         if step > 1:
             stream = stream.filter("select", f"not(mod(n,{step}))").filter("setpts", "N")
-        if form.planes:
-            stream = self.geometry.planes_filter(stream, self.info)
+        if layout.yuv:
+            stream = self.transform.yuv_filters(stream, self.info)
         else:
-            stream = self.geometry.filter(stream, self.info, form.size)
-        pixels = "yuv420p" if form.planes else "rgb24"
+            stream = self.transform.rgb_filters(stream, self.info, layout.size)
+        pixels = "yuv420p" if layout.yuv else "rgb24"
         return stream.output("pipe:", f="rawvideo", pix_fmt=pixels, **{"frames:v": count}), flags
 
     def _seek(self, start: Fraction) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Input settings that enter the file at a key frame before what is on screen at `start`.
+        """Input options that seek to a key frame before the frame shown at `start`, and global flags.
 
-        Where exactly does not matter, as frames are told by their times; only too late would be
-        wrong. So containers without an index, which are entered by guessing, and interlaced
-        pictures, which need the frame before, are entered one key frame earlier.
+        An earlier key frame does no harm, since frames are selected by timestamp; a later one would.
+        So containers without an index, whose seeks are inexact, and interlaced video, which needs the
+        frame before, seek one key frame earlier.
         """
-        if not self.index.timed:
+        if not self.index.has_timestamps:
             return {}, ()
-        keys, base = self.index.keys, self.index.time_base
+        keys, base = self.index.key_pts, self.index.time_base
         margin = int(self.index.demuxer not in INDEXED_DEMUXERS or self.info.interlaced)
         shown = self._file_frame(start)
         key = int(np.searchsorted(keys, self.index.pts[shown], side="right")) - 1 - margin
@@ -130,21 +149,21 @@ class Decoder:
         return {"ss": f"{seconds:.6f}", "seek_timestamp": 1, "noaccurate_seek": None}, ("-copyts",)
 
     def _file_frame(self, time: Fraction) -> int:
-        """Number of the file's own frame that is on screen at `time`."""
-        ticks = float((self.index.zero + time + frame_rate.SLACK / self.fps) / self.index.time_base)
+        """Index of the file's own frame that is shown at `time`."""
+        ticks = float((self.index.start + time + frame_rate.SLACK / self.fps) / self.index.time_base)
         return max(0, int(np.searchsorted(self.index.pts, ticks, side="right")) - 1)
 
-    def _refuse_breaking_off(self, start: Fraction, step: int, count: int, got: int, complaint: str) -> None:
-        """Raise unless what is missing after `got` frames is nothing, or a frame or two of the file."""
-        reached = start + max(0, got - 1) * step / self.fps
+    def _check_missing(self, start: Fraction, step: int, count: int, decoded: int, stderr: str) -> None:
+        """Raise unless at most `_MAX_MISSING_FRAMES` of the file are missing after `decoded` frames."""
+        reached = start + max(0, decoded - 1) * step / self.fps
         missing = self._file_frame(start + (count - 1) * step / self.fps) - self._file_frame(reached)
-        if got and missing <= _TOLERATED_FRAMES:
+        if decoded and missing <= _MAX_MISSING_FRAMES:
             return
-        reason = explain(complaint, self.info.path, writing=False)
+        reason = error_from_stderr(stderr, self.info.path, writing=False)
         if not isinstance(reason, MediaError):
             raise reason
         raise MediaError(
-            f"The picture breaks off at {float(reached):.2f} s",
-            given=f"{self.info.path} ({complaint.splitlines()[-1]})" if complaint else self.info.path,
+            f"The video breaks off at {float(reached):.2f} s",
+            given=f"{self.info.path} ({stderr.splitlines()[-1]})" if stderr else self.info.path,
             hint="The file is damaged there; use a range before it, or another copy of the file.",
         )

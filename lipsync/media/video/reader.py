@@ -1,8 +1,8 @@
-"""Pictures by number: any frame of a video or photo, in any order, in bounded memory.
+"""Random access to the frames of a video or photo, in bounded memory.
 
-Frame k of a range is what is on screen k/fps after the range's start. ffmpeg finds it by
-timestamp, so that a variable rate, a seek or a lost frame cannot shift the count, and a frame is
-the same however it is reached.
+Frame k of a time range is the one shown k/fps after the start of the range. ffmpeg selects it by
+timestamp, so that neither a variable frame rate, a seek nor a lost frame shifts the count, and a frame
+is the same in whatever order frames are read.
 """
 
 from __future__ import annotations
@@ -17,55 +17,56 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.media.probe import PacketIndex, scan_video
+from lipsync.media.probe import FrameIndex, scan_video
 from lipsync.media.video import color_tags, frame_rate, images
 from lipsync.media.video.access_order import backward_blocks, monotone_runs
 from lipsync.media.video.decoder import Decoder, PixelLayout
 from lipsync.media.video.timeline import frames_for, resolve_ranges
 from lipsync.media.video.transform import Size, Transform
-from lipsync.media.video.yuv import YuvColors, YuvFrame
+from lipsync.media.video.yuv import YuvColorSpace, YuvFrame
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, IntArray, VideoInfo
 
 BLOCK_BYTES = 128 << 20
-"""Most that is held to play a stretch backward: 21 frames of 1080p in RGB."""
-Pieces: TypeAlias = Generator[tuple[bytearray, bool], None, None]
-"""Frames as ffmpeg wrote them, and whether this is the last time that one is shown."""
+"""Memory limit of a block that is read backwards: 21 frames of 1080p in RGB."""
+RawFrames: TypeAlias = Generator[tuple[bytearray, bool], None, None]
+"""ffmpeg's bytes of each frame, and whether that is the last use of the buffer."""
 
 
 def open_video(path: Path | str, options: MediaOptions | None = None) -> VideoReader:
-    """Look into a video or photo and get it ready to be read as `options` say.
+    """Open a video or photo for reading, transformed as `options` say.
 
     Raises:
-        MediaError: no such file, no media, or cut off; `NoVideoError` for sound only.
-        RangeError: a range goes past the end; the message has the file's length.
-        OptionError: the crop does not lie inside the picture.
+        NoVideoError: the file has audio only.
+        MediaError: the file is missing, not media, or cut off.
+        RangeError: a time range ends past the end of the file; the message has the file's length.
+        OptionError: the crop does not lie inside the frame.
     """
     info, index = scan_video(path)
     return VideoReader(info, index, options or MediaOptions())
 
 
 class VideoReader:
-    """A picture source ready to be read; made by `open_video`.
+    """Video or photo opened for random access by frame index; made by `open_video`.
 
     Attributes:
-        info: what is known of the file; its pixel aspect is the one after `options.rotate`.
-        width, height: pixels of the frames, after resizing, rotation and crop.
+        info: properties of the file; the pixel aspect ratio is the one after `options.rotate`.
+        width, height: pixels of the frames, after resize, rotation and crop.
         fps: frames per second: the option's, else the file's.
-        frame_count: frames of all ranges together, at `fps`; 1 for a photo or `static`.
-        warnings: things worth knowing, in words.
+        frame_count: frames of all time ranges together, at `fps`; 1 for a still.
+        warnings: sentences for the user.
     """
 
-    def __init__(self, info: VideoInfo, index: PacketIndex | None, options: MediaOptions) -> None:
-        self._geometry = Transform.plan(info, options)
-        self.width, self.height = self._geometry.size
+    def __init__(self, info: VideoInfo, index: FrameIndex | None, options: MediaOptions) -> None:
+        self._transform = Transform.from_options(info, options)
+        self.width, self.height = self._transform.size
         self.fps = frame_rate.exact_rate(options.fps) if options.fps else info.fps
         self.warnings = _warnings(info, options)
-        self._decoder = Decoder(info, index, self._geometry, self.fps) if index else None
+        self._decoder = Decoder(info, index, self._transform, self.fps) if index else None
         self._static = options.static
         aspect = info.sample_aspect_ratio
-        self.info = replace(info, sample_aspect_ratio=1 / aspect if self._geometry.swaps_sides else aspect)
+        self.info = replace(info, sample_aspect_ratio=1 / aspect if self._transform.swaps_sides else aspect)
         ranges = resolve_ranges(() if info.is_still else options.video_ranges, info.duration, info.path)
         counts = [frames_for(end - start, self.fps) for start, end in ranges]
         self._starts = [Fraction(start) for start, _ in ranges]
@@ -74,12 +75,12 @@ class VideoReader:
 
     @property
     def is_still(self) -> bool:
-        """One picture without a length of its own: a photo, or `static`."""
+        """Whether it is a single image without a duration: a photo, or the option `static`."""
         return self._decoder is None or self._static
 
     @property
-    def parts(self) -> tuple[tuple[float, float], ...]:
-        """Where each range starts in the file, and how long its frames last, in seconds; none for a still."""
+    def range_spans(self) -> tuple[tuple[float, float], ...]:
+        """Start in the file and duration of each time range, seconds; empty for a still."""
         if self.is_still:
             return ()
         lengths = (float(count / self.fps) for count in np.diff(self._offsets).tolist())
@@ -88,118 +89,131 @@ class VideoReader:
     def read(
         self, indices: npt.ArrayLike, *, max_side: int | None = None, cancel: CancelToken | None = None
     ) -> Generator[Frame, None, None]:
-        """The frames with these numbers, in this order; each belongs to the receiver.
+        """Decode the frames with these indices, in this order. The caller may modify them.
 
-        Going forward, with repeats and skips, is one pass; going backward is done in blocks of at
-        most `BLOCK_BYTES`. Closing the iterator stops ffmpeg.
+        Non-decreasing indices, with repeats and skips, are one decoding pass; decreasing ones are read
+        in blocks of at most `BLOCK_BYTES`. Closing the iterator stops ffmpeg.
 
         Args:
-            indices: int64 (n,) frame numbers in [0, frame_count), in any order.
-            max_side: reduce the frames so that the longer side is at most this many pixels.
-            cancel: looked at all the time, also while ffmpeg is silent.
+            indices: int64 (n,) frame indices in [0, frame_count), in any order.
+            max_side: scale the frames down until the longer side is at most this many pixels.
+            cancel: polled all the time, also while ffmpeg writes nothing.
 
         Yields:
             RGB uint8 (height, width, 3), one for every entry of `indices`.
 
         Raises:
-            IndexError: there is no frame of such a number.
-            MediaError: decoding broke off; says at what second.
-            Cancelled: the token was thrown.
+            IndexError: an index is out of range.
+            MediaError: decoding stopped early; the message has the time.
+            Cancelled: the token was cancelled.
         """
-        numbers, cancel = self._checked(indices), cancel or CancelToken()
-        size = self._geometry.reduced(max_side)
+        wanted, cancel = self._checked(indices), cancel or CancelToken()
+        size = self._transform.reduced(max_side)
         if self._decoder is None:
             still = self._still(size)
-            return (still.copy() for _ in self._counted(len(numbers), cancel))
-        return self._rgb_frames(self._pieces(self._decoder, numbers, PixelLayout(size), cancel), size)
+            return (still.copy() for _ in self._repeat(len(wanted), cancel))
+        return self._rgb_frames(self._raw_frames(self._decoder, wanted, PixelLayout(size), cancel), size)
 
     def read_yuv(
         self, indices: npt.ArrayLike, *, cancel: CancelToken | None = None
     ) -> Generator[YuvFrame, None, None]:
-        """The same at full size, as the result holds them: YUV 4:2:0 in the file's own colours.
+        """The same at full size as YUV 4:2:0, in the colour space of the result.
 
-        A frame that is shown again may be the same object again.
+        A repeated frame may be the same object.
 
-        Args, Raises: as for `read`.
+        Args:
+            indices: int64 (n,) frame indices in [0, frame_count), in any order.
+            cancel: polled all the time.
+
+        Raises:
+            IndexError, MediaError, Cancelled: as `read`.
         """
-        numbers, cancel = self._checked(indices), cancel or CancelToken()
-        size, own = self._geometry.size, color_tags.yuv_colors(self.info)
+        wanted, cancel = self._checked(indices), cancel or CancelToken()
+        size, color_space = self._transform.size, color_tags.yuv_color_space(self.info)
         if self._decoder is None:
-            still = YuvFrame.from_rgb(self._still(size), own)
-            return (still for _ in self._counted(len(numbers), cancel))
-        pieces = self._pieces(self._decoder, numbers, PixelLayout(size, planes=True), cancel)
-        return self._yuv_frames(pieces, size, own)
+            still = YuvFrame.from_rgb(self._still(size), color_space)
+            return (still for _ in self._repeat(len(wanted), cancel))
+        raw = self._raw_frames(self._decoder, wanted, PixelLayout(size, yuv=True), cancel)
+        return self._yuv_frames(raw, size, color_space)
 
     def _checked(self, indices: npt.ArrayLike) -> IntArray:
         wanted = np.asarray(indices, np.int64).reshape(-1)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.frame_count:
-            raise IndexError(f"frame numbers go from 0 to {self.frame_count - 1}")
+            raise IndexError(f"frame indices must be in 0..{self.frame_count - 1}")
         return wanted
 
     def _still(self, size: Size) -> Frame:
-        return self._geometry.apply(images.read_image(self.info.path), size)
+        return self._transform.apply(images.read_image(self.info.path), size)
 
     @staticmethod
-    def _counted(count: int, cancel: CancelToken) -> Iterator[None]:
+    def _repeat(count: int, cancel: CancelToken) -> Iterator[None]:
         for _ in range(count):
             cancel.check("reading")
             yield
 
     @staticmethod
-    def _rgb_frames(pieces: Pieces, size: Size) -> Generator[Frame, None, None]:
-        with closing(pieces):
-            for data, last in pieces:
+    def _rgb_frames(raw: RawFrames, size: Size) -> Generator[Frame, None, None]:
+        with closing(raw):
+            for data, last_use in raw:
                 frame = np.frombuffer(data, np.uint8).reshape(size[1], size[0], 3)
-                yield frame if last else frame.copy()
+                yield frame if last_use else frame.copy()
 
     @staticmethod
-    def _yuv_frames(pieces: Pieces, size: Size, own: YuvColors) -> Generator[YuvFrame, None, None]:
-        with closing(pieces):
-            for data, _ in pieces:
-                yield YuvFrame.from_bytes(data, *size, own)
+    def _yuv_frames(
+        raw: RawFrames, size: Size, color_space: YuvColorSpace
+    ) -> Generator[YuvFrame, None, None]:
+        with closing(raw):
+            for data, _ in raw:
+                yield YuvFrame.from_bytes(data, *size, color_space)
 
-    def _pieces(self, decoder: Decoder, wanted: IntArray, form: PixelLayout, cancel: CancelToken) -> Pieces:
-        most = max(1, BLOCK_BYTES // form.bytes)
-        for run in monotone_runs(wanted, self._part(wanted)):
+    def _raw_frames(
+        self, decoder: Decoder, wanted: IntArray, layout: PixelLayout, cancel: CancelToken
+    ) -> RawFrames:
+        block_frames = max(1, BLOCK_BYTES // layout.frame_bytes)
+        for run in monotone_runs(wanted, self._range_of(wanted)):
             if run[0] <= run[-1]:
-                yield from self._forward(decoder, run, form, cancel)
+                yield from self._forward(decoder, run, layout, cancel)
                 continue
-            for block in backward_blocks(run, most):
-                yield from self._backward(decoder, block, form, cancel)
+            for block in backward_blocks(run, block_frames):
+                yield from self._backward(decoder, block, layout, cancel)
 
-    def _part(self, numbers: IntArray) -> IntArray:
-        """The range, counted from 0, that each frame number lies in."""
-        return np.searchsorted(self._offsets, numbers, side="right") - 1
+    def _range_of(self, indices: IntArray) -> IntArray:
+        """Number of the time range that each frame index lies in."""
+        return np.searchsorted(self._offsets, indices, side="right") - 1
 
-    def _forward(self, decoder: Decoder, run: IntArray, form: PixelLayout, cancel: CancelToken) -> Pieces:
-        """A run that never goes back: every frame is decoded once, repeated or dropped as asked."""
-        part = int(self._part(run[:1])[0])
+    def _forward(
+        self, decoder: Decoder, run: IntArray, layout: PixelLayout, cancel: CancelToken
+    ) -> RawFrames:
+        """A non-decreasing run: every frame is decoded once, then repeated or dropped."""
+        part = int(self._range_of(run[:1])[0])
         start = self._starts[part] + int(run[0] - self._offsets[part]) / self.fps
         step = max(1, int(np.gcd.reduce(np.diff(run))))
         places = (run - run[0]) // step  # of each wanted frame among the decoded ones
-        with closing(decoder.frames(start, step, int(places[-1]) + 1, form, cancel)) as frames:
-            at, frame = 0, next(frames)
+        with closing(decoder.frames(start, step, int(places[-1]) + 1, layout, cancel)) as frames:
+            position, frame = 0, next(frames)
             for place, following in zip(places, [*places[1:], -1], strict=True):
-                while at < place:
-                    at, frame = at + 1, next(frames)
+                while position < place:
+                    position, frame = position + 1, next(frames)
                 cancel.check("reading")
                 yield frame, following != place
 
-    def _backward(self, decoder: Decoder, block: IntArray, form: PixelLayout, cancel: CancelToken) -> Pieces:
-        """A run that never goes forward, short enough to be held."""
-        numbers = np.unique(block)
-        pieces = self._forward(decoder, numbers, form, cancel)
-        held = {number: data for number, (data, _) in zip(numbers.tolist(), pieces, strict=True)}
-        places = block.tolist()
-        for number, following in zip(places, [*places[1:], -1], strict=True):
+    def _backward(
+        self, decoder: Decoder, block: IntArray, layout: PixelLayout, cancel: CancelToken
+    ) -> RawFrames:
+        """A non-increasing block: decoded forwards into memory, then given in reverse."""
+        distinct = np.unique(block)
+        raw = self._forward(decoder, distinct, layout, cancel)
+        decoded = {index: data for index, (data, _) in zip(distinct.tolist(), raw, strict=True)}
+        indices = block.tolist()
+        for index, following in zip(indices, [*indices[1:], -1], strict=True):
             cancel.check("reading")
-            yield (held[number], False) if following == number else (held.pop(number), True)
+            yield (decoded[index], False) if following == index else (decoded.pop(index), True)
 
 
 def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:
     found = []
     if info.is_still and options.video_ranges:
-        found.append("A photo has no length, so the video ranges were not used.")
+        found.append("A photo has no duration, so the video ranges were ignored.")
     if info.color_transfer in color_tags.HDR_TRANSFERS:
-        found.append("The picture is HDR; the result keeps its colours in 8 bits, where bands may show.")
+        found.append("The video is HDR; the result keeps its colours in 8 bits, so banding may be visible.")
     return tuple(found)

@@ -22,11 +22,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from lipsync.errors import OutputError
+from lipsync.media.audio.encoder_settings import audio_settings, pad_or_trim
 from lipsync.media.audio.reader import AudioReader
-from lipsync.media.ffmpeg import FFmpeg, explain, media_input
-from lipsync.media.video import encoder_settings
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
 from lipsync.media.video.reader import open_video
-from lipsync.media.video.writer import COMMENT, MUXERS, FrameWriter, checked_target, exact_sound, result_error
+from lipsync.media.video.writer import COMMENT, MUXERS, FrameWriter, checked_target, result_error
 from lipsync.media.video.yuv import YuvFrame
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, VideoInfo
@@ -63,17 +63,17 @@ class ResumableWriter:
         height: int,
         fps: Fraction,
         frames: int,
-        voice: AudioReader | None,
+        audio: AudioReader | None,
         source: VideoInfo,
         quality: int = 17,
         encoder: str = "software",
         cancel: CancelToken | None = None,
         part_frames: int = 0,
     ) -> None:
-        self.path = checked_target(Path(path).absolute(), source, voice)
+        self.path = checked_target(Path(path).absolute(), source, audio)
         self.part_frames = part_frames or max(1, round(PART_SECONDS * fps))
         self.encoded_size = (width + width % 2, height + height % 2)
-        self._key, self._fps, self._frames, self._voice = key, fps, frames, voice
+        self._key, self._fps, self._frames, self._audio = key, fps, frames, audio
         self._cancel = cancel or CancelToken()
         self._folder = self.path.with_name(f".{self.path.name}.parts")
         self._settings: dict[str, Any] = {
@@ -106,7 +106,7 @@ class ResumableWriter:
         for number in range(math.ceil(self.finished / self.part_frames)):
             part = open_video(self._place(number))
             for frame in part.read_yuv(np.arange(part.frame_count), cancel=self._cancel):
-                yield frame.cut(self._settings["width"], self._settings["height"])
+                yield frame.cropped(self._settings["width"], self._settings["height"])
 
     def write(self, frame: YuvFrame | Frame) -> None:
         """Append one frame, as `FrameWriter.write`."""
@@ -124,7 +124,7 @@ class ResumableWriter:
         if left < 1:
             raise ValueError(f"only {self._frames} frames were announced")
         part = FrameWriter(
-            self._place(number), frames=min(left, self.part_frames), voice=None, **self._settings
+            self._place(number), frames=min(left, self.part_frames), audio=None, **self._settings
         )
         return part.__enter__()
 
@@ -149,11 +149,11 @@ class ResumableWriter:
         with atomic_write(listing) as new:
             new.write_text("\n".join(["ffconcat version 1.0", *names, ""]), "utf-8")
         with atomic_write(self.path) as new:
-            with FFmpeg(self._graph(listing, new), "-y") as running:
+            with FFmpegProcess(self._graph(listing, new), "-y") as running:
                 status = running.wait(self._cancel)
-                complaint = running.complaint()
-            if status or says_disk_full(complaint):
-                raise explain(complaint, self.path, writing=True)
+                stderr = running.stderr_tail()
+            if status or says_disk_full(stderr):
+                raise error_from_stderr(stderr, self.path, writing=True)
             self._check(new)
         self._stack.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -164,9 +164,9 @@ class ResumableWriter:
         settings["f"] = MUXERS[self.path.suffix.lower()]
         if settings["f"] != "matroska":
             settings["movflags"] = "+faststart"
-        if self._voice:
-            streams.append(exact_sound(self._voice, self._frames / self._fps))
-            settings |= encoder_settings.audio_settings(self._voice.info)
+        if self._audio:
+            streams.append(pad_or_trim(self._audio, self._frames / self._fps))
+            settings |= audio_settings(self._audio.info)
         return ffmpeg.output(*streams, f"file:{target}", **settings, max_muxing_queue_size=4096)
 
     def _check(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Several pictures side by side in one video: before and after, or two models."""
+"""Side-by-side comparison video: before and after, or several models."""
 
 from __future__ import annotations
 
@@ -18,37 +18,43 @@ from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignor
 from lipsync.types import Frame, IntArray
 
 MAX_SIDE = 640
-"""Longer side of each picture, pixels: it is for looking at, and must not cost a second run."""
-Shown: TypeAlias = tuple[VideoReader, IntArray]
-"""A picture, and the number of its frame that is shown in every output frame."""
+"""Longer side of each video, pixels: small enough that writing it costs little beside the run itself."""
+TimedVideo: TypeAlias = tuple[VideoReader, IntArray]
+"""A video, and int64 (T,) the index of its frame in every output frame."""
 
 
 def write_side_by_side(
-    shown: Sequence[Shown],
-    voice: AudioReader,
+    videos: Sequence[TimedVideo],
+    audio: AudioReader,
     target: Path,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> Path:
-    """Write a video of the pictures in a row, with the sound of `voice`.
+    """Write several videos side by side into one, with one audio track.
 
     Args:
-        shown: from left to right; all with as many frames, at the rate of the first. Each is
-            reduced to `MAX_SIDE`, and to the height of the first.
+        videos: from left to right, with the same number T of output frames, at the frame rate of the
+            first. Each is scaled down to `MAX_SIDE`, and to the height of the first.
+        audio: the audio of the result.
         target: the file to write.
+        progress: receives reports.
+        cancel: polled all the time.
+
+    Returns:
+        `target`.
 
     Raises:
-        MediaError: a picture cannot be read, or ends early.
+        MediaError: a video cannot be read or ends early, or there is none.
         OutputError: the target cannot be written.
-        Cancelled: the token was thrown.
+        Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
-    count, first = len(shown[0][1]), shown[0][0]
+    count, first = len(videos[0][1]), videos[0][0]
     stage = StageProgress("Side by side", count, progress, cancel)
     with ExitStack() as cleanup:
         readers = [
-            cleanup.enter_context(closing(picture.read(numbers, max_side=MAX_SIDE, cancel=cancel)))
-            for picture, numbers in shown
+            cleanup.enter_context(closing(video.read(indices, max_side=MAX_SIDE, cancel=cancel)))
+            for video, indices in videos
         ]
         writer: FrameWriter | None = None
         for frames in zip(*readers, strict=True):
@@ -61,7 +67,7 @@ def write_side_by_side(
                         height=row.shape[0],
                         fps=first.fps,
                         frames=count,
-                        voice=voice,
+                        audio=audio,
                         source=first.info,
                         cancel=cancel,
                     )
@@ -69,12 +75,12 @@ def write_side_by_side(
             writer.write(row)
             stage.advance()
         if writer is None:
-            raise MediaError("There is nothing to show side by side", given=target.name)
+            raise MediaError("There are no frames to show side by side", given=target.name)
     return target
 
 
 def _in_a_row(frames: Sequence[Frame]) -> Frame:
-    """The frames at the height of the first, joined from left to right."""
+    """The frames at the height of the first, joined from left to right, RGB uint8 (H, W, 3)."""
     height = frames[0].shape[0]
     return np.hstack([_at_height(frame, height) for frame in frames])
 

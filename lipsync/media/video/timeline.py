@@ -1,4 +1,4 @@
-"""Time: which parts of a file are used, and which picture is shown with which moment of the voice."""
+"""Time ranges of a file, and the video frame to show in every output frame."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from lipsync.options import LENGTH_MODES
 from lipsync.types import IntArray, TimeRange
 
 ROUNDING_SECONDS = 0.05
-"""A range may end this much after the file: people type lengths that a player has rounded."""
+"""A range may end this much after the file: users type lengths that a player has rounded."""
 
 
 def resolve_ranges(
     ranges: Sequence[TimeRange], duration: float, path: Path
 ) -> tuple[tuple[float, float], ...]:
-    """Start and end in seconds of the parts to use, in the order given; the whole file when none is.
+    """Start and end of each range in seconds, in the order given; the whole file if there are none.
+
+    Args:
+        ranges: parts of the file; an end of None is the end of the file.
+        duration: length of the file, seconds.
+        path: the file, for the error message.
 
     Raises:
         RangeError: a range starts or ends past the end of the file.
@@ -39,50 +44,53 @@ def _resolve(part: TimeRange, duration: float, path: Path) -> tuple[float, float
 
 
 def frames_for(seconds: float, fps: Fraction) -> int:
-    """Frames that last `seconds`, to the nearest; at least one."""
+    """Number of frames that last `seconds`, to the nearest; at least one."""
     return max(1, int(Fraction(seconds) * fps + Fraction(1, 2)))
 
 
 def plan_timeline(
-    picture_frames: int,
-    voice_seconds: float | None,
+    video_frames: int,
+    audio_seconds: float | None,
     fps: Fraction,
     mode: str,
     *,
     still: bool | None = None,
 ) -> IntArray:
-    """The picture frame to show in every output frame.
+    """Index of the video frame to show in every output frame.
 
     Args:
-        picture_frames: number N of frames of the picture.
-        voice_seconds: length of the voice; None without a voice, which shows the picture once.
+        video_frames: number N of frames of the video.
+        audio_seconds: length of the audio; None without audio, for which the video is shown once.
         fps: frames per second of the output.
         mode: one of `options.LENGTH_MODES`.
-        still: the picture has no length of its own, as a photo: it lasts as long as the voice in
-            every mode. None takes any single frame for a still.
+        still: the video is a single image without a duration, which lasts as long as the audio in
+            every mode. None takes any video of one frame for a still.
 
     Returns:
         int64 (T,) with values in [0, N); T is right to the nearest frame and at least 1.
+
+    Raises:
+        OptionError: there is no such mode.
     """
     if mode not in LENGTH_MODES:
         known = ", ".join(LENGTH_MODES)
         raise OptionError("There is no such length mode", given=repr(mode), hint=f"Use one of: {known}.")
-    if picture_frames < 1:
-        raise ValueError(f"a picture has at least one frame, not {picture_frames}")
-    if voice_seconds is None:
-        return np.arange(picture_frames, dtype=np.int64)
-    voice_frames = frames_for(voice_seconds, fps)
-    if still or (still is None and picture_frames == 1):
-        return np.zeros(voice_frames, dtype=np.int64)
+    if video_frames < 1:
+        raise ValueError(f"a video has at least one frame, not {video_frames}")
+    if audio_seconds is None:
+        return np.arange(video_frames, dtype=np.int64)
+    audio_frames = frames_for(audio_seconds, fps)
+    if still or (still is None and video_frames == 1):
+        return np.zeros(audio_frames, dtype=np.int64)
     if mode == "picture":
-        return np.arange(picture_frames, dtype=np.int64)
+        return np.arange(video_frames, dtype=np.int64)
     if mode == "shorter":
-        return np.arange(min(picture_frames, voice_frames), dtype=np.int64)
-    return _fill(picture_frames, np.arange(voice_frames, dtype=np.int64), mode)
+        return np.arange(min(video_frames, audio_frames), dtype=np.int64)
+    return _fill(video_frames, np.arange(audio_frames, dtype=np.int64), mode)
 
 
 def _fill(frames: int, slots: IntArray, mode: str) -> IntArray:
-    """Picture frames for `slots` 0..T-1 in the modes that are as long as the voice."""
+    """Video frames for `slots` 0..T-1, in the modes that last as long as the audio."""
     if mode == "loop":
         return slots % frames
     if mode == "hold":

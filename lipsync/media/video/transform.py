@@ -1,4 +1,4 @@
-"""Resize, turn, crop, in this order (as the original Wav2Lip does), for videos and for photos."""
+"""Frame geometry: resize, rotate, crop, in this order (as in Wav2Lip), for videos and photos."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Size: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Transform:
-    """How a frame of the file becomes a frame of ours.
+    """Mapping from a frame of the file to a frame of the reader.
 
     Attributes:
-        resized: size after division by the resize factor.
+        resized: width, height after division by the resize factor.
         rotate: degrees clockwise.
-        crop: in the turned frame; the lower and right edges excluded.
+        crop: in pixels of the rotated frame; bottom and right are exclusive.
     """
 
     resized: Size
@@ -31,57 +31,61 @@ class Transform:
     crop: Box
 
     @classmethod
-    def plan(cls, info: VideoInfo, options: MediaOptions) -> Transform:
-        """What `options` make of the frames of `info`; `OptionError` if the crop leaves nothing."""
+    def from_options(cls, info: VideoInfo, options: MediaOptions) -> Transform:
+        """The transform that `options` ask for.
+
+        Raises:
+            OptionError: the crop is empty or reaches outside of the frame.
+        """
         width, height = (max(1, side // options.resize_factor) for side in (info.width, info.height))
         turned = (height, width) if options.rotate in (90, 270) else (width, height)
         return cls((width, height), options.rotate, _crop_box(options.crop, turned))
 
     @property
     def size(self) -> Size:
-        """Width and height of the frames."""
+        """Width and height of the transformed frames."""
         return self.crop.right - self.crop.left, self.crop.bottom - self.crop.top
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width and height change places."""
+        """Whether the rotation exchanges width and height."""
         return self.rotate in (90, 270)
 
     def reduced(self, max_side: int | None) -> Size:
-        """`size`, in proportion made to fit a longer side of at most `max_side`."""
+        """`size` scaled down, in proportion, until the longer side is at most `max_side`."""
         width, height = self.size
         longer = max(width, height)
         if max_side is None or longer <= max_side:
             return width, height
         return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
 
-    def filter(self, stream: Any, info: VideoInfo, size: Size) -> Any:
-        """Append the filters that end in RGB frames of `size` to an ffmpeg-python stream."""
+    def rgb_filters(self, stream: Any, info: VideoInfo, size: Size) -> Any:
+        """Append to an ffmpeg-python stream the filters whose output is RGB frames of `size`."""
         first = self.resized if self._crops else (size[::-1] if self.swaps_sides else size)
         reduced = size != self.size and not self._crops
-        stream = stream.filter("scale", *first, **color_tags.read_arguments(info, reduced))
-        # By way of planes the exact conversion takes half the time, for the same values.
-        stream = self._turn_and_crop(stream.filter("format", "gbrp").filter("format", "rgb24"))
+        stream = stream.filter("scale", *first, **color_tags.rgb_scale_arguments(info, reduced))
+        # By way of planar RGB the exact conversion takes half the time, with the same values.
+        stream = self._rotate_and_crop(stream.filter("format", "gbrp").filter("format", "rgb24"))
         if size != self.size and self._crops:
             stream = stream.filter("scale", *size, flags="area")
         return stream
 
-    def planes_filter(self, stream: Any, info: VideoInfo) -> Any:
-        """Append the filters that end in YUV 4:2:0 frames of `size`, in the file's own colours.
+    def yuv_filters(self, stream: Any, info: VideoInfo) -> Any:
+        """Append the filters whose output is YUV 4:2:0 frames of `size`, in the file's own colours.
 
-        By way of RGB where the file has no YUV, and where one of the colour differences would not lie
-        in the middle of its two by two pixels any more.
+        Files that store RGB are converted. So are crops and sizes at odd pixels, after which chroma
+        samples would no longer lie in the middle of their 2x2 pixels.
         """
         if color_tags.is_rgb(info) or any(side % 2 for side in (*self.resized, *self.crop)):
-            return color_tags.to_yuv(self.filter(stream, info, self.size), info)
-        stream = stream.filter("scale", *self.resized, **color_tags.planes_arguments(info))
-        return self._turn_and_crop(stream.filter("format", "yuv420p"))
+            return color_tags.rgb_to_yuv(self.rgb_filters(stream, info, self.size), info)
+        stream = stream.filter("scale", *self.resized, **color_tags.yuv_scale_arguments(info))
+        return self._rotate_and_crop(stream.filter("format", "yuv420p"))
 
     @property
     def _crops(self) -> bool:
         return self.size != (self.resized[::-1] if self.swaps_sides else self.resized)
 
-    def _turn_and_crop(self, stream: Any) -> Any:
+    def _rotate_and_crop(self, stream: Any) -> Any:
         if self.rotate == 180:
             stream = stream.filter("hflip").filter("vflip")
         elif self.rotate:
@@ -92,21 +96,21 @@ class Transform:
         return stream
 
     def apply(self, photo: Frame, size: Size) -> Frame:
-        """The same for a photo, RGB uint8 (H, W, 3)."""
+        """The same transform of a photo, RGB uint8 (H, W, 3), resized to `size` at the end."""
         frame = np.rot90(images.resize_image(photo, *self.resized), -self.rotate // 90)
         top, bottom, left, right = self.crop
         return images.resize_image(np.ascontiguousarray(frame[top:bottom, left:right]), *size)
 
 
 def _crop_box(crop: Box | None, size: Size) -> Box:
-    """The crop with -1 replaced by the edge, checked against the frame."""
+    """The crop with -1 replaced by the edge of the frame, validated."""
     width, height = size
     top, bottom, left, right = crop or (0, -1, 0, -1)
     bottom, right = (height if bottom == -1 else bottom), (width if right == -1 else right)
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         raise OptionError(
-            "The crop does not lie inside the picture",
+            "The crop does not lie inside the frame",
             given=crop,
-            hint=f"It is top, bottom, left, right in a picture of {width}x{height} (resized and turned).",
+            hint=f"It is top, bottom, left, right in a frame of {width}x{height} (resized and rotated).",
         )
     return Box(top, bottom, left, right)

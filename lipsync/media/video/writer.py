@@ -16,8 +16,9 @@ import ffmpeg
 import numpy as np
 
 from lipsync.errors import OutputError
+from lipsync.media.audio.encoder_settings import audio_settings, pad_or_trim, speech_settings
 from lipsync.media.audio.reader import AudioReader
-from lipsync.media.ffmpeg import FFmpeg, explain
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr
 from lipsync.media.video import color_tags, encoder_settings
 from lipsync.media.video.yuv import Plane, YuvFrame, even
 from lipsync.progress import CancelToken
@@ -43,7 +44,7 @@ class FrameWriter:
         fps: frames per second.
         frames: how many will be written. The sound is cut or filled with silence to exactly
             their length.
-        voice: the sound, taken from its file at its own rate and channels; None for none.
+        audio: the audio, taken from its file at its own rate and channels; None for none.
         source: the picture's info: colour tags and pixel aspect are kept.
         quality: x264's constant rate factor, 0 (lossless) to 51.
         encoder: "software" or "hardware", the latter with the former as its stand-in.
@@ -69,18 +70,18 @@ class FrameWriter:
         height: int,
         fps: Fraction,
         frames: int,
-        voice: AudioReader | None,
+        audio: AudioReader | None,
         source: VideoInfo,
         quality: int = 17,
         encoder: str = "software",
         compact: bool = False,
         cancel: CancelToken | None = None,
     ) -> None:
-        self.path = checked_target(Path(path).absolute(), source, voice)
+        self.path = checked_target(Path(path).absolute(), source, audio)
         self.width, self.height, self.fps, self.frames = width, height, fps, frames
         self.written = 0
-        self._voice, self._source, self._quality = voice, source, quality
-        self._colors = color_tags.yuv_colors(source)
+        self._audio, self._source, self._quality = audio, source, quality
+        self._colors = color_tags.yuv_color_space(source)
         self._compact = compact
         self.encoded_size = (width + width % 2, height + height % 2)
         self._encoder, warning = encoder_settings.choose_encoder(encoder, *self.encoded_size)
@@ -108,7 +109,7 @@ class FrameWriter:
         except OSError as error:
             raise result_error(error, self.path) from error
         try:
-            self._running = FFmpeg(self._graph(), "-y", feed=True)
+            self._running = FFmpegProcess(self._graph(), "-y", feed=True)
         except BaseException:
             remove_part(self._partial)
             raise
@@ -123,8 +124,8 @@ class FrameWriter:
             frame = YuvFrame.from_rgb(frame, self._colors)
         if (frame.width, frame.height) != (self.width, self.height):
             raise ValueError(f"expected {self.width}x{self.height}, got {frame.width}x{frame.height}")
-        if frame.colors != self._colors:
-            raise ValueError(f"expected the colours {self._colors}, got {frame.colors}")
+        if frame.color_space != self._colors:
+            raise ValueError(f"expected the colours {self._colors}, got {frame.color_space}")
         if self.written == self.frames:
             raise ValueError(f"only {self.frames} frames were announced")
         self._hand_over(tuple(map(np.ascontiguousarray, (even(frame.y), frame.u, frame.v))))
@@ -152,9 +153,9 @@ class FrameWriter:
             raise OutputError("The result is not complete", given=f"{self.written} of {self.frames} frames")
         self._hand_over(None)
         status = self._running.wait(self._cancel)
-        complaint = self._running.complaint()
-        if status or says_disk_full(complaint):
-            raise explain(complaint, self.path, writing=True)
+        stderr = self._running.stderr_tail()
+        if status or says_disk_full(stderr):
+            raise error_from_stderr(stderr, self.path, writing=True)
         self._check_frames()
         try:
             self._partial.replace(self.path)
@@ -180,7 +181,7 @@ class FrameWriter:
     def _death(self) -> Exception:
         """Why ffmpeg stopped taking frames."""
         self._running.wait(self._cancel)
-        return explain(self._running.complaint(), self.path, writing=True)
+        return error_from_stderr(self._running.stderr_tail(), self.path, writing=True)
 
     def _feed(self) -> None:
         """Hand queued frames to ffmpeg until the end is queued or ffmpeg has gone."""
@@ -212,35 +213,23 @@ class FrameWriter:
             s=f"{width}x{height}",
             framerate=str(self.fps),
         )
-        picture = picture.filter("setparams", **color_tags.write_tags(self._source))
+        picture = picture.filter("setparams", **color_tags.setparams_arguments(self._source))
         picture = picture.filter("setsar", str(self._source.sample_aspect_ratio))
         settings = encoder_settings.video_settings(self._encoder, self._quality, self.fps, self._compact)
-        settings |= color_tags.write_settings(self._source)
+        settings |= color_tags.output_options(self._source)
         if not self._compact:  # what is learned from is not generated
             settings["metadata"] = f"comment={COMMENT}"
         settings["f"] = MUXERS[self.path.suffix.lower()]
         if settings["f"] != "matroska":
             settings["movflags"] = "+faststart"
         streams = [picture]
-        if self._voice:
-            streams.append(exact_sound(self._voice, self.frames / self.fps, self._compact))
-            settings |= (
-                encoder_settings.speech_settings()
-                if self._compact
-                else encoder_settings.audio_settings(self._voice.info)
-            )
+        if self._audio:
+            streams.append(pad_or_trim(self._audio, self.frames / self.fps, self._compact))
+            settings |= speech_settings() if self._compact else audio_settings(self._audio.info)
         return ffmpeg.output(*streams, f"file:{self._partial}", **settings, max_muxing_queue_size=4096)
 
 
-def exact_sound(voice: AudioReader, seconds: Fraction, compact: bool = False) -> Any:
-    """The voice as an audio stream of ffmpeg-python, cut or filled with silence to `seconds`."""
-    rate = encoder_settings.SPEECH_RATE if compact else encoder_settings.aac_rate(voice.info.sample_rate)
-    stream = voice.mono() if compact else encoder_settings.fit_channels(voice.stream(), voice.info)
-    sound = stream.filter("aresample", rate)
-    return sound.filter("apad").filter("atrim", end_sample=round(seconds * rate))
-
-
-def checked_target(path: Path, source: VideoInfo, voice: AudioReader | None) -> Path:
+def checked_target(path: Path, source: VideoInfo, audio: AudioReader | None) -> Path:
     """The target if a file can be written there without harm; else `OutputError`."""
     if path.suffix.lower() not in MUXERS:
         raise OutputError(
@@ -251,7 +240,7 @@ def checked_target(path: Path, source: VideoInfo, voice: AudioReader | None) -> 
     try:
         if path.is_dir():
             raise OutputError("The output is a folder", given=path, hint="Add a file name to it.")
-        for given in (source.path, *(voice.paths if voice else ())):
+        for given in (source.path, *(audio.paths if audio else ())):
             if path.exists() and given.exists() and path.samefile(given):
                 raise OutputError(
                     "The output would replace an input", given=path, hint="Choose another name."

@@ -167,7 +167,7 @@ def write_clip(
         height=side,
         fps=Fraction(FPS),
         frames=count,
-        voice=voice,
+        audio=voice,
         source=look,
         quality=_QUALITY,
         compact=True,

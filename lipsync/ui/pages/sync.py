@@ -216,12 +216,12 @@ class Events:
 
     def _newest_picture(self, progress: Progress, folder: Path) -> Updates:
         """Show a finished frame; each has a name of its own, or the browser would keep the first."""
-        if progress.picture is None:
+        if progress.preview is None:
             return {}
         path = folder / f"live_{secrets.token_hex(4)}.jpg"
         for earlier in sorted(folder.glob("live_*.jpg"), key=lambda one: one.stat().st_mtime)[:-_LIVE]:
             earlier.unlink(missing_ok=True)
-        write_image(path, progress.picture)
+        write_image(path, progress.preview)
         return {self._out.live: str(path)}
 
     def _show(self, made: Made, at: float, folder: Path) -> Updates:

@@ -10,7 +10,7 @@ import pytest
 
 from lipsync.errors import OutputError
 from lipsync.media import AudioReader, FrameWriter, open_audio, open_video
-from lipsync.media.audio.mix import RAMP_SECONDS, MixedAudio, mix_segments
+from lipsync.media.audio.mix import FADE_SECONDS, MixedAudio, mix_segments
 from lipsync.options import MediaOptions
 from lipsync.segments import parse_segments, place_segments
 from lipsync.types import AudioClip, TimeRange
@@ -74,7 +74,7 @@ def test_edges_are_right_to_the_sample_and_make_no_click(voices: list[AudioReade
     loud = np.flatnonzero(clip.samples)
     assert loud[0] / RATE == pytest.approx(1, abs=0.0003)
     assert loud[-1] / RATE == pytest.approx(2, abs=0.0003)
-    ramp = round(RAMP_SECONDS * RATE)
+    ramp = round(FADE_SECONDS * RATE)
     first, full = (
         np.abs(clip.samples[RATE : RATE + ramp // 4]),
         np.abs(clip.samples[RATE + ramp : RATE + 2 * ramp]),
@@ -182,7 +182,7 @@ def test_the_writer_takes_it_like_any_voice(tmp_path: Path, voices: list[AudioRe
     picture = open_video(film)
     target = tmp_path / "out.mp4"
     with FrameWriter(
-        target, width=160, height=120, fps=Fraction(25), frames=100, voice=mix, source=picture.info
+        target, width=160, height=120, fps=Fraction(25), frames=100, audio=mix, source=picture.info
     ) as writer:
         for frame in picture.read(np.arange(100)):
             writer.write(frame)
@@ -203,4 +203,4 @@ def test_the_result_replaces_none_of_the_voices(voices: list[AudioReader], film:
     other = voices[1].info.path.replace(voices[1].info.path.with_suffix(".mp4"))
     renamed = mixed("0-1; 1-2 file=1 voice=0-1", [voices[0], open_audio(other)], 4)
     with pytest.raises(OutputError, match="replace an input"):
-        FrameWriter(other, width=16, height=16, fps=Fraction(25), frames=1, voice=renamed, source=info)
+        FrameWriter(other, width=16, height=16, fps=Fraction(25), frames=1, audio=renamed, source=info)

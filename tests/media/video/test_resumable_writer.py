@@ -20,7 +20,7 @@ COUNT, PART = 23, 5
 
 
 def writer(path: Path, key: str = "a", **settings: Any) -> ResumableWriter:
-    known: dict[str, Any] = {"fps": Fraction(30000, 1001), "source": PLAIN, "frames": COUNT, "voice": None}
+    known: dict[str, Any] = {"fps": Fraction(30000, 1001), "source": PLAIN, "frames": COUNT, "audio": None}
     return ResumableWriter(path, key=key, width=160, height=120, part_frames=PART, **known | settings)
 
 
@@ -47,11 +47,11 @@ def finish(path: Path, **settings: Any) -> int:
 def test_it_goes_on_after_the_last_whole_part_and_ends_in_the_same_file(tmp_path: Path) -> None:
     voice = open_audio(make_sound(tmp_path / "v.wav", 0.5, 44_100, 2))
     once, twice = tmp_path / "once.mp4", tmp_path / "a strange 'name' %d.mp4"
-    assert finish(once, voice=voice) == 0
+    assert finish(once, audio=voice) == 0
 
-    write_until(twice, 13, voice=voice)
+    write_until(twice, 13, audio=voice)
     assert not twice.exists()
-    assert finish(twice, voice=voice) == 10  # two whole parts of five
+    assert finish(twice, audio=voice) == 10  # two whole parts of five
     assert twice.read_bytes() == once.read_bytes()
 
     info = probe_video(twice)
@@ -65,7 +65,7 @@ def test_the_frames_of_earlier_tries_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     write_until(path, 12)
     with pytest.raises(Cancelled), writer(path) as result:
-        assert [read_number(frame.rgb()) for frame in result.earlier_frames()] == list(range(10))
+        assert [read_number(frame.to_rgb()) for frame in result.earlier_frames()] == list(range(10))
         raise Cancelled("stopped")
     with writer(path) as result:  # a cancel keeps them too
         assert result.finished == 10

@@ -25,7 +25,7 @@ from lipsync.media import (
     probe_audio,
     probe_video,
 )
-from lipsync.media.video import writer
+from lipsync.media.ffmpeg import HARDWARE_ENCODERS
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, TimeRange, VideoInfo
 from tests.make_media import (
@@ -46,7 +46,7 @@ def write(
 ) -> FrameWriter:
     height, width = pictures[0].shape[:2]
     known: dict[str, Any] = {"fps": Fraction(25), "source": PLAIN, "frames": len(pictures)} | settings
-    with FrameWriter(path, width=width, height=height, voice=voice, **known) as result:
+    with FrameWriter(path, width=width, height=height, audio=voice, **known) as result:
         for picture in pictures:
             result.write(picture)
     return result
@@ -238,7 +238,7 @@ def test_quality_is_served(tmp_path: Path) -> None:
 def test_hardware_encoder_or_a_warning(tmp_path: Path) -> None:
     result = write(tmp_path / "a.mp4", numbered(5), encoder="hardware")
     assert probe_video(tmp_path / "a.mp4").frame_count == 5
-    if not any(has_encoder(name, 160, 120) for name in writer.encoding.HARDWARE_ENCODERS):
+    if not any(has_encoder(name, 160, 120) for name in HARDWARE_ENCODERS):
         assert "software encoder" in result.warnings[0]
 
 
@@ -257,7 +257,7 @@ def test_an_old_result_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     with (
         pytest.raises(KeyError),
         FrameWriter(
-            path, width=160, height=120, fps=Fraction(25), frames=9, voice=None, source=PLAIN
+            path, width=160, height=120, fps=Fraction(25), frames=9, audio=None, source=PLAIN
         ) as result,
     ):
         result.write(number_frame(0))
@@ -283,7 +283,7 @@ def test_wrong_frames_are_refused(tmp_path: Path) -> None:
 def test_a_frame_may_be_changed_after_it_was_written(tmp_path: Path) -> None:
     frame = np.empty((120, 160, 3), np.uint8)
     with FrameWriter(
-        tmp_path / "a.mp4", width=160, height=120, fps=Fraction(25), frames=30, voice=None, source=PLAIN
+        tmp_path / "a.mp4", width=160, height=120, fps=Fraction(25), frames=30, audio=None, source=PLAIN
     ) as result:
         for number in range(30):
             frame[:] = number_frame(number)
@@ -328,7 +328,7 @@ def test_cancel_is_answered_within_a_second_and_leaves_nothing(tmp_path: Path, s
     token, threads = CancelToken(), threading.active_count()
     frame = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), dtype=np.uint8)
     with pytest.raises(Cancelled), FrameWriter(
-        tmp_path / "a.mp4", width=1280, height=720, fps=Fraction(25), frames=10_000, voice=None, source=PLAIN,
+        tmp_path / "a.mp4", width=1280, height=720, fps=Fraction(25), frames=10_000, audio=None, source=PLAIN,
         cancel=token,
     ) as result:  # fmt: skip
         result.write(frame)
@@ -347,7 +347,7 @@ def test_cancel_is_answered_within_a_second_and_leaves_nothing(tmp_path: Path, s
 def test_cancel_while_the_end_is_awaited(tmp_path: Path) -> None:
     token = CancelToken()
     with pytest.raises(Cancelled), FrameWriter(
-        tmp_path / "a.mp4", width=160, height=120, fps=Fraction(25), frames=1, voice=None, source=PLAIN,
+        tmp_path / "a.mp4", width=160, height=120, fps=Fraction(25), frames=1, audio=None, source=PLAIN,
         cancel=token,
     ) as result:  # fmt: skip
         result.write(number_frame(0))
@@ -365,7 +365,7 @@ def test_an_ffmpeg_that_dies_is_noticed(tmp_path: Path) -> None:
             height=120,
             fps=Fraction(25),
             frames=10_000,
-            voice=None,
+            audio=None,
             source=PLAIN,
         ) as result,
     ):
@@ -390,7 +390,7 @@ if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 rng = np.random.default_rng(0)
 try:
-    with FrameWriter(Path(sys.argv[1]), width=320, height=240, fps=Fraction(25), frames=60, voice=None,
+    with FrameWriter(Path(sys.argv[1]), width=320, height=240, fps=Fraction(25), frames=60, audio=None,
                      source=VideoInfo(Path("x"), 320, 240, Fraction(25), 1.0, 60), quality=0) as result:
         for _ in range(60):
             result.write(rng.integers(0, 255, (240, 320, 3), dtype=np.uint8))

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from lipsync.media import FrameWriter, VideoReader, YuvFrame, open_video
-from lipsync.media.video.yuv import YuvColors
+from lipsync.media.video.yuv import YuvColorSpace
 from lipsync.options import MediaOptions
 from tests.make_media import make_video, run_ffmpeg
 
-BT601 = YuvColors(0.299, 0.114)
+BT601 = YuvColorSpace(0.299, 0.114)
 
 
 def make_colors(path: Path, size: str = "160x120", tag: str = "bt709", color_range: str = "tv") -> Path:
@@ -35,7 +35,7 @@ def same(one: YuvFrame, other: YuvFrame) -> bool:
 def write_all(picture: VideoReader, path: Path) -> VideoReader:
     """The picture read and written without loss."""
     size = {"width": picture.width, "height": picture.height}
-    settings = {"fps": picture.fps, "voice": None, "source": picture.info, "quality": 0}
+    settings = {"fps": picture.fps, "audio": None, "source": picture.info, "quality": 0}
     with FrameWriter(path, frames=picture.frame_count, **size, **settings) as writer:  # type: ignore[arg-type]
         for frame in picture.read_yuv(range(picture.frame_count)):
             writer.write(frame)
@@ -47,7 +47,7 @@ def write_all(picture: VideoReader, path: Path) -> VideoReader:
 def test_as_rgb_it_is_what_ffmpeg_makes_of_it(tmp_path: Path, tag: str, color_range: str) -> None:
     picture = open_video(make_colors(tmp_path / "a.mkv", tag=tag, color_range=color_range))
     for exact, ours in zip(picture.read(range(10)), picture.read_yuv(range(10)), strict=True):
-        difference = np.abs(exact.astype(int) - ours.rgb())
+        difference = np.abs(exact.astype(int) - ours.to_rgb())
         assert difference.mean() < 0.8
         assert np.percentile(difference, 99) <= 6  # another kind of cubic, where colours meet
 
@@ -61,7 +61,7 @@ def test_turned_and_cut_it_is_the_same_picture(tmp_path: Path, settings: dict[st
     picture = open_video(make_colors(tmp_path / "a.mkv"), MediaOptions(**settings))  # type: ignore[arg-type]
     [exact], [ours] = picture.read([3]), picture.read_yuv([3])
     assert (ours.width, ours.height) == (picture.width, picture.height)
-    assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
+    assert np.abs(exact.astype(int) - ours.to_rgb()).mean() < 2
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_odd_sizes_and_places_are_as_exact(
 ) -> None:
     picture = open_video(make_colors(tmp_path / "a.mkv", size), MediaOptions(crop=crop))
     [exact], [ours] = picture.read([3]), picture.read_yuv([3])
-    assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
+    assert np.abs(exact.astype(int) - ours.to_rgb()).mean() < 2
 
 
 @pytest.mark.parametrize("color_range", ["tv", "pc"])
@@ -103,8 +103,8 @@ def test_a_photo_and_a_gif_become_yuv_and_stay_in_their_colours(tmp_path: Path) 
         picture = open_video(tmp_path / name)
         [exact], [ours] = picture.read([0]), picture.read_yuv([0])
         if name == "a.png":  # a GIF's colours differ from pixel to pixel, which 4:2:0 cannot hold
-            assert np.abs(exact.astype(int) - ours.rgb()).mean() < 2
-        assert abs(exact.mean(axis=(0, 1)) - ours.rgb().mean(axis=(0, 1))).max() < 0.5
+            assert np.abs(exact.astype(int) - ours.to_rgb()).mean() < 2
+        assert abs(exact.mean(axis=(0, 1)) - ours.to_rgb().mean(axis=(0, 1))).max() < 0.5
 
 
 def test_frames_of_a_photo_and_frames_shown_again_are_one(tmp_path: Path) -> None:
@@ -122,8 +122,8 @@ def test_frames_of_a_photo_and_frames_shown_again_are_one(tmp_path: Path) -> Non
 def test_flat_colours_survive(shape: tuple[int, int]) -> None:
     for color in ((255, 0, 0), (12, 200, 90), (128, 128, 128), (255, 255, 255), (0, 0, 0)):
         frame = np.full((*shape, 3), color, np.uint8)
-        for colors in (BT601, YuvColors(0.2126, 0.0722, full_range=True)):
-            back = YuvFrame.from_rgb(frame, colors).rgb()
+        for colors in (BT601, YuvColorSpace(0.2126, 0.0722, full_range=True)):
+            back = YuvFrame.from_rgb(frame, colors).to_rgb()
             assert back.shape == frame.shape
             assert np.abs(back.astype(int) - frame).max() <= 2
 
@@ -138,14 +138,14 @@ def noise() -> YuvFrame:
 @pytest.mark.parametrize("box", [(0, 0, 81, 61), (3, 5, 40, 44), (4, 6, 5, 7), (70, 50, 81, 61)])
 def test_a_part_is_what_it_is_in_the_whole(noise: YuvFrame, box: tuple[int, int, int, int]) -> None:
     x1, y1, x2, y2 = box
-    assert np.array_equal(noise.rgb(box), noise.rgb()[y1:y2, x1:x2])
+    assert np.array_equal(noise.to_rgb(box), noise.to_rgb()[y1:y2, x1:x2])
 
 
 @pytest.mark.parametrize("box", [(0, 0, 81, 61), (3, 5, 40, 44), (70, 50, 81, 61), (1, 1, 2, 2)])
 def test_there_are_pixels_around_a_box_unless_the_picture_ends(
     noise: YuvFrame, box: tuple[int, int, int, int]
 ) -> None:
-    x1, y1, x2, y2 = noise.around(box)
+    x1, y1, x2, y2 = noise.aligned_box(box)
     assert x1 % 2 == y1 % 2 == 0
     assert x1 < box[0] or x1 == box[0] == 0
     assert y1 < box[1] or y1 == box[1] == 0
@@ -156,11 +156,11 @@ def test_there_are_pixels_around_a_box_unless_the_picture_ends(
 @pytest.mark.parametrize("place", [(7, 9, 20, 31), (62, 42, 75, 57), (0, 0, 13, 14)])
 def test_only_what_was_drawn_gets_new_numbers(noise: YuvFrame, place: tuple[int, int, int, int]) -> None:
     x1, y1, x2, y2 = place
-    box = noise.around(place)
-    before = noise.rgb(box)
+    box = noise.aligned_box(place)
+    before = noise.to_rgb(box)
     after = before.copy()
     after[y1 - box[1] : y2 - box[1], x1 - box[0] : x2 - box[0]] = (10, 150, 60)
-    drawn = noise.changed(box, before, after)
+    drawn = noise.with_region(box, before, after)
     where = np.zeros(noise.y.shape, bool)
     where[y1:y2, x1:x2] = True
     assert np.array_equal(drawn.y != noise.y, where & (drawn.y != noise.y))
@@ -169,26 +169,26 @@ def test_only_what_was_drawn_gets_new_numbers(noise: YuvFrame, place: tuple[int,
     for one, other in ((drawn.u, noise.u), (drawn.v, noise.v)):
         assert np.array_equal(one[~halves], other[~halves])
         assert (one[halves] != other[halves]).mean() > 0.95  # the same by chance in one of 160
-    inner = drawn.rgb()[y1 + 5 : y2 - 5, x1 + 5 : x2 - 5]
+    inner = drawn.to_rgb()[y1 + 5 : y2 - 5, x1 + 5 : x2 - 5]
     assert np.abs(inner.astype(int) - (10, 150, 60)).max() <= 2
-    assert noise.changed(box, before, before.copy()) is noise
+    assert noise.with_region(box, before, before.copy()) is noise
 
 
 def test_smaller_to_look_at(noise: YuvFrame) -> None:
     small = noise.resized(20, 15)
-    assert small.rgb().shape == (15, 20, 3)
+    assert small.to_rgb().shape == (15, 20, 3)
     assert abs(small.y.mean() - noise.y.mean()) < 1
 
 
 def test_the_writer_takes_no_other_size_and_no_other_colours(tmp_path: Path, noise: YuvFrame) -> None:
     source = open_video(make_video(tmp_path / "a.mp4", size=(81, 61), encode=("-c:v", "ffv1"), frames=2)).info
-    settings = {"fps": Fraction(25), "frames": 1, "voice": None, "source": source}
+    settings = {"fps": Fraction(25), "frames": 1, "audio": None, "source": source}
     with (
         pytest.raises(ValueError, match="expected"),
         FrameWriter(tmp_path / "b.mp4", width=80, height=61, **settings) as writer,  # type: ignore[arg-type]
     ):
         writer.write(noise)
-    other = YuvFrame(noise.y, noise.u, noise.v, YuvColors(0.2126, 0.0722))
+    other = YuvFrame(noise.y, noise.u, noise.v, YuvColorSpace(0.2126, 0.0722))
     with (
         pytest.raises(ValueError, match="colours"),
         FrameWriter(tmp_path / "b.mp4", width=81, height=61, **settings) as writer,  # type: ignore[arg-type]
