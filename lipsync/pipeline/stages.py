@@ -112,7 +112,7 @@ def cut_chunk(
         if (box := face_box(speaker, picture, width, height)) is not None
     ]
     size, averaged = generator.spec.crop_size, generator.spec.antialias_crops
-    faces = [frames[part.place].rgb(part.box) for part in parts]
+    faces = [frames[part.place].to_rgb(part.box) for part in parts]
     crops = [crop_face(face, (0, 0, face.shape[1], face.shape[0]), size, averaged) for face in faces]
     return Chunk(
         first=first,
@@ -189,7 +189,7 @@ def draw(
     chunks: Iterable[Chunk], speakers: Sequence[Speaker], generator: LipGenerator, timer: StageTimer
 ) -> Iterator[Chunk]:
     """Generate a mouth for every part; several chunks at a time, given out in order."""
-    cores = Cores(shared_by=generator.concurrent_batches)
+    cores = ThreadLimit(shared_by=generator.concurrent_batches)
 
     def work(chunk: Chunk) -> Chunk:
         if chunk.parts:
