@@ -1,1 +1,1 @@
-"""The command line: `lipsync COMMAND`, one module a command."""
+"""The command line `lipsync COMMAND`: one module per command, and `main` that dispatches to them."""

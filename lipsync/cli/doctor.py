@@ -1,11 +1,12 @@
-"""What this machine has, what it lacks, and what to do about it.
+"""`lipsync doctor`: check this machine for what the program needs.
 
-Every check imports what it needs by itself and survives when that fails, so that the doctor can
-be asked on a machine where nothing else works.
+Every check imports what it needs by itself and survives when that fails, so that the command works
+on a machine where nothing else does.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import platform
 import sys
@@ -13,19 +14,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
+from lipsync.cli.terminal import EXIT_ERROR, heavy_imports
+
 OLDEST_PYTHON = (3, 10)
+_LABELS = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One line of the report.
 
     Attributes:
-        name: what was looked at.
-        state: "ok"; "missing", when the main job does not work without it; "note", when only a
-            part of the program needs it.
-        found: what is there, in words.
-        advice: what to do, when it is not all well.
+        name: what was checked.
+        state: "ok"; "missing", when the main job does not work without it; "note", when only a part
+            of the program needs it.
+        found: what is installed, or what is wrong.
+        advice: what to do; "" when all is well.
     """
 
     name: str
@@ -34,39 +38,55 @@ class Finding:
     advice: str = ""
 
 
-def examine() -> list[Finding]:
-    """Look at everything the program needs or can use."""
-    checks: tuple[Callable[[], list[Finding]], ...] = (
-        _python,
-        _packages,
-        _opencv,
-        _ffmpeg,
-        _device,
-        _detector,
-        _weights,
-        _enhancer,
-        _javascript,
+def add_doctor_command(parser: argparse.ArgumentParser) -> None:
+    """Add the command; it has no arguments."""
+    parser.set_defaults(command=_doctor)
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    with heavy_imports():  # each check imports its own
+        results = run_checks()
+    for result in results:
+        print(f"{_LABELS[result.state]} {result.name}: {result.found}")
+        if result.advice:
+            print(f"        {result.advice}")
+    return EXIT_ERROR if any(result.state == "missing" for result in results) else 0
+
+
+def run_checks() -> list[CheckResult]:
+    """Check everything that the program needs or can use."""
+    checks: tuple[Callable[[], list[CheckResult]], ...] = (
+        _check_python,
+        _check_packages,
+        _check_opencv,
+        _check_ffmpeg,
+        _check_device,
+        _check_detector,
+        _check_weights,
+        _check_enhancer,
+        _check_javascript,
     )
-    findings: list[Finding] = []
+    results: list[CheckResult] = []
     for check in checks:
+        name = check.__name__.removeprefix("_check_")
         try:
-            findings += check()
+            results += check()
         except ImportError as error:  # of a package that has its own line
-            name = check.__name__.strip("_")
-            advice = "Mend what is missing above, then ask again."
-            findings.append(Finding(name, "note", f"not looked at: {error}", advice))
+            advice = "Install what is missing above, then run this again."
+            results.append(CheckResult(name, "note", f"not checked: {error}", advice))
         except Exception as error:  # a broken package may fail in any way; the report goes on
-            name = check.__name__.strip("_")
-            findings.append(Finding(name, "missing", f"the check failed: {error}", "Run `make app` again."))
-    return findings
+            results.append(
+                CheckResult(name, "missing", f"the check failed: {error}", "Run `make app` again.")
+            )
+    return results
 
 
-def _python() -> list[Finding]:
+def _check_python() -> list[CheckResult]:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < OLDEST_PYTHON:
-        wanted = ".".join(map(str, OLDEST_PYTHON))
-        return [Finding("Python", "missing", found, f"Install Python {wanted} or newer.")]
-    return [Finding("Python", "ok", found)]
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        return [CheckResult("Python", "missing", found, f"Install Python {oldest} or newer.")]
+    return [CheckResult("Python", "ok", found)]
 
 
 _PACKAGES = (
@@ -75,29 +95,29 @@ _PACKAGES = (
 )
 
 
-def _packages() -> list[Finding]:
-    findings = []
+def _check_packages() -> list[CheckResult]:
+    results = []
     for package in _PACKAGES:
         try:
-            findings.append(Finding(package, "ok", metadata.version(package)))
+            results.append(CheckResult(package, "ok", metadata.version(package)))
         except metadata.PackageNotFoundError:
             advice = "pip install -r requirements.txt -c constraints.txt"
-            findings.append(Finding(package, "missing", "not installed", advice))
-    return findings
+            results.append(CheckResult(package, "missing", "not installed", advice))
+    return results
 
 
-def _opencv() -> list[Finding]:
+def _check_opencv() -> list[CheckResult]:
     try:
         cv2 = importlib.import_module("cv2")
     except ImportError as error:
         advice = "pip install opencv-python"
         if "libGL" in str(error) or "libgthread" in str(error) or "libglib" in str(error):
             advice = "On Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
-        return [Finding("OpenCV", "missing", str(error), advice)]
-    return [Finding("OpenCV", "ok", cv2.__version__)]
+        return [CheckResult("OpenCV", "missing", str(error), advice)]
+    return [CheckResult("OpenCV", "ok", cv2.__version__)]
 
 
-def _ffmpeg() -> list[Finding]:
+def _check_ffmpeg() -> list[CheckResult]:
     from lipsync.errors import ToolError
     from lipsync.media import ffmpeg_path
     from lipsync.media.video.encoder_settings import SOFTWARE, choose_encoder
@@ -105,13 +125,13 @@ def _ffmpeg() -> list[Finding]:
     try:
         path = ffmpeg_path()
     except ToolError as error:
-        return [Finding("ffmpeg", "missing", error.what, error.hint)]
+        return [CheckResult("ffmpeg", "missing", error.what, error.hint)]
     encoder, _ = choose_encoder("hardware", 1280, 720)
     found = f"{encoder} works" if encoder != SOFTWARE else "none works; x264 on the CPU is used"
-    return [Finding("ffmpeg", "ok", str(path)), Finding("hardware encoder", "ok", found)]
+    return [CheckResult("ffmpeg", "ok", str(path)), CheckResult("hardware encoder", "ok", found)]
 
 
-def _device() -> list[Finding]:
+def _check_device() -> list[CheckResult]:
     import torch
 
     from lipsync.devices import choose_device, cpu_has_bf16
@@ -120,47 +140,50 @@ def _device() -> list[Finding]:
     cores = torch.get_num_threads()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{cores} threads"
     formats = "fp32" + (", fp16, bf16" if device.type == "cuda" else ", bf16" if cpu_has_bf16() else "")
-    return [Finding("device", "ok", f"{device.type} ({name})"), Finding("number formats", "ok", formats)]
+    return [
+        CheckResult("device", "ok", f"{device.type} ({name})"),
+        CheckResult("number formats", "ok", formats),
+    ]
 
 
-def _detector() -> list[Finding]:
+def _check_detector() -> list[CheckResult]:
     from lipsync.faces import DETECTORS
 
-    return [Finding("face detectors", "ok", ", ".join(DETECTORS))]
+    return [CheckResult("face detectors", "ok", ", ".join(DETECTORS))]
 
 
-def _weights() -> list[Finding]:
+def _check_weights() -> list[CheckResult]:
     from lipsync.generators import GENERATORS, choose_variant
     from lipsync.weights import CATALOGUE, find, weights_folder
 
-    findings = [Finding("weights folder", "ok", str(weights_folder()))]
+    results = [CheckResult("weights folder", "ok", str(weights_folder()))]
     for name in GENERATORS:
         path = find(name)
         entry = CATALOGUE.get(name)
         if path is not None:
-            findings.append(Finding(f"model {name}", "ok", str(path)))
+            results.append(CheckResult(f"model {name}", "ok", str(path)))
         elif entry is not None:
-            advice = f"`python -m lipsync weights {name}` fetches it ({entry.licence})."
-            size = f"not here yet, {entry.bytes / 1e6:.0f} MB"
-            findings.append(Finding(f"model {name}", "note", size, advice))
-    return [*findings, Finding("model used by default", "ok", choose_variant("auto"))]
+            advice = f"`lipsync weights {name}` downloads it ({entry.licence})."
+            size = f"not downloaded, {entry.bytes / 1e6:.0f} MB"
+            results.append(CheckResult(f"model {name}", "note", size, advice))
+    return [*results, CheckResult("default model", "ok", choose_variant("auto"))]
 
 
-def _enhancer() -> list[Finding]:
+def _check_enhancer() -> list[CheckResult]:
     try:
-        return [Finding("gfpgan", "ok", metadata.version("gfpgan"))]
+        return [CheckResult("gfpgan", "ok", metadata.version("gfpgan"))]
     except metadata.PackageNotFoundError:
-        return [Finding("gfpgan", "note", "not installed", "It does not build on Python 3.13 and newer.")]
+        return [CheckResult("gfpgan", "note", "not installed", "It does not build on Python 3.13 and newer.")]
 
 
-def _javascript() -> list[Finding]:
+def _check_javascript() -> list[CheckResult]:
     from lipsync.sources import describe_runtimes
 
     runtimes = describe_runtimes()
     for runtime in runtimes:
         if runtime.supported:
             found = f"{runtime.name} {runtime.version} ({runtime.path})"
-            return [Finding("JavaScript runtime", "ok", found)]
+            return [CheckResult("JavaScript runtime", "ok", found)]
     found = ", ".join(f"{runtime.name} {runtime.version} is too old" for runtime in runtimes) or "none"
     advice = "YouTube links need one: `pip install deno`, or install Node 22 or newer."
-    return [Finding("JavaScript runtime", "note", found, advice)]
+    return [CheckResult("JavaScript runtime", "note", found, advice)]

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
-from lipsync.cli.terminal import EXIT_CANCELLED, ProgressBar, add_options, cancel_on_interrupt, read_options
+from lipsync.cli.flags import add_options, read_options
+from lipsync.cli.terminal import EXIT_CANCELLED, ProgressBar, cancel_on_interrupt
 from lipsync.errors import Cancelled, InputError
 from lipsync.progress import CancelToken, Progress
 from lipsync.training import (

@@ -95,7 +95,7 @@ def test_a_folder_of_videos_is_judged_as_it_is(tmp_path: Path, capsys: pytest.Ca
     ("flags", "why"),
     [
         (["pairs.csv", "--variants", "wave2lip"], "no such generator.*Known"),
-        (["pairs.csv", "--results", "theirs"], "--results cannot be understood"),
+        (["pairs.csv", "--results", "theirs"], "--results cannot be read"),
         (["pairs.csv", "--reference", "one.mp4"], "--reference is for a single video"),
         (["one.mp4", "--variants", "builtin"], "are for lists"),
         (["nothing.csv"], "cannot be read"),
@@ -134,6 +134,6 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, tmp_path: Path) -> None:
         process.kill()
     assert time.monotonic() - asked < PROMPT_SECONDS
     assert process.returncode == 130
-    assert "goes on from here" in told
+    assert "Run the same command again to continue" in told
     assert json.loads((out / "builtin" / "pair0.json").read_text())["figures"]
     assert not [file for file in out.rglob("*") if file.name.startswith(".")]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lipsync.cli import main as command_line
+from lipsync.cli import run as run_command
+from lipsync.cli.main import main
 from lipsync.media import probe_video
 from lipsync.sources import LinkSource, LocalFile, Source, is_link
 from tests.make_media import run_ffmpeg
@@ -18,7 +19,7 @@ from tests.sources.serving import HERE
 
 def test_a_link_inwards_is_refused_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     voice = make_voice(tmp_path / "voice.wav", seconds=0.4)
-    assert command_line.main(["run", "http://169.254.169.254/clip.mp4", str(voice)]) == 1
+    assert main(["run", "http://169.254.169.254/clip.mp4", str(voice)]) == 1
     assert "never opened" in capsys.readouterr().err
 
 
@@ -52,7 +53,7 @@ def test_a_part_of_a_link_is_synced_and_the_result_lands_here(
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    monkeypatch.setattr(command_line, "open_source", allowing)
+    monkeypatch.setattr(run_command, "open_source", allowing)
     with serving.serve() as site:
         site.add_folder(served)
         arguments = [
@@ -64,10 +65,7 @@ def test_a_part_of_a_link_is_synced_and_the_result_lands_here(
             "--max-height",
             "360",
         ]
-        assert (
-            command_line.main([*arguments, "--variant", "wav2lip", "--weights", str(checkpoint), "--json"])
-            == 0
-        )
+        assert main([*arguments, "--variant", "wav2lip", "--weights", str(checkpoint), "--json"]) == 0
         assert "/talk0.ts" not in site.hits
     printed = json.loads(capsys.readouterr().out)
     assert Path(printed["path"]) == here / "talk_synced.mp4"

@@ -275,7 +275,7 @@ def test_the_doctor_works_where_opencv_does_not(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "MISSING OpenCV: libGL.so.1" in done.stdout
     assert "apt-get install libgl1" in done.stdout
-    assert "note    ffmpeg: not looked at: libGL.so.1" in done.stdout  # nothing else is said to be missing
+    assert "note    ffmpeg: not checked: libGL.so.1" in done.stdout  # nothing else is said to be missing
     assert done.stdout.count("MISSING") == 1
 
 

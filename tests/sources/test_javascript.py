@@ -49,16 +49,16 @@ def test_the_package_is_used_before_the_path(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.usefixtures("no_deno")
 def test_the_doctor_tells_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    [finding] = doctor._javascript()
+    [finding] = doctor._check_javascript()
     assert (finding.state, finding.found) == ("note", "none")
     assert "pip install deno" in finding.advice
     node = program(tmp_path / "bin", "node", "v18.2.0")
-    [finding] = doctor._javascript()
+    [finding] = doctor._check_javascript()
     assert finding.state == "note"
     assert "18.2.0" in finding.found
     node.unlink()
     program(tmp_path / "bin", "node", "v24.1.0")
-    [finding] = doctor._javascript()
+    [finding] = doctor._check_javascript()
     assert finding.state == "ok"
     assert "24.1.0" in finding.found
 

@@ -1,0 +1,239 @@
+"""`lipsync run`, `preview` and `batch`: make a lip-synced video, one frame of it, or several."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lipsync
+from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
+from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt, heavy_imports
+from lipsync.errors import Cancelled, InputError, LipsyncError
+from lipsync.options import LinkOptions, SyncOptions
+from lipsync.progress import CancelToken, ProgressCallback
+from lipsync.sources import is_link, open_source
+from lipsync.types import SyncResult
+
+
+def add_run_command(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `run`."""
+    _add_inputs(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="file to write (default: a new name next to VIDEO; for a link, in the current folder)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep finished frames if the run is interrupted, and continue from them in the next run",
+    )
+    parser.add_argument("--score-plot", type=Path, metavar="FILE.svg", help="plot the sync score over time")
+    _add_segments(parser)
+    add_options(parser, *SYNC_GROUPS, LinkOptions())
+    parser.set_defaults(command=_run)
+
+
+def add_preview_command(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `preview`."""
+    _add_inputs(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="image to write (.png, .jpg)")
+    parser.add_argument("--at", type=float, default=0.0, help="time in the result (s)")
+    _add_segments(parser)
+    add_options(parser, *SYNC_GROUPS, LinkOptions())
+    parser.set_defaults(command=_preview)
+
+
+def add_batch_command(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `batch`."""
+    parser.add_argument("--videos", nargs="+", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--voices", nargs="+", type=Path, required=True, metavar="FILE", help="one, or one per video"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    add_options(parser, *SYNC_GROUPS)
+    parser.set_defaults(command=_batch)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("video", help="video or photo: a file, or a link to a video")
+    parser.add_argument("voice", help="audio, or a video whose audio is used: a file or a link")
+    parser.add_argument(
+        "--no-cache",
+        dest="cache",
+        action="store_false",
+        help="detect faces anew, and do not save detections in the user's cache folder",
+    )
+
+
+def _add_segments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--segments",
+        metavar="TEXT|FILE",
+        help="who speaks what and when, such as '0-4.5 face=0 voice=0-4.5; 5-9 face=1 file=1', or a file "
+        "with one segment per line",
+    )
+    parser.add_argument(
+        "--more-voice",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="another voice for --segments: the first one is file=1",
+    )
+
+
+def _segment_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `lipsync.sync` and `lipsync.preview` besides files and settings."""
+    from lipsync.faces import DetectionCache
+    from lipsync.segments import parse_segments
+
+    text = arguments.segments or ""
+    if text and "=" not in text and Path(text).is_file():
+        text = Path(text).read_text("utf-8")
+    return {
+        "segments": parse_segments(text),
+        "more_voices": arguments.more_voice,
+        "cache": DetectionCache() if arguments.cache else None,
+    }
+
+
+@contextmanager
+def _fetched_inputs(
+    arguments: argparse.Namespace, progress: ProgressCallback, cancel: CancelToken
+) -> Iterator[tuple[Path, Path, SyncOptions]]:
+    """Fetch video and voice; gives both as files, and the settings for them.
+
+    Links are downloaded into a folder that is removed afterwards. Where only a part was downloaded,
+    the ranges in the settings are converted to times of the file.
+    """
+    options, links = read_sync_options(arguments), read_options(arguments, LinkOptions())
+    media = options.media
+    with tempfile.TemporaryDirectory(prefix="lipsync-") as folder:
+        video = open_source(arguments.video, links).fetch(Path(folder), progress, cancel, media.video_ranges)
+        voice = open_source(arguments.voice, links, audio_only=True).fetch(
+            Path(folder), progress, cancel, media.voice_ranges
+        )
+        media = dataclasses.replace(
+            media,
+            video_ranges=video.to_file_time(media.video_ranges),
+            voice_ranges=voice.to_file_time(media.voice_ranges),
+        )
+        yield video.path, voice.path, dataclasses.replace(options, media=media)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with heavy_imports():
+        from lipsync.pipeline.sync import free_name
+
+    with (
+        cancel_on_interrupt() as cancel,
+        ProgressBar() as bar,
+        _fetched_inputs(arguments, bar.update, cancel) as (video, voice, options),
+    ):
+        output = arguments.output
+        if output is None and is_link(arguments.video):  # next to the video is a folder that is removed
+            output = free_name(Path.cwd() / video.name)
+        result = lipsync.sync(
+            video,
+            voice,
+            options,
+            bar.update,
+            cancel,
+            output=output,
+            resume=arguments.resume,
+            **_segment_arguments(arguments),
+        )
+    if arguments.score_plot and result.score:
+        from lipsync.sync_score import plot_score
+
+        plot_score(result.score, arguments.score_plot)
+    for warning in result.warnings:
+        print(f"Note: {warning}", file=sys.stderr)
+    print(_as_json(result) if arguments.json else _as_text(result))
+    return 0
+
+
+def _as_text(result: SyncResult) -> str:
+    total = result.timings["total"]
+    score = "\n" + " ".join(result.score.words) if result.score else ""
+    return (
+        f"{result.path}\n{result.duration:.2f} s of {result.width}x{result.height} at "
+        f"{float(result.fps):g} frames/s, {result.frames_synced} of {result.frames} frames synced by "
+        f"{result.variant} in {total:.1f} s ({result.frames / total:.1f} frames/s){score}"
+    )
+
+
+def _as_json(result: SyncResult) -> str:
+    plain = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    values = plain | {
+        "path": str(result.path),
+        "score": result.score.as_dict() if result.score else None,
+        "subtitles": str(result.subtitles) if result.subtitles else None,
+        "fps": str(result.fps),
+        "duration": result.duration,
+    }
+    return json.dumps(values, indent=2)
+
+
+def _preview(arguments: argparse.Namespace) -> int:
+    with heavy_imports():
+        from lipsync.blending import preview_sheet
+        from lipsync.media import write_image
+        from lipsync.pipeline.sync import preview
+
+    with (
+        cancel_on_interrupt() as cancel,
+        ProgressBar() as bar,
+        _fetched_inputs(arguments, bar.update, cancel) as (video, voice, options),
+    ):
+        drawn = preview(
+            video, voice, arguments.at, options, bar.update, cancel, **_segment_arguments(arguments)
+        )
+    write_image(arguments.output, preview_sheet(drawn))
+    if drawn.box is None:
+        print("Note: no usable face at that time; the frame stays unchanged.", file=sys.stderr)
+    print(arguments.output)
+    return 0
+
+
+def _batch(arguments: argparse.Namespace) -> int:
+    with heavy_imports():
+        from lipsync.pipeline.model_provider import CachedModels
+        from lipsync.pipeline.sync import free_name
+
+    videos, voices = arguments.videos, arguments.voices
+    if len(voices) not in (1, len(videos)):
+        raise InputError(
+            "The numbers of voices and videos do not match",
+            given=f"{len(voices)} voices, {len(videos)} videos",
+            hint="Give one voice for all videos, or one per video.",
+        )
+    options, models, failed = read_sync_options(arguments), CachedModels(), 0
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with cancel_on_interrupt() as cancel:
+        for number, video in enumerate(videos):
+            voice = voices[number % len(voices)]
+            output = free_name(arguments.output / video.name)  # nothing is overwritten
+            try:
+                with ProgressBar() as bar:
+                    result = lipsync.sync(
+                        video, voice, options, bar.update, cancel, output=output, models=models
+                    )
+                print(_as_text(result))
+            except Cancelled:
+                raise
+            except LipsyncError as error:  # the others are still made
+                failed += 1
+                print(f"{video}: {error}", file=sys.stderr)
+    print(f"{len(videos) - failed} of {len(videos)} made.")
+    return EXIT_ERROR if failed else 0
