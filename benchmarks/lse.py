@@ -153,14 +153,14 @@ def find_face(video: Path) -> tuple[tuple[int, int], PixelBox]:
     from lipsync.faces import DETECTORS
     from lipsync.media import open_video
     from lipsync.metrics.lse import LSE_FPS
-    from lipsync.metrics.lse_tracks import TrackOptions, find_paths
+    from lipsync.metrics.lse_tracks import TrackOptions, find_tracks
     from lipsync.options import MediaOptions
 
     picture = open_video(video, MediaOptions(fps=LSE_FPS))
-    paths = find_paths(picture, DETECTORS.create("centerface"), TrackOptions())
-    if not paths:
+    tracks = find_tracks(picture, DETECTORS.create("centerface"), TrackOptions())
+    if not tracks:
         raise SystemExit(f"no face is seen long enough in {video}")
-    longest = max(paths, key=lambda path: len(path.boxes))
+    longest = max(tracks, key=lambda path: len(path.boxes))
     box = PixelBox(*(round(float(edge)) for edge in np.median(longest.boxes, axis=0)))
     return (picture.width, picture.height), box
 

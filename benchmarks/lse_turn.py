@@ -81,10 +81,10 @@ def measured(turn: Turn) -> dict[str, float]:
 
 def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
     """This program, where the face fills the frame."""
-    from lipsync.metrics.lse_tracks import by_lse, evaluate_frames
+    from lipsync.metrics.lse_tracks import evaluate_frames, lse_measure
     from lipsync.sync_score import load_syncnet
 
-    measure = by_lse(load_syncnet(Path(turn.weights), dtype=dtype))
+    measure = lse_measure(load_syncnet(Path(turn.weights), dtype=dtype))
 
     def evaluate() -> dict[str, float]:
         scores = [evaluate_frames(clip, measure).score for clip in _clips(turn)]
@@ -96,10 +96,10 @@ def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
 def our_tracks(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
     """This program on a real video."""
     from lipsync.faces import DETECTORS
-    from lipsync.metrics.lse_tracks import by_lse, evaluate_tracks, mean_lse
+    from lipsync.metrics.lse_tracks import evaluate_tracks, lse_measure, mean_lse
     from lipsync.sync_score import load_syncnet
 
-    measure = by_lse(load_syncnet(Path(turn.weights), dtype=dtype))
+    measure = lse_measure(load_syncnet(Path(turn.weights), dtype=dtype))
     detector = DETECTORS.create("centerface")
 
     def evaluate() -> dict[str, float]:

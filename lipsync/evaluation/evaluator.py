@@ -17,9 +17,9 @@ from lipsync.inspection.faces import detect_faces_of
 from lipsync.inspection.report import own_sync
 from lipsync.media import VideoReader, open_audio, open_video, plan_timeline
 from lipsync.metrics.base import Metric, MetricSpec, metric_spec
-from lipsync.metrics.fid import Features, load_inception, save_features
+from lipsync.metrics.fid import FeatureExtractor, load_inception, save_features
 from lipsync.metrics.lse import LseScore
-from lipsync.metrics.lse_tracks import TrackOptions, by_lse, evaluate_frames, evaluate_tracks, mean_lse
+from lipsync.metrics.lse_tracks import TrackOptions, evaluate_frames, evaluate_tracks, lse_measure, mean_lse
 from lipsync.options import DEVICES, FaceOptions, OptionGroup, SyncOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.registries import METRICS
@@ -78,7 +78,7 @@ class Evaluator:
 
     options: EvaluatorOptions
     run: SyncOptions
-    features: Features | None = None
+    features: FeatureExtractor | None = None
     progress: ProgressCallback = ignore_progress
     cancel: CancelToken = field(default_factory=CancelToken)
     notes: list[str] = field(default_factory=list)
@@ -208,7 +208,7 @@ class Evaluator:
         if self._syncnet is None:
             device = choose_device(self.options.device)
             self._syncnet = load_syncnet(require("syncnet_v2")).to(device)
-        measure = by_lse(self._syncnet)
+        measure = lse_measure(self._syncnet)
         if pair.whole_frame:
             found: LseScore | None = evaluate_frames(result, measure, cancel=self.cancel).score
         else:
@@ -253,7 +253,7 @@ class Evaluator:
         save_features(open_video(source), network, folder / "sources.npy", self.progress, self.cancel)
         return {}
 
-    def network(self) -> Features:
+    def network(self) -> FeatureExtractor:
         """FID's network, loaded at the first call."""
         if self.features is None:
             device = choose_device(self.options.device)

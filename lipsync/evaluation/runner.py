@@ -21,7 +21,8 @@ from lipsync.errors import Cancelled, LipsyncError
 from lipsync.evaluation.dataset import Pair
 from lipsync.evaluation.evaluator import Evaluator
 from lipsync.evaluation.table import ClipResult
-from lipsync.metrics.fid import Moments, add_saved, frechet_distance
+from lipsync.metrics.fid import add_saved
+from lipsync.metrics.frechet import Moments, frechet_distance
 from lipsync.utils.atomic_write import write_text
 
 Maker = Callable[[Pair, Path], Path]

@@ -263,7 +263,7 @@ def own_sync(
     meter = SyncMeter(load_expert(require("expert")), voice, picture.fps)
     boxes = with_default_pads(track.boxes, (picture.width, picture.height), options)
     numbers = np.flatnonzero(track.present)
-    stage = StageProgress("Judging lip sync", len(numbers), progress, cancel)
+    stage = StageProgress("Measuring lip sync", len(numbers), progress, cancel)
     with closing(picture.read_yuv(numbers, cancel=cancel)) as frames:
         for number, frame in zip(numbers.tolist(), frames, strict=True):
             meter.update(number / float(picture.fps), frame, boxes[number])

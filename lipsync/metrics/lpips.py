@@ -1,4 +1,4 @@
-"""LPIPS: how different two pictures look, by the features of a network."""
+"""LPIPS: learned perceptual image patch similarity of aligned frames."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ _LAYERS = 5  # of AlexNet, all convolutions
 
 
 class Lpips:
-    """Learned perceptual image patch similarity; 0 for equal pictures, lower is better.
+    """Learned perceptual image patch similarity; 0 for equal frames, lower is better.
 
     Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR
-    2018, version 0.1 with AlexNet. The mean over frames; whole pictures at their own size.
+    2018, version 0.1 with AlexNet. The mean over frames, each at full size.
 
     Args:
-        weights: torchvision's AlexNet, where it is not the catalogue's `alexnet`.
+        weights: torchvision's AlexNet; None is the catalogue's `alexnet`.
+        device: None is the CPU.
+        progress, cancel: of the download.
 
     Raises:
-        ToolError: the package lpips, which carries the layers on top, is not installed.
-        WeightsError: AlexNet is absent and cannot be had, or the file holds another network.
+        ToolError: the package lpips, which holds the linear layers, is not installed.
+        WeightsError: AlexNet is missing and cannot be downloaded, or the file holds another network.
     """
 
     spec = MetricSpec(
@@ -60,16 +62,16 @@ class Lpips:
 
     @torch.inference_mode()
     def update(self, result: Frame, reference: Frame, where: Region | None = None) -> None:
-        """Count one pair of frames."""
+        """Add one pair of frames; see `Metric.update`."""
         check_pair(self.spec, result, reference, where)
-        self._sum += float(self._network(self._prepared(result), self._prepared(reference)))
+        self._sum += float(self._network(self._to_input(result), self._to_input(reference)))
         self._count += 1
 
     def compute(self) -> float:
-        """The mean over frames."""
+        """Mean over frames; NaN without any."""
         return self._sum / self._count if self._count else float("nan")
 
-    def _prepared(self, frame: Frame) -> Tensor:
+    def _to_input(self, frame: Frame) -> Tensor:
         """(1, 3, H, W) in [-1, 1]."""
         pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(self._device)
         return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
@@ -79,16 +81,16 @@ def _load(path: Path) -> nn.Module:
     try:
         import lpips
     except ImportError as error:
-        hint = "Run `pip install lpips`, or leave this figure out."
+        hint = "Run `pip install lpips`, or leave this metric out."
         raise ToolError("LPIPS needs the package lpips", given=str(error), hint=hint) from error
-    with warnings.catch_warnings():  # it calls torchvision as one did in 2021
+    with warnings.catch_warnings():  # lpips uses torchvision's interface of 2021
         warnings.filterwarnings("ignore", module="torchvision", category=UserWarning)
-        # `pnet_rand`: it would fetch AlexNet itself, unchecked.
+        # `pnet_rand`: else lpips would download AlexNet itself, without a check of its hash.
         network: nn.Module = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
     state = load_state_dict(path)
     for number in range(1, _LAYERS + 1):
         part = network.get_submodule(f"net.slice{number}")
-        for name, value in part.state_dict().items():  # "0.weight": its place in AlexNet's `features`
+        for name, value in part.state_dict().items():  # "0.weight": its index in AlexNet's `features`
             given = state.get(f"features.{name}")
             if given is None or given.shape != value.shape:
                 hint = "Use torchvision's alexnet-owt-7be5be79.pth."

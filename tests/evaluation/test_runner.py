@@ -20,7 +20,7 @@ from lipsync.options import SyncOptions
 from lipsync.sync_score import SyncNet
 from lipsync.types import PixelBox
 from tests.make_media import make_video
-from tests.metrics.networks import colour_features
+from tests.metrics.networks import color_features
 
 QUICK = EvaluatorOptions(sync=False, lse=False)
 TONE = ("-f", "lavfi", "-i", "sine=d=0.4")
@@ -50,7 +50,7 @@ class Copier:
 def run(
     pairs: list[Pair], copier: Copier, folder: Path, made_with: str = "", **judging: object
 ) -> list[ClipResult]:
-    judge = Evaluator(QUICK, SyncOptions(), features=colour_features, **judging)  # type: ignore[arg-type]
+    judge = Evaluator(QUICK, SyncOptions(), features=color_features, **judging)  # type: ignore[arg-type]
     return list(evaluate_all(pairs, {"copy": copier}, folder, judge, made_with))
 
 
@@ -81,7 +81,7 @@ def test_a_result_that_has_changed_is_judged_again(pairs: list[Pair], tmp_path: 
     theirs = tmp_path / "theirs.mp4"
 
     def judged() -> ClipResult:
-        judge = Evaluator(QUICK, SyncOptions(), features=colour_features)
+        judge = Evaluator(QUICK, SyncOptions(), features=color_features)
         [one] = evaluate_all(pairs[:1], {"theirs": lambda pair, _: theirs}, tmp_path / "out", judge)
         return one
 
@@ -129,7 +129,7 @@ def test_a_pair_that_fails_does_not_stop_the_rest(
 def test_a_result_that_is_no_video_fails_by_itself(pairs: list[Pair], tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    judge = Evaluator(QUICK, SyncOptions(), features=colour_features)
+    judge = Evaluator(QUICK, SyncOptions(), features=color_features)
     found = list(evaluate_all(pairs, {"theirs": lambda pair, _: broken}, tmp_path / "out", judge))
     assert all("not a video" in one.failure for one in found)
 

@@ -62,7 +62,7 @@ def test_a_video_in_full(tmp_path: Path) -> None:
     assert report.sync.verdict is Verdict.TOO_SHORT
     assert report.transcript is None
     assert any("40 % of the frames have no face" in one.text and one.warns for one in report.expectations)
-    assert list(dict.fromkeys(stages)) == ["Listening", "Finding faces", "Judging lip sync"]
+    assert list(dict.fromkeys(stages)) == ["Listening", "Finding faces", "Measuring lip sync"]
     values = json.loads(json.dumps(report.as_dict(), allow_nan=False))
     assert values["picture"]["fps"] == "25"
     assert values["faces"]["persons"] == 1
@@ -172,7 +172,7 @@ def test_a_part_that_lacks_something_says_so_and_the_rest_goes_on(
 
 def test_it_can_be_stopped_in_every_part(tmp_path: Path) -> None:
     path = make_talk(tmp_path / "talk.mp4", [0.6])
-    for stage in ("Listening", "Finding faces", "Judging lip sync"):
+    for stage in ("Listening", "Finding faces", "Measuring lip sync"):
         cancel = CancelToken()
 
         def stop(progress: Progress, stage: str = stage, cancel: CancelToken = cancel) -> None:

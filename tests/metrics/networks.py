@@ -1,4 +1,4 @@
-"""Networks with made-up weights, for figures that need one."""
+"""Networks with random weights, for metrics that need one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 import torch
 
 
-def colour_features(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Mean and spread of the colours: (N, H, W, 3) -> (N, 6)."""
-    flat = pictures.reshape(len(pictures), -1, 3).astype(np.float32) / 255
+def color_features(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Mean and standard deviation of the channels: (N, H, W, 3) -> (N, 6)."""
+    flat = images.reshape(len(images), -1, 3).astype(np.float32) / 255
     return np.concatenate([flat.mean(1), flat.std(1)], 1)
 
 
@@ -30,12 +30,12 @@ def save_inception(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """FID's InceptionV3 as its file holds it, with random weights; gives the path back."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    nothing = io.BytesIO()
-    torch.save({}, nothing)
-    nothing.seek(0)
+    empty = io.BytesIO()
+    torch.save({}, empty)
+    empty.seek(0)
     torch.manual_seed(0)
     with monkeypatch.context() as patch:
         patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        network = FeatureExtractorInceptionV3("made-up", ["2048"], feature_extractor_weights_path=nothing)
+        network = FeatureExtractorInceptionV3("made-up", ["2048"], feature_extractor_weights_path=empty)
     torch.save(network.state_dict(), path)
     return path

@@ -17,11 +17,11 @@ from lipsync.metrics.lse import LseScore
 from lipsync.metrics.lse_tracks import (
     TrackOptions,
     TrackScore,
-    by_expert,
-    by_lse,
-    crop_as_reference,
+    crop_like_reference,
     evaluate_frames,
     evaluate_tracks,
+    expert_measure,
+    lse_measure,
     mean_lse,
 )
 from lipsync.progress import CancelToken, Progress
@@ -32,16 +32,16 @@ from tests.make_media import make_video, run_ffmpeg
 from tests.sync_score.fakes import COLORS, LevelExpert, make_levels, make_voice
 
 
-class Mean:
-    """A stand-in for SyncNet that notes what it is shown."""
+class MeanNetwork:
+    """A fake SyncNet that records its input."""
 
     at_once = 1
 
     def __init__(self) -> None:
-        self.shown: list[Tensor] = []
+        self.inputs: list[Tensor] = []
 
     def embed_faces(self, frames: Tensor) -> Tensor:
-        self.shown.append(frames)
+        self.inputs.append(frames)
         return frames.float().mean((1, 2)).unfold(0, 5, 1).flatten(1)
 
     def embed_audio(self, mfcc: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Mean:
 
 
 class WhiteSpots:
-    """Finds squares whose red is full."""
+    """A fake detector: finds squares of full red."""
 
     batch_size = 8
 
@@ -67,10 +67,12 @@ class WhiteSpots:
 def two_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """12 s at 30 a second: a face on the left all along, one on the right at 0-5 s and 7-12 s.
 
-    What is heard is how bright the left one is.
+    The loudness is the brightness of the left one.
     """
     levels = make_levels(300)
-    checks = np.kron(np.indices((6, 8)).sum(0) % 2, np.ones((40, 40)))  # else a face that comes were a cut
+    checks = np.kron(
+        np.indices((6, 8)).sum(0) % 2, np.ones((40, 40))
+    )  # else an appearing face would count as a cut
     room = np.stack([np.full((240, 320), 40), 255 * checks, 255 * checks], axis=2).astype(np.uint8)
     frames = []
     for number in range(360):
@@ -90,11 +92,11 @@ def two_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def test_every_face_in_every_stretch_has_a_row(two_faces: Path) -> None:
+def test_every_face_track_has_a_score(two_faces: Path) -> None:
     reports: list[Progress] = []
     options = TrackOptions(min_side=50, detect_size=160)  # boxes are scaled back
     expert = LevelExpert()
-    rows = evaluate_tracks(two_faces, by_expert(expert), WhiteSpots(), options, progress=reports.append)
+    rows = evaluate_tracks(two_faces, expert_measure(expert), WhiteSpots(), options, progress=reports.append)
     found = [(row.track, round(row.start, 1), round(row.end, 1)) for row in rows]
     assert found == [(0, 0.0, 12.0), (1, 0.0, 5.0), (2, 7.0, 12.0)] or found == [
         (0, 0.0, 5.0),
@@ -106,23 +108,23 @@ def test_every_face_in_every_stretch_has_a_row(two_faces: Path) -> None:
     assert left.score.offset in (0, 1)
     others = [row.score for row in rows if row is not left]
     assert all(score.verdict in (Verdict.POOR, Verdict.TOO_SHORT) for score in others)
-    assert {report.stage for report in reports} == {"Finding faces", "Judging lip sync"}
+    assert {report.stage for report in reports} == {"Finding faces", "Measuring lip sync"}
     assert all(report.done <= report.total for report in reports)
 
 
-def test_short_and_small_faces_have_none(two_faces: Path) -> None:
-    measure = by_expert(LevelExpert())
+def test_short_and_small_tracks_are_left_out(two_faces: Path) -> None:
+    measure = expert_measure(LevelExpert())
     long = evaluate_tracks(two_faces, measure, WhiteSpots(), TrackOptions(min_frames=200, min_side=50))
     assert [round(row.end - row.start) for row in long] == [12]
     assert evaluate_tracks(two_faces, measure, WhiteSpots(), TrackOptions(min_side=125)) == []
 
 
-def test_lse_sees_the_crops_of_the_reference(two_faces: Path) -> None:
-    network = Mean()
+def test_lse_gets_the_crops_of_the_reference(two_faces: Path) -> None:
+    network = MeanNetwork()
     options = TrackOptions(min_frames=200, min_side=50)
-    [row] = evaluate_tracks(two_faces, by_lse(network), WhiteSpots(), options)
+    [row] = evaluate_tracks(two_faces, lse_measure(network), WhiteSpots(), options)
     assert row.score.windows == 300 - 5
-    crop = network.shown[0][0].numpy()
+    crop = network.inputs[0][0].numpy()
     assert crop.shape == (224, 224, 3)
     # Half a face is 60: from 60 above the middle to 108 below, and 84 to either side.
     red = crop[..., 0] > 200
@@ -131,13 +133,13 @@ def test_lse_sees_the_crops_of_the_reference(two_faces: Path) -> None:
     assert not red[:, : round(224 * 24 / 168) - 3].any()
 
 
-def test_crops_beyond_the_frame_are_grey() -> None:
+def test_crops_are_grey_outside_the_frame() -> None:
     random = np.random.default_rng(0)
     noise = (random.integers(0, 256, (100, 120, 3), dtype=np.uint8) for _ in range(30))
     frames = [YuvFrame.from_rgb(frame, COLORS) for frame in noise]
     corners = np.cumsum(random.normal(0, 4, (30, 2)), axis=0) + np.array([-6, -4])
     boxes = np.concatenate([corners, corners + random.uniform(45, 60, (30, 2))], axis=1)
-    crops = list(crop_as_reference(frames, boxes))
+    crops = list(crop_like_reference(frames, boxes))
     size, x, y = (
         medfilt(values, 13)
         for values in (
@@ -155,46 +157,51 @@ def test_crops_beyond_the_frame_are_grey() -> None:
 
 
 def test_whole_frames(two_faces: Path) -> None:
-    network = Mean()
-    row = evaluate_frames(two_faces, by_lse(network))
+    network = MeanNetwork()
+    row = evaluate_frames(two_faces, lse_measure(network))
     assert (row.box, row.track, row.score.windows) == (None, 0, 295)
     assert round(row.end) == 12
     with pytest.raises(ValueError, match="needs faces"):
-        evaluate_frames(two_faces, by_expert(LevelExpert()))
+        evaluate_frames(two_faces, expert_measure(LevelExpert()))
 
 
-def test_what_cannot_be_judged_says_so(tmp_path: Path, two_faces: Path) -> None:
+def test_videos_that_cannot_be_scored_raise(tmp_path: Path, two_faces: Path) -> None:
     silent = make_video(tmp_path / "silent.mp4", frames=10)
     with pytest.raises(MediaError):
-        evaluate_tracks(silent, by_expert(LevelExpert()), WhiteSpots())
+        evaluate_tracks(silent, expert_measure(LevelExpert()), WhiteSpots())
     short = make_video(tmp_path / "short.mp4", frames=4, sound=("-f", "lavfi", "-i", "sine=d=0.16"))
-    with pytest.raises(InputError, match="too short to judge"):
-        evaluate_frames(short, by_lse(Mean()))
-    assert evaluate_tracks(short, by_lse(Mean()), WhiteSpots()) == []
+    with pytest.raises(InputError, match="too short for LSE"):
+        evaluate_frames(short, lse_measure(MeanNetwork()))
+    assert evaluate_tracks(short, lse_measure(MeanNetwork()), WhiteSpots()) == []
 
 
-def test_faces_after_the_end_of_the_sound_are_left_out(tmp_path: Path, two_faces: Path) -> None:
+def test_tracks_after_the_end_of_the_audio_are_left_out(tmp_path: Path, two_faces: Path) -> None:
     cut = tmp_path / "cut.mkv"
     run_ffmpeg("-i", two_faces, "-c:v", "copy", "-af", "atrim=end=6", "-c:a", "flac", cut)
-    rows = evaluate_tracks(cut, by_lse(Mean()), WhiteSpots(), TrackOptions(min_side=50))
+    rows = evaluate_tracks(cut, lse_measure(MeanNetwork()), WhiteSpots(), TrackOptions(min_side=50))
     assert sorted(row.score.windows for row in rows) == [120, 145]
 
 
 def test_it_can_be_stopped(two_faces: Path) -> None:
     cancel = CancelToken()
-    network = Mean()
+    network = MeanNetwork()
 
     def stop(report: Progress) -> None:
-        if report.stage == "Judging lip sync" and report.done:
+        if report.stage == "Measuring lip sync" and report.done:
             cancel.cancel()
 
     with pytest.raises(Cancelled):
         evaluate_tracks(
-            two_faces, by_lse(network), WhiteSpots(), TrackOptions(min_side=50), progress=stop, cancel=cancel
+            two_faces,
+            lse_measure(network),
+            WhiteSpots(),
+            TrackOptions(min_side=50),
+            progress=stop,
+            cancel=cancel,
         )
 
 
-def test_one_row_for_a_video() -> None:
+def test_mean_over_tracks() -> None:
     scores = LseScore(8.0, 4.0, 2, 100), LseScore(6.0, 8.0, -1, 300)
     rows = [TrackScore(Path("a.mp4"), n, 0, 1, None, score) for n, score in enumerate(scores)]
     assert mean_lse(rows) == LseScore(6.5, 7.0, -1, 400)
@@ -205,7 +212,9 @@ def test_one_row_for_a_video() -> None:
 def test_of_two_people_the_one_who_speaks_is_found(clip: Callable[[str], Path]) -> None:
     torch.set_num_threads(1)
     rows = evaluate_tracks(
-        clip("cvs_001__001.mp4"), by_expert(load_expert(require("expert"))), DETECTORS.create("centerface")
+        clip("cvs_001__001.mp4"),
+        expert_measure(load_expert(require("expert"))),
+        DETECTORS.create("centerface"),
     )
     listener, speaker = sorted(rows, key=lambda row: row.score.certainty or 0)
     assert speaker.box is not None and listener.box is not None and speaker.box[0] < listener.box[0]
