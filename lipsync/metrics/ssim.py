@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from lipsync.metrics.base import MetricSpec, Region, check_pair
-from lipsync.types import Frame
+from lipsync.types import FloatArray, Frame
 
 _WINDOW, _SIGMA = 11, 1.5
 _RADIUS = _WINDOW // 2
@@ -44,7 +44,7 @@ class Ssim:
             slice(max(0, y - _RADIUS), y + height + _RADIUS),
             slice(max(0, x - _RADIUS), x + width + _RADIUS),
         )
-        values = _ssim_map(result[crop], reference[crop])
+        values = ssim_map(result[crop], reference[crop])
         chosen = centers[crop].astype(bool)
         self._sum += float(values[chosen].mean(1, dtype=np.float64).sum())
         self._count += int(chosen.sum())
@@ -54,8 +54,8 @@ class Ssim:
         return self._sum / self._count if self._count else float("nan")
 
 
-def _ssim_map(result: Frame, reference: Frame) -> cv2.typing.MatLike:
-    """SSIM of the window around every pixel, float32 (H, W, 3)."""
+def ssim_map(result: Frame, reference: Frame) -> FloatArray:
+    """SSIM of the window around every pixel, float32 (H, W, 3); frames go on mirrored beyond their edges."""
     a, b = result.astype(np.float32), reference.astype(np.float32)
     mean_a, mean_b = _blur(a), _blur(b)
     product = mean_a * mean_b
@@ -67,5 +67,5 @@ def _ssim_map(result: Frame, reference: Frame) -> cv2.typing.MatLike:
     return np.asarray(numerator / denominator, np.float32)
 
 
-def _blur(values: cv2.typing.MatLike) -> cv2.typing.MatLike:
-    return cv2.GaussianBlur(values, (_WINDOW, _WINDOW), _SIGMA, borderType=cv2.BORDER_REFLECT)
+def _blur(values: FloatArray) -> FloatArray:
+    return np.asarray(cv2.GaussianBlur(values, (_WINDOW, _WINDOW), _SIGMA), np.float32)
