@@ -10,12 +10,12 @@ from lipsync.errors import LipsyncError
 from lipsync.evaluation.dataset import Pair
 from lipsync.evaluation.evaluator import shown_frames
 from lipsync.evaluation.table import ClipResult, Table, as_cells, columns
-from lipsync.inspection.render import clock
 from lipsync.media import open_video
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
 from lipsync.types import Frame
 from lipsync.utils import html_report as html
+from lipsync.utils.timecodes import clock_time
 
 MOST_CLIPS = 60
 """Clips that are shown with pictures; a page with more is too large to open."""
@@ -135,8 +135,8 @@ def _pictures(
             continue
         for name, place, seconds in (("first", 0, 0.0), ("middle", 1, time)):
             if not rows[name] and before:
-                rows[name].append(html.picture(before[place], f"source, {clock(seconds)}", _SIDE))
-            rows[name].append(html.picture(after[place], f"{clip.variant}, {clock(seconds)}", _SIDE))
+                rows[name].append(html.picture(before[place], f"source, {clock_time(seconds, 1)}", _SIDE))
+            rows[name].append(html.picture(after[place], f"{clip.variant}, {clock_time(seconds, 1)}", _SIDE))
     return "".join(html.pictures(row, large=True) for row in rows.values() if row)
 
 

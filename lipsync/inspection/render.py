@@ -10,6 +10,7 @@ from lipsync.inspection.faces import FacesReport
 from lipsync.inspection.report import Language, MediaReport
 from lipsync.types import SyncScore, VideoInfo
 from lipsync.utils import html_report as html
+from lipsync.utils.timecodes import clock_time
 
 _LANGUAGES = {
     "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
@@ -32,14 +33,6 @@ _PARTS = {
 def language_name(code: str) -> str:
     """The language in English where it is a common one, else its code."""
     return _LANGUAGES.get(code, code)
-
-
-def clock(seconds: float) -> str:
-    """1:02.3; with hours where there are any."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    text = f"{minutes % 60:02d}:{rest / 10:04.1f}" if minutes >= 60 else f"{minutes}:{rest / 10:04.1f}"
-    return f"{minutes // 60}:{text}" if minutes >= 60 else text
 
 
 def size_words(size: int) -> str:
@@ -71,7 +64,10 @@ def picture_facts(report: MediaReport) -> list[tuple[str, str]]:
         facts.append(("Codec", f"{report.file.video_codec} ({report.file.pixel_format}{rate})"))
     if not info.is_still:
         varies = ", varies" if info.variable_frame_rate else ""
-        facts += [("Length", clock(info.duration)), ("Frame rate", f"{float(info.fps):.6g} frames/s{varies}")]
+        facts += [
+            ("Length", clock_time(info.duration, 1)),
+            ("Frame rate", f"{float(info.fps):.6g} frames/s{varies}"),
+        ]
     facts += [("Colours", _colours(info))]
     if info.rotation:
         facts.append(("Turned by", f"{info.rotation}°"))
@@ -94,7 +90,7 @@ def sound_facts(report: MediaReport) -> list[tuple[str, str]]:
     loud = "–" if sound.loudness is None else f"{sound.loudness:.1f} LUFS"
     facts = [
         ("Codec", f"{report.file.audio_codec}, {layout}, {sound.info.sample_rate / 1000:g} kHz"),
-        ("Length", clock(sound.info.duration)),
+        ("Length", clock_time(sound.info.duration, 1)),
         ("Loudness", f"{loud.replace('-', '−')}, peak {sound.peak:.1f} dB".replace("-", "−")),
         ("Silence", silence_words(sound)),
     ]
@@ -107,14 +103,16 @@ def silence_words(sound: SoundReport) -> str:
     """Share and places of silence."""
     if not sound.silence:
         return "none"
-    places = ", ".join(f"{clock(start)}–{clock(end)}" for start, end in sound.silence[:_MOST_SPANS])
+    places = ", ".join(
+        f"{clock_time(start, 1)}–{clock_time(end, 1)}" for start, end in sound.silence[:_MOST_SPANS]
+    )
     more = len(sound.silence) - _MOST_SPANS
     return f"{100 * sound.silent_share:.0f} %: {places}{f' and {more} more' if more > 0 else ''}"
 
 
 def faces_facts(faces: FacesReport) -> list[tuple[str, str]]:
     """Names and values of the faces."""
-    cuts = ", ".join(clock(time) for time in faces.cuts[:_MOST_SPANS])
+    cuts = ", ".join(clock_time(time, 1) for time in faces.cuts[:_MOST_SPANS])
     more = len(faces.cuts) - _MOST_SPANS
     return [
         ("Frames with a face to sync", f"{100 * (1 - faces.unsynced_share):.0f} %"),
@@ -176,7 +174,7 @@ def _lines(report: MediaReport) -> Iterator[str]:
             yield from (f"    {name:<{width}}  {value}" for name, value in facts)
     if report.transcript:
         for segment in report.transcript.segments:
-            yield f"    {clock(segment.start):>7}  {segment.text}"
+            yield f"    {clock_time(segment.start, 1):>7}  {segment.text}"
     if report.expectations:
         yield "  What to expect"
         yield from (f"    {'!' if one.warns else '-'} {one.text}" for one in report.expectations)
@@ -241,7 +239,7 @@ def _faces_parts(faces: FacesReport, report: MediaReport) -> Iterator[str]:
     yield html.pictures(
         html.picture(
             one.picture,
-            f"{clock(one.time)}, {one.width} px{', would be synced' if one.speaks else ''}",
+            f"{clock_time(one.time, 1)}, {one.width} px{', would be synced' if one.speaks else ''}",
         )
         for one in faces.people
     )
@@ -283,7 +281,7 @@ def _words(report: MediaReport) -> Iterator[str]:
             f"{language_words(report.language)}. Written down by '{transcript.model}'.", "soft"
         )
     rows = "".join(
-        f"<tr><td>{clock(segment.start)}</td><td>{escape(segment.text)}</td></tr>"
+        f"<tr><td>{clock_time(segment.start, 1)}</td><td>{escape(segment.text)}</td></tr>"
         for segment in transcript.segments
     )
     yield (

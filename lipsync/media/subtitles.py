@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import re
-import secrets
-from dataclasses import dataclass
-from html import unescape
+from dataclasses import replace
 from pathlib import Path
 
 import ffmpeg
 
-from lipsync.errors import MediaError, OutputError
+from lipsync.errors import OutputError
 from lipsync.media.container import checked_file, open_container
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
 from lipsync.media.probe import probe_video
+from lipsync.media.subtitle_formats import Cue, format_srt, read_subtitles
 from lipsync.media.video.writer import MUXERS
 from lipsync.progress import CancelToken
-from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.atomic_write import atomic_write, part_of, remove_part
 
 _CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
 """MP4 knows text subtitles only as timed text (ETSI TS 126 245), which players from QuickTime to VLC show."""
-_TIMES = re.compile(
-    r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})\s*-->\s*(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
-)
 # ISO 639-1 to ISO 639-2/T, which MP4 and Matroska want.
 _LANGUAGES = {
     "af": "afr", "am": "amh", "ar": "ara", "az": "aze", "be": "bel", "bg": "bul", "bn": "ben",
@@ -42,45 +38,6 @@ _QUICKTIME = {
     "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice",
     "zho": "chi", "swe": "sve", "sqi": "alb", "mkd": "mac",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cue:
-    """One subtitle: `text` (lines parted by a line break) from `start` to `end`, seconds."""
-
-    start: float
-    end: float
-    text: str
-
-
-def read_subtitles(path: Path | str) -> tuple[Cue, ...]:
-    """The cues of an SRT or WebVTT file in UTF-8, in the order of their times.
-
-    Raises:
-        MediaError: it is missing, or holds no cue.
-    """
-    path = checked_file(path)
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        hint = "Save it as UTF-8."
-        raise MediaError("The subtitles are not in UTF-8", given=path, hint=hint) from error
-    cues = []
-    escaped = text.startswith("WEBVTT")
-    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
-        if found := _TIMES.search(block):
-            words = block[found.end() :].split("\n", 1)[1:]  # WebVTT may have settings behind the times
-            said = unescape(words[0].strip()) if words and escaped else "".join(words).strip()
-            if said:
-                cues.append(Cue(_seconds(*found.groups()[:4]), _seconds(*found.groups()[4:]), said))
-    if not cues:
-        hint = "Give an .srt or .vtt file."
-        raise MediaError("There are no subtitles in the file", given=path, hint=hint)
-    return tuple(sorted((cue for cue in cues if cue.end > cue.start), key=lambda cue: cue.start))
-
-
-def _seconds(hours: str | None, minutes: str, seconds: str, parts: str) -> float:
-    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(parts.ljust(3, "0")) / 1000
 
 
 def add_subtitles(
@@ -120,32 +77,19 @@ def add_subtitles(
         raise OutputError("This kind of file cannot carry subtitles", given=target.name, hint=hint)
     cues = _within(read_subtitles(subtitles), probe_video(video).duration)
     # ffmpeg reads them from a file of ours, so that nothing in theirs can mean something to it.
-    text = target.with_name(f".{secrets.token_hex(8)}.srt")
+    text = part_of(target.with_suffix(".srt"))
     try:
         with atomic_write(target) as part:
-            text.write_text(_as_srt(cues), "utf-8", newline="\n")
+            text.write_text(format_srt(cues), "utf-8", newline="\n")
             _mux(video, text, part, muxer, language, shown, cancel or CancelToken())
     finally:
-        text.unlink(missing_ok=True)
+        remove_part(text)
     return target
 
 
 def _within(cues: tuple[Cue, ...], duration: float) -> list[Cue]:
     """A cue that lasts longer would make the whole video longer."""
-    return [Cue(cue.start, min(cue.end, duration), cue.text) for cue in cues if cue.start < duration]
-
-
-def _as_srt(cues: list[Cue]) -> str:
-    return "\n".join(
-        f"{number}\n{_clock(cue.start)} --> {_clock(cue.end)}\n{cue.text}\n"
-        for number, cue in enumerate(cues, 1)
-    )
-
-
-def _clock(seconds: float) -> str:
-    thousandths = round(seconds * 1000)
-    minutes, rest = divmod(thousandths, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d},{rest % 1000:03d}"
+    return [replace(cue, end=min(cue.end, duration)) for cue in cues if cue.start < duration]
 
 
 def _code(language: str, muxer: str) -> str:

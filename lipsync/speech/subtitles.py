@@ -1,4 +1,4 @@
-"""Subtitles from a transcript: SubRip (SRT) and WebVTT (W3C), as text to be written in UTF-8.
+"""Subtitles from a transcript, as text of SubRip (SRT) or WebVTT.
 
 At most two lines of 42 characters at a time, which is what broadcasters take for what can be read
 at a glance (Netflix, Timed Text Style Guide). A cue ends with its sentence, and where a sentence
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
+from lipsync.media.subtitle_formats import Cue, format_srt, format_vtt
 from lipsync.speech.transcription import Segment, Transcript, Word
 
 LINE = 42
@@ -22,34 +22,14 @@ _PAUSE = 1.0  # seconds without a word that end a cue
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
-@dataclass(frozen=True)
-class Cue:
-    """What is shown from `start` to `end` seconds: one or two lines."""
-
-    start: float
-    end: float
-    lines: tuple[str, ...]
-
-
 def to_srt(transcript: Transcript) -> str:
     """The transcript as SubRip."""
-    blocks = []
-    for number, cue in enumerate(to_cues(transcript), 1):
-        times = f"{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}"
-        # Nothing can be escaped in SubRip, and players find the times by the arrow.
-        lines = [line.replace("-->", "->") for line in cue.lines]
-        blocks.append("\n".join([str(number), times, *lines]) + "\n")
-    return "\n".join(blocks)
+    return format_srt(to_cues(transcript))
 
 
 def to_vtt(transcript: Transcript) -> str:
     """The transcript as WebVTT."""
-    blocks = ["WEBVTT\n"]
-    for cue in to_cues(transcript):
-        times = f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}"
-        lines = [line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in cue.lines]
-        blocks.append("\n".join([times, *lines]) + "\n")
-    return "\n".join(blocks)
+    return format_vtt(to_cues(transcript))
 
 
 def to_cues(transcript: Transcript) -> list[Cue]:
@@ -60,15 +40,8 @@ def to_cues(transcript: Transcript) -> list[Cue]:
         start = max(lines[0][0].start, cues[-1].end if cues else 0.0)
         room = shown[number + 1][0][0].start if number + 1 < len(shown) else start + _SHORTEST
         end = max(lines[-1][-1].end, min(start + _SHORTEST, room), start + 0.001)
-        cues.append(Cue(start, end, tuple(_text(line) for line in lines)))
+        cues.append(Cue(start, end, "\n".join(map(_text, lines))))
     return cues
-
-
-def _clock(seconds: float, mark: str) -> str:
-    """`01:02:03,456`, with `mark` before the milliseconds."""
-    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02d}:{minutes:02d}:{milliseconds // 1000:02d}{mark}{milliseconds % 1000:03d}"
 
 
 # ----------------------------------------------------------------------------------------- splitting

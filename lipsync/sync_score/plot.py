@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.sync_score.offset import MAX_OFFSET
-from lipsync.types import REAL_CONFIDENCE, ScoreCard, SyncScore, Verdict, clock
+from lipsync.types import REAL_CONFIDENCE, ScoreCard, SyncScore, Verdict
 from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.timecodes import clock_time
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 _WIDTH, _HEIGHT, _TEXT_ONLY_HEIGHT = 760, 300, 60
@@ -107,7 +108,7 @@ def _time_plot(card: ScoreCard) -> Iterable[str]:
     for value in (0.0, 0.2, 0.4):
         yield _text(x - 6, down(value) + 4, f"{value:g}", anchor="end")
     for time in np.linspace(0, length, 5):
-        yield _text(across(time), y + height + 17, clock(round(time)), anchor="middle")
+        yield _text(across(time), y + height + 17, clock_time(round(time)), anchor="middle")
     yield _line([(across(time), down(value)) for time, value in zip(times, curve, strict=True)], _RESULT)
     yield _legend(x, "sync confidence, second by second", card)
 

@@ -15,7 +15,6 @@ from lipsync.types.score import (
     Stretch,
     SyncScore,
     Verdict,
-    clock,
 )
 
 __all__ = [
@@ -41,5 +40,4 @@ __all__ = [
     "TimeRange",
     "Verdict",
     "VideoInfo",
-    "clock",
 ]

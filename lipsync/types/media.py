@@ -12,22 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import RangeError
+from lipsync.utils.timecodes import TIME_PATTERN, parse_time
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
 """One picture, (H, W, 3) RGB uint8."""
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
-_CLOCK = r"(?:\d+:){0,2}\d+(?:\.\d*)?|\.\d+"
-_RANGE = re.compile(rf"\s*(?P<start>{_CLOCK})?\s*(?:-|–|—|to)\s*(?P<end>{_CLOCK})?\s*")
-
-
-def _seconds(clock: str) -> float:
-    """`1:02:03.5`, `62:03.5` or `3723.5` as seconds."""
-    seconds = 0.0
-    for part in clock.split(":"):
-        seconds = seconds * 60 + float(part)
-    return seconds
+_RANGE = re.compile(rf"\s*(?P<start>{TIME_PATTERN})?\s*(?:-|–|—|to)\s*(?P<end>{TIME_PATTERN})?\s*")
 
 
 @dataclass(frozen=True)
@@ -58,8 +50,8 @@ class TimeRange:
                 given=repr(text),
                 hint="Write start-end in seconds or h:m:s, for example 2.5-10 or 1:02-1:15.5.",
             )
-        start = _seconds(match["start"]) if match["start"] else 0.0
-        return cls(start, _seconds(match["end"]) if match["end"] else None)
+        start = parse_time(match["start"]) if match["start"] else 0.0
+        return cls(start, parse_time(match["end"]) if match["end"] else None)
 
     @classmethod
     def parse_list(cls, text: str) -> tuple[TimeRange, ...]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from lipsync.utils.timecodes import clock_time
+
 REAL_CONFIDENCE = (0.15, 0.31)
 """Sync confidence of real video of people whom the expert was not trained on: a quarter is below 0.157, a
 tenth above 0.315. A wrong voice of eight seconds stays below 0.12 nineteen times in twenty
@@ -39,7 +41,7 @@ class Stretch:
     end: float
 
     def __str__(self) -> str:
-        return f"{clock(math.floor(self.start))}-{clock(math.ceil(self.end))}"
+        return f"{clock_time(math.floor(self.start))}-{clock_time(math.ceil(self.end))}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,13 +180,6 @@ class ScoreCard:
 
 def _known(value: float | None, digits: int = 4) -> float | None:
     return None if value is None or math.isnan(value) else round(value, digits)
-
-
-def clock(seconds: int) -> str:
-    """0:03, 12:40, 1:02:03."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _listed(parts: tuple[Stretch, ...], most: int = 5) -> str:

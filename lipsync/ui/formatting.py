@@ -8,27 +8,13 @@ from lipsync.errors import Cancelled, LipsyncError
 from lipsync.progress import Progress
 from lipsync.types import SyncResult
 from lipsync.ui import strings
+from lipsync.utils.timecodes import spoken_duration
 
 _log = logging.getLogger(__name__)
 _BYTES = 100_000
 """A total above this counts bytes; below, frames."""
 _IN_SECONDS = ("Listening", "Writing down the words", "Separating the voice")
 """Stages that count seconds of sound."""
-
-
-def clock(seconds: float) -> str:
-    """`1:02.5`, as a person writes it and `TimeRange` reads it."""
-    minutes, rest = divmod(round(seconds, 2), 60)
-    text = f"{rest:05.2f}".rstrip("0").rstrip(".")
-    return f"{int(minutes)}:{text}"
-
-
-def span(seconds: float) -> str:
-    """`4.2 s` or `3 min 5 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def describe_progress(what: str, progress: Progress) -> str:
@@ -41,7 +27,7 @@ def describe_progress(what: str, progress: Progress) -> str:
     elif progress.total:
         parts.append(strings.STATUS_FRAMES.format(done=progress.done, total=progress.total))
     if progress.seconds_left is not None:
-        parts.append(strings.STATUS_LEFT.format(left=span(progress.seconds_left)))
+        parts.append(strings.STATUS_LEFT.format(left=spoken_duration(progress.seconds_left)))
     return " · ".join(filter(None, parts))
 
 

@@ -24,10 +24,11 @@ from lipsync.segments import Segment
 from lipsync.types import Frame, Preview, SyncResult, TimeRange
 from lipsync.ui import controls, strings
 from lipsync.ui.background import Done, in_thread
-from lipsync.ui.formatting import clock, in_words
+from lipsync.ui.formatting import in_words
 from lipsync.ui.score_card import write_scores
 from lipsync.ui.zerogpu.dispatch import sync_in_turn, without_gpu
 from lipsync.utils.atomic_write import write_text
+from lipsync.utils.timecodes import typed_time
 
 __all__ = [
     "Given",
@@ -292,5 +293,5 @@ def range_problem(start: str, end: str, path: str | None, *, sound: bool) -> str
     except LipsyncError as error:
         return in_words(error)
     if seconds and (part.start >= seconds or (part.end or 0) > seconds + 0.05):
-        return strings.RANGE_PAST.format(length=clock(seconds))
+        return strings.RANGE_PAST.format(length=typed_time(seconds))
     return ""

@@ -19,10 +19,10 @@ from lipsync.types import TimeRange
 from lipsync.ui import strings
 from lipsync.ui.background import Done, in_thread
 from lipsync.ui.controls import link_control
-from lipsync.ui.formatting import clock
 from lipsync.ui.outputs import error_line, progress_line, status_line
 from lipsync.ui.range_table import read_ranges, shown
 from lipsync.ui.sessions import Sessions
+from lipsync.utils.timecodes import typed_time
 
 MAX_MINUTES, MAX_MEGABYTES = 60, 1000
 """What one visitor may fetch at a time."""
@@ -120,7 +120,7 @@ class LinkEvents:
                         session.only(panel.name, folder)
                         words = strings.LINK_FETCHED.format(name=fetched.path.name)
                         if fetched.start:
-                            words += strings.LINK_SHIFTED.format(start=clock(fetched.start))
+                            words += strings.LINK_SHIFTED.format(start=typed_time(fetched.start))
                         moved = dict(zip(table.all, shown(fetched.to_file_time(parts)), strict=True))
                         line = status_line(words, "done")
                         yield {player: str(fetched.path), **moved, panel.about: line, **done}
@@ -156,7 +156,9 @@ def _fetching(
 
 def describe_link(info: LinkInfo) -> str:
     """What the site says, as HTML. Its words are text, and the visitor's browser loads the picture."""
-    length = strings.LINK_LENGTH.format(length=clock(info.seconds)) if info.seconds else strings.LINK_UNKNOWN
+    length = (
+        strings.LINK_LENGTH.format(length=typed_time(info.seconds)) if info.seconds else strings.LINK_UNKNOWN
+    )
     facts = [
         length,
         strings.LINK_BY.format(uploader=info.uploader) if info.uploader else "",

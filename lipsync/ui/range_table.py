@@ -12,8 +12,8 @@ import gradio as gr
 from lipsync.errors import RangeError
 from lipsync.types import TimeRange
 from lipsync.ui import strings
-from lipsync.ui.formatting import clock
 from lipsync.ui.handlers import range_problem
+from lipsync.utils.timecodes import typed_time
 
 MOST = 6
 """Rows of a table. More parts than that are for the command line."""
@@ -68,7 +68,10 @@ def read_ranges(fields: tuple[str, ...] | list[str]) -> tuple[TimeRange, ...]:
 def shown(ranges: tuple[TimeRange, ...]) -> list[Any]:
     """Values for `RangeTable.all` that show these parts."""
     parts = [
-        ("" if part.start == 0 and part.end else clock(part.start), clock(part.end) if part.end else "")
+        (
+            "" if part.start == 0 and part.end else typed_time(part.start),
+            typed_time(part.end) if part.end else "",
+        )
         for part in ranges[:MOST]
     ]
     filled = [text for part in parts for text in part]

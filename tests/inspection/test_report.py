@@ -15,7 +15,7 @@ from lipsync.inspection import report as inspecting
 from lipsync.inspection.advice import what_to_expect
 from lipsync.inspection.audio import SoundReport
 from lipsync.inspection.faces import FacesReport, PersonSeen, look
-from lipsync.inspection.render import as_page, as_page_of_several, clock, in_words, language_words
+from lipsync.inspection.render import as_page, as_page_of_several, in_words, language_words
 from lipsync.inspection.report import InspectOptions, Language, MediaReport, inspect_media
 from lipsync.media import open_video
 from lipsync.media.metadata import FileMetadata
@@ -254,8 +254,6 @@ def test_words(full: MediaReport) -> None:
     assert "German (93 %), but by its text Dutch (70 %)" in text
     assert "Less < more & so on." in text
     assert language_words(Language("cy", None, None)) == "cy"
-    assert clock(3723.44) == "1:02:03.4"
-    assert clock(59.97) == "1:00.0"
 
 
 def test_page(full: MediaReport) -> None:

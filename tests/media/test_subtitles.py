@@ -9,7 +9,8 @@ import pytest
 from lipsync.errors import Cancelled, MediaError, OutputError
 from lipsync.media import probe_audio, probe_video
 from lipsync.media.metadata import read_metadata
-from lipsync.media.subtitles import Cue, add_subtitles, read_subtitles
+from lipsync.media.subtitle_formats import Cue, read_subtitles
+from lipsync.media.subtitles import add_subtitles
 from lipsync.progress import CancelToken
 from tests.make_media import make_sound, make_video, run_ffmpeg
 from tests.material import FACE

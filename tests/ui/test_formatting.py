@@ -7,16 +7,10 @@ from lipsync.progress import Progress
 from lipsync.sources import LinkInfo
 from lipsync.types import TimeRange
 from lipsync.ui import strings
-from lipsync.ui.formatting import clock, describe_progress, in_words, span
+from lipsync.ui.formatting import describe_progress, in_words
 from lipsync.ui.link_panel import describe_link
 from lipsync.ui.outputs import status_line
 from lipsync.ui.range_table import mark_problems, read_ranges, shown
-
-
-def test_times() -> None:
-    assert [clock(time) for time in (0, 62.5, 3599.996)] == ["0:00", "1:02.5", "60:00"]
-    assert [span(time) for time in (4.25, 59, 125)] == ["4.2 s", "59 s", "2 min 5 s"]
-    assert TimeRange.parse(f"{clock(62.5)}-") == TimeRange(62.5)
 
 
 def test_progress() -> None:

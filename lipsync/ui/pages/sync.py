@@ -20,7 +20,7 @@ from lipsync.progress import Progress
 from lipsync.segments import parse_segments
 from lipsync.ui import controls, handlers, strings
 from lipsync.ui.background import Done, in_thread
-from lipsync.ui.formatting import describe_result, in_words, span
+from lipsync.ui.formatting import describe_result, in_words
 from lipsync.ui.handlers import Given, Made
 from lipsync.ui.inputs import Inputs
 from lipsync.ui.outputs import Outputs, at_work, error_line, progress_line, status_line
@@ -29,6 +29,7 @@ from lipsync.ui.range_table import MOST, mark_problems, read_ranges
 from lipsync.ui.score_card import score_html
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.ui.settings import Settings
+from lipsync.utils.timecodes import spoken_duration
 
 Updates = dict[Any, Any]
 _FILES = 5
@@ -94,7 +95,7 @@ class Events:
             given = self._read(form)
             if given.complete:
                 foreseen = plan(*given.files(), given.options, **given.spoken)
-                label = strings.RUN_READY.format(length=span(foreseen.seconds))
+                label = strings.RUN_READY.format(length=spoken_duration(foreseen.seconds))
                 words = strings.STATUS_READY.format(
                     frames=foreseen.frames,
                     width=foreseen.width,

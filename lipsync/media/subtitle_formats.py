@@ -1,0 +1,86 @@
+"""Subtitle files: SubRip (SRT) read and written, and WebVTT (W3C).
+
+Text to be stored in UTF-8; a cue is the same whether it was read or comes from a transcript.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape, unescape
+from pathlib import Path
+
+from lipsync.errors import MediaError
+from lipsync.media.container import checked_file
+from lipsync.utils.timecodes import parse_time, subtitle_time
+
+_TIME = r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})"
+_TIMES = re.compile(rf"{_TIME}\s*-->\s*{_TIME}")
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One subtitle: `text`, its lines separated by line breaks, from `start` to `end`, seconds."""
+
+    start: float
+    end: float
+    text: str
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines of the text."""
+        return tuple(self.text.split("\n"))
+
+
+def read_subtitles(path: Path | str) -> tuple[Cue, ...]:
+    """The cues of an SRT or WebVTT file in UTF-8, in the order of their times.
+
+    Raises:
+        MediaError: it is missing, or holds no cue.
+    """
+    path = checked_file(path)
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        hint = "Save it as UTF-8."
+        raise MediaError("The subtitles are not in UTF-8", given=path, hint=hint) from error
+    cues = parse_subtitles(text)
+    if not cues:
+        hint = "Give an .srt or .vtt file."
+        raise MediaError("There are no subtitles in the file", given=path, hint=hint)
+    return tuple(sorted((cue for cue in cues if cue.end > cue.start), key=lambda cue: cue.start))
+
+
+def parse_subtitles(text: str) -> list[Cue]:
+    """The cues of SRT or WebVTT text, as they stand in it; those without words are left out."""
+    cues = []
+    escaped = text.startswith("WEBVTT")
+    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
+        if found := _TIMES.search(block):
+            _, _, words = block[found.end() :].partition("\n")  # WebVTT may have settings behind the times
+            words = unescape(words.strip()) if escaped else words.strip()
+            if words:
+                start, end = (parse_time(time.replace(",", ".")) for time in found.groups())
+                cues.append(Cue(start, end, words))
+    return cues
+
+
+def format_srt(cues: Iterable[Cue]) -> str:
+    """Cues as SubRip."""
+    # Nothing can be escaped in SubRip, and players find the times by the arrow.
+    blocks = [
+        f"{number}\n{_times(cue, ',')}\n{cue.text.replace('-->', '->')}\n"
+        for number, cue in enumerate(cues, 1)
+    ]
+    return "\n".join(blocks)
+
+
+def format_vtt(cues: Iterable[Cue]) -> str:
+    """Cues as WebVTT."""
+    blocks = [f"{_times(cue, '.')}\n{escape(cue.text, quote=False)}\n" for cue in cues]
+    return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _times(cue: Cue, separator: str) -> str:
+    return f"{subtitle_time(cue.start, separator)} --> {subtitle_time(cue.end, separator)}"
