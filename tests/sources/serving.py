@@ -69,7 +69,7 @@ def serve() -> Iterator[Site]:
 
     with Server(("0.0.0.0", 0), Handler) as server:
         site.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield site
