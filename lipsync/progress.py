@@ -95,6 +95,7 @@ class StageProgress:
     callback: ProgressCallback = ignore_progress
     cancel: CancelToken = field(default_factory=CancelToken)
     done: int = 0
+    clock: Callable[[], float] = time.monotonic
 
     REPORT_EVERY_SECONDS = 0.1
     PREVIEW_EVERY_SECONDS = 1.0
@@ -117,7 +118,7 @@ class StageProgress:
         """
         self.cancel.check(self.stage)
         self.done += units
-        now = time.monotonic()
+        now = self.clock()
         if self._first is None:
             self._first = (now, self.done)
         if now - self._last_report >= self.REPORT_EVERY_SECONDS or self.done >= self.total:

@@ -76,11 +76,19 @@ class DetectionKey:
 
 
 def detection_key(
-    video: Path, numbers: IntArray, media: MediaOptions, faces: FaceOptions, detector: FaceDetector
+    video: Path,
+    numbers: IntArray,
+    media: MediaOptions,
+    faces: FaceOptions,
+    detector: FaceDetector,
+    code: str | None = None,
 ) -> DetectionKey:
     """Key of what `detect_faces` finds in the frames `numbers` (n,) of a video.
 
     Reads the whole file (about a gigabyte a second).
+
+    Args:
+        code: version of the program's code that searches; by default a digest of it.
 
     Raises:
         OSError: the video or the detector's weights cannot be read.
@@ -88,7 +96,7 @@ def detection_key(
     state = _file_state(video)
     digest = hashlib.blake2b(digest_size=32)
     for part in (
-        _code_digest(),
+        code or _code_digest(),
         content_hash(video),
         content_hash(detector.weights),
         type(detector).__qualname__,

@@ -39,8 +39,8 @@ MIN_FRAMES = WINDOW_FRAMES + 1
 _MFCC_STEP, _MFCC_SAMPLES = 160, 400  # python_speech_features' defaults: 25 ms every 10 ms
 _FRAME_ROWS = FRAME_SAMPLES // _MFCC_STEP
 _WINDOW_ROWS = WINDOW_FRAMES * _FRAME_ROWS
-_MFCC_CHUNK_ROWS = 6000  # a minute of audio
-_DISTANCE_CHUNK = 4096  # windows
+MFCC_CHUNK_ROWS = 6000  # a minute of audio
+DISTANCE_CHUNK = 4096  # windows
 BATCH_WINDOWS = 24
 """Default batch size: a multiple of `window_conv.WINDOWS_PER_BLOCK`."""
 _Batch: TypeAlias = tuple[Callable[[Tensor], Tensor], Tensor]
@@ -180,7 +180,7 @@ def _mfcc_windows(audio: AudioClip, count: int) -> Tensor:
     return torch.from_numpy(rows).unfold(0, _WINDOW_ROWS, _FRAME_ROWS)[:, None]
 
 
-def compute_mfcc(samples: FloatArray, count: int) -> FloatArray:
+def compute_mfcc(samples: FloatArray, count: int, chunk_rows: int = MFCC_CHUNK_ROWS) -> FloatArray:
     """The first `count` MFCC frames, float32 (count, 13), a hundred a second.
 
     `python_speech_features.mfcc` of the samples as 16-bit integers, called for a minute at a time: its
@@ -188,13 +188,14 @@ def compute_mfcc(samples: FloatArray, count: int) -> FloatArray:
 
     Args:
         samples: (n,) in [-1, 1] at 16 kHz, long enough for all frames.
+        chunk_rows: computed in one call; the result does not depend on it.
     """
     # Imported here: it loads a part of SciPy that other runs do not need.
     from python_speech_features import mfcc
 
     rows = np.empty((count, 13), np.float32)
-    for first in range(0, count, _MFCC_CHUNK_ROWS):
-        last = min(first + _MFCC_CHUNK_ROWS, count)
+    for first in range(0, count, chunk_rows):
+        last = min(first + chunk_rows, count)
         before = min(first, 1)  # one row more at the start: pre-emphasis uses the previous sample
         part = samples[(first - before) * _MFCC_STEP : (last - 1) * _MFCC_STEP + _MFCC_SAMPLES]
         pcm = np.clip(np.round(part.astype(np.float64) * 32768), -32768, 32767)
@@ -202,20 +203,21 @@ def compute_mfcc(samples: FloatArray, count: int) -> FloatArray:
     return rows
 
 
-def mean_distances(video: Tensor, audio: Tensor) -> npt.NDArray[np.float64]:
+def mean_distances(video: Tensor, audio: Tensor, chunk: int = DISTANCE_CHUNK) -> npt.NDArray[np.float64]:
     """Mean distance at each shift of the audio, float64 (31,): from 15 frames back to 15 ahead.
 
     Beyond the ends of the clip the audio's embedding is zero, as in the reference.
 
     Args:
         video, audio: (N, D) embeddings, one row a window.
+        chunk: windows compared at a time; the result does not depend on it.
     """
     padded = F.pad(audio, (0, 0, MAX_OFFSET, MAX_OFFSET))
     out = np.empty(2 * MAX_OFFSET + 1)
     for shift in range(len(out)):
         pairs = zip(
-            torch.split(video, _DISTANCE_CHUNK),
-            torch.split(padded[shift : shift + len(video)], _DISTANCE_CHUNK),
+            torch.split(video, chunk),
+            torch.split(padded[shift : shift + len(video)], chunk),
             strict=True,
         )
         out[shift] = torch.cat([F.pairwise_distance(a, b) for a, b in pairs]).double().mean()

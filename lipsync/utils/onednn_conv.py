@@ -22,12 +22,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_OPERATORS = (
+OPERATORS = (
     "_convolution_pointwise",
     "_convolution_transpose_pointwise",
     "_reorder_convolution_weight",
     "_reorder_convolution_transpose_weight",
 )
+"""Private operators of torch that packing needs; a version without them runs the plain layers."""
 
 
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
@@ -35,7 +36,7 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     operators = torch.ops.mkldnn
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    if not all(hasattr(operators, name) for name in _OPERATORS):
+    if not all(hasattr(operators, name) for name in OPERATORS):
         return False
     if dtype == torch.bfloat16:
         return bool(operators._is_mkldnn_bf16_supported())

@@ -115,17 +115,18 @@ def ordered_map(
 class StageTimer:
     """Adds up the seconds that each stage works; waiting for another stage does not count."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self.seconds: dict[str, float] = {}
         self._lock = threading.Lock()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Time the block as work of `stage`."""
-        started = time.perf_counter()
+        started = self._clock()
         try:
             yield
         finally:
-            spent = time.perf_counter() - started
+            spent = self._clock() - started
             with self._lock:
                 self.seconds[stage] = self.seconds.get(stage, 0.0) + spent

@@ -129,20 +129,22 @@ def test_a_checkpoint_of_another_network_is_told(tmp_path: Path) -> None:
         DETECTORS.create("s3fd", weights=tmp_path / "none.pth")
 
 
-def test_a_batch_that_does_not_fit_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_does_not_fit_is_halved(tmp_path: Path) -> None:
     from lipsync.faces.detectors.s3fd.detector import S3FD
     from tests.faces.made_up import write_s3fd
 
     detector = S3FD(device=torch.device("cpu"), weights=write_s3fd(tmp_path / "s3fd.pth"))
-    detector.batch_size = 4
+    frame = np.zeros((64, 64, 3), np.uint8)
+    expected, network = [face.score for face in detector.detect([frame])[0]], detector.network
     sizes: list[int] = []
 
-    def crowded(frames: list[FloatArray]) -> list[list[object]]:
-        sizes.append(len(frames))
-        if len(frames) > 1:
-            raise RuntimeError("CUDA out of memory")
-        return [[]]
+    class Crowded(torch.nn.Module):
+        def forward(self, frames: torch.Tensor) -> object:
+            sizes.append(len(frames))
+            if len(frames) > 1:
+                raise RuntimeError("CUDA out of memory")
+            return network(frames)
 
-    monkeypatch.setattr(detector, "_run", crowded)
-    assert detector.detect([np.zeros((64, 64, 3), np.uint8)] * 4) == [[]] * 4
+    detector.network, detector.batch_size = Crowded(), 4
+    assert [[face.score for face in faces] for faces in detector.detect([frame] * 4)] == [expected] * 4
     assert sizes == [4, 2, 1, 1, 1, 1]

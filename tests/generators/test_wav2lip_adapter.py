@@ -115,7 +115,7 @@ def test_what_becomes_of_the_file_afterwards_does_not_matter(
 ) -> None:
     """Weights are read through a mapping of the file, which must be let go of."""
     if not packs:
-        monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
+        monkeypatch.setattr(onednn_conv, "OPERATORS", ("_an_operator_of_another_torch",))
     path = tmp_path / "small.pth"
     torch.manual_seed(0)
     torch.save(Wav2LipNetwork((32, 32), 0.25).state_dict(), path)

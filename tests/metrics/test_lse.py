@@ -182,11 +182,10 @@ def test_it_can_be_stopped() -> None:
         measure_lse(LevelNetwork(), frames(), noise(brightness(50)), cancel=cancel)
 
 
-def test_mfcc_by_the_minute_equals_mfcc_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mfcc_by_the_minute_equals_mfcc_of_the_whole() -> None:
     samples = noise(brightness(25)).samples
-    monkeypatch.setattr(lse, "_MFCC_CHUNK_ROWS", 17)
     whole = python_speech_features.mfcc(np.round(samples * 32768.0), 16_000)
-    np.testing.assert_allclose(lse.compute_mfcc(samples, 96), whole[:96], atol=1e-4)
+    np.testing.assert_allclose(lse.compute_mfcc(samples, 96, chunk_rows=17), whole[:96], atol=1e-4)
 
 
 def test_silence_and_clipped_audio_have_a_score() -> None:
@@ -196,11 +195,10 @@ def test_silence_and_clipped_audio_have_a_score() -> None:
         assert np.isfinite(measure_lse(LevelNetwork(), frames_of(levels), sound).distance)
 
 
-def test_distances_do_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distances_do_not_depend_on_the_chunk() -> None:
     video, audio = torch.randn(2, 40, 8)
     whole = lse.mean_distances(video, audio)
-    monkeypatch.setattr(lse, "_DISTANCE_CHUNK", 7)
-    np.testing.assert_allclose(lse.mean_distances(video, audio), whole, rtol=1e-9)
+    np.testing.assert_allclose(lse.mean_distances(video, audio, chunk=7), whole, rtol=1e-9)
     assert whole[15] == pytest.approx(float((video - audio).norm(dim=1).mean()), rel=1e-5)
 
 

@@ -67,7 +67,7 @@ def test_rows_match_the_layer(
     height: int,
 ) -> None:
     if not packs:
-        monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
+        monkeypatch.setattr(onednn_conv, "OPERATORS", ("_an_operator_of_another_torch",))
     conv = nn.Conv2d(6, 10, kernel, stride, padding).requires_grad_(False)
     x = images(6, height, 17)
     with torch.inference_mode():

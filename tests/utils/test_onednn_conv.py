@@ -72,7 +72,7 @@ def test_where_packing_is_possible(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not can_pack(CPU, torch.float16)
     assert not can_pack(torch.device("cuda"), torch.float32)
     assert not can_pack(torch.device("mps"), torch.float32)
-    monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
+    monkeypatch.setattr(onednn_conv, "OPERATORS", ("_an_operator_of_another_torch",))
     assert not can_pack(CPU, torch.float32)
 
 
@@ -82,7 +82,7 @@ def test_the_prepared_network_draws_the_same(
     monkeypatch: pytest.MonkeyPatch, present: bool, batch: int
 ) -> None:
     if not present:
-        monkeypatch.setattr(onednn_conv, "_OPERATORS", ("_an_operator_of_another_torch",))
+        monkeypatch.setattr(onednn_conv, "OPERATORS", ("_an_operator_of_another_torch",))
     torch.manual_seed(4)
     network = Wav2LipNetwork((96, 64), 0.25).eval()
     prepared = prepare_for_inference(copy.deepcopy(network), CPU, torch.float32)

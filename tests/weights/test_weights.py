@@ -40,7 +40,7 @@ class Server:
     cut_after: list[int] = field(default_factory=list)  # bytes of each of the next answers
     knows_ranges: bool = True
     status: int = 200
-    pause: float = 0.0  # seconds before each piece of 64 kB
+    hold: threading.Event | None = None  # set before the second half of a body may go out
     ranges: list[str | None] = field(default_factory=list)  # what was asked for
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
@@ -53,9 +53,12 @@ class Server:
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
         body = body[: self.cut_after.pop(0)] if self.cut_after else body
-        for piece in range(0, len(body), 1 << 16):
-            time.sleep(self.pause)
-            request.wfile.write(body[piece : piece + (1 << 16)])
+        half = len(body) // 2 if self.hold else 0
+        request.wfile.write(body[:half])
+        request.wfile.flush()
+        if self.hold:
+            self.hold.wait(30)
+        request.wfile.write(body[half:])
 
 
 @pytest.fixture
@@ -148,10 +151,17 @@ def test_a_part_that_is_too_long_is_thrown_away(wanted: WeightsEntry, tmp_path: 
 
 
 def test_two_at_once(server: Server, wanted: WeightsEntry, tmp_path: Path) -> None:
-    server.pause = 0.005
-    threads = [threading.Thread(target=download, args=(wanted, tmp_path)) for _ in range(2)]
+    """Each has a part of the file before either gets the rest."""
+    server.hold, begun = threading.Event(), [threading.Event(), threading.Event()]
+
+    def fetch(number: int) -> None:
+        download(wanted, tmp_path, progress=lambda report: begun[number].set() if report.done else None)
+
+    threads = [threading.Thread(target=fetch, args=(number,)) for number in range(2)]
     for thread in threads:
         thread.start()
+    assert all(event.wait(30) for event in begun)
+    server.hold.set()
     for thread in threads:
         thread.join()
     assert names(tmp_path) == ["w.bin"]
@@ -210,17 +220,17 @@ def test_only_by_hand(wanted: WeightsEntry, tmp_path: Path) -> None:
 
 
 def test_cancel_keeps_the_part_for_next_time(server: Server, wanted: WeightsEntry, tmp_path: Path) -> None:
-    server.pause = 0.02
-    cancel = CancelToken()
+    server.hold, cancel = threading.Event(), CancelToken()
 
     def stop_early(report: Progress) -> None:
-        if report.done > 100_000:
+        if report.done:
             cancel.cancel()
+            server.hold.set()  # type: ignore[union-attr]
 
     with pytest.raises(Cancelled):
         download(wanted, tmp_path, progress=stop_early, cancel=cancel)
     assert names(tmp_path) == ["w.bin.part"]
-    server.pause = 0
+    server.hold = None
     download(wanted, tmp_path)
     assert server.ranges[-1] is not None
 
@@ -232,15 +242,13 @@ def test_full_disk(wanted: WeightsEntry, tmp_path: Path, monkeypatch: pytest.Mon
         download(wanted, tmp_path)
 
 
-def test_disk_that_fills_up_on_the_way(
-    wanted: WeightsEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_disk_that_fills_up_on_the_way(wanted: WeightsEntry, tmp_path: Path) -> None:
+    def fail(report: Progress) -> None:
+        if report.done:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(download_module, "_check_answer", fail)
     with pytest.raises(DownloadError, match="the disk is full"):
-        download(wanted, tmp_path)
+        download(wanted, tmp_path, progress=fail)
 
 
 def test_folder_that_cannot_be_made(wanted: WeightsEntry, tmp_path: Path) -> None:

@@ -21,15 +21,19 @@ WINDOW = 16
 SILENCE = np.float32(-4.0)
 """Value of digital silence in the normalised mel."""
 
-_BLOCK = 1 << 13  # columns at a time (102 s): an hour's spectrum in one piece would take a gigabyte
+BLOCK_COLUMNS = 1 << 13
+"""Columns computed at a time (102 s): the spectrum of an hour in one piece would take a gigabyte."""
 _PREEMPHASIS = np.float32(0.97)
 _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 
 
-def mel_spectrogram(audio: AudioClip) -> FloatArray:
+def mel_spectrogram(audio: AudioClip, block_columns: int = BLOCK_COLUMNS) -> FloatArray:
     """Normalised mel spectrogram of `audio`, float32 (80, 1 + samples // 200) in [-4, 4].
 
     Audio shorter than one analysis window (50 ms) is padded with silence.
+
+    Args:
+        block_columns: columns computed at a time; the result does not depend on it.
 
     Raises:
         ValueError: the audio is not at 16 kHz; media/ resamples, so this is a programming error.
@@ -44,8 +48,8 @@ def mel_spectrogram(audio: AudioClip) -> FloatArray:
     samples = np.pad(audio.samples, (0, max(0, N_FFT - len(audio.samples))))
     basis = mel_basis()
     mel = np.empty((N_MELS, columns), np.float32)
-    for start in range(0, columns, _BLOCK):
-        stop = min(columns, start + _BLOCK)
+    for start in range(0, columns, block_columns):
+        stop = min(columns, start + block_columns)
         block = _emphasised(samples, start * HOP - N_FFT // 2, (stop - 1) * HOP + N_FFT // 2)
         # librosa's STFT without importing it, which takes 0.8 s of numba in every run. NumPy's FFT
         # differs from SciPy's by rounding (1e-6) and is already loaded.

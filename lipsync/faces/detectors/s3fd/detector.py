@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from lipsync.devices import choose_device, free_memory, is_out_of_memory
 from lipsync.errors import ToolError
@@ -59,7 +60,7 @@ class S3FD:
             network = S3FDNetwork()
         network = network.to_empty(device="cpu")
         load_into(network, load_state_dict(self.weights), what="the S3FD face detector", path=self.weights)
-        self._network = network.eval().requires_grad_(False).to(self._device)
+        self.network: nn.Module = network.eval().requires_grad_(False).to(self._device)
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """See `FaceDetector.detect`.
@@ -91,7 +92,7 @@ class S3FD:
         with torch.inference_mode():
             maps = [
                 (scores.cpu().numpy(), boxes.cpu().numpy())
-                for scores, boxes in self._network(_input_tensor(frames, self._device))
+                for scores, boxes in self.network(_input_tensor(frames, self._device))
             ]
         found = []
         for row, frame in enumerate(frames):
