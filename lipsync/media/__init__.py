@@ -1,11 +1,11 @@
-"""Reading and writing of video, photos and sound; the only package that starts ffmpeg.
+"""Reading and writing of video, photos and audio; the only package that starts ffmpeg.
 
-    path -> open_video -> VideoReader.read(numbers) -> frames, or read_yuv(numbers) -> YuvFrames
-    path -> open_audio -> AudioReader.read()     -> AudioClip
-    plan_timeline(...)   -> which picture frame goes with which output frame
-    frames + AudioReader -> FrameWriter           -> one file
+    path -> open_video -> VideoReader.read(indices) -> RGB frames, or read_yuv(indices) -> YuvFrames
+    path -> open_audio -> AudioReader.read()        -> AudioClip
+    plan_timeline(...)   -> video frame to show in every output frame
+    frames + OutputSpec -> FrameWriter              -> one file with audio
 
-Frames are RGB uint8 (H, W, 3), or as videos hold them (`YuvFrame`); sound is float32 mono, times are seconds.
+Frames are RGB uint8 (H, W, 3) or `YuvFrame`; audio is float32 mono; times are seconds.
 """
 
 from lipsync.media.audio.reader import AudioReader, open_audio
@@ -16,12 +16,13 @@ from lipsync.media.video.reader import VideoReader, open_video
 from lipsync.media.video.resumable_writer import ResumableWriter
 from lipsync.media.video.side_by_side import write_side_by_side
 from lipsync.media.video.timeline import plan_timeline
-from lipsync.media.video.writer import FrameWriter
+from lipsync.media.video.writer import FrameWriter, OutputSpec
 from lipsync.media.video.yuv import YuvFrame
 
 __all__ = [
     "AudioReader",
     "FrameWriter",
+    "OutputSpec",
     "ResumableWriter",
     "VideoReader",
     "YuvFrame",

@@ -21,7 +21,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -53,6 +52,7 @@ from lipsync.generators import LipGenerator, choose_variant
 from lipsync.media import (
     AudioReader,
     FrameWriter,
+    OutputSpec,
     ResumableWriter,
     VideoReader,
     open_audio,
@@ -186,8 +186,8 @@ def sync(
         frames=len(timeline),
         frames_synced=_synced_frames(speakers, timeline),
         fps=picture.fps,
-        width=writer.encoded_size[0],
-        height=writer.encoded_size[1],
+        width=writer.spec.encoded_size[0],
+        height=writer.spec.encoded_size[1],
         variant=variant,
         timings={**timer.seconds, "total": time.perf_counter() - started},
         warnings=tuple(warnings),
@@ -388,23 +388,22 @@ def _open_writer(
     cancel: CancelToken,
 ) -> FrameWriter | ResumableWriter:
     scale = upscaler.spec.scale if upscaler else 1
-    settings: dict[str, Any] = {
-        "width": job.picture.width * scale,
-        "height": job.picture.height * scale,
-        "fps": job.picture.fps,
-        "frames": len(job.timeline),
-        "audio": job.sound,
-        "source": job.picture.info,
-        "quality": options.media.quality,
-        "encoder": options.media.encoder,
-        "cancel": cancel,
-    }
+    spec = OutputSpec(
+        width=job.picture.width * scale,
+        height=job.picture.height * scale,
+        fps=job.picture.fps,
+        frames=len(job.timeline),
+        audio=job.sound,
+        source=job.picture.info,
+        quality=options.media.quality,
+        encoder=options.media.encoder,
+    )
     if not resume:
-        return cleanup.enter_context(FrameWriter(target, **settings))
+        return cleanup.enter_context(FrameWriter(target, spec, cancel=cancel))
     _, weights = _choose_weights(options.generator, progress, cancel)
     files = [job.picture.info.path, *(voice.info.path for voice in job.voices), weights]
     key = _job_key(files, options, job.segments)
-    return cleanup.enter_context(ResumableWriter(target, key=key, **settings))
+    return cleanup.enter_context(ResumableWriter(target, spec, key=key, cancel=cancel))
 
 
 def _job_key(files: Sequence[Path], options: SyncOptions, segments: Sequence[PlacedSegment]) -> str:

@@ -1,1 +1,1 @@
-"""Reading and mixing of audio, and mel spectrograms."""
+"""Audio reader, mix, mel spectrogram and AAC settings."""

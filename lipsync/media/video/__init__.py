@@ -1,1 +1,1 @@
-"""Reading and writing of frames: decoder, reader, writer, YUV, frame rates, colour tags."""
+"""Video decoder, reader, writer, YUV frames, frame rates and colour tags."""

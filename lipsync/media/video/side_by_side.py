@@ -13,7 +13,7 @@ from PIL import Image
 from lipsync.errors import MediaError
 from lipsync.media.audio.reader import AudioReader
 from lipsync.media.video.reader import VideoReader
-from lipsync.media.video.writer import FrameWriter
+from lipsync.media.video.writer import FrameWriter, OutputSpec
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.types import Frame, IntArray
 
@@ -63,12 +63,7 @@ def write_side_by_side(
                 writer = cleanup.enter_context(
                     FrameWriter(
                         target,
-                        width=row.shape[1],
-                        height=row.shape[0],
-                        fps=first.fps,
-                        frames=count,
-                        audio=audio,
-                        source=first.info,
+                        OutputSpec(row.shape[1], row.shape[0], first.fps, count, audio, first.info),
                         cancel=cancel,
                     )
                 )

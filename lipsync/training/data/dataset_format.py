@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import InputError
-from lipsync.media import AudioReader, FrameWriter, VideoReader, open_audio, open_video
+from lipsync.media import AudioReader, FrameWriter, OutputSpec, VideoReader, open_audio, open_video
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray, Frame, TimeRange, VideoInfo
 from lipsync.utils.atomic_write import atomic_write
@@ -161,8 +161,7 @@ def write_clip(
     folder.mkdir(parents=True, exist_ok=True)
     count = len(stored.boxes)
     look = dataclasses.replace(source, sample_aspect_ratio=Fraction(1))
-    with FrameWriter(
-        folder / f"{name}.mp4",
+    spec = OutputSpec(
         width=side,
         height=side,
         fps=Fraction(FPS),
@@ -171,8 +170,8 @@ def write_clip(
         source=look,
         quality=_QUALITY,
         compact=True,
-        cancel=cancel,
-    ) as writer:
+    )
+    with FrameWriter(folder / f"{name}.mp4", spec, cancel=cancel) as writer:
         for crop in crops:
             writer.write(crop)
     arrays: dict[str, npt.NDArray[np.generic]] = {"boxes": stored.boxes}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import OutputError
-from lipsync.media import AudioReader, FrameWriter, open_audio, open_video
+from lipsync.media import AudioReader, FrameWriter, OutputSpec, open_audio, open_video
 from lipsync.media.audio.mix import FADE_SECONDS, MixedAudio, mix_segments
 from lipsync.options import MediaOptions
 from lipsync.segments import parse_segments, place_segments
@@ -181,9 +181,8 @@ def test_the_writer_takes_it_like_any_voice(tmp_path: Path, voices: list[AudioRe
     mix = mixed("0.5-1 voice=0-0.5; 2-3 file=1 voice=0-1", voices, 4, film)
     picture = open_video(film)
     target = tmp_path / "out.mp4"
-    with FrameWriter(
-        target, width=160, height=120, fps=Fraction(25), frames=100, audio=mix, source=picture.info
-    ) as writer:
+    spec = OutputSpec(160, 120, Fraction(25), frames=100, audio=mix, source=picture.info)
+    with FrameWriter(target, spec) as writer:
         for frame in picture.read(np.arange(100)):
             writer.write(frame)
     written = open_audio(target)
@@ -203,4 +202,4 @@ def test_the_result_replaces_none_of_the_voices(voices: list[AudioReader], film:
     other = voices[1].info.path.replace(voices[1].info.path.with_suffix(".mp4"))
     renamed = mixed("0-1; 1-2 file=1 voice=0-1", [voices[0], open_audio(other)], 4)
     with pytest.raises(OutputError, match="replace an input"):
-        FrameWriter(other, width=16, height=16, fps=Fraction(25), frames=1, audio=renamed, source=info)
+        FrameWriter(other, OutputSpec(16, 16, Fraction(25), 1, renamed, info))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled, OutputError
-from lipsync.media import ResumableWriter, open_audio, open_video, probe_audio, probe_video
+from lipsync.media import OutputSpec, ResumableWriter, open_audio, open_video, probe_audio, probe_video
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, VideoInfo
 from tests.make_media import make_sound, number_frame, read_number
@@ -21,7 +21,9 @@ COUNT, PART = 23, 5
 
 def writer(path: Path, key: str = "a", **settings: Any) -> ResumableWriter:
     known: dict[str, Any] = {"fps": Fraction(30000, 1001), "source": PLAIN, "frames": COUNT, "audio": None}
-    return ResumableWriter(path, key=key, width=160, height=120, part_frames=PART, **known | settings)
+    cancel = settings.pop("cancel", None)
+    spec = OutputSpec(160, 120, **known | settings)
+    return ResumableWriter(path, spec, key=key, part_frames=PART, cancel=cancel)
 
 
 def frames_of(path: Path) -> list[Frame]:

@@ -18,6 +18,7 @@ from lipsync.errors import Cancelled, DiskFullError, OutputError
 from lipsync.media import (
     AudioReader,
     FrameWriter,
+    OutputSpec,
     has_encoder,
     open_audio,
     open_video,
@@ -41,14 +42,16 @@ from tests.material import PROMPT_SECONDS, running_ffmpeg
 PLAIN = VideoInfo(Path("no such file"), 160, 120, Fraction(25), 1.0, 25)
 
 
-def write(
-    path: Path, pictures: list[Frame], voice: AudioReader | None = None, **settings: Any
-) -> FrameWriter:
-    height, width = pictures[0].shape[:2]
-    known: dict[str, Any] = {"fps": Fraction(25), "source": PLAIN, "frames": len(pictures)} | settings
-    with FrameWriter(path, width=width, height=height, audio=voice, **known) as result:
-        for picture in pictures:
-            result.write(picture)
+def plain_spec(frames: int, width: int = 160, height: int = 120) -> OutputSpec:
+    return OutputSpec(width, height, Fraction(25), frames, audio=None, source=PLAIN)
+
+
+def write(path: Path, frames: list[Frame], audio: AudioReader | None = None, **settings: Any) -> FrameWriter:
+    height, width = frames[0].shape[:2]
+    known: dict[str, Any] = {"fps": Fraction(25), "source": PLAIN, "frames": len(frames)} | settings
+    with FrameWriter(path, OutputSpec(width, height, audio=audio, **known)) as result:
+        for frame in frames:
+            result.write(frame)
     return result
 
 
@@ -256,9 +259,7 @@ def test_an_old_result_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     with (
         pytest.raises(KeyError),
-        FrameWriter(
-            path, width=160, height=120, fps=Fraction(25), frames=9, audio=None, source=PLAIN
-        ) as result,
+        FrameWriter(path, plain_spec(9)) as result,
     ):
         result.write(number_frame(0))
         raise KeyError
@@ -282,9 +283,7 @@ def test_wrong_frames_are_refused(tmp_path: Path) -> None:
 
 def test_a_frame_may_be_changed_after_it_was_written(tmp_path: Path) -> None:
     frame = np.empty((120, 160, 3), np.uint8)
-    with FrameWriter(
-        tmp_path / "a.mp4", width=160, height=120, fps=Fraction(25), frames=30, audio=None, source=PLAIN
-    ) as result:
+    with FrameWriter(tmp_path / "a.mp4", plain_spec(30)) as result:
         for number in range(30):
             frame[:] = number_frame(number)
             result.write(frame)
@@ -327,10 +326,10 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 def test_cancel_is_answered_within_a_second_and_leaves_nothing(tmp_path: Path, stalled: bool) -> None:
     token, threads = CancelToken(), threading.active_count()
     frame = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), dtype=np.uint8)
-    with pytest.raises(Cancelled), FrameWriter(
-        tmp_path / "a.mp4", width=1280, height=720, fps=Fraction(25), frames=10_000, audio=None, source=PLAIN,
-        cancel=token,
-    ) as result:  # fmt: skip
+    with (
+        pytest.raises(Cancelled),
+        FrameWriter(tmp_path / "a.mp4", plain_spec(10_000, 1280, 720), cancel=token) as result,
+    ):
         result.write(frame)
         if stalled:
             running_ffmpeg()[0].suspend()
@@ -346,10 +345,10 @@ def test_cancel_is_answered_within_a_second_and_leaves_nothing(tmp_path: Path, s
 
 def test_cancel_while_the_end_is_awaited(tmp_path: Path) -> None:
     token = CancelToken()
-    with pytest.raises(Cancelled), FrameWriter(
-        tmp_path / "a.mp4", width=160, height=120, fps=Fraction(25), frames=1, audio=None, source=PLAIN,
-        cancel=token,
-    ) as result:  # fmt: skip
+    with (
+        pytest.raises(Cancelled),
+        FrameWriter(tmp_path / "a.mp4", plain_spec(1), cancel=token) as result,
+    ):
         result.write(number_frame(0))
         running_ffmpeg()[0].suspend()
         threading.Timer(0.2, token.cancel).start()
@@ -359,15 +358,7 @@ def test_cancel_while_the_end_is_awaited(tmp_path: Path) -> None:
 def test_an_ffmpeg_that_dies_is_noticed(tmp_path: Path) -> None:
     with (
         pytest.raises(OutputError),
-        FrameWriter(
-            tmp_path / "a.mp4",
-            width=160,
-            height=120,
-            fps=Fraction(25),
-            frames=10_000,
-            audio=None,
-            source=PLAIN,
-        ) as result,
+        FrameWriter(tmp_path / "a.mp4", plain_spec(10_000)) as result,
     ):
         result.write(number_frame(0))
         running_ffmpeg()[0].kill()
@@ -382,7 +373,7 @@ from fractions import Fraction
 from pathlib import Path
 from lipsync.types import VideoInfo
 from lipsync.errors import LipsyncError
-from lipsync.media import FrameWriter
+from lipsync.media import FrameWriter, OutputSpec
 limit = int(sys.argv[2])
 if limit:
     import signal
@@ -390,8 +381,9 @@ if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 rng = np.random.default_rng(0)
 try:
-    with FrameWriter(Path(sys.argv[1]), width=320, height=240, fps=Fraction(25), frames=60, audio=None,
-                     source=VideoInfo(Path("x"), 320, 240, Fraction(25), 1.0, 60), quality=0) as result:
+    source = VideoInfo(Path("x"), 320, 240, Fraction(25), 1.0, 60)
+    spec = OutputSpec(320, 240, Fraction(25), frames=60, audio=None, source=source, quality=0)
+    with FrameWriter(Path(sys.argv[1]), spec) as result:
         for _ in range(60):
             result.write(rng.integers(0, 255, (240, 320, 3), dtype=np.uint8))
 except LipsyncError as error:

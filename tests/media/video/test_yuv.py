@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lipsync.media import FrameWriter, VideoReader, YuvFrame, open_video
+from lipsync.media import FrameWriter, OutputSpec, VideoReader, YuvFrame, open_video
 from lipsync.media.video.yuv import YuvColorSpace
 from lipsync.options import MediaOptions
 from tests.make_media import make_video, run_ffmpeg
@@ -34,9 +35,9 @@ def same(one: YuvFrame, other: YuvFrame) -> bool:
 
 def write_all(picture: VideoReader, path: Path) -> VideoReader:
     """The picture read and written without loss."""
-    size = {"width": picture.width, "height": picture.height}
-    settings = {"fps": picture.fps, "audio": None, "source": picture.info, "quality": 0}
-    with FrameWriter(path, frames=picture.frame_count, **size, **settings) as writer:  # type: ignore[arg-type]
+    size, count = (picture.width, picture.height), picture.frame_count
+    spec = OutputSpec(*size, picture.fps, count, audio=None, source=picture.info, quality=0)
+    with FrameWriter(path, spec) as writer:
         for frame in picture.read_yuv(range(picture.frame_count)):
             writer.write(frame)
     return open_video(path)
@@ -182,15 +183,15 @@ def test_smaller_to_look_at(noise: YuvFrame) -> None:
 
 def test_the_writer_takes_no_other_size_and_no_other_colours(tmp_path: Path, noise: YuvFrame) -> None:
     source = open_video(make_video(tmp_path / "a.mp4", size=(81, 61), encode=("-c:v", "ffv1"), frames=2)).info
-    settings = {"fps": Fraction(25), "frames": 1, "audio": None, "source": source}
+    spec = OutputSpec(81, 61, Fraction(25), frames=1, audio=None, source=source)
     with (
         pytest.raises(ValueError, match="expected"),
-        FrameWriter(tmp_path / "b.mp4", width=80, height=61, **settings) as writer,  # type: ignore[arg-type]
+        FrameWriter(tmp_path / "b.mp4", replace(spec, width=80)) as writer,
     ):
         writer.write(noise)
     other = YuvFrame(noise.y, noise.u, noise.v, YuvColorSpace(0.2126, 0.0722))
     with (
-        pytest.raises(ValueError, match="colours"),
-        FrameWriter(tmp_path / "b.mp4", width=81, height=61, **settings) as writer,  # type: ignore[arg-type]
+        pytest.raises(ValueError, match="colour space"),
+        FrameWriter(tmp_path / "b.mp4", spec) as writer,
     ):
         writer.write(other)
