@@ -46,12 +46,12 @@ def plain_spec(frames: int, width: int = 160, height: int = 120) -> OutputSpec:
     return OutputSpec(width, height, Fraction(25), frames, audio=None, source=PLAIN)
 
 
-def write(path: Path, frames: list[Frame], audio: AudioReader | None = None, **settings: Any) -> FrameWriter:
-    height, width = frames[0].shape[:2]
-    known: dict[str, Any] = {"fps": Fraction(25), "source": PLAIN, "frames": len(frames)} | settings
+def write(path: Path, images: list[Frame], audio: AudioReader | None = None, **settings: Any) -> FrameWriter:
+    height, width = images[0].shape[:2]
+    known: dict[str, Any] = {"fps": Fraction(25), "source": PLAIN, "frames": len(images)} | settings
     with FrameWriter(path, OutputSpec(width, height, audio=audio, **known)) as result:
-        for frame in frames:
-            result.write(frame)
+        for image in images:
+            result.write(image)
     return result
 
 
