@@ -7,7 +7,7 @@ the plot fits light and dark pages.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import TypeAlias
@@ -18,12 +18,13 @@ import numpy.typing as npt
 from lipsync.sync_score.offset import MAX_OFFSET
 from lipsync.types import REAL_CONFIDENCE, ScoreCard, SyncScore, Verdict
 from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.svg import Axes
 from lipsync.utils.timecodes import clock_time
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 _WIDTH, _HEIGHT, _TEXT_ONLY_HEIGHT = 760, 300, 60
-_TIME_AXES = (44.0, 64.0, 450.0, 176.0)  # x, y, width, height of the plot over time
-_OFFSET_AXES = (546.0, 64.0, 190.0, 176.0)  # of the plot over offsets
+_TIME_AREA = (44.0, 64.0, 450.0, 176.0)  # x, y, width, height of the plot over time
+_OFFSET_AREA = (546.0, 64.0, 190.0, 176.0)  # of the plot over offsets
 _MAX_POINTS = 300
 _RESULT, _WEAK, _REAL = "#3b82f6", "#f59e0b", "#10b981"  # legible on white and on near-black
 _STYLE = (
@@ -80,36 +81,30 @@ def _headline(score: SyncScore) -> str:
 
 def _time_plot(card: ScoreCard) -> Iterable[str]:
     score = card.result
-    x, y, width, height = _TIME_AXES
+    x, y, width, height = _TIME_AREA
     times, curve = _downsampled(np.array(score.times, np.float64), np.array(score.curve, np.float64))
     length = max(score.times[-1] + 0.5, 1.0) if score.times else 1.0
     known = [value for value in curve if not math.isnan(value)]
     low, high = min(-0.1, *known, 0.0), max(0.45, *known, 0.0)
-
-    def across(time: float) -> float:
-        return x + width * min(time, length) / length
-
-    def down(value: float) -> float:
-        return y + height * (high - value) / (high - low)
-
-    top, bottom = (down(value) for value in REAL_CONFIDENCE[::-1])
+    axes = Axes(*_TIME_AREA, left=0, right=length, bottom=low, top=high)
+    top, bottom = (axes.down(value) for value in REAL_CONFIDENCE[::-1])
     band = f'x="{x}" y="{top:.1f}" width="{width}" height="{bottom - top:.1f}"'
     yield f'<rect {band} fill="{_REAL}" opacity=".16"/>'
     for part in score.weak:
-        start, end = across(part.start), across(part.end)
+        start, end = axes.across(part.start), axes.across(part.end)
         yield (
             f'<rect x="{start:.1f}" y="{y}" width="{max(2.0, end - start):.1f}" height="{height}" '
             f'fill="{_WEAK}" opacity=".3"><title>{escape(f"weak in {part}")}</title></rect>'
         )
     if card.source is not None and card.source.confidence is not None:
-        level = down(min(high, card.source.confidence))
+        level = axes.down(card.source.confidence)
         yield f'<path class="axis" stroke-dasharray="5 4" d="M{x} {level:.1f}h{width}"/>'
-    yield f'<path class="axis" d="M{x} {y}v{height}h{width}M{x} {down(0):.1f}h{width}"/>'
+    yield f'<path class="axis" d="M{x} {y}v{height}h{width}M{x} {axes.down(0):.1f}h{width}"/>'
     for value in (0.0, 0.2, 0.4):
-        yield _text(x - 6, down(value) + 4, f"{value:g}", anchor="end")
+        yield _text(x - 6, axes.down(value) + 4, f"{value:g}", anchor="end")
     for time in np.linspace(0, length, 5):
-        yield _text(across(time), y + height + 17, clock_time(round(time)), anchor="middle")
-    yield _line([(across(time), down(value)) for time, value in zip(times, curve, strict=True)], _RESULT)
+        yield _text(axes.across(time), y + height + 17, clock_time(round(time)), anchor="middle")
+    yield _line(axes.curve(zip(times, curve, strict=True)), _RESULT)
     yield _legend(x, "sync confidence, second by second", card)
 
 
@@ -144,7 +139,7 @@ def _mean(values: Doubles) -> float:
 
 
 def _offset_plot(card: ScoreCard) -> Iterable[str]:
-    x, y, width, height = _OFFSET_AXES
+    x, y, width, height = _OFFSET_AREA
     scores = [(card.source, "currentColor", 0.5), (card.result, _RESULT, 1.0)]
     drawn = [
         (_above_median(score), color, opacity)
@@ -153,25 +148,18 @@ def _offset_plot(card: ScoreCard) -> Iterable[str]:
     ]
     low = min(-0.1, *(float(np.nanmin(curve)) for curve, _, _ in drawn))
     high = max(0.3, *(float(np.nanmax(curve)) for curve, _, _ in drawn))
-
-    def across(offset: int) -> float:
-        return x + width * (offset + MAX_OFFSET) / (2 * MAX_OFFSET)
-
-    def down(value: float) -> float:
-        return y + height * (high - value) / (high - low)
-
-    yield f'<path class="axis" d="M{x} {y + height}h{width}M{across(0):.1f} {y}v{height}"/>'
+    axes = Axes(*_OFFSET_AREA, left=-MAX_OFFSET, right=MAX_OFFSET, bottom=low, top=high)
+    yield f'<path class="axis" d="M{x} {y + height}h{width}M{axes.across(0):.1f} {y}v{height}"/>'
     for offset in (-MAX_OFFSET, 0, MAX_OFFSET):
         side = "early" if offset > 0 else "late"
         name = f"{abs(offset)} {side}" if offset else "0"
-        yield _text(across(offset), y + height + 17, name, anchor="middle")
+        yield _text(axes.across(offset), y + height + 17, name, anchor="middle")
     for curve, color, opacity in drawn:
-        points = [(across(n - MAX_OFFSET), down(float(value))) for n, value in enumerate(curve)]
-        yield _line(points, color, opacity)
+        yield _line(axes.curve(enumerate(curve.tolist(), -MAX_OFFSET)), color, opacity)
     best = card.result.offset
     if best is not None:
-        peak = down(float(drawn[-1][0][best + MAX_OFFSET]))
-        yield f'<circle cx="{across(best):.1f}" cy="{peak:.1f}" r="4" fill="{_RESULT}"/>'
+        peak = axes.down(float(drawn[-1][0][best + MAX_OFFSET]))
+        yield f'<circle cx="{axes.across(best):.1f}" cy="{peak:.1f}" r="4" fill="{_RESULT}"/>'
     yield _text(x + width / 2, _HEIGHT - 14, "sound early or late, frames of 40 ms", anchor="middle")
 
 
@@ -184,17 +172,9 @@ def _above_median(score: SyncScore) -> Doubles:
 # --- SVG elements --------------------------------------------------------------------------------
 
 
-def _line(points: Sequence[tuple[float, float]], color: str, opacity: float = 1.0) -> str:
-    """A polyline with gaps where y is NaN."""
-    path, drawing = [], False
-    for x, y in points:
-        if math.isnan(y):
-            drawing = False
-            continue
-        path.append(f"{'L' if drawing else 'M'}{x:.1f} {y:.1f}")
-        drawing = True
+def _line(path: str, color: str, opacity: float = 1.0) -> str:
     return (
-        f'<path d="{"".join(path)}" fill="none" stroke="{color}" stroke-opacity="{opacity}" '
+        f'<path d="{path}" fill="none" stroke="{color}" stroke-opacity="{opacity}" '
         f'stroke-width="2" stroke-linejoin="round" stroke-linecap="round"/>'
     )
 

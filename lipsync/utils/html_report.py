@@ -11,6 +11,7 @@ from importlib.resources import files
 from PIL import Image
 
 from lipsync.types import Frame
+from lipsync.utils.svg import Axes
 
 _STYLE = files("lipsync.utils").joinpath("html_report.css")
 
@@ -136,23 +137,12 @@ def curve(
     bottom = min(values) if low is None else low
     top = max(values) if high is None else high
     top = top + 0.05 * (top - bottom) if top > bottom else bottom + 1
-
-    def place(time: float, value: float) -> str:
-        share = (min(max(value, bottom), top) - bottom) / (top - bottom)
-        return f"{1000 * time / duration:.1f},{100 * (1 - share):.1f}"
-
-    lines, run = [], []
-    for time, value in [*points, (0.0, float("nan"))]:
-        if value == value:
-            run.append(place(time, value))
-        elif run:
-            lines.append(f'<polyline class="line" points="{" ".join(run if len(run) > 1 else run * 2)}"/>')
-            run = []
+    axes = Axes(0, 0, 1000, 100, left=0, right=duration, bottom=bottom, top=top)
     dashed = ""
     if base is not None and bottom <= base <= top:
-        height = place(0, base).split(",")[1]
-        dashed = f'<line class="base" x1="0" x2="1000" y1="{height}" y2="{height}"/>'
-    drawn = [*_rectangles(weak, duration, "weak"), dashed, *_marks(marks, duration), *lines]
+        dashed = f'<path class="base" d="M0 {axes.down(base):.1f}h1000"/>'
+    line = f'<path class="line" d="{axes.curve(points)}"/>'
+    drawn = [*_rectangles(weak, duration, "weak"), dashed, *_marks(marks, duration), line]
     said = f"{name}: between {min(values):.3g} and {max(values):.3g}"
     return _plot("".join(drawn), duration, name, told, said, "")
 
