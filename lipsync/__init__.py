@@ -32,8 +32,10 @@ if TYPE_CHECKING:
         SpeechOptions,
         SyncOptions,
     )
+    from lipsync.pipeline.job import plan
     from lipsync.pipeline.model_provider import CachedModels
-    from lipsync.pipeline.sync import plan, preview, sync
+    from lipsync.pipeline.preview import preview
+    from lipsync.pipeline.sync import sync
     from lipsync.progress import CancelToken, Progress
     from lipsync.segments import Segment, parse_segments
     from lipsync.types import Plan, Preview, ScoreCard, SyncResult, TimeRange
@@ -41,8 +43,8 @@ if TYPE_CHECKING:
 # Imported when first used: `lipsync doctor` must run where torch or OpenCV cannot be imported.
 _HOME = {
     "sync": "pipeline.sync",
-    "preview": "pipeline.sync",
-    "plan": "pipeline.sync",
+    "preview": "pipeline.preview",
+    "plan": "pipeline.job",
     "CachedModels": "pipeline.model_provider",
     "Segment": "segments",
     "parse_segments": "segments",

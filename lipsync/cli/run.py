@@ -133,7 +133,7 @@ def _fetched_inputs(
 
 def _run(arguments: argparse.Namespace) -> int:
     with heavy_imports():
-        from lipsync.pipeline.sync import free_name
+        from lipsync.pipeline.job import free_name
 
     with (
         cancel_on_interrupt() as cancel,
@@ -189,7 +189,7 @@ def _preview(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from lipsync.blending import preview_sheet
         from lipsync.media import write_image
-        from lipsync.pipeline.sync import preview
+        from lipsync.pipeline.preview import preview
 
     with (
         cancel_on_interrupt() as cancel,
@@ -208,8 +208,8 @@ def _preview(arguments: argparse.Namespace) -> int:
 
 def _batch(arguments: argparse.Namespace) -> int:
     with heavy_imports():
+        from lipsync.pipeline.job import free_name
         from lipsync.pipeline.model_provider import CachedModels
-        from lipsync.pipeline.sync import free_name
 
     videos, voices = arguments.videos, arguments.voices
     if len(voices) not in (1, len(videos)):

@@ -1,38 +1,37 @@
-"""What each speaker says, in the form that the generator hears, and how strongly it shows.
+"""Audio conditioning: voices to what each speaker says, as the generator takes it.
 
-one voice               -> one speaker, who says all of it
-voices and segments     -> a speaker for each face that a segment names, who says their pieces
+one voice                -> one speaker, who says all of it
+voices and segments      -> a speaker for each face that a segment names, who says its pieces
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
+from lipsync.context import RunContext
 from lipsync.generators import AudioRows, LipGenerator
 from lipsync.media import AudioReader
-from lipsync.options import SyncOptions
-from lipsync.progress import CancelToken
-from lipsync.segments import FaceChoice, PlacedSegment
+from lipsync.pipeline.job import Job, speaking_faces
+from lipsync.segments import PlacedSegment
 from lipsync.speech import SpeechSpans, gate_voice, separate_voice, speech_weights
 from lipsync.types import AudioClip, FloatArray
 
 SAMPLE_RATE = 16_000
 SEPARATION_RATE = 44_100
-"""What separating a voice wants to hear: what is above 8 kHz helps to tell music from speech."""
+"""Hz that voice separation works at: what is above 8 kHz helps to tell music from speech."""
 SILENT = "The voice is silent, so the lips will hardly move."
 
 
 @dataclass(frozen=True, eq=False)
 class SpeakerAudio:
-    """What one speaker says.
+    """What one speaker says, from conditioning to drawing.
 
     Attributes:
-        rows: what the generator hears, one row a frame of the result.
-        weights: float32, one a frame: how strongly the drawn mouth shows.
+        rows: the generator's audio features, one row a frame of the result.
+        weights: float32 (T,), how strongly the drawn mouth shows in each frame; 0 is not drawn.
     """
 
     rows: AudioRows
@@ -41,11 +40,11 @@ class SpeakerAudio:
 
 @dataclass(frozen=True, eq=False)
 class AudioConditioning:
-    """What is said in the whole result.
+    """All that is said in the result.
 
     Attributes:
-        speakers: one or more.
-        voice: all of them together, in mono, before pauses were silenced.
+        speakers: one or more, in the order of their first words.
+        voice: all of them mixed, mono at 16 kHz, before pauses were muted.
         warnings: things to know, in words.
     """
 
@@ -54,83 +53,68 @@ class AudioConditioning:
     warnings: tuple[str, ...]
 
 
-def speaking_faces(segments: Sequence[PlacedSegment]) -> tuple[FaceChoice, ...]:
-    """The faces that the segments name, each once, in the order of their first words."""
-    return tuple(dict.fromkeys(one.segment.face for one in segments))
-
-
-def condition_audio(
-    voices: Sequence[AudioReader],
-    segments: Sequence[PlacedSegment],
-    generator: LipGenerator,
-    fps: Fraction,
-    frames: int,
-    options: SyncOptions,
-    cancel: CancelToken,
-) -> AudioConditioning:
-    """Read the voices and prepare what the generator hears.
-
-    Args:
-        segments: who says what; without any, one speaker says the first voice.
-        frames: of the result.
+def condition_audio(job: Job, generator: LipGenerator, context: RunContext) -> AudioConditioning:
+    """Read the voices and encode them for the generator, one `SpeakerAudio` a speaking face.
 
     Raises:
         MediaError: a voice cannot be read.
         ToolError, WeightsError: something that the settings ask for is not installed.
         Cancelled: the token was thrown.
     """
-    if not segments:
-        clip = _read(voices[0], options, cancel)
-        said, warnings = _say(clip, None, generator, fps, frames, options, cancel)
-        return AudioConditioning((said,), clip, warnings)
-    clips = {
-        number: _read(voices[number], options, cancel) for number in {s.segment.voice_file for s in segments}
-    }
-    together = np.zeros(round(frames / fps * SAMPLE_RATE), np.float32)
+    conditioner = _Conditioner(job, generator, context)
+    if not job.segments:
+        clip = conditioner.read(job.voices[0])
+        speaker, warnings = conditioner.encode(clip, None)
+        return AudioConditioning((speaker,), clip, warnings)
+    named = {one.segment.voice_file for one in job.segments}
+    clips = {number: conditioner.read(job.voices[number]) for number in named}
+    mixed = np.zeros(round(len(job.timeline) / job.video.fps * SAMPLE_RATE), np.float32)
     speakers: list[SpeakerAudio] = []
     found: dict[str, None] = {}  # each warning once, in order
-    for face in speaking_faces(segments):
-        mine = [one for one in segments if one.segment.face == face]
-        clip = _placed(mine, clips, len(together))
-        together += clip.samples
-        spans = SpeechSpans(np.array([(one.start, one.end) for one in mine]), clip.duration)
-        said, words = _say(clip, spans, generator, fps, frames, options, cancel)
-        speakers.append(said)
-        found |= dict.fromkeys(words)
-    return AudioConditioning(tuple(speakers), AudioClip(together, SAMPLE_RATE), tuple(found))
+    for face in speaking_faces(job.segments):
+        own = [one for one in job.segments if one.segment.face == face]
+        clip = _place(own, clips, len(mixed))
+        mixed += clip.samples
+        spans = SpeechSpans(np.array([(one.start, one.end) for one in own]), clip.duration)
+        speaker, warnings = conditioner.encode(clip, spans)
+        speakers.append(speaker)
+        found |= dict.fromkeys(warnings)
+    return AudioConditioning(tuple(speakers), AudioClip(mixed, SAMPLE_RATE), tuple(found))
 
 
-def _read(voice: AudioReader, options: SyncOptions, cancel: CancelToken) -> AudioClip:
-    if not options.speech.separate_voice:
-        return voice.read(SAMPLE_RATE, cancel=cancel)
-    clip = voice.read(SEPARATION_RATE, cancel=cancel)
-    return separate_voice(clip, cancel=cancel, device=options.generator.device)
+@dataclass(frozen=True)
+class _Conditioner:
+    """Reads voices, gates them, and encodes them for one generator."""
+
+    job: Job
+    generator: LipGenerator
+    context: RunContext
+
+    def read(self, voice: AudioReader) -> AudioClip:
+        """One voice, mono at 16 kHz; separated from music and noise where the settings ask for it."""
+        options, cancel = self.context.options, self.context.cancel
+        if not options.speech.separate_voice:
+            return voice.read(SAMPLE_RATE, cancel=cancel)
+        clip = voice.read(SEPARATION_RATE, cancel=cancel)
+        return separate_voice(clip, cancel=cancel, device=options.generator.device)
+
+    def encode(self, clip: AudioClip, turns: SpeechSpans | None) -> tuple[SpeakerAudio, tuple[str, ...]]:
+        """One speaker, and warnings; outside of their `turns` the mouth is the source's."""
+        fps, frames, options = self.job.video.fps, len(self.job.timeline), self.context.options
+        warnings: tuple[str, ...]
+        if AudioReader.is_silent(clip):
+            voice, weights, warnings = clip, np.ones(frames, np.float32), (SILENT,)
+        else:
+            gate = gate_voice(clip, fps, frames, options.speech, self.context.cancel)
+            voice, weights, warnings = gate.voice, gate.weights, gate.warnings
+        if turns is not None:
+            weights = weights * speech_weights(turns, fps, frames, lead=0.0)
+        rows = self.generator.encode_audio(voice, fps, frames, options.generator.voice_lead)
+        return SpeakerAudio(rows, weights), warnings
 
 
-def _say(
-    clip: AudioClip,
-    turns: SpeechSpans | None,
-    generator: LipGenerator,
-    fps: Fraction,
-    frames: int,
-    options: SyncOptions,
-    cancel: CancelToken,
-) -> tuple[SpeakerAudio, tuple[str, ...]]:
-    """One speaker; outside of their `turns` the mouth is the source's."""
-    warnings: tuple[str, ...]
-    if AudioReader.is_silent(clip):
-        heard, weights, warnings = clip, np.ones(frames, np.float32), (SILENT,)
-    else:
-        gate = gate_voice(clip, fps, frames, options.speech, cancel)
-        heard, weights, warnings = gate.voice, gate.weights, gate.warnings
-    if turns is not None:
-        weights = weights * speech_weights(turns, fps, frames, lead=0.0)
-    rows = generator.encode_audio(heard, fps, frames, options.generator.voice_lead)
-    return SpeakerAudio(rows, weights), warnings
-
-
-def _placed(segments: Sequence[PlacedSegment], clips: dict[int, AudioClip], count: int) -> AudioClip:
-    """The pieces of one speaker, each at its time."""
+def _place(segments: Sequence[PlacedSegment], clips: dict[int, AudioClip], count: int) -> AudioClip:
+    """The pieces of one speaker, each at its time, in `count` samples."""
     samples = np.zeros(count, np.float32)
     for one in segments:
         source = clips[one.segment.voice_file].samples

@@ -1,7 +1,7 @@
-"""Where the pipeline gets its networks from: loaded for one job, or kept for many.
+"""Model providers: networks loaded for one job, or cached for many.
 
-The pipeline asks a `ModelProvider` for what it needs and never asks where it runs. A program that serves
-several visitors gives every job the same `CachedModels`, so that one copy of the weights serves all.
+A program that serves several visitors gives every job the same `CachedModels`, so that one copy of the
+weights serves all. The interface is `lipsync.context.ModelProvider`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from lipsync.devices import choose_device
 from lipsync.enhancers import Enhancer, Upscaler, load_enhancer, load_upscaler
@@ -25,41 +25,8 @@ T = TypeVar("T")
 _KINDS = ("generator", "enhancer", "upscaler", "expert")
 
 
-class ModelProvider(Protocol):
-    """Gives networks that are ready to run. Called from any thread."""
-
-    def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
-        """The generator `variant` with the checkpoint `weights`.
-
-        Raises:
-            WeightsError: the file is not of this generator.
-            OptionError: there is no such device or number format.
-        """
-        ...
-
-    def enhancer(
-        self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
-    ) -> tuple[Enhancer | None, str]:
-        """The enhancer that `options` name, or None; and what to know about that, "" mostly.
-
-        Raises:
-            DownloadError, WeightsError: its weights cannot be had, and `options` don't go on without.
-        """
-        ...
-
-    def upscaler(
-        self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
-    ) -> tuple[Upscaler | None, str]:
-        """The same for what enlarges whole frames."""
-        ...
-
-    def expert(self) -> SyncExpert:
-        """The expert that ships with the program, which the sync score comes from; on the CPU."""
-        ...
-
-
 class FreshModels:
-    """Loads a network whenever it is asked for one."""
+    """Networks loaded anew whenever one is asked for."""
 
     def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
         """As `ModelProvider`."""
@@ -90,24 +57,22 @@ class FreshModels:
 
 
 class CachedModels(FreshModels):
-    """Loads each network once, and keeps the last few that were used.
-
-    A file that has changed since counts as another one.
+    """Least-recently-used cache of networks; a file that has changed since counts as another one.
 
     Args:
-        most: networks of a kind that are kept; the one not used for longest goes first.
+        most: networks of a kind that are kept.
     """
 
     def __init__(self, most: int = 2) -> None:
         self._most = most
-        self._kept: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind in _KINDS}
+        self._cache: dict[str, OrderedDict[Hashable, Any]] = {kind: OrderedDict() for kind in _KINDS}
         # One at a time: two visitors who ask for the same network at once must not load it twice.
         self._locks = {kind: threading.Lock() for kind in _KINDS}
 
     def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
         """As `ModelProvider`."""
         key = (variant, _identity(weights), options.device, options.number_format, options.batch_size)
-        return self._keep("generator", key, lambda: FreshModels.generator(self, variant, weights, options))
+        return self._cached("generator", key, lambda: FreshModels.generator(self, variant, weights, options))
 
     def enhancer(
         self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
@@ -115,7 +80,7 @@ class CachedModels(FreshModels):
         """As `ModelProvider`."""
         key = (options.enhancer, _identity(options.enhancer_weights), device)
         load = partial(load_enhancer, options, device, progress, cancel)
-        return self._keep("enhancer", key, load, worth=_is_there)
+        return self._cached("enhancer", key, load, _is_loaded)
 
     def upscaler(
         self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
@@ -123,30 +88,34 @@ class CachedModels(FreshModels):
         """As `ModelProvider`."""
         key = (options.upscaler, _identity(options.upscaler_weights), device)
         load = partial(load_upscaler, options, device, progress, cancel)
-        return self._keep("upscaler", key, load, worth=_is_there)
+        return self._cached("upscaler", key, load, _is_loaded)
 
     def expert(self) -> SyncExpert:
         """As `ModelProvider`."""
-        return self._keep("expert", "", lambda: FreshModels.expert(self))
+        return self._cached("expert", "", lambda: FreshModels.expert(self))
 
-    def _keep(
-        self, kind: str, key: Hashable, load: Callable[[], T], worth: Callable[[T], bool] = lambda _: True
+    def _cached(
+        self,
+        kind: str,
+        key: Hashable,
+        load: Callable[[], T],
+        is_cacheable: Callable[[T], bool] = lambda _: True,
     ) -> T:
-        kept = self._kept[kind]
+        cache = self._cache[kind]
         with self._locks[kind]:
-            if key in kept:
-                kept.move_to_end(key)
-                found: T = kept[key]
+            if key in cache:
+                cache.move_to_end(key)
+                found: T = cache[key]
                 return found
-            while len(kept) >= self._most:  # first, so that there is room for the new one
-                kept.popitem(last=False)
+            while len(cache) >= self._most:  # first, so that there is room for the new one
+                cache.popitem(last=False)
             loaded = load()
-            if worth(loaded):
-                kept[key] = loaded
+            if is_cacheable(loaded):
+                cache[key] = loaded
             return loaded
 
 
-def _is_there(loaded: tuple[object | None, str]) -> bool:
+def _is_loaded(loaded: tuple[object | None, str]) -> bool:
     """Whether there is a network at all: none was asked for, or it cannot be had this time."""
     return loaded[0] is not None
 

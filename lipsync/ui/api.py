@@ -15,10 +15,10 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.context import ModelProvider
 from lipsync.errors import InputError
 from lipsync.inspection.report import InspectOptions
 from lipsync.options import SyncOptions, TranscriptOptions
-from lipsync.pipeline.model_provider import ModelProvider
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
 from lipsync.ui.controls import load_settings

@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 
 from lipsync.blending import draw_overlay
+from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
 from lipsync.faces import DetectionCache
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
 from lipsync.options import MediaOptions, SyncOptions
-from lipsync.pipeline.model_provider import ModelProvider
-from lipsync.pipeline.sync import Job, open_job, plan, preview
+from lipsync.pipeline.job import Job, open_job, plan
+from lipsync.pipeline.preview import preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.segments import Segment
 from lipsync.types import Frame, Preview, SyncResult, TimeRange
@@ -155,12 +156,12 @@ def put_beside(made: Made, folder: Path, progress: ProgressCallback, cancel: Can
         LipsyncError: as `make`.
     """
     job = made.given.job()
-    shown = [(job.picture, job.timeline)]
+    shown = [(job.video, job.timeline)]
     for result in made.results:
         after = open_video(result.path, MediaOptions())
         shown.append((after, np.arange(len(job.timeline))))
-    name = f"{job.picture.info.path.stem[:80]}_side_by_side.mp4"
-    return write_side_by_side(shown, job.sound, folder / name, progress, cancel)
+    name = f"{job.video.info.path.stem[:80]}_side_by_side.mp4"
+    return write_side_by_side(shown, job.audio, folder / name, progress, cancel)
 
 
 def frame_pair(made: Made, at: float) -> tuple[Frame, Frame]:
@@ -170,8 +171,8 @@ def frame_pair(made: Made, at: float) -> tuple[Frame, Frame]:
         LipsyncError: a file cannot be read.
     """
     job = made.given.job()
-    number = min(max(0, int(at * job.picture.fps)), len(job.timeline) - 1)
-    [before] = job.picture.read([int(job.timeline[number])])
+    number = min(max(0, int(at * job.video.fps)), len(job.timeline) - 1)
+    [before] = job.video.read([int(job.timeline[number])])
     [after] = open_video(made.results[0].path, MediaOptions()).read([number])
     height, width = before.shape[:2]
     if after.shape[0] >= 2 * height:  # enlarged

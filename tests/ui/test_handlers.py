@@ -12,8 +12,9 @@ import pytest
 from lipsync.errors import InputError, MediaError
 from lipsync.media import probe_video
 from lipsync.options import SyncOptions
+from lipsync.pipeline.job import plan
 from lipsync.pipeline.model_provider import CachedModels
-from lipsync.pipeline.sync import plan, preview
+from lipsync.pipeline.preview import preview
 from lipsync.progress import CancelToken, Progress
 from lipsync.ui.background import Done, _newest, in_thread
 from lipsync.ui.handlers import Given, Made, draw_preview, frame_pair, make, make_batch, range_problem

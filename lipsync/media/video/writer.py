@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -104,13 +103,6 @@ class FrameWriter:
         queued = max(1, min(_MAX_QUEUED_FRAMES, _QUEUE_BYTES // (spec.width * spec.height * 3 // 2)))
         self._queue: queue.Queue[tuple[Plane, ...] | None] = queue.Queue(queued)
         self._feeder = threading.Thread(target=self._feed, name="ffmpeg-stdin", daemon=True)
-
-    finished = part_frames = 0
-    """Counterparts of `ResumableWriter`'s attributes: no frames are finished, there are no parts."""
-
-    def earlier_frames(self) -> Iterator[YuvFrame]:
-        """Counterpart of `ResumableWriter.earlier_frames`: there are none."""
-        return iter(())
 
     def __enter__(self) -> FrameWriter:
         try:

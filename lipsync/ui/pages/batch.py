@@ -10,9 +10,9 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.context import ModelProvider
 from lipsync.errors import InputError
 from lipsync.options import SyncOptions
-from lipsync.pipeline.model_provider import ModelProvider
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
 from lipsync.ui.outputs import at_work, error_line, progress_line, run_and_stop, status_line

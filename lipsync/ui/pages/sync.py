@@ -11,11 +11,11 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import write_image
 from lipsync.options import SyncOptions
-from lipsync.pipeline.model_provider import ModelProvider
-from lipsync.pipeline.sync import plan
+from lipsync.pipeline.job import plan
 from lipsync.progress import Progress
 from lipsync.segments import parse_segments
 from lipsync.ui import controls, handlers, strings

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lipsync.context import ModelProvider
 from lipsync.options import SyncOptions
-from lipsync.pipeline.model_provider import ModelProvider
-from lipsync.pipeline.sync import plan, sync
+from lipsync.pipeline.job import plan
+from lipsync.pipeline.sync import sync
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import SyncResult
 from lipsync.ui.background import Done, in_thread

@@ -30,12 +30,13 @@ import numpy.typing as npt
 import torch
 
 from lipsync import errors
+from lipsync.context import ModelProvider
 from lipsync.enhancers import Enhancer, EnhancerSpec, Upscaler, UpscalerSpec
 from lipsync.errors import Cancelled, LipsyncError, ToolError
 from lipsync.generators import AudioRows, GeneratorSpec, LipGenerator
 from lipsync.generators.batched import BatchedGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
-from lipsync.pipeline.model_provider import FreshModels, ModelProvider
+from lipsync.pipeline.model_provider import FreshModels
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.sync_score import SyncExpert
 from lipsync.types import AudioClip, FloatArray, Frame

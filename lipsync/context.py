@@ -1,0 +1,76 @@
+"""Run context: what every stage of one run is handed, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lipsync.options import EnhanceOptions, GeneratorOptions, SyncOptions
+from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
+from lipsync.utils.prefetch import StageTimer
+
+if TYPE_CHECKING:
+    from lipsync.enhancers.base import Enhancer, Upscaler
+    from lipsync.generators.base import LipGenerator
+    from lipsync.sync_score.base import SyncExpert
+
+
+class ModelProvider(Protocol):
+    """Source of networks that are ready to run; called from any thread.
+
+    The pipeline never asks where they run: loaded for one job, cached for many
+    (`lipsync.pipeline.model_provider`), or in another process with a GPU (`lipsync.ui.zerogpu`).
+    """
+
+    def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
+        """The generator `variant` with the checkpoint `weights`.
+
+        Raises:
+            WeightsError: the file is not of this generator.
+            OptionError: there is no such device or number format.
+        """
+        ...
+
+    def enhancer(
+        self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
+    ) -> tuple[Enhancer | None, str]:
+        """The enhancer that `options` name, or None; and a warning, "" mostly.
+
+        Raises:
+            DownloadError, WeightsError: its weights cannot be had, and `options` do not go on without.
+        """
+        ...
+
+    def upscaler(
+        self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
+    ) -> tuple[Upscaler | None, str]:
+        """The upscaler that `options` name, or None; as `enhancer`."""
+        ...
+
+    def expert(self) -> SyncExpert:
+        """The sync expert that ships with the program, on the CPU; the sync score is made with it."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RunContext:
+    """Options, callbacks and models of one run.
+
+    Attributes:
+        models: where networks come from.
+        options: all settings.
+        progress: called with a `Progress` at most ten times a second.
+        cancel: ends the run within about a second.
+        timer: seconds of work per stage.
+    """
+
+    models: ModelProvider
+    options: SyncOptions = field(default_factory=SyncOptions)
+    progress: ProgressCallback = ignore_progress
+    cancel: CancelToken = field(default_factory=CancelToken)
+    timer: StageTimer = field(default_factory=StageTimer)
+
+    def stage(self, name: str, total: int, done: int = 0) -> StageProgress:
+        """Progress of one stage of `total` units, `done` of them finished already."""
+        return StageProgress(name, total, self.progress, self.cancel, done=done)

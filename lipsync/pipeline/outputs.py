@@ -1,0 +1,154 @@
+"""Outputs of a run: writer, resume, transcript and subtitles, frame counts and warnings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsync.context import RunContext
+from lipsync.enhancers import Upscaler
+from lipsync.errors import DownloadError, OptionError, ToolError, WeightsError
+from lipsync.faces import content_hash
+from lipsync.media import FrameWriter, ResumableWriter, YuvFrame
+from lipsync.media.subtitles import add_subtitles
+from lipsync.options import SyncOptions
+from lipsync.pipeline.job import Job
+from lipsync.pipeline.preparation import choose_weights
+from lipsync.pipeline.stages import RenderPlan
+from lipsync.segments import PlacedSegment
+from lipsync.speech import Transcript, to_srt, transcribe
+from lipsync.types import Frame
+from lipsync.utils.atomic_write import write_text
+
+
+class Output:
+    """The file that is written, and what of it is left to do.
+
+    Attributes:
+        finished: frames that an earlier try has written.
+        remaining: frames that are still to be made, in stretches that must not depend on each other, so
+            that a resumed run makes the same file.
+    """
+
+    def __init__(self, writer: FrameWriter | ResumableWriter, frames: int) -> None:
+        self._writer = writer
+        self.finished = 0
+        self.remaining: list[range] = [range(frames)]
+        if isinstance(writer, ResumableWriter):
+            self.finished, step = writer.finished, writer.part_frames
+            starts = range(writer.finished, frames, step)
+            self.remaining = [range(start, min(start + step, frames)) for start in starts]
+
+    @property
+    def encoded_size(self) -> tuple[int, int]:
+        """Width and height of the file in pixels."""
+        return self._writer.encoded_size
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Things to know about the encoder, in words."""
+        return self._writer.warnings
+
+    def earlier_frames(self) -> Generator[YuvFrame, None, None]:
+        """The `finished` frames, read back."""
+        if isinstance(self._writer, ResumableWriter):
+            yield from self._writer.earlier_frames()
+
+    def write(self, frame: YuvFrame | Frame) -> None:
+        """Append one frame.
+
+        Raises:
+            OutputError, DiskFullError, Cancelled: as the writer.
+        """
+        self._writer.write(frame)
+
+
+@contextmanager
+def open_output(
+    job: Job, target: Path, upscaler: Upscaler | None, resume: bool, context: RunContext
+) -> Iterator[Output]:
+    """The result's writer, opened; the file appears when the block ends well.
+
+    Raises:
+        OutputError: the name or place cannot be used, or is one of the inputs.
+        DiskFullError: no space left.
+    """
+    scale = upscaler.spec.scale if upscaler else 1
+    settings: dict[str, Any] = {
+        "width": job.video.width * scale,
+        "height": job.video.height * scale,
+        "fps": job.video.fps,
+        "frames": len(job.timeline),
+        "audio": job.audio,
+        "source": job.video.info,
+        "quality": context.options.media.quality,
+        "encoder": context.options.media.encoder,
+        "cancel": context.cancel,
+    }
+    writer: FrameWriter | ResumableWriter
+    if resume:
+        writer = ResumableWriter(target, key=_resume_key(job, context), **settings)
+    else:
+        writer = FrameWriter(target, **settings)
+    with writer:
+        yield Output(writer, len(job.timeline))
+
+
+def _resume_key(job: Job, context: RunContext) -> str:
+    _, weights = choose_weights(context)
+    files = [job.video.info.path, *(voice.info.path for voice in job.voices)]
+    return resume_key([*files, *([weights] if weights else [])], context.options, job.segments)
+
+
+def resume_key(files: Sequence[Path], options: SyncOptions, segments: Sequence[PlacedSegment]) -> str:
+    """SHA-256 of all that a job depends on: its files, by their content, its settings and segments."""
+    parts = [repr(options), *map(str, segments), *map(content_hash, files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def transcribe_result(job: Job, context: RunContext) -> tuple[Transcript | None, list[str]]:
+    """Transcript of the result's audio, if subtitles are wanted.
+
+    The result is not given up for what is lacking to transcribe it: then there is a warning.
+    """
+    if context.options.report.subtitles == "none":
+        return None, []
+    try:
+        clip = job.audio.read(cancel=context.cancel)
+        return transcribe(clip, context.options.transcript, context.progress, context.cancel), []
+    except (ToolError, DownloadError, WeightsError, OptionError) as error:
+        return None, [f"There are no subtitles: {error}"]
+
+
+def write_subtitles(target: Path, transcript: Transcript | None, options: SyncOptions) -> Path | None:
+    """The transcript as an .srt beside the result, and as a track of it where that is wanted."""
+    if transcript is None or not transcript.segments:
+        return None
+    subtitles = target.with_suffix(".srt")
+    write_text(subtitles, to_srt(transcript))
+    if options.report.subtitles == "track":
+        add_subtitles(target, subtitles, transcript.language)
+    return subtitles
+
+
+def synced_frames(plan: RenderPlan) -> int:
+    """Frames of the result in which a mouth is drawn."""
+    drawn = [speaker.track.present[plan.timeline] & (speaker.audio.weights > 0) for speaker in plan.speakers]
+    return int(np.any(drawn, axis=0).sum())
+
+
+def pass_through_warnings(plan: RenderPlan) -> list[str]:
+    """Says how many frames have no face, where some have none."""
+    faceless = ~np.any([speaker.track.present[plan.timeline] for speaker in plan.speakers], axis=0)
+    if not faceless.any():
+        return []
+    untouched, total = int(faceless.sum()), len(plan.timeline)
+    return [
+        f"{untouched} of {total} frames ({100 * untouched / total:.0f} %) have no face to use and passed "
+        "through unchanged."
+    ]

@@ -1,0 +1,102 @@
+"""Background preparation: the generator is loaded and the audio conditioned while faces are detected."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from lipsync.context import RunContext
+from lipsync.enhancers import FaceEnhancement, Upscaler
+from lipsync.generators import LipGenerator, choose_variant
+from lipsync.pipeline.audio_conditioning import AudioConditioning, condition_audio
+from lipsync.pipeline.job import Job
+from lipsync.progress import CancelToken
+from lipsync.sync_score import SyncExpert
+from lipsync.weights import model_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Networks and audio, ready for drawing.
+
+    Attributes:
+        generator: draws the mouths.
+        audio: what each speaker says, as the generator takes it.
+        expert: scores the result; None where no score is wanted.
+    """
+
+    generator: LipGenerator
+    audio: AudioConditioning
+    expert: SyncExpert | None
+
+
+class Preparation:
+    """Loads networks and conditions the audio in a thread of its own; to be used with `with`."""
+
+    def __init__(self, job: Job, variant: str, weights: Path | None, context: RunContext) -> None:
+        self._job, self._variant, self._weights, self._context = job, variant, weights, context
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="lipsync load")
+        self._future: Future[Prepared] = self._pool.submit(self._prepare)
+
+    def __enter__(self) -> Preparation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A network that is being read cannot be interrupted: on an error or a cancel, don't wait for it.
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def check(self) -> None:
+        """Raise the error of the preparation if there is one by now, so that other work ends at once."""
+        if self._future.done():
+            self._future.result()
+
+    def wait(self) -> Prepared:
+        """What was prepared, or its error; a cancel does not wait for it.
+
+        Raises:
+            WeightsError, OptionError, MediaError, ToolError: as the model provider and `condition_audio`.
+            Cancelled: the user stopped it.
+        """
+        while not self._future.done():
+            self._context.cancel.check("Loading")
+            wait([self._future], timeout=CancelToken.POLL_SECONDS)
+        return self._future.result()
+
+    def _prepare(self) -> Prepared:
+        context, job = self._context, self._job
+        with context.timer("load"):
+            generator = context.models.generator(self._variant, self._weights, context.options.generator)
+            expert = context.models.expert() if context.options.report.score else None
+        with context.timer("listen"):
+            audio = condition_audio(job, generator, context)
+        return Prepared(generator, audio, expert)
+
+
+def choose_weights(context: RunContext) -> tuple[str, Path | None]:
+    """The variant to use and its checkpoint, which is downloaded if it is not there yet.
+
+    Raises:
+        OptionError: there is no such variant.
+        DownloadError, Cancelled: as `lipsync.weights.require`.
+    """
+    options = context.options.generator
+    variant = choose_variant(options.variant)
+    weights = options.weights or model_weights(variant, progress=context.progress, cancel=context.cancel)
+    return variant, weights
+
+
+def load_enhancers(context: RunContext) -> tuple[FaceEnhancement | None, Upscaler | None, list[str]]:
+    """Face enhancement and upscaler, where they are asked for; and warnings about what is missing.
+
+    Raises:
+        DownloadError, WeightsError, ToolError: as `ModelProvider.enhancer`.
+    """
+    options, device = context.options.enhance, context.options.generator.device
+    enhancer, first = context.models.enhancer(options, device, context.progress, context.cancel)
+    upscaler, second = context.models.upscaler(options, device, context.progress, context.cancel)
+    enhancement = FaceEnhancement(enhancer, options) if enhancer else None
+    return enhancement, upscaler, [warning for warning in (first, second) if warning]

@@ -1,0 +1,118 @@
+"""Preview: the one frame that a run would show at a given time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lipsync.blending import make_mask
+from lipsync.context import ModelProvider, RunContext
+from lipsync.errors import NoFaceError, RangeError
+from lipsync.faces import DetectionCache, TrackedFaces, pixel_box
+from lipsync.media import VideoReader
+from lipsync.options import SyncOptions
+from lipsync.pipeline import stages
+from lipsync.pipeline.face_tracks import empty_track, find_face_tracks
+from lipsync.pipeline.job import open_job
+from lipsync.pipeline.model_provider import FreshModels
+from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
+from lipsync.pipeline.stages import Chunk, RenderPlan
+from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.segments import Segment
+from lipsync.types import Preview, SeenFace
+
+PREVIEW_SECONDS = 0.5
+"""How far around the previewed frame faces are tracked, so that its box is smoothed as in a run."""
+
+
+def preview(
+    video: str | Path,
+    voice: str | Path,
+    at: float = 0.0,
+    options: SyncOptions | None = None,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+    *,
+    segments: Sequence[Segment] = (),
+    more_voices: Sequence[str | Path] = (),
+    models: ModelProvider | None = None,
+    cache: DetectionCache | None = None,
+) -> Preview:
+    """The one frame that the result of `sync` would show at `at` seconds.
+
+    Faces are tracked only around that moment, so where several meet the selection may differ from
+    that of a whole run. The arguments are those of `sync`.
+
+    Raises:
+        RangeError: the result would not be that long.
+        LipsyncError: as `sync`.
+    """
+    context = RunContext(models or FreshModels(), options or SyncOptions(), progress, cancel or CancelToken())
+
+    # 1. Open, and find which video frame is shown at that time.
+    job = open_job(video, voice, context.options, segments, more_voices)
+    fps = job.video.fps
+    number = int(at * fps)
+    if not 0 <= number < len(job.timeline):
+        length = float(len(job.timeline) / fps)
+        raise RangeError("The preview time is outside the result", given=f"{at:g} s of {length:.2f} s")
+    shown = int(job.timeline[number])
+
+    # 2. Load the networks, and 3. track the faces around that moment.
+    variant, weights = choose_weights(context)
+    enhancement, upscaler, _ = load_enhancers(context)
+    with ExitStack() as cleanup:
+        preparation = cleanup.enter_context(Preparation(job, variant, weights, context))
+        reach = int(PREVIEW_SECONDS * fps) + 1
+        around = np.arange(max(0, shown - reach), min(job.video.frame_count, shown + reach + 1))
+        start = float(around[0] / fps)
+        faces = [
+            replace(each, face_time=max(0.0, each.face_time - start))
+            for each in job.face_options(context.options)
+        ]
+        try:
+            found = find_face_tracks(job.video, around, faces, preparation.check, cache, context)
+        except NoFaceError:  # none around here, which says nothing of the rest
+            found = [TrackedFaces(empty_track(len(around)), (), ())] * len(faces)
+        prepared = preparation.wait()
+
+    # 4. The same steps as in a run, for a chunk of one frame.
+    here = int(np.searchsorted(around, shown))
+    [frame] = job.video.read_yuv([shown], cancel=context.cancel)
+    speakers = stages.make_speakers(found, prepared.audio, job, context.options)
+    plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
+    chunks: Iterable[Chunk] = [stages.cut_chunk([frame], number, [here], plan)]
+    chunks = stages.draw(chunks, plan, context)
+    chunks = stages.blend(chunks, plan, context)
+    [chunk] = stages.enhance(chunks, enhancement, context)
+    [result] = stages.upscale(chunk, upscaler, context)
+    face = chunk.faces[0] if chunk.faces else None
+    source = frame.to_rgb()
+    return Preview(
+        time=at,
+        source=source,
+        result=result.to_rgb(),
+        box=face.box if face else None,
+        points=face.points if face else None,
+        mask=make_mask(source, face.box, face.points, context.options.blend) if face else None,
+        variant=variant,
+        people=_people(here, found[0], job.video),
+        picture_time=float(shown / fps),
+    )
+
+
+def _people(here: int, found: TrackedFaces, video: VideoReader) -> tuple[SeenFace, ...]:
+    """The people of the shot that frame `here` of the tracked ones is in, from the left."""
+    shot = bisect_right(found.cuts, here)
+    people = []
+    for person in (person for person in found.identities if person.shot == shot):
+        box = pixel_box(person.box, video.width, video.height)
+        if box is not None:
+            x, y = (box.x1 + box.x2) / 2 / video.width, (box.y1 + box.y2) / 2 / video.height
+            people.append(SeenFace(box, x, y, person.chosen))
+    return tuple(people)

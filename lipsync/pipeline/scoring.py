@@ -1,0 +1,101 @@
+"""Sync score of the result, and of the source with its own audio, as frames stream past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lipsync.context import RunContext
+from lipsync.devices import ThreadLimit
+from lipsync.media.audio.mix import mix_segments
+from lipsync.pipeline.job import Job
+from lipsync.pipeline.preparation import Prepared
+from lipsync.pipeline.stages import Chunk, Speaker
+from lipsync.sync_score import SyncMeter
+from lipsync.types import FloatArray, ScoreCard
+
+
+class SyncScorer:
+    """Sync meters of result and source, fed chunk by chunk in order.
+
+    Args:
+        job: what is made.
+        speakers: whose mouths are measured.
+        meters: of the result, and of the source; None if not scored.
+        no_source: why the source is not scored, in words.
+        context: its timer counts the work.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        speakers: Sequence[Speaker],
+        meters: tuple[SyncMeter | None, SyncMeter | None],
+        no_source: str,
+        context: RunContext,
+    ) -> None:
+        self._fps, self._speakers, self._timer = job.video.fps, speakers, context.timer
+        self._of_result, self._of_source = meters
+        self._no_source = no_source
+        self._cores = ThreadLimit()
+        self._newest_source_frame = self._speaker_before = -1
+
+    @classmethod
+    def for_job(
+        cls, job: Job, speakers: Sequence[Speaker], prepared: Prepared, context: RunContext
+    ) -> SyncScorer:
+        """Meters for what can be scored of `job`: nothing at all without an expert."""
+        if prepared.expert is None:
+            return cls(job, speakers, (None, None), "", context)
+        video = job.video
+        of_result = SyncMeter(prepared.expert, prepared.audio.voice, video.fps)
+        if video.is_still:
+            return cls(job, speakers, (of_result, None), "a photo has no voice of its own", context)
+        if not video.info.has_audio:
+            return cls(job, speakers, (of_result, None), "the video has no sound of its own", context)
+        seconds = float(video.frame_count / video.fps)
+        own = mix_segments((), job.voices, seconds, video).read(cancel=context.cancel)
+        of_source = SyncMeter(prepared.expert, own, video.fps)
+        return cls(job, speakers, (of_result, of_source), "", context)
+
+    def update(self, chunk: Chunk) -> None:
+        """Measure who speaks in these frames: in the result, and in the source as far as it runs forward."""
+        if self._of_result is None and self._of_source is None:
+            return
+        # A small network on all cores would be in the generator's way.
+        with self._timer("measure"), self._cores.limit(1):
+            for place, (shown, frame, result) in enumerate(
+                zip(chunk.shown, chunk.frames, chunk.results, strict=True)
+            ):
+                number = chunk.first + place
+                now = self._who_speaks(number, shown)
+                if self._of_result is not None:
+                    # One frame is left out where another person goes on: no window may hold both.
+                    same = now if now == self._speaker_before else -1
+                    self._of_result.update(float(number / self._fps), result, self._box(same, shown))
+                if self._of_source is not None and shown > self._newest_source_frame:
+                    self._of_source.update(float(shown / self._fps), frame, self._box(now, shown))
+                    self._newest_source_frame = shown
+                self._speaker_before = now
+
+    def card(self) -> ScoreCard | None:
+        """The scores of all frames so far; None if not scored."""
+        if self._of_result is None:
+            return None
+        source = self._of_source.result() if self._of_source else None
+        return ScoreCard(self._of_result.result(), source, self._no_source)
+
+    def _who_speaks(self, number: int, shown: int) -> int:
+        """Index of the speaker whose mouth is measured in frame `number`; -1 where there is none.
+
+        A single speaker is measured in pauses too: lips that move there are a fault.
+        """
+        for place, speaker in enumerate(self._speakers):
+            measured = len(self._speakers) == 1 or speaker.audio.weights[number] > 0
+            if measured and not np.isnan(speaker.track.boxes[shown, 0]):
+                return place
+        return -1
+
+    def _box(self, who: int, shown: int) -> FloatArray | None:
+        return None if who < 0 else self._speakers[who].score_boxes[shown]
