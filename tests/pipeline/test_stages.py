@@ -11,11 +11,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from lipsync.context import RunContext
 from lipsync.devices import ThreadLimit
 from lipsync.generators import GeneratorSpec
-from lipsync.pipeline.stages import Chunk, Part, Speaker, draw
+from lipsync.pipeline.audio_conditioning import SpeakerAudio
+from lipsync.pipeline.model_provider import FreshModels
+from lipsync.pipeline.stages import Chunk, DrawnFace, RenderPlan, Speaker, draw
 from lipsync.types import AudioClip, FaceTrack, FloatArray, PixelBox
-from lipsync.utils.prefetch import StageTimer
 
 PATIENCE = 20.0
 
@@ -51,13 +53,18 @@ def speaker(generator: Numbers, frames: int) -> Speaker:
     boxes = np.zeros((frames, 4), np.float32)
     track = FaceTrack(boxes, np.zeros((frames, 5, 2), np.float32), np.ones(frames, np.float32))
     rows = generator.encode_audio(AudioClip(np.zeros(1, np.float32)), 25, frames)
-    return Speaker(track, (), rows, np.ones(frames, np.float32), boxes)
+    return Speaker(track, (), SpeakerAudio(rows, np.ones(frames, np.float32)), boxes)
+
+
+def plan(generator: Numbers, frames: int) -> RenderPlan:
+    timeline = np.arange(frames)
+    return RenderPlan(None, timeline, (speaker(generator, frames),), generator)  # type: ignore[arg-type]
 
 
 def chunks(count: int, *, faceless: tuple[int, ...] = ()) -> Iterator[Chunk]:
     for number in range(count):
-        parts = [Part(0, 0, PixelBox(0, 0, 2, 2), np.zeros((5, 2), np.float32), 1.0)]
-        shown = [] if number in faceless else parts
+        faces = [DrawnFace(0, 0, PixelBox(0, 0, 2, 2), np.zeros((5, 2), np.float32), 1.0)]
+        shown = [] if number in faceless else faces
         crops = np.zeros((len(shown), 2, 2, 3), np.uint8)
         yield Chunk(number, [number], [], shown, crops, np.empty((0, 3, 2, 2), np.float32))
 
@@ -65,15 +72,15 @@ def chunks(count: int, *, faceless: tuple[int, ...] = ()) -> Iterator[Chunk]:
 @pytest.mark.parametrize("concurrent_batches", [1, 3])
 def test_batches_are_drawn_at_once_and_come_in_order(concurrent_batches: int) -> None:
     generator = Numbers(concurrent_batches)
-    drawn = list(draw(chunks(10, faceless=(5,)), [speaker(generator, 10)], generator, StageTimer()))
+    drawn = list(draw(chunks(10, faceless=(5,)), plan(generator, 10), RunContext(FreshModels())))
     assert [chunk.first for chunk in drawn] == list(range(10))
-    assert [float(chunk.mouths.max()) for chunk in drawn if chunk.parts] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert [float(chunk.mouths.max()) for chunk in drawn if chunk.faces] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     assert not len(drawn[5].mouths)
 
 
 def test_an_error_in_one_batch_ends_the_stage() -> None:
     generator = Numbers(2, fails_at=4)
-    stage = draw(chunks(50), [speaker(generator, 50)], generator, StageTimer())
+    stage = draw(chunks(50), plan(generator, 50), RunContext(FreshModels()))
     seen = []
     with pytest.raises(RuntimeError, match="broke"):
         seen += [chunk.first for chunk in stage]
@@ -82,7 +89,7 @@ def test_an_error_in_one_batch_ends_the_stage() -> None:
 
 def test_what_nobody_waits_for_is_not_drawn() -> None:
     generator = Numbers(2)
-    stage = draw(chunks(50), [speaker(generator, 50)], generator, StageTimer())
+    stage = draw(chunks(50), plan(generator, 50), RunContext(FreshModels()))
     assert next(iter(stage)).first == 0
     stage.close()  # type: ignore[attr-defined]
     assert max(generator.drawn) < 6

@@ -218,7 +218,7 @@ def test_an_enhancer_that_cannot_be_had_is_told_or_left_out(
             return path
         raise DownloadError("The download failed", given=name, hint="Connect this machine to the network.")
 
-    monkeypatch.setattr("lipsync.enhancers.face_restoration.require", offline)
+    monkeypatch.setattr("lipsync.weights.models.require", offline)
     monkeypatch.setenv("LIPSYNC_WEIGHTS", str(tmp_path / "none"))
     output = tmp_path / "out.mp4"
     with pytest.raises(DownloadError, match="without_enhancer"):
@@ -336,7 +336,7 @@ def test_a_place_that_cannot_be_written_to_shows_before_a_download(
     def download(*_: object, **__: object) -> None:
         raise AssertionError("downloaded first")
 
-    monkeypatch.setattr("lipsync.pipeline.sync.require", download)
+    monkeypatch.setattr("lipsync.weights.models.require", download)
     with pytest.raises(OutputError, match="cannot be written"):
         lipsync.sync(head, voice, SyncOptions.from_flat(variant="wav2lip"), output=tmp_path)
     with pytest.raises(AssertionError, match="downloaded"):
