@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from lipsync.context import RunContext
 from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, OptionError, ToolError, WeightsError
 from lipsync.faces import content_hash
-from lipsync.media import FrameWriter, ResumableWriter, YuvFrame
+from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
 from lipsync.media.subtitles import add_subtitles
 from lipsync.options import SyncOptions
 from lipsync.pipeline.job import Job
@@ -47,7 +46,7 @@ class Output:
     @property
     def encoded_size(self) -> tuple[int, int]:
         """Width and height of the file in pixels."""
-        return self._writer.encoded_size
+        return self._writer.spec.encoded_size
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -79,22 +78,21 @@ def open_output(
         DiskFullError: no space left.
     """
     scale = upscaler.spec.scale if upscaler else 1
-    settings: dict[str, Any] = {
-        "width": job.video.width * scale,
-        "height": job.video.height * scale,
-        "fps": job.video.fps,
-        "frames": len(job.timeline),
-        "audio": job.audio,
-        "source": job.video.info,
-        "quality": context.options.media.quality,
-        "encoder": context.options.media.encoder,
-        "cancel": context.cancel,
-    }
+    spec = OutputSpec(
+        width=job.video.width * scale,
+        height=job.video.height * scale,
+        fps=job.video.fps,
+        frames=len(job.timeline),
+        audio=job.audio,
+        source=job.video.info,
+        quality=context.options.media.quality,
+        encoder=context.options.media.encoder,
+    )
     writer: FrameWriter | ResumableWriter
     if resume:
-        writer = ResumableWriter(target, key=_resume_key(job, context), **settings)
+        writer = ResumableWriter(target, spec, key=_resume_key(job, context), cancel=context.cancel)
     else:
-        writer = FrameWriter(target, **settings)
+        writer = FrameWriter(target, spec, cancel=context.cancel)
     with writer:
         yield Output(writer, len(job.timeline))
 
