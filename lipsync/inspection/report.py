@@ -24,7 +24,7 @@ from lipsync.media import AudioReader, VideoReader, open_audio, open_video
 from lipsync.media.metadata import FileMetadata, read_metadata
 from lipsync.options import FaceOptions, OptionGroup, TranscriptOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.speech import Transcript, language_of, transcribe
+from lipsync.speech import Transcript, identify_language, transcribe
 from lipsync.sync_score import load_expert
 from lipsync.sync_score.meter import SyncMeter, with_default_pads
 from lipsync.types import AudioClip, FaceTrack, SyncScore, VideoInfo
@@ -275,7 +275,7 @@ def _language(transcript: Transcript) -> Language | None:
     if not transcript.language:
         return None
     text = transcript.text
-    by_text = language_of(text) if sum(map(str.isalpha, text)) >= _ENOUGH_LETTERS else None
+    by_text = identify_language(text) if sum(map(str.isalpha, text)) >= _ENOUGH_LETTERS else None
     return Language(transcript.language, transcript.language_probability, by_text)
 
 

@@ -106,7 +106,7 @@ class _Conditioner:
             voice, weights, warnings = clip, np.ones(frames, np.float32), (SILENT,)
         else:
             gate = gate_voice(clip, fps, frames, options.speech, self.context.cancel)
-            voice, weights, warnings = gate.voice, gate.weights, gate.warnings
+            voice, weights, warnings = gate.audio, gate.weights, gate.warnings
         if turns is not None:
             weights = weights * speech_weights(turns, fps, frames, lead=0.0)
         rows = self.generator.encode_audio(voice, fps, frames, options.generator.voice_lead)

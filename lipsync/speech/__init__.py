@@ -1,29 +1,29 @@
-"""What is said and when: voice activity, separating a voice, transcript, language, subtitles.
+"""Speech processing: voice activity, separation, transcription, language, subtitles.
 
-    AudioClip -> find_speech    -> SpeechSpans
-              -> gate_voice     -> Gate: what the generator hears, and how strongly frames show it
+    AudioClip -> detect_speech  -> SpeechSpans
+              -> gate_voice     -> SpeechGate: the generator's audio, and the weight of each frame
               -> separate_voice -> AudioClip without music and noise
-              -> transcribe     -> Transcript -> to_srt, to_vtt; language_of(transcript.text)
+              -> transcribe     -> Transcript -> to_srt, to_vtt; identify_language(transcript.text)
 
-Sound is at 16 kHz. Packages that not everybody needs are imported when they are used.
+Audio is mono at 16 kHz. Optional packages are imported when they are used.
 """
 
-from lipsync.speech.gate import Gate, gate_voice, mute_non_speech, speech_weights
-from lipsync.speech.language_id import language_of
+from lipsync.speech.gate import SpeechGate, gate_voice, mute_non_speech, speech_weights
+from lipsync.speech.language_id import identify_language
 from lipsync.speech.separation import separate_voice
 from lipsync.speech.subtitles import to_srt, to_vtt
-from lipsync.speech.transcription import Segment, Transcript, Word, transcribe
+from lipsync.speech.transcription import Transcript, TranscriptSegment, Word, transcribe
 from lipsync.speech.vad import SpeechSpans, detect_speech
 
 __all__ = [
-    "Gate",
-    "Segment",
+    "SpeechGate",
     "SpeechSpans",
     "Transcript",
+    "TranscriptSegment",
     "Word",
     "detect_speech",
     "gate_voice",
-    "language_of",
+    "identify_language",
     "mute_non_speech",
     "separate_voice",
     "speech_weights",

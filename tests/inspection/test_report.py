@@ -21,7 +21,7 @@ from lipsync.media import open_video
 from lipsync.media.metadata import FileMetadata
 from lipsync.options import FaceOptions, TranscriptOptions
 from lipsync.progress import CancelToken, Progress
-from lipsync.speech import Segment, Transcript
+from lipsync.speech import Transcript, TranscriptSegment
 from lipsync.types import AudioInfo, Stretch, SyncScore, Verdict, VideoInfo
 from tests.make_media import make_sound, make_variable_rate, make_video, run_ffmpeg
 from tests.material import FACE, VOICE, make_head
@@ -241,7 +241,7 @@ def full() -> MediaReport:
         SyncScore(
             Verdict.GOOD, 99, 0.6, 0.2, 3.0, 0, 1.0, (), (1.0, 2.0, 3.0), (0.2, float("nan"), 0.1), weak
         ),
-        Transcript((Segment(0.5, 2.0, "Less < more & so on.", ()),), "de", 0.93, "base"),
+        Transcript((TranscriptSegment(0.5, 2.0, "Less < more & so on.", ()),), "de", 0.93, "base"),
         Language("de", 0.93, ("nl", 0.7)),
         missing={"faces": "why & why"},
     )

@@ -1,4 +1,4 @@
-"""Speech made in the test by espeak-ng, whose words and pauses are known."""
+"""Speech synthesised by espeak-ng, with known words and pauses."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from lipsync.types import AudioClip, FloatArray
 RATE = 16_000
 
 
-def say(text: str, voice: str = "en-us", words_a_minute: int = 130) -> FloatArray:
+def say(text: str, voice: str = "en-us", words_per_minute: int = 130) -> FloatArray:
     """`text` as 16 kHz samples, from its first sound to its last."""
     program = shutil.which("espeak-ng")
     if program is None:
         pytest.skip("espeak-ng is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "said.wav"
-        subprocess.run([program, "-v", voice, "-s", str(words_a_minute), "-w", path, text], check=True)
+        path = Path(folder) / "speech.wav"
+        subprocess.run([program, "-v", voice, "-s", str(words_per_minute), "-w", path, text], check=True)
         samples = open_audio(path).read(RATE).samples
-    heard = np.flatnonzero(np.abs(samples) > 0.01)
-    return samples[heard[0] : heard[-1] + 1]
+    audible = np.flatnonzero(np.abs(samples) > 0.01)
+    return samples[audible[0] : audible[-1] + 1]
 
 
 def with_pauses(pieces: Sequence[FloatArray], pauses: Sequence[float]) -> tuple[AudioClip, FloatArray]:
@@ -43,26 +43,26 @@ def with_pauses(pieces: Sequence[FloatArray], pauses: Sequence[float]) -> tuple[
 
 
 def music(seconds: float) -> FloatArray:
-    """Plucked chords and a beat, at a root mean square of 1."""
-    clock = np.arange(round(seconds * RATE)) / RATE
-    beat = clock % 0.5
-    chord = np.floor(clock / 2) % 4
-    tune = np.zeros(len(clock))
+    """Plucked chords and a beat, with an RMS of 1."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    beat = times % 0.5
+    chord = np.floor(times / 2) % 4
+    tune = np.zeros(len(times))
     for number, notes in enumerate([(220, 277, 330), (196, 247, 294), (175, 220, 262), (196, 247, 330)]):
         for note in notes:
             for overtone in (1, 2, 3):
-                tune += (chord == number) * np.sin(2 * np.pi * note * overtone * clock) / overtone
+                tune += (chord == number) * np.sin(2 * np.pi * note * overtone * times) / overtone
     tune *= np.exp(-3 * beat)
-    tune += 2 * np.random.default_rng(0).normal(size=len(clock)) * np.exp(-40 * beat)
+    tune += 2 * np.random.default_rng(0).normal(size=len(times)) * np.exp(-40 * beat)
     return (tune / np.sqrt(np.mean(tune**2))).astype(np.float32)
 
 
-def word_errors(expected: str, heard: str) -> float:
-    """Word error rate: words wrong, missing and too many, as a share of those expected."""
-    wanted, got = (re.findall(r"[a-z0-9']+", text.lower()) for text in (expected, heard))
-    row = list(range(len(got) + 1))
-    for number, word in enumerate(wanted, 1):
+def word_errors(expected: str, transcript: str) -> float:
+    """Word error rate: substitutions, deletions and insertions per expected word."""
+    words, found = (re.findall(r"[a-z0-9']+", text.lower()) for text in (expected, transcript))
+    row = list(range(len(found) + 1))
+    for number, word in enumerate(words, 1):
         above, row = row, [number]
-        for place, other in enumerate(got, 1):
-            row.append(min(above[place] + 1, row[-1] + 1, above[place - 1] + (word != other)))
-    return row[-1] / len(wanted)
+        for index, other in enumerate(found, 1):
+            row.append(min(above[index] + 1, row[-1] + 1, above[index - 1] + (word != other)))
+    return row[-1] / len(words)

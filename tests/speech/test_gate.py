@@ -27,26 +27,26 @@ def dinner_speech() -> tuple[AudioClip, FloatArray]:
     return AudioClip(np.clip(clip.samples + under, -1, 1)), truth
 
 
-def test_weights_are_whole_in_speech_and_fade_outside_of_it() -> None:
+def test_weights_are_one_in_speech_and_fade_outside() -> None:
     weights = speech_weights(spans((1.0, 2.0), (4.0, 5.0)), 25, 150, fade=0.12, lead=0.08)
     assert weights.dtype == np.float32 and weights.shape == (150,)
     assert (weights[23:50] == 1).all()  # from 0.92 s, when the lips open, to 2.0 s
     assert weights[19:23] == pytest.approx([0, 1 / 3, 2 / 3, 1], abs=1e-6)
     assert weights[50:54] == pytest.approx([1, 2 / 3, 1 / 3, 0], abs=1e-6)
     assert (weights[54:95] == 0).all() and (weights[98:125] == 1).all()
-    assert (weights[130:] == 0).all()  # and so after the end of the voice
+    assert (weights[130:] == 0).all()  # also after the end of the voice
 
 
 @pytest.mark.parametrize("fps", [Fraction(30000, 1001), 24, 60.0])
 @pytest.mark.parametrize("fade", [0.0, 0.12, 0.5])
-def test_no_frame_that_shows_speech_is_weakened(fps: Fraction | float, fade: float) -> None:
+def test_no_frame_of_speech_is_weakened(fps: Fraction | float, fade: float) -> None:
     found = spans((0.31, 0.92), (2.22, 3.5), (7.0, 10.0))
     weights = speech_weights(found, fps, int(12 * fps), fade)
     begins = np.arange(len(weights)) / float(fps)
-    speaks = np.zeros(len(weights), bool)
+    in_speech = np.zeros(len(weights), bool)
     for start, end in found.spans:
-        speaks |= (begins < end) & (begins + 1 / float(fps) > start)
-    assert (weights[speaks] == 1).all()
+        in_speech |= (begins < end) & (begins + 1 / float(fps) > start)
+    assert (weights[in_speech] == 1).all()
     assert (np.abs(np.diff(weights)) <= (1 / float(fps) / fade + 1e-5 if fade else 1)).all()
     assert weights.min() == 0
 
@@ -61,22 +61,22 @@ def test_without_speech_all_frames_count() -> None:
     assert speech_weights(spans((0, 1)), 25, 0).shape == (0,)
 
 
-def test_hush_keeps_speech_and_silences_the_rest() -> None:
+def test_muting_keeps_speech_and_silences_the_rest() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, RATE * 4).astype(np.float32)
-    quiet = mute_non_speech(AudioClip(noise), spans((0.0, 0.5), (1.0, 2.0), (3.995, 4.0), duration=4)).samples
-    assert len(quiet) == len(noise)
+    muted = mute_non_speech(AudioClip(noise), spans((0.0, 0.5), (1.0, 2.0), (3.995, 4.0), duration=4)).samples
+    assert len(muted) == len(noise)
     for start, end in ((0.0, 0.5), (1.0, 2.0), (3.995, 4.0)):
         here = slice(int(start * RATE), int(end * RATE))
-        assert np.array_equal(quiet[here], noise[here])
+        assert np.array_equal(muted[here], noise[here])
     for start, end in ((0.52, 0.98), (2.02, 3.975)):
-        assert not quiet[int(start * RATE) : int(end * RATE)].any()
-    gain = quiet[RATE * 2 : RATE * 2 + 320] / noise[RATE * 2 : RATE * 2 + 320]
+        assert not muted[int(start * RATE) : int(end * RATE)].any()
+    gain = muted[RATE * 2 : RATE * 2 + 320] / noise[RATE * 2 : RATE * 2 + 320]
     assert (np.diff(gain) < 0).all() and 0 <= gain[-1] < gain[0] <= 1
 
 
 def test_speak_changes_nothing(dinner_speech: tuple[AudioClip, FloatArray]) -> None:
     gate = gate_voice(dinner_speech[0], 25, 100, SpeechOptions(in_silence="speak"))
-    assert gate.voice is dinner_speech[0] and (gate.weights == 1).all() and gate.spans is None
+    assert gate.audio is dinner_speech[0] and (gate.weights == 1).all() and gate.spans is None
 
 
 def test_keep_shows_the_source_in_pauses(dinner_speech: tuple[AudioClip, FloatArray]) -> None:
@@ -87,12 +87,12 @@ def test_keep_shows_the_source_in_pauses(dinner_speech: tuple[AudioClip, FloatAr
     assert (gate.weights[int(truth[0, 0] * 25) : int(truth[0, 1] * 25)] == 1).all()
 
 
-def test_close_lets_the_generator_hear_silence(dinner_speech: tuple[AudioClip, FloatArray]) -> None:
+def test_close_gives_the_generator_silence(dinner_speech: tuple[AudioClip, FloatArray]) -> None:
     clip, truth = dinner_speech
     gate = gate_voice(clip, 25, 100, SpeechOptions(in_silence="close"))
     assert (gate.weights == 1).all() and gate.warnings == ()
     pause = slice(int((truth[0, 1] + 0.35) * 80), int((truth[1, 0] - 0.2) * 80))  # mel columns
-    assert (mel_spectrogram(gate.voice)[:, pause] == SILENCE).all()
+    assert (mel_spectrogram(gate.audio)[:, pause] == SILENCE).all()
     assert (mel_spectrogram(clip)[:, pause].max(axis=0) > SILENCE).all()
 
 
@@ -103,24 +103,24 @@ def test_with_close_the_built_in_model_rests_through_music(
     generator = create_model(GENERATORS, "builtin", weights=None, device="cpu", number_format="fp32")
     frames = int(clip.duration * 25)
     gate = gate_voice(clip, 25, frames, SpeechOptions(in_silence="close"))
-    moved, rested = (
+    ungated, gated = (
         np.abs(np.asarray(generator.encode_audio(voice, 25, frames)[:])).max(axis=1)
-        for voice in (clip, gate.voice)
+        for voice in (clip, gate.audio)
     )
     pause = slice(int((truth[0, 1] + 0.5) * 25), int((truth[1, 0] - 0.4) * 25))
     speech = slice(int(truth[0, 0] * 25), int(truth[0, 1] * 25))
-    assert rested[pause].max() < 0.1 * moved[pause].max()
-    assert rested[speech].max() > 0.7 * moved[speech].max()
+    assert gated[pause].max() < 0.1 * ungated[pause].max()
+    assert gated[speech].max() > 0.7 * ungated[speech].max()
 
 
-def test_what_is_not_speech_is_not_gated_but_warned_of() -> None:
+def test_without_speech_nothing_is_gated_but_there_is_a_warning() -> None:
     clip = AudioClip(0.2 * music(4.0))
     for silence in ("keep", "close"):
         gate = gate_voice(clip, 25, 100, SpeechOptions(in_silence=silence))
-        assert gate.voice is clip and (gate.weights == 1).all() and gate.warnings == (NO_SPEECH,)
+        assert gate.audio is clip and (gate.weights == 1).all() and gate.warnings == (NO_SPEECH,)
 
 
-def test_a_voice_that_is_mostly_something_else_is_warned_of() -> None:
+def test_a_voice_that_is_mostly_not_speech_gives_a_warning() -> None:
     sentence = say("Good morning, everybody.")
     clip, _ = with_pauses([sentence], (0.5, 6.0))
     loud = clip.samples.copy()

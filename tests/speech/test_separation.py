@@ -33,12 +33,12 @@ SHAPE: dict[str, Any] = {
 
 
 def save(path: Path, klass: str = "demucs.htdemucs.HTDemucs", **changed: Any) -> Path:
-    """A small network with made-up weights, in the format of adefossez/HTDemucs."""
+    """A small network with random weights, in the format of adefossez/HTDemucs."""
     torch.manual_seed(0)
     network = demucs.HTDemucs(**{**SHAPE, **changed})
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.mul_(2)  # made louder: what it gives out would else be nearly nothing
+            parameter.mul_(2)  # louder: the output would else be close to zero
     state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     arguments = json.dumps({**SHAPE, **changed}, default=_fraction)
     save_file(state, path, metadata={"klass": klass, "args": "[]", "kwargs": arguments})
@@ -55,11 +55,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sound(seconds: float, rate: int = RATE) -> FloatArray:
-    clock = np.arange(round(seconds * rate)) / rate
-    return (0.2 * np.sin(2 * np.pi * 300 * clock) * np.sin(2 * np.pi * 3 * clock)).astype(np.float32)
+    times = np.arange(round(seconds * rate)) / rate
+    return (0.2 * np.sin(2 * np.pi * 300 * times) * np.sin(2 * np.pi * 3 * times)).astype(np.float32)
 
 
-def test_the_network_is_the_one_that_demucs_itself_reads(weights: Path) -> None:
+def test_the_network_equals_the_one_that_demucs_loads(weights: Path) -> None:
     from demucs.hf import load_safetensors_model
 
     ours, theirs = load(weights, torch.device("cpu")), load_safetensors_model(weights)
@@ -68,7 +68,7 @@ def test_the_network_is_the_one_that_demucs_itself_reads(weights: Path) -> None:
         assert torch.equal(ours.state_dict()[name], value)
 
 
-def test_pieces_are_joined_as_demucs_joins_them(weights: Path) -> None:
+def test_segments_are_joined_as_in_demucs(weights: Path) -> None:
     from demucs.apply import apply_model
     from scipy.signal import resample_poly
 
@@ -78,15 +78,15 @@ def test_pieces_are_joined_as_demucs_joins_them(weights: Path) -> None:
     network = load(weights, torch.device("cpu"))
     whole = apply_model(network, (mix - mix.mean()) / mix.std(correction=0), shifts=0)[0, 3].mean(0)
     expected = resample_poly((whole * mix.std(correction=0) + mix.mean()).numpy(), 16_000, RATE)
-    before_the_last_piece = slice(0, 16_000)  # which demucs pads with sound of before it
-    difference = np.abs(voice.samples - np.clip(expected, -1, 1))[before_the_last_piece]
-    assert expected[before_the_last_piece].std() > 0.01 and np.abs(expected).max() < 1
+    before_the_last_segment = slice(0, 16_000)  # which demucs pads with earlier audio
+    difference = np.abs(voice.samples - np.clip(expected, -1, 1))[before_the_last_segment]
+    assert expected[before_the_last_segment].std() > 0.01 and np.abs(expected).max() < 1
     assert difference.max() < 1e-4
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 @pytest.mark.parametrize("seconds", [0.0, 0.013, 0.8, 1.3])
-def test_the_voice_is_as_long_as_it_was(weights: Path, rate: int, seconds: float) -> None:
+def test_the_voice_keeps_the_length_of_the_clip(weights: Path, rate: int, seconds: float) -> None:
     voice = separate_voice(AudioClip(sound(seconds, rate), rate), device="cpu", weights=weights)
     assert voice.sample_rate == 16_000
     assert abs(len(voice.samples) - round(seconds * 16_000)) <= 1
@@ -109,7 +109,7 @@ def test_a_file_that_names_another_class_is_refused(tmp_path: Path) -> None:
         load(save(tmp_path / "a.safetensors", klass="subprocess.Popen"), torch.device("cpu"))
 
 
-def test_files_that_cannot_be_used_say_so(tmp_path: Path) -> None:
+def test_unusable_files_are_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"no weights")
     with pytest.raises(WeightsError, match="cannot be read"):
@@ -121,7 +121,7 @@ def test_files_that_cannot_be_used_say_so(tmp_path: Path) -> None:
         separate_voice(AudioClip(sound(1.0), 22_051), weights=silent)
 
 
-def test_without_the_package_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "demucs.htdemucs", None)
     with pytest.raises(ToolError, match=r"pip install 'demucs>=4\.1'"):
         separate_voice(AudioClip(sound(1.0), RATE))

@@ -16,7 +16,7 @@ from lipsync.media import open_audio
 from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import Transcript, detect_speech, transcribe
-from lipsync.speech.transcription import _language, _listen, _windows
+from lipsync.speech.transcription import _detect_language, _transcribe_window, _windows
 from lipsync.types import AudioClip
 from tests.material import PROMPT_SECONDS
 from tests.speech.spoken import RATE, music, say, with_pauses, word_errors
@@ -47,16 +47,16 @@ def weather() -> tuple[AudioClip, np.ndarray, Transcript]:
     return clip, spans, transcribe(clip, ENGLISH)
 
 
-def test_made_speech_is_written_down(weather: tuple[AudioClip, np.ndarray, Transcript]) -> None:
+def test_synthesised_speech_is_transcribed(weather: tuple[AudioClip, np.ndarray, Transcript]) -> None:
     transcript = weather[2]
     assert word_errors(" ".join(WEATHER), transcript.text) < 0.2
     assert transcript.confidence > 0.7
-    # The network knows English only, so it did not find that out.
+    # The network knows only English, so it did not detect the language.
     assert (transcript.language, transcript.language_probability) == ("en", None)
     assert transcript.model == "tiny.en"
 
 
-def test_words_are_where_they_are_said(weather: tuple[AudioClip, np.ndarray, Transcript]) -> None:
+def test_words_have_the_right_times(weather: tuple[AudioClip, np.ndarray, Transcript]) -> None:
     clip, spans, transcript = weather
     words = [word for segment in transcript.segments for word in segment.words]
     assert "".join(word.text for word in words).split() == transcript.text.split()
@@ -64,11 +64,11 @@ def test_words_are_where_they_are_said(weather: tuple[AudioClip, np.ndarray, Tra
     assert all(0 < word.probability <= 1 for word in words)
     assert all(a.start <= b.start for a, b in itertools.pairwise(words))
     for first, (start, _) in zip(("good", "today", "please"), spans, strict=True):
-        heard = next(word for word in words if word.text.strip(" .,").lower() == first)
-        assert heard.start == pytest.approx(start, abs=0.35)
+        found = next(word for word in words if word.text.strip(" .,").lower() == first)
+        assert found.start == pytest.approx(start, abs=0.35)
 
 
-def test_a_real_address_is_written_down(clip: Callable[[str], Path]) -> None:
+def test_a_real_address_is_transcribed(clip: Callable[[str], Path]) -> None:
     reports: list[Progress] = []
     voice = open_audio(clip("obama__uncrop_Obama.mp4")).read()
     transcript = transcribe(voice, ENGLISH, reports.append)
@@ -79,7 +79,7 @@ def test_a_real_address_is_written_down(clip: Callable[[str], Path]) -> None:
         assert not any(s.start < start and s.end > end for s in transcript.segments)
 
 
-def test_nobody_speaks() -> None:
+def test_without_speech_the_transcript_is_empty() -> None:
     for samples in (np.zeros(RATE * 3, np.float32), 0.2 * music(5.0)):
         transcript = transcribe(AudioClip(samples), ENGLISH)
         assert transcript.segments == () and transcript.language == "" and transcript.text == ""
@@ -95,7 +95,7 @@ def test_a_language_the_network_does_not_know() -> None:
     assert transcribe(clip, given).language_probability is None
 
 
-def test_a_network_of_many_languages_is_asked_which_one_it_hears() -> None:
+def test_a_multilingual_network_detects_the_language() -> None:
     asked: list[int] = []
 
     def detect_language(audio: np.ndarray) -> tuple[str, float, list[tuple[str, float]]]:
@@ -104,9 +104,9 @@ def test_a_network_of_many_languages_is_asked_which_one_it_hears() -> None:
 
     network = SimpleNamespace(supported_languages=["en", "de", "nl"], detect_language=detect_language)
     clip, windows = AudioClip(np.zeros(RATE * 50, np.float32)), [(0.0, 5.0), (6.0, 33.0), (40.0, 50.0)]
-    assert _language(network, TranscriptOptions(), clip, windows) == ("de", 0.8)
+    assert _detect_language(network, TranscriptOptions(), clip, windows) == ("de", 0.8)
     assert asked == [27 * RATE]  # the longest window
-    assert _language(network, TranscriptOptions(spoken_language="nl"), clip, windows) == ("nl", None)
+    assert _detect_language(network, TranscriptOptions(spoken_language="nl"), clip, windows) == ("nl", None)
     assert len(asked) == 1
 
 
@@ -117,7 +117,7 @@ def test_a_network_that_cannot_be_read(tmp_path: Path) -> None:
         transcribe(AudioClip(say("Good morning.")), TranscriptOptions(speech_model_folder=tmp_path))
 
 
-def test_without_the_package_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     with pytest.raises(ToolError, match="pip install faster-whisper"):
         transcribe(AudioClip(say("Good morning.")), ENGLISH)
@@ -133,7 +133,7 @@ def test_cancel() -> None:
     assert time.monotonic() - started < PROMPT_SECONDS
 
 
-def test_long_speech_is_heard_in_windows_cut_where_it_is_quiet() -> None:
+def test_long_speech_is_split_into_windows_where_it_is_quiet() -> None:
     samples = np.random.default_rng(0).normal(0, 0.1, RATE * 70).astype(np.float32)
     samples[int(RATE * 25.0) : int(RATE * 25.2)] = 0
     spans = np.array([(0.0, 40.0), (41.0, 45.0), (46.0, 60.0), (69.0, 70.0)])
@@ -144,18 +144,18 @@ def test_long_speech_is_heard_in_windows_cut_where_it_is_quiet() -> None:
     assert all(end - start <= 28 for start, end in windows)
 
 
-def test_what_is_said_over_and_over_is_left_out() -> None:
-    said = [
+def test_repetitions_are_left_out() -> None:
+    segments = [
         SimpleNamespace(start=0.1, end=1.0, text=" Good.", words=[], compression_ratio=0.9),
         SimpleNamespace(start=1.0, end=9.0, text=" no, no" * 50, words=[], compression_ratio=9.0),
         SimpleNamespace(start=9.0, end=9.5, text="  ", words=[], compression_ratio=0.5),
     ]
-    network = SimpleNamespace(transcribe=lambda *_, **__: (said, None))
-    [segment] = _listen(network, AudioClip(np.zeros(RATE * 20, np.float32)), 5.0, 20.0, "en")
+    network = SimpleNamespace(transcribe=lambda *_, **__: (segments, None))
+    [segment] = _transcribe_window(network, AudioClip(np.zeros(RATE * 20, np.float32)), 5.0, 20.0, "en")
     assert (segment.start, segment.end, segment.text) == (5.1, 6.0, "Good.")
 
 
-def test_speech_is_found_by_the_same_means(weather: tuple[AudioClip, np.ndarray, Transcript]) -> None:
+def test_segments_overlap_detected_speech(weather: tuple[AudioClip, np.ndarray, Transcript]) -> None:
     clip, _, transcript = weather
     spans = detect_speech(clip).spans
     for segment in transcript.segments:

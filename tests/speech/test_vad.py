@@ -31,29 +31,27 @@ def noise(kind: str, count: int) -> FloatArray:
 
 
 @pytest.mark.parametrize(("kind", "decibels"), [("white", 60), ("white", 10), ("music", 20), ("music", 10)])
-def test_speech_is_found_where_it_is(
-    sentences: tuple[AudioClip, FloatArray], kind: str, decibels: float
-) -> None:
+def test_spans_match_the_speech(sentences: tuple[AudioClip, FloatArray], kind: str, decibels: float) -> None:
     clip, truth = sentences
     spoken = np.concatenate([clip.samples[int(a * RATE) : int(b * RATE)] for a, b in truth])
     level = np.sqrt(np.mean(spoken**2)) * 10 ** (-decibels / 20)
     found = detect_speech(AudioClip(clip.samples + level * noise(kind, len(clip.samples))))
 
     assert len(found.spans) == len(truth)
-    late, lasting = found.spans[:, 0] - truth[:, 0], found.spans[:, 1] - truth[:, 1]
-    assert late.min() >= -0.12 and late.max() <= 0.06
-    assert lasting.min() >= -0.06 and lasting.max() <= 0.25
+    start_error, end_error = found.spans[:, 0] - truth[:, 0], found.spans[:, 1] - truth[:, 1]
+    assert start_error.min() >= -0.12 and start_error.max() <= 0.06
+    assert end_error.min() >= -0.06 and end_error.max() <= 0.25
     assert found.seconds == pytest.approx((found.spans[:, 1] - found.spans[:, 0]).sum())
 
 
-@pytest.mark.parametrize("loud", [0.1, 0.01])
-def test_quiet_speech_is_found(sentences: tuple[AudioClip, FloatArray], loud: float) -> None:
+@pytest.mark.parametrize("gain", [0.1, 0.01])
+def test_quiet_speech_is_found(sentences: tuple[AudioClip, FloatArray], gain: float) -> None:
     clip, truth = sentences
-    found = detect_speech(AudioClip(clip.samples * np.float32(loud)))
+    found = detect_speech(AudioClip(clip.samples * np.float32(gain)))
     assert len(found.spans) == len(truth)
 
 
-def test_nothing_is_found_where_nobody_speaks() -> None:
+def test_nothing_is_found_without_speech() -> None:
     clips = [
         np.zeros(0, np.float32),
         np.zeros(100, np.float32),
@@ -65,7 +63,7 @@ def test_nothing_is_found_where_nobody_speaks() -> None:
     for samples in clips:
         found = detect_speech(AudioClip(samples))
         assert not found.found and found.spans.shape == (0, 2) and found.seconds == 0
-        assert found.joined(1.0).spans.shape == (0, 2)
+        assert found.merged(1.0).spans.shape == (0, 2)
 
 
 def test_a_real_speaker_and_his_pauses(clip: Callable[[str], Path]) -> None:
@@ -76,7 +74,7 @@ def test_a_real_speaker_and_his_pauses(clip: Callable[[str], Path]) -> None:
     assert ((found.spans[:, 0] < 10) & (found.spans[:, 1] > 12)).any()
 
 
-def test_probabilities_are_those_of_the_package_itself(sentences: tuple[AudioClip, FloatArray]) -> None:
+def test_probabilities_match_the_package(sentences: tuple[AudioClip, FloatArray]) -> None:
     samples = np.tile(sentences[0].samples, 3)[
         : RATE * 20 + 77
     ]  # more than one block, and a part of a window
@@ -94,7 +92,7 @@ def test_probabilities_are_those_of_the_package_itself(sentences: tuple[AudioCli
     assert np.abs(np.array(ours) - theirs).max() < 1e-4
 
 
-def test_long_sound_needs_no_copy_of_itself() -> None:
+def test_long_audio_is_not_copied() -> None:
     clip = AudioClip(np.zeros(RATE * 300, np.float32))
     tracemalloc.start()
     detect_speech(clip)
@@ -103,10 +101,10 @@ def test_long_sound_needs_no_copy_of_itself() -> None:
     assert peak < clip.samples.nbytes / 4
 
 
-def test_spans_close_to_each_other_are_joined() -> None:
+def test_spans_close_to_each_other_are_merged() -> None:
     spans = SpeechSpans(np.array([(0.0, 1.0), (1.4, 2.0), (2.5, 3.0), (4.0, 5.0)]), 6.0)
-    assert spans.joined(0.45).spans.tolist() == [[0.0, 2.0], [2.5, 3.0], [4.0, 5.0]]
-    assert spans.joined(0.6).spans.tolist() == [[0.0, 3.0], [4.0, 5.0]]
+    assert spans.merged(0.45).spans.tolist() == [[0.0, 2.0], [2.5, 3.0], [4.0, 5.0]]
+    assert spans.merged(0.6).spans.tolist() == [[0.0, 3.0], [4.0, 5.0]]
 
 
 def test_wrong_rate_cancel_and_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:

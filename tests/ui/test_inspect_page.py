@@ -14,7 +14,7 @@ import pytest
 from lipsync.inspection.advice import Expectation
 from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.progress import CancelToken
-from lipsync.speech import Segment, Transcript, Word
+from lipsync.speech import Transcript, TranscriptSegment, Word
 from lipsync.ui import strings
 from lipsync.ui.pages import inspect
 from lipsync.ui.pages.inspect import InspectEvents, Inspecting, build_inspecting, look_into, report_html
@@ -24,7 +24,7 @@ from tests.material import FACE, SAMPLES, VOICE, make_head
 
 NOTHING = InspectOptions(faces=False, sync=False, transcript=False)
 SPOKEN = Transcript(
-    (Segment(0.2, 0.6, "Less < more", (Word(0.2, 0.6, "Less < more", 1.0),)),), "en", 0.9, "x"
+    (TranscriptSegment(0.2, 0.6, "Less < more", (Word(0.2, 0.6, "Less < more", 1.0),)),), "en", 0.9, "x"
 )
 EVERYTHING = ["faces", "sync", "transcript"]
 
