@@ -16,7 +16,8 @@ from importlib import metadata
 
 from lipsync.cli.terminal import EXIT_ERROR, heavy_imports
 
-OLDEST_PYTHON = (3, 10)
+PYTHONS = ((3, 10), (3, 14))
+"""Oldest and newest supported version of Python."""
 _LABELS = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
 
 
@@ -83,9 +84,12 @@ def run_checks() -> list[CheckResult]:
 
 def _check_python() -> list[CheckResult]:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if sys.version_info < OLDEST_PYTHON:
-        oldest = ".".join(map(str, OLDEST_PYTHON))
-        return [CheckResult("Python", "missing", found, f"Install Python {oldest} or newer.")]
+    oldest, newest = (".".join(map(str, version)) for version in PYTHONS)
+    if sys.version_info[:2] < PYTHONS[0]:
+        return [CheckResult("Python", "missing", found, f"Install Python {oldest} to {newest}.")]
+    if sys.version_info[:2] > PYTHONS[1]:
+        advice = f"Supported are {oldest} to {newest}: not every package has been built for newer ones."
+        return [CheckResult("Python", "note", found, advice)]
     return [CheckResult("Python", "ok", found)]
 
 
@@ -101,7 +105,7 @@ def _check_packages() -> list[CheckResult]:
         try:
             results.append(CheckResult(package, "ok", metadata.version(package)))
         except metadata.PackageNotFoundError:
-            advice = "pip install -r requirements.txt -c constraints.txt"
+            advice = "Run `make app` in a clone, or install the program again with pip."
             results.append(CheckResult(package, "missing", "not installed", advice))
     return results
 

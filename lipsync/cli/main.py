@@ -40,6 +40,7 @@ class Command:
 
 
 COMMANDS = (
+    Command("app", "serve the page in your browser", "app:add_app_command"),
     Command("run", "make a lip-synced video", "run:add_run_command"),
     Command(
         "preview", "draw one frame: source with face box and mask, and result", "run:add_preview_command"
@@ -53,9 +54,9 @@ COMMANDS = (
 )
 
 
-def program() -> NoReturn:
+def program(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `main` as the whole process."""
-    leave(main())
+    leave(main(arguments))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,8 +1,13 @@
-"""Folders that weights are looked for in, and the one that downloads land in."""
+"""Folders that weights are looked for in, and the one that downloads land in.
+
+A clone keeps all weights in its folder `weights/`. In an installation that folder's content lies inside
+of the package, where it is not written to: downloads go to the user's data folder.
+"""
 
 from __future__ import annotations
 
 import os
+from importlib import resources
 from pathlib import Path
 
 import platformdirs
@@ -12,24 +17,25 @@ from lipsync.weights.catalogue import entry
 
 def search_folders() -> tuple[Path, ...]:
     """Folders that are searched for weights, the first one first; they need not exist."""
-    beside_package = Path(__file__).resolve().parents[2] / "weights"
     chosen = os.environ.get("LIPSYNC_WEIGHTS")
-    folders = [Path(chosen).expanduser()] if chosen else []
-    if beside_package.is_dir():
-        folders.append(beside_package)
-    return (*folders, Path(platformdirs.user_data_dir("lipsync", appauthor=False)) / "weights")
+    named = (Path(chosen).expanduser(),) if chosen else ()
+    clone = _clone_folder()
+    if clone is not None:
+        return (*named, clone, _user_folder())
+    return (*named, _user_folder(), _packaged_folder())
 
 
 def weights_folder() -> Path:
-    """Where downloads land.
+    """The folder that downloads land in; it may not exist yet.
 
-    The environment variable LIPSYNC_WEIGHTS names it; else it is `weights/` in the checkout of
-    this program when that can be written to; else a folder of the user's. It may not exist yet.
+    The environment variable LIPSYNC_WEIGHTS names it; else it is `weights/` of the clone where that can
+    be written to, else the user's data folder.
     """
-    folders = search_folders()
-    if os.environ.get("LIPSYNC_WEIGHTS"):
-        return folders[0]
-    return next((folder for folder in folders[:-1] if os.access(folder, os.W_OK)), folders[-1])
+    chosen = os.environ.get("LIPSYNC_WEIGHTS")
+    if chosen:
+        return Path(chosen).expanduser()
+    clone = _clone_folder()
+    return clone if clone is not None and os.access(clone, os.W_OK) else _user_folder()
 
 
 def find(name: str) -> Path | None:
@@ -40,3 +46,18 @@ def find(name: str) -> Path | None:
     """
     filename = entry(name).filename
     return next((folder / filename for folder in search_folders() if (folder / filename).is_file()), None)
+
+
+def _packaged_folder() -> Path:
+    """Where the wheel puts the weights that ship (force-include in pyproject.toml)."""
+    return Path(str(resources.files("lipsync.weights") / "files"))
+
+
+def _clone_folder() -> Path | None:
+    """`weights/` beside the package; None in an installation, whose neighbours are other packages."""
+    beside = Path(__file__).resolve().parents[2] / "weights"
+    return beside if beside.is_dir() and not _packaged_folder().is_dir() else None
+
+
+def _user_folder() -> Path:
+    return Path(platformdirs.user_data_dir("lipsync", appauthor=False)) / "weights"

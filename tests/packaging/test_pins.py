@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from lipsync.cli import doctor
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -89,6 +91,7 @@ def test_the_supported_pythons_are_said_alike_everywhere() -> None:
     assert [minor for minor in range(30) if supported.contains(f"3.{minor}.0")] == [10, 11, 12, 13, 14]
     classifiers = [line.rsplit(" ", 1)[1] for line in PROJECT["classifiers"] if ":: Python :: 3." in line]
     assert tuple(classifiers) == PYTHONS
+    assert [f"3.{minor}" for _, minor in doctor.PYTHONS] == [PYTHONS[0], PYTHONS[-1]]
     assert "3.10 to 3.14" in (ROOT / "constraints.txt").read_text("utf-8").splitlines()[0]
     assert "Python 3.10 to 3.14" in (ROOT / "README.md").read_text("utf-8")
 

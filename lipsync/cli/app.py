@@ -1,0 +1,50 @@
+"""`lipsync app`: serve the page."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+
+from lipsync.cli.terminal import heavy_imports
+from lipsync.errors import ToolError
+
+
+def add_app_command(parser: argparse.ArgumentParser) -> None:
+    """Add where to listen, and what to serve beside the page."""
+    parser.add_argument("--host", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--share", action="store_true", help="make a public link for a week")
+    parser.add_argument("--mcp", action="store_true", help="serve the endpoints as MCP tools as well")
+    parser.set_defaults(command=_serve)
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    """Serve the page until it is stopped.
+
+    Raises:
+        ToolError: MCP tools are asked for, and the package mcp is not there in a version that Gradio takes.
+    """
+    mcp = chosen.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    if mcp:
+        _require_mcp()
+    with heavy_imports():
+        from lipsync.ui import build_page, launch_settings
+    build_page().launch(
+        server_name=chosen.host,
+        server_port=chosen.port,
+        share=chosen.share,
+        mcp_server=mcp,
+        **launch_settings(),
+    )
+    return 0
+
+
+def _require_mcp() -> None:
+    try:
+        version = importlib.metadata.version("mcp")
+    except importlib.metadata.PackageNotFoundError:
+        version = "not installed"
+    if not version.startswith("1."):
+        hint = 'Run `pip install "gradio[mcp]"`, or leave --mcp out.'
+        raise ToolError("The MCP server needs the package mcp in version 1", given=version, hint=hint)
