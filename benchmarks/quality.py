@@ -95,7 +95,7 @@ class Shot:
         blender = Blender(options, self.fps)
         for n, frame in enumerate(self.frames):
             place = frame, self.mouths[voice][n], self.boxes[n], self.points[n]
-            yield blender.blend(*place, discontinuity=n == 0, crop=self.crops[n])
+            yield blender.blend(*place, crop=self.crops[n])
 
 
 class Studio:

@@ -1,9 +1,9 @@
-"""5 · Paste back: where the drawn mouth shows in the frame, and putting it there.
+"""Stage 5: blending the generated mouth into the frame.
 
-    mouth -> is anything in front? -> mask -> colours -> detail -> (bands) -> laid over the frame
-             (occlusion)           (masks)   (color)   (detail)   (bands)    (compositing)
+    mouth -> occluded? -> mask -> colour matching -> skin detail -> (multi-band) -> composite
+             (occlusion)  (masks)  (color)           (skin_detail)  (multiband)     (compositing)
 
-`blender.Blender` runs the line; each step stands in the file named below it.
+`blender.Blender` runs the whole stage.
 """
 
 from __future__ import annotations

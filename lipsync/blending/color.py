@@ -1,9 +1,9 @@
-"""Colours of the drawn mouth brought to those around it, so that no patch of another tint shows.
+"""Colour matching of the generated crop to the skin around it.
 
-Drawn picture and source are compared in the ring where the mask fades, where both should show the
-same skin. The difference is spread smoothly over the whole mask, as membrane cloning does (Farbman
-et al., "Coordinates for Instant Image Cloning", SIGGRAPH 2009), here by normalised convolution
-(Knutsson and Westin, CVPR 1993). So light that differs from cheek to cheek is matched on both.
+Crop and source are compared in the ring where the mask fades, where both should show the same skin.
+The difference is spread smoothly over the whole mask, as membrane cloning does (Farbman et al.,
+"Coordinates for Instant Image Cloning", SIGGRAPH 2009), here by normalised convolution (Knutsson and
+Westin, CVPR 1993). So light that differs between the cheeks is matched on both.
 """
 
 from __future__ import annotations
@@ -16,76 +16,88 @@ import numpy as np
 from lipsync.types import FloatArray
 
 _SECONDS = 0.2
-"""Time over which the colours are averaged: light changes slowly, the drawn picture's errors do not."""
+"""Time constant of the average: light changes slowly, the generator's errors do not."""
 _CELL = 8
-"""Pixels of the drawn picture to a cell of the field of offsets."""
+"""Pixels of the crop per cell of the offset field."""
 _REACH = 0.2
-"""Standard deviation of the spreading, in sides of the picture."""
-_UNLIKE = 20.0
-"""Levels. A place that is off by more than this from the usual is no matter of tint: a jaw moved there."""
-_ON_RING = 0.2
-"""Share of a cell that the ring must cover for the cell's colours to count as the ring's."""
-_DARK = 16.0
+"""Standard deviation of the spreading, in sides of the crop."""
+_OUTLIER_LEVELS = 20.0
+"""Levels of 255. A cell that deviates from the median by more is no matter of tint: the jaw moved there."""
+_MIN_RING_SHARE = 0.2
+"""Share of a cell that the ring must cover for the cell to count."""
+_MIN_SKIN_LEVEL = 16.0
 """Levels; skin is taken to be at least this light."""
-_MOST = 48.0
+_MAX_OFFSET = 48.0
 """Levels by which a colour is moved at most."""
 
 
 class ColorMatch:
-    """Finds what has to be added to each drawn picture of one video, in order of time."""
+    """Colour offsets for the generated crops of one video, in order of time.
+
+    Args:
+        fps: frames per second.
+    """
 
     def __init__(self, fps: float) -> None:
-        self._kept = math.exp(-1 / (_SECONDS * fps))
+        self._decay = math.exp(-1 / (_SECONDS * fps))
         self._field: FloatArray | None = None
 
-    def forget(self) -> None:
-        """The next picture does not follow the one before."""
+    def reset(self) -> None:
+        """Forgets the frames before, as at a cut."""
         self._field = None
 
-    def offsets(self, drawn: FloatArray, source: FloatArray, alpha: FloatArray) -> FloatArray:
-        """What to add to `drawn`, smooth over the picture and in time.
+    def offsets(self, generated: FloatArray, source: FloatArray, alpha: FloatArray) -> FloatArray:
+        """Offsets to add to `generated`, smooth over the crop and in time.
 
-        Skin gets all of it; what is darker than the skin gets less, as if light were changed, so
-        that the inside of the mouth stays dark.
+        Skin gets the full offset; what is darker than skin gets less, in proportion, so that the
+        inside of the mouth stays dark.
 
         Args:
-            drawn, source: (h, w, 3) in [0, 255], the whole box.
+            generated, source: (h, w, 3) RGB float32 in [0, 255], crops of the whole box.
             alpha: (h, w) the mask.
 
         Returns:
-            (h, w, 3), levels of 255.
+            (h, w, 3) float32, levels of 255.
         """
         height, width = alpha.shape
         cells = max(1, width // _CELL), max(1, height // _CELL)
         # Averages over cells: how far the ring covers each, and the colours there.
         soft = cv2.blur(alpha, (5, 5))
         ring = _floats(cv2.resize(4 * soft * (1 - soft), cells, interpolation=cv2.INTER_AREA))
-        shown = _floats(cv2.resize(drawn, cells, interpolation=cv2.INTER_AREA))
-        wanted = _floats(cv2.resize(source, cells, interpolation=cv2.INTER_AREA))
-        if not (ring > _ON_RING).any():
-            return np.zeros_like(drawn)
-        field = _spread(wanted - shown, ring)
+        current = _floats(cv2.resize(generated, cells, interpolation=cv2.INTER_AREA))
+        target = _floats(cv2.resize(source, cells, interpolation=cv2.INTER_AREA))
+        if not (ring > _MIN_RING_SHARE).any():
+            return np.zeros_like(generated)
+        field = _spread(target - current, ring)
         if self._field is not None and self._field.shape == field.shape:
-            field += np.float32(self._kept) * (self._field - field)
+            field += np.float32(self._decay) * (self._field - field)
         self._field = field
-        skin = np.maximum(np.median(shown[ring > _ON_RING], axis=0), _DARK).astype(np.float32)
+        skin = np.maximum(np.median(current[ring > _MIN_RING_SHARE], axis=0), _MIN_SKIN_LEVEL)
+        skin = skin.astype(np.float32)
         offsets = _floats(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR))
-        offsets *= np.minimum(drawn / skin, 1)
+        offsets *= np.minimum(generated / skin, 1)
         return offsets
 
 
 def _spread(difference: FloatArray, ring: FloatArray) -> FloatArray:
-    """(rows, columns, 3) differences, as they are on the ring, carried smoothly over all cells."""
-    usual = np.median(difference[ring > _ON_RING], axis=0)
-    unlike = np.abs(difference - usual).max(axis=2) / _UNLIKE
-    trust = ring / (1 + unlike**4)
-    reach = _REACH * max(ring.shape)
-    weighted = _floats(cv2.GaussianBlur(np.dstack([difference * trust[..., None], trust]), (0, 0), reach))
-    # A little of the usual difference, for places that no trusted part of the ring is near to.
+    """Extrapolates the differences on the ring smoothly to all cells.
+
+    Args:
+        difference: (rows, columns, 3), levels.
+        ring: (rows, columns) share of each cell that the ring covers.
+    """
+    median = np.median(difference[ring > _MIN_RING_SHARE], axis=0)
+    deviation = np.abs(difference - median).max(axis=2) / _OUTLIER_LEVELS
+    confidence = ring / (1 + deviation**4)
+    sigma = _REACH * max(ring.shape)
+    weighted = _floats(
+        cv2.GaussianBlur(np.dstack([difference * confidence[..., None], confidence]), (0, 0), sigma)
+    )
+    # A little of the median, for cells that no confident part of the ring is near to.
     prior = 0.05 * float(ring.mean()) + 1e-6
-    field = (weighted[..., :3] + prior * usual) / (weighted[..., 3:] + prior)
-    return _floats(np.clip(field, -_MOST, _MOST))
+    field = (weighted[..., :3] + prior * median) / (weighted[..., 3:] + prior)
+    return _floats(np.clip(field, -_MAX_OFFSET, _MAX_OFFSET))
 
 
-def _floats(picture: object) -> FloatArray:
-    return np.asarray(picture, np.float32)
+def _floats(image: object) -> FloatArray:
+    return np.asarray(image, np.float32)

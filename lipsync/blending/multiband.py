@@ -11,28 +11,32 @@ import numpy as np
 from lipsync.types import FloatArray
 
 
-def multiband(under: FloatArray, over: FloatArray, alpha: FloatArray, levels: int) -> FloatArray:
-    """`over` laid on `under` where `alpha` says, coarse bands widely and fine ones sharply.
+def multiband(background: FloatArray, foreground: FloatArray, alpha: FloatArray, levels: int) -> FloatArray:
+    """Blends two images over a Laplacian pyramid.
+
+    Coarse bands fade over a wide edge, fine ones over a sharp one.
 
     Args:
-        under, over: (h, w, 3) float32.
-        alpha: (h, w) float32 in [0, 1].
-        levels: how often the pictures are halved; fewer where they are too small for it.
+        background, foreground: (h, w, 3) float32.
+        alpha: (h, w) float32 in [0, 1], 1 for the foreground.
+        levels: of the pyramid; fewer where the images are too small.
 
     Returns:
-        (h, w, 3) float32; equal pictures give themselves, but for rounding.
+        (h, w, 3) float32; equal images give themselves, up to rounding.
     """
     if levels < 1 or min(alpha.shape) < 4:
-        return under + alpha[..., None] * (over - under)
-    small_under, small_over, small_alpha = (cv2.pyrDown(picture) for picture in (under, over, alpha))
-    coarse = multiband(_floats(small_under), _floats(small_over), _floats(small_alpha), levels - 1)
+        return background + alpha[..., None] * (foreground - background)
+    half_background, half_foreground, half_alpha = (
+        cv2.pyrDown(image) for image in (background, foreground, alpha)
+    )
+    coarse = multiband(_floats(half_background), _floats(half_foreground), _floats(half_alpha), levels - 1)
     size = alpha.shape[1::-1]
-    # The band is what halving loses; both pictures' bands are mixed as sharply as this level shows.
-    band = under - cv2.pyrUp(small_under, dstsize=size)
-    other = over - cv2.pyrUp(small_over, dstsize=size)
+    # A band is what halving loses; the two images' bands are mixed by this level's alpha.
+    band = background - cv2.pyrUp(half_background, dstsize=size)
+    other = foreground - cv2.pyrUp(half_foreground, dstsize=size)
     band += alpha[..., None] * (other - band)
     return _floats(cv2.add(band, cv2.pyrUp(coarse, dstsize=size)))
 
 
-def _floats(picture: object) -> FloatArray:
-    return np.asarray(picture, np.float32)
+def _floats(image: object) -> FloatArray:
+    return np.asarray(image, np.float32)

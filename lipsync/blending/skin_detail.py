@@ -1,8 +1,8 @@
-"""Fine detail of the source's skin, which the small drawn picture cannot hold.
+"""Transfer of fine skin detail from the source.
 
-A generator draws 96 or 128 pixels across the face. What the source shows beyond that (pores, stubble,
-grain) is put back where the drawn picture, at its own size, agrees with the source. Where it does not,
-skin or lips have moved, and the source's detail would be a ghost of the old mouth.
+A generator's crop is only 96 or 128 pixels wide. What the source shows beyond that (pores, stubble, grain)
+is added back where the crop, at its own size, agrees with the source. Elsewhere skin or lips have
+moved, and the source's detail would show the old mouth as a ghost.
 """
 
 from __future__ import annotations
@@ -14,41 +14,54 @@ import numpy as np
 
 from lipsync.types import FloatArray
 
-_AGREE = 10.0
-"""Levels of 255 by which drawn and source may differ and still show the same."""
+_AGREEMENT_LEVELS = 10.0
+"""Levels of 255: scale of the difference at which the crop no longer agrees with the source."""
 _SECONDS = 0.15
-"""How slowly detail comes back. It goes at once: a late return is not seen, a ghost is."""
+"""Time constant of detail coming back. It goes at once: a late return is not noticed, a ghost is."""
 
 
-class DetailKeeper:
-    """Says how much of the source's detail each drawn picture of one video may keep."""
+class DetailTransfer:
+    """Weights for the source's detail in the frames of one video, in order of time.
+
+    Args:
+        fps: frames per second.
+    """
 
     def __init__(self, fps: float) -> None:
-        self._kept = math.exp(-1 / (_SECONDS * fps))
-        self._share: FloatArray | None = None
+        self._decay = math.exp(-1 / (_SECONDS * fps))
+        self._weights: FloatArray | None = None
 
-    def forget(self) -> None:
-        """The next picture does not follow the one before."""
-        self._share = None
+    def reset(self) -> None:
+        """Forgets the frames before, as at a cut."""
+        self._weights = None
 
-    def share(self, drawn: FloatArray, source: FloatArray) -> FloatArray:
-        """The part of the detail to keep at each place, 0..1, without sudden returns.
+    def weights(self, generated: FloatArray, source: FloatArray) -> FloatArray:
+        """Share of the source's detail to add at each pixel.
 
         Args:
-            drawn, source: (h, w, 3) in [0, 255], the whole box.
+            generated, source: (h, w, 3) RGB float32 in [0, 255], crops of the whole box.
 
         Returns:
-            (h, w) float32.
+            (h, w) float32 in [0, 1]; rises slowly over time, falls at once.
         """
-        share = agreement(drawn, source)
-        if self._share is not None and self._share.shape == share.shape:
-            np.minimum(share, share + np.float32(self._kept) * (self._share - share), out=share)
-        self._share = share
-        return share
+        weights = agreement(generated, source)
+        if self._weights is not None and self._weights.shape == weights.shape:
+            np.minimum(weights, weights + np.float32(self._decay) * (self._weights - weights), out=weights)
+        self._weights = weights
+        return weights
 
 
-def agreement(drawn: FloatArray, source: FloatArray) -> FloatArray:
-    """How far two pictures show the same at each place, (h, w) 0..1; arguments as for `share`."""
-    red, green, blue = cv2.split(cv2.absdiff(drawn, source))
-    apart = cv2.GaussianBlur(cv2.max(red, cv2.max(green, blue)), (5, 5), 1.0)
-    return np.asarray(cv2.exp(cv2.multiply(apart, apart, scale=-1 / _AGREE**2)), np.float32)
+def agreement(generated: FloatArray, source: FloatArray) -> FloatArray:
+    """Similarity of two crops at each pixel.
+
+    Args:
+        generated, source: (h, w, 3) RGB float32 in [0, 255].
+
+    Returns:
+        (h, w) float32: 1 where they are equal, falling to 0 as a Gaussian of their difference.
+    """
+    red, green, blue = cv2.split(cv2.absdiff(generated, source))
+    difference = cv2.GaussianBlur(cv2.max(red, cv2.max(green, blue)), (5, 5), 1.0)
+    return np.asarray(
+        cv2.exp(cv2.multiply(difference, difference, scale=-1 / _AGREEMENT_LEVELS**2)), np.float32
+    )

@@ -278,9 +278,9 @@ def _blend_face(
     box = PixelBox(x1 - x, y1 - y, x2 - x, y2 - y)
     before = frame.to_rgb(window)
     points = face.points - np.array([x, y], np.float32)
-    after, mask = blender.blend(
-        before, mouth, box, points, weight=face.weight, discontinuity=fresh, crop=crop
-    )
+    if fresh:
+        blender.reset()
+    after, mask = blender.blend(before, mouth, box, points, weight=face.weight, crop=crop)
     if mask is None:
         return frame, None
     return frame.with_region(window, before, after), replace(mask, x=mask.x + x, y=mask.y + y)

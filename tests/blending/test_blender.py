@@ -222,11 +222,13 @@ def test_colours_come_slowly_and_anew_after_a_cut(frame: Frame) -> None:
     good, tinted = shrunk(frame), shrunk(frame) + np.float32(0.08)
     alpha = in_frame(make_mask(frame, BOX, POINTS, PLAIN))
     blender = Blender(replace(PLAIN, color_match=1.0), 25)
-    blender.blend(frame, good, BOX, POINTS, discontinuity=True)
+    blender.blend(frame, good, BOX, POINTS)
     off = [difference(blender.blend(frame, tinted, BOX, POINTS)[0], frame, alpha).mean() for _ in range(15)]
     assert off[0] > 10 and all(np.diff(off) < 0.2) and abs(off[-1]) < 3
-    blender.blend(frame, good, BOX, POINTS, discontinuity=True)
-    cut, _ = blender.blend(frame, tinted, BOX, POINTS, discontinuity=True)
+    blender.reset()
+    blender.blend(frame, good, BOX, POINTS)
+    blender.reset()
+    cut, _ = blender.blend(frame, tinted, BOX, POINTS)
     assert abs(difference(cut, frame, alpha).mean()) < 2
 
 
@@ -266,15 +268,16 @@ def test_detail_goes_at_once_and_returns_slowly(frame: Frame) -> None:
     blender, lips = Blender(replace(PLAIN, keep_detail=1.0), 25), np.zeros(SIZE[::-1], np.float32)
     lips[262:284, 145:175] = 1
 
-    def kept(mouth: FloatArray, *, discontinuity: bool = False) -> float:
-        return grain(blender.blend(frame, mouth, BOX, POINTS, discontinuity=discontinuity)[0], lips)
+    def kept(mouth: FloatArray) -> float:
+        return grain(blender.blend(frame, mouth, BOX, POINTS)[0], lips)
 
-    full = kept(shut, discontinuity=True)
+    full = kept(shut)
     assert kept(opened) < 0.2 * full
     returning = [kept(shut) for _ in range(20)]
     assert returning[0] < 0.6 * full and all(np.diff(returning) > -0.2) and returning[-1] > 0.95 * full
     kept(opened)
-    assert kept(shut, discontinuity=True) == pytest.approx(full)
+    blender.reset()
+    assert kept(shut) == pytest.approx(full)
 
 
 # --- bands ---------------------------------------------------------------------------------------

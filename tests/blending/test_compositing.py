@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from lipsync.blending import blend, box_mask, lower_face_mask, paste_box
-from lipsync.blending.compositing import cut, lay, levels, to_box, trim
+from lipsync.blending.compositing import (
+    alpha_composite,
+    channels_last,
+    crop_to_mask,
+    resize_to_box,
+    trim_mask,
+)
 from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
@@ -27,8 +33,9 @@ def mouth() -> FloatArray:
 
 def paste(frame: Frame, mouth: FloatArray, box: PixelBox, mask: Mask) -> Frame:
     """The steps of a blend that change no colours."""
-    mask = trim(mask)
-    return lay(frame, cut(to_box(levels(mouth), box), box, mask), mask) if mask.alpha.size else frame
+    mask = trim_mask(mask)
+    layer = crop_to_mask(resize_to_box(channels_last(mouth), box), box, mask)
+    return alpha_composite(frame, layer, mask) if mask.alpha.size else frame
 
 
 @pytest.mark.parametrize("kind", ["mouth", "box"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync.blending import Blender
-from lipsync.blending.occlusion import OcclusionFinder, is_covered
+from lipsync.blending.occlusion import OcclusionDetector, is_occluded
 from lipsync.faces import DETECTORS, crop_face, pixel_box, track_faces
 from lipsync.media import open_video
 from lipsync.options import BlendOptions, FaceOptions
@@ -69,9 +69,9 @@ def covered(frame: Frame, box: PixelBox, kind: str, rise: float) -> Frame:
 
 
 def free(frames: Sequence[Frame], boxes: Sequence[PixelBox]) -> FloatArray:
-    finder = OcclusionFinder(FPS)
+    finder = OcclusionDetector(FPS)
     crops = (crop_face(frame, box, (128, 128), True) for frame, box in zip(frames, boxes, strict=True))
-    return np.array([finder.look(crop) for crop in crops], np.float32)
+    return np.array([finder.visibility(crop) for crop in crops], np.float32)
 
 
 def in_front(shot: Shot, kind: str) -> list[Frame]:
@@ -122,7 +122,8 @@ def test_after_a_cut_it_begins_anew(talking: Shot) -> None:
     for n in range(10):
         blender.blend(frames[n], mouth, boxes[n], points[n])
     other = covered(frames[10], boxes[10], "microphone", 1.0)  # whatever is there in the new shot
-    assert blender.blend(other, mouth, boxes[10], points[10], discontinuity=True)[1] is not None
+    blender.reset()
+    assert blender.blend(other, mouth, boxes[10], points[10])[1] is not None
     assert blender.blend(other, mouth, boxes[10], points[10])[1] is not None
 
 
@@ -136,10 +137,10 @@ def test_what_changes_the_whole_face_covers_nothing() -> None:
     """The head has turned, or it is another face: as in a cut that was missed."""
     change = np.zeros((16, 16, 3), np.float32)
     change[9:, ::2, 1] = 40
-    assert is_covered(change)
+    assert is_occluded(change)
     change[:9, ::2, 1] = 40
     change[:, 1::2, 1] = -40
-    assert not is_covered(change)
+    assert not is_occluded(change)
 
 
 def test_what_stays_is_learned_in_the_end(talking: Shot) -> None:
