@@ -1,36 +1,36 @@
-"""Every error a user can meet, in one tree.
+"""Exceptions that reach the user, in one hierarchy.
 
     LipsyncError
-    ├── InputError              what was given cannot be used
-    │   ├── OptionError             a setting out of its range, or settings that contradict
+    ├── InputError              an input that cannot be used
+    │   ├── OptionError             a setting out of range, or settings that contradict each other
     │   ├── RangeError              a time range that is empty, reversed or past the end
-    │   ├── MediaError              a file that is missing, broken or lacks a stream
+    │   ├── MediaError              a file that is missing, damaged or lacks a stream
     │   │   ├── NoVideoError
     │   │   └── NoAudioError
-    │   ├── LinkError               a link whose media cannot be had
-    │   │   └── AddressError            it leads to an address that is not public
-    │   └── NoFaceError             no face in any frame that was looked at
+    │   ├── LinkError               a link whose media cannot be downloaded
+    │   │   └── AddressError            its address is not public
+    │   └── NoFaceError             no face in any frame that was searched
     ├── WeightsError            a checkpoint that is missing, damaged or of another network
-    │   └── DownloadError           the weights could not be fetched
+    │   └── DownloadError           the weights could not be downloaded
     ├── OutputError             the result cannot be written
     │   └── DiskFullError
-    ├── ToolError               ffmpeg, or a package, is missing or failed
+    ├── ToolError               ffmpeg or a package is missing or failed
     └── Cancelled               the user stopped the job
 
-A message has three parts: what happened, what was given, and what to do next. The command line
-and the page show the same text.
+A message has three parts: what happened, what was given, and what to do next. The command line and the
+page show the same text.
 """
 
 from __future__ import annotations
 
 
 class LipsyncError(Exception):
-    """Base of all errors of this package.
+    """Base class of all errors of this package.
 
     Args:
-        what: what happened, a full sentence without the final stop.
-        given: the offending value, file or setting; left out of the text when empty.
-        hint: what the user can do next; left out when empty.
+        what: what happened, a sentence without the final full stop.
+        given: the offending value, file or setting; omitted from the text if empty.
+        hint: what the user can do next; omitted if empty.
     """
 
     def __init__(self, what: str, *, given: object = "", hint: str = "") -> None:
@@ -44,11 +44,11 @@ class LipsyncError(Exception):
 
 
 class InputError(LipsyncError):
-    """What was given cannot be used."""
+    """An input cannot be used."""
 
 
 class OptionError(InputError):
-    """A setting is out of its range, unknown, or contradicts another."""
+    """A setting is out of range, unknown, or contradicts another."""
 
 
 class RangeError(InputError):
@@ -56,11 +56,11 @@ class RangeError(InputError):
 
 
 class MediaError(InputError):
-    """A file is missing, broken or not media at all."""
+    """A file is missing, damaged or not media at all."""
 
 
 class NoVideoError(MediaError):
-    """The file given as the picture has no video stream and is no photo."""
+    """The file given as the video has no video stream and is no photo."""
 
 
 class NoAudioError(MediaError):
@@ -68,15 +68,15 @@ class NoAudioError(MediaError):
 
 
 class LinkError(InputError):
-    """The media behind a link cannot be had: not allowed, not there, too large, or not understood."""
+    """The media behind a link cannot be downloaded: forbidden, missing, too large, or unsupported."""
 
 
 class AddressError(LinkError):
-    """A link leads to an address that is not on the open internet, and was not opened."""
+    """A link leads to an address outside of the public internet, and was not opened."""
 
 
 class NoFaceError(InputError):
-    """No face was found in any of the frames that were looked at."""
+    """No face was found in any of the frames that were searched."""
 
 
 class WeightsError(LipsyncError):
@@ -84,7 +84,7 @@ class WeightsError(LipsyncError):
 
 
 class DownloadError(WeightsError):
-    """Weights could not be fetched, or what was fetched is not what was asked for."""
+    """Weights could not be downloaded, or the download has another checksum."""
 
 
 class OutputError(LipsyncError):
@@ -92,11 +92,11 @@ class OutputError(LipsyncError):
 
 
 class DiskFullError(OutputError):
-    """No space is left on the disk that the result goes to."""
+    """No space is left on the disk of the result."""
 
 
 class ToolError(LipsyncError):
-    """ffmpeg or a needed package is missing, or failed for a reason that is not the input's."""
+    """ffmpeg or a required package is missing, or failed for a reason other than the input."""
 
 
 class Cancelled(LipsyncError):

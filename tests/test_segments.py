@@ -44,14 +44,14 @@ def test_what_is_written_is_read_back() -> None:
     ("text", "message"),
     [
         ("0-1; 4-2 face=0", r"runs backwards.*segment 2"),
-        ("face=0 voice=0-2", "does not say when"),
+        ("face=0 voice=0-2", "has no time range"),
         ("noon face=0", r"cannot be read.*segment 1.*noon"),
-        ("0-1 mouth=3", r"no such word.*mouth="),
-        ("0-1 face=0 face=1", "says a thing twice"),
-        ("0-1 face=", "cannot be told"),
-        ("0-1 face=2,0.5", "outside the picture"),
-        ("0-1 file=-1", "number of a voice"),
-        ("0-1 file=b.wav", "number of a voice"),
+        ("0-1 mouth=3", r"unknown value.*mouth="),
+        ("0-1 face=0 face=1", "gives a value twice"),
+        ("0-1 face=", "cannot be chosen"),
+        ("0-1 face=2,0.5", "outside the frame"),
+        ("0-1 file=-1", "index of a voice file"),
+        ("0-1 file=b.wav", "index of a voice file"),
         ("0-1 voice=2", "cannot be read"),
         ("\n".join(["0-1"] * 61), "too many"),
     ],
@@ -63,9 +63,9 @@ def test_what_cannot_be_read_is_named(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("face", ["face=/etc/passwd", 'face="0.png"', 'face=""'])
 def test_files_of_the_machine_can_be_ruled_out(face: str) -> None:
-    with pytest.raises(OptionError, match="cannot be told"):
-        parse_segments(f"0-1 {face}", pictures=False)
-    assert parse_segments("0-1 face=1; 2-3 face=0.5,0.5", pictures=False)[0].face == 1
+    with pytest.raises(OptionError, match="cannot be chosen"):
+        parse_segments(f"0-1 {face}", allow_files=False)
+    assert parse_segments("0-1 face=1; 2-3 face=0.5,0.5", allow_files=False)[0].face == 1
 
 
 def test_a_segment_chooses_its_face_and_keeps_the_other_settings() -> None:
@@ -102,10 +102,10 @@ def test_times_may_be_as_a_player_has_rounded_them() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0-4 face=0; 3-5 face=0", r"two things at a time.*segment 1.*segment 2"),
-        ("0-4; 5-9 face=1; 0-1", r"two things at a time.*segment 1.*segment 3"),
-        ("0-11 face=0", r"end of the picture.*10\.00 s"),
-        ("12- face=0", r"end of the picture.*12-.*segment 1"),
+        ("0-4 face=0; 3-5 face=0", r"overlap.*segment 1.*segment 2"),
+        ("0-4; 5-9 face=1; 0-1", r"overlap.*segment 1.*segment 3"),
+        ("0-11 face=0", r"end of the video.*10\.00 s"),
+        ("12- face=0", r"end of the video.*12-.*segment 1"),
         ("0-1 voice=4-6", r"end of the voice.*5\.00 s"),
         ("0-1; 2-3 file=2", r"no such voice.*file=2.*segment 2.*file=1"),
     ],

@@ -1,7 +1,4 @@
-"""Subtitle files: SubRip (SRT) read and written, and WebVTT (W3C).
-
-Text to be stored in UTF-8; a cue is the same whether it was read or comes from a transcript.
-"""
+"""Subtitle formats: SubRip (SRT) and WebVTT (W3C), read and written as UTF-8."""
 
 from __future__ import annotations
 
@@ -21,7 +18,12 @@ _TIMES = re.compile(rf"{_TIME}\s*-->\s*{_TIME}")
 
 @dataclass(frozen=True)
 class Cue:
-    """One subtitle: `text`, its lines separated by line breaks, from `start` to `end`, seconds."""
+    """Subtitle cue.
+
+    Attributes:
+        start, end: seconds.
+        text: its lines, separated by line breaks.
+    """
 
     start: float
     end: float
@@ -34,10 +36,10 @@ class Cue:
 
 
 def read_subtitles(path: Path | str) -> tuple[Cue, ...]:
-    """The cues of an SRT or WebVTT file in UTF-8, in the order of their times.
+    """The cues of an SRT or WebVTT file in UTF-8, sorted by start; empty ones are dropped.
 
     Raises:
-        MediaError: it is missing, or holds no cue.
+        MediaError: it is missing, not in UTF-8, or has no cues.
     """
     path = checked_file(path)
     try:
@@ -53,12 +55,12 @@ def read_subtitles(path: Path | str) -> tuple[Cue, ...]:
 
 
 def parse_subtitles(text: str) -> list[Cue]:
-    """The cues of SRT or WebVTT text, as they stand in it; those without words are left out."""
+    """The cues of SRT or WebVTT text in their order there, without those that have no text."""
     cues = []
     escaped = text.startswith("WEBVTT")
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         if found := _TIMES.search(block):
-            _, _, words = block[found.end() :].partition("\n")  # WebVTT may have settings behind the times
+            _, _, words = block[found.end() :].partition("\n")  # WebVTT may have settings after the times
             words = unescape(words.strip()) if escaped else words.strip()
             if words:
                 start, end = (parse_time(time.replace(",", ".")) for time in found.groups())
@@ -67,8 +69,8 @@ def parse_subtitles(text: str) -> list[Cue]:
 
 
 def format_srt(cues: Iterable[Cue]) -> str:
-    """Cues as SubRip."""
-    # Nothing can be escaped in SubRip, and players find the times by the arrow.
+    """The cues as SRT text."""
+    # SubRip has no escapes, and players find the times by the arrow.
     blocks = [
         f"{number}\n{_times(cue, ',')}\n{cue.text.replace('-->', '->')}\n"
         for number, cue in enumerate(cues, 1)
@@ -77,7 +79,7 @@ def format_srt(cues: Iterable[Cue]) -> str:
 
 
 def format_vtt(cues: Iterable[Cue]) -> str:
-    """Cues as WebVTT."""
+    """The cues as WebVTT text."""
     blocks = [f"{_times(cue, '.')}\n{escape(cue.text, quote=False)}\n" for cue in cues]
     return "\n".join(["WEBVTT\n", *blocks])
 

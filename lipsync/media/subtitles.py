@@ -1,10 +1,11 @@
-"""Subtitles as a track of a video: they can be switched on and off, and nothing is encoded anew."""
+"""Subtitle track muxed into a video, without re-encoding."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ffmpeg
 
@@ -13,13 +14,13 @@ from lipsync.media.container import checked_file, open_container
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
 from lipsync.media.probe import probe_video
 from lipsync.media.subtitle_formats import Cue, format_srt, read_subtitles
-from lipsync.media.video.writer import MUXERS
+from lipsync.media.video.writer import MUXERS, muxer_settings
 from lipsync.progress import CancelToken
 from lipsync.utils.atomic_write import atomic_write, part_of, remove_part
 
 _CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
-"""MP4 knows text subtitles only as timed text (ETSI TS 126 245), which players from QuickTime to VLC show."""
-# ISO 639-1 to ISO 639-2/T, which MP4 and Matroska want.
+"""MP4 has text subtitles only as timed text (ETSI TS 126 245), which players from QuickTime to VLC show."""
+# ISO 639-1 to ISO 639-2/T, which MP4 and Matroska require.
 _LANGUAGES = {
     "af": "afr", "am": "amh", "ar": "ara", "az": "aze", "be": "bel", "bg": "bul", "bn": "ben",
     "bs": "bos", "ca": "cat", "cs": "ces", "cy": "cym", "da": "dan", "de": "deu", "el": "ell",
@@ -33,7 +34,7 @@ _LANGUAGES = {
     "sv": "swe", "sw": "swa", "ta": "tam", "te": "tel", "th": "tha", "tl": "tgl", "tr": "tur",
     "uk": "ukr", "ur": "urd", "uz": "uzb", "vi": "vie", "yi": "yid", "yo": "yor", "zh": "zho",
 }  # fmt: skip
-# QuickTime's own list of languages, as ffmpeg spells it.
+# QuickTime's own language codes, in ffmpeg's spelling.
 _QUICKTIME = {
     "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice",
     "zho": "chi", "swe": "sve", "sqi": "alb", "mkd": "mac",
@@ -46,79 +47,75 @@ def add_subtitles(
     language: str = "",
     *,
     target: Path | str | None = None,
-    shown: bool = False,
+    default: bool = False,
     cancel: CancelToken | None = None,
 ) -> Path:
-    """Put subtitles into a video as a track of its own; picture and sound are copied as they are.
+    """Add subtitles to a video as its only subtitle track; video and audio are copied.
 
-    Tracks of subtitles that it had before are left out. Cues are cut at the end of the picture.
+    Earlier subtitle tracks are dropped. Cues are trimmed at the end of the video.
 
     Args:
         video: .mp4, .mov or .mkv.
-        subtitles: SRT or WebVTT, UTF-8.
-        language: of the text, ISO 639-1 or 639-2, such as "en" or "eng"; "" where unknown.
-        target: where to write; None puts the new file in the place of `video`. It appears only
-            when it is whole.
-        shown: players show them without being asked.
+        subtitles: SRT or WebVTT file in UTF-8.
+        language: of the text, ISO 639-1 or 639-2, such as "en" or "eng"; "" if unknown.
+        target: the file to write, atomically; None replaces `video`.
+        default: mark the track as default, so that players show it without being asked.
+        cancel: polled while ffmpeg runs.
 
     Returns:
         The file that was written.
 
     Raises:
-        MediaError: a file is missing or cannot be read, or there are no subtitles in it.
-        OutputError: the kind of file cannot carry them, or it cannot be written.
-        Cancelled: the token was thrown.
+        MediaError: a file is missing or cannot be read, or has no subtitles in it.
+        OutputError: the container has no subtitle tracks, or the file cannot be written.
+        Cancelled: the token was cancelled.
     """
     video = checked_file(video)
     target = (Path(target) if target else video).absolute()
     muxer = MUXERS.get(target.suffix.lower())
     if muxer is None:
         hint = f"Use one of: {', '.join(MUXERS)}."
-        raise OutputError("This kind of file cannot carry subtitles", given=target.name, hint=hint)
-    cues = _within(read_subtitles(subtitles), probe_video(video).duration)
-    # ffmpeg reads them from a file of ours, so that nothing in theirs can mean something to it.
+        raise OutputError("This kind of file cannot hold subtitles", given=target.name, hint=hint)
+    cues = _trimmed(read_subtitles(subtitles), probe_video(video).duration)
+    track = {
+        "c:s": _CODECS[muxer],
+        "metadata:s:s:0": f"language={_language_code(language, muxer)}",
+        "disposition:s:0": "default" if default else "0",
+        **muxer_settings(target),
+    }
+    # ffmpeg reads a file that this program wrote, so that nothing in the user's is interpreted.
     text = part_of(target.with_suffix(".srt"))
     try:
         with atomic_write(target) as part:
             text.write_text(format_srt(cues), "utf-8", newline="\n")
-            _mux(video, text, part, muxer, language, shown, cancel or CancelToken())
+            _mux(video, text, part, track, cancel or CancelToken())
     finally:
         remove_part(text)
     return target
 
 
-def _within(cues: tuple[Cue, ...], duration: float) -> list[Cue]:
-    """A cue that lasts longer would make the whole video longer."""
+def _trimmed(cues: tuple[Cue, ...], duration: float) -> list[Cue]:
+    """Cues trimmed to the video; a longer one would extend the whole file."""
     return [replace(cue, end=min(cue.end, duration)) for cue in cues if cue.start < duration]
 
 
-def _code(language: str, muxer: str) -> str:
-    """The language as the container spells it; "und" where it is unknown."""
+def _language_code(language: str, muxer: str) -> str:
+    """The language as the container spells it; "und" if unknown."""
     code = _LANGUAGES.get(language.lower(), language.lower())
     if not re.fullmatch("[a-z]{3}", code):
         return "und"
     return _QUICKTIME.get(code, code) if muxer == "mov" else code
 
 
-def _mux(
-    video: Path, text: Path, part: Path, muxer: str, language: str, shown: bool, cancel: CancelToken
-) -> None:
+def _mux(video: Path, text: Path, part: Path, track: dict[str, Any], cancel: CancelToken) -> None:
+    """Copy the video's streams and the SRT file `text` into `part`."""
     with open_container(video) as container:
         demuxer = container.format.name.split(",")[0]
         kinds = [stream.type for stream in container.streams if stream.type in ("video", "audio")]
     source = media_input(video, demuxer)
-    kept = [source[f"{kind[0]}:{kinds[:at].count(kind)}"] for at, kind in enumerate(kinds)]
-    settings = {
-        "c": "copy",
-        "c:s": _CODECS[muxer],
-        "f": muxer,
-        "metadata:s:s:0": f"language={_code(language, muxer)}",
-        "disposition:s:0": "default" if shown else "0",
-    }
-    if muxer != "matroska":
-        settings["movflags"] = "+faststart"
-    # -copyts: else a sound that starts before the picture would be moved.
-    graph = ffmpeg.output(*kept, media_input(text, "srt"), f"file:{part}", **settings)
+    streams = [source[f"{kind[0]}:{kinds[:at].count(kind)}"] for at, kind in enumerate(kinds)]
+    # -copyts: otherwise audio that starts before the video would be shifted.
+    graph = ffmpeg.output(*streams, media_input(text, "srt"), f"file:{part}", c="copy", **track)
     cancel.check()
     with FFmpegProcess(graph, "-copyts", "-y") as running:
         if running.wait(cancel):

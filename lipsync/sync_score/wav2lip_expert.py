@@ -20,18 +20,18 @@ class SyncNetColor(nn.Module):
         super().__init__()
         self.face_encoder = nn.Sequential(
             *conv_blocks(3 * WINDOW_FRAMES, 32, 7, 1, 3),  # 48 x 96
-            *conv_blocks(32, 64, 5, (1, 2), 1, same=2),  # 46 x 47
-            *conv_blocks(64, 128, stride=2, same=3),  # 23 x 24
-            *conv_blocks(128, 256, stride=2, same=2),  # 12 x 12
-            *conv_blocks(256, 512, stride=2, same=2),  # 6 x 6
+            *conv_blocks(32, 64, 5, (1, 2), 1, residual=2),  # 46 x 47
+            *conv_blocks(64, 128, stride=2, residual=3),  # 23 x 24
+            *conv_blocks(128, 256, stride=2, residual=2),  # 12 x 12
+            *conv_blocks(256, 512, stride=2, residual=2),  # 6 x 6
             *(*conv_blocks(512, 512, stride=2), *conv_blocks(512, 512, padding=0)),  # 3 x 3, 1 x 1
             *conv_blocks(512, 512, 1, padding=0),
         )
         self.audio_encoder = nn.Sequential(  # 80 x 16
-            *conv_blocks(1, 32, same=2),
-            *conv_blocks(32, 64, stride=(3, 1), same=2),  # 27 x 16
-            *conv_blocks(64, 128, stride=3, same=2),  # 9 x 6
-            *conv_blocks(128, 256, stride=(3, 2), same=2),  # 3 x 3
+            *conv_blocks(1, 32, residual=2),
+            *conv_blocks(32, 64, stride=(3, 1), residual=2),  # 27 x 16
+            *conv_blocks(64, 128, stride=3, residual=2),  # 9 x 6
+            *conv_blocks(128, 256, stride=(3, 2), residual=2),  # 3 x 3
             *(*conv_blocks(256, 512, padding=0), *conv_blocks(512, 512, 1, padding=0)),  # 1 x 1
         )
 

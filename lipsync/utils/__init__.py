@@ -1,1 +1,1 @@
-"""Helpers of every layer: atomic writes, prefetching, registries, packed convolutions."""
+"""Helpers of every layer: atomic writes, prefetching, registries, packed convolutions, reports."""

@@ -1,4 +1,4 @@
-"""Atomic writes: files that are there whole or not at all."""
+"""Atomic writes: a file is complete or not there at all."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from lipsync.utils.disk_errors import write_error
 def atomic_write(
     path: Path, *, explain: Callable[[OSError, Path], OutputError] = write_error, durable: bool = False
 ) -> Iterator[Path]:
-    """A neighbour to write to, which takes the place of `path` when the block ends well.
+    """A temporary path beside `path`, renamed to `path` when the block ends without an exception.
 
-    The block makes a file of it, or a folder where there is none called `path`. On any exception
-    nothing is left behind.
+    The block creates a file there, or a folder if there is none at `path` yet. On any exception nothing
+    is left behind.
 
     Args:
-        explain: our error for the system's in the block or in moving it.
-        durable: a file survives a power cut: else that could leave the new name for an empty one.
+        path: the file or folder to write.
+        explain: makes the error to raise for an `OSError` of the block or of the rename.
+        durable: flush the file to disk first; otherwise a power failure may leave an empty file.
 
     Raises:
         DiskFullError, OutputError: it cannot be written.
@@ -43,12 +44,12 @@ def atomic_write(
 
 
 def part_of(path: Path) -> Path:
-    """A free name beside `path`, with its suffix, under which it can be written."""
+    """An unused temporary path beside `path`, with the same suffix."""
     return path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
 
 
 def remove_part(part: Path) -> None:
-    """Remove a file or folder called as `part_of` says; what is not there, or cannot go, is let be."""
+    """Remove a temporary file or folder of `part_of`, ignoring errors."""
     with suppress(OSError):
         if part.is_dir():
             shutil.rmtree(part)
@@ -57,13 +58,13 @@ def remove_part(part: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what killed processes have left half written in a folder that nobody else writes to now."""
+    """Remove temporary files of killed processes from a folder that no other process is writing to."""
     for part in folder.glob(".*.part*"):
         remove_part(part)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8; missing folders are made.
+    """Write a text file in UTF-8 atomically; missing folders are created.
 
     Raises:
         DiskFullError, OutputError: it cannot be written.

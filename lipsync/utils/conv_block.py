@@ -1,4 +1,4 @@
-"""The block that Wav2Lip's generator and its sync expert are both built from.
+"""Convolution block of Wav2Lip's generator and sync expert.
 
 Prajwal et al., ACM MM 2020, arXiv 2008.10010; module names are those of the official checkpoints.
 """
@@ -11,13 +11,18 @@ import torch
 from torch import nn
 
 Step: TypeAlias = int | tuple[int, int]
-"""A kernel or stride: the same both ways, or (down, across)."""
+"""Kernel size or stride: one number, or (vertical, horizontal)."""
 
 
 class ConvBlock(nn.Module):
-    """Convolution, batch norm, ReLU; `residual` adds the input before the ReLU.
+    """Convolution, batch normalisation and ReLU.
 
-    With `upsample` the convolution is a transposed one, which also takes `output_padding`.
+    Args:
+        c_in, c_out: channels.
+        kernel, stride, padding: of the convolution.
+        residual: add the input before the ReLU.
+        upsample: a transposed convolution.
+        output_padding: of the transposed convolution.
     """
 
     def __init__(
@@ -48,8 +53,8 @@ class ConvBlock(nn.Module):
 
 
 def conv_blocks(
-    c_in: int, c_out: int, kernel: Step = 3, stride: Step = 1, padding: int = 1, same: int = 0
+    c_in: int, c_out: int, kernel: Step = 3, stride: Step = 1, padding: int = 1, residual: int = 0
 ) -> list[nn.Module]:
-    """A changing block, followed by `same` residual ones of 3 x 3."""
+    """A block, followed by `residual` residual 3x3 blocks of `c_out` channels."""
     blocks: list[nn.Module] = [ConvBlock(c_in, c_out, kernel, stride, padding)]
-    return blocks + [ConvBlock(c_out, c_out, 3, 1, 1, residual=True) for _ in range(same)]
+    return blocks + [ConvBlock(c_out, c_out, 3, 1, 1, residual=True) for _ in range(residual)]

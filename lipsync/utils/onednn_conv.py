@@ -1,19 +1,19 @@
-"""Convolutions prepared for a CPU: weights in the kernels' own layout, ReLU and addition inside.
+"""Convolutions prepacked for oneDNN on the CPU, with fused ReLU and residual addition.
 
-A plain `nn.Conv2d` on a CPU hands its weights to oneDNN row by row, which puts them into blocks
-again in every call; for the deep layers, which have many weights and few pixels, that takes longer
-than the convolution. The ReLU after it, and the input added before that, each go over the memory
-once more. Here the blocks are made once and all of it is one call.
+A plain `nn.Conv2d` on a CPU hands oneDNN its weights in row-major order, which oneDNN converts to its
+blocked layout in every call; for deep layers, with many weights and few pixels, that takes longer than
+the convolution. The ReLU, and the residual addition before it, each pass over the memory once more.
+Here the weights are packed once, and everything is one call.
 
 These are the operators that torch.compile uses for the same purpose. They are not part of torch's
-documented interface, so `can_pack` asks whether they are there, and without them everything runs as
-before. What else there is was measured with `benchmarks/generator.py`, in one run with Wav2Lip on one
-core of an EPYC with AVX512-BF16, frames a second and CPU seconds until the first batch is drawn:
+documented interface, so `can_pack` checks for them, and without them the plain layers are used. What it
+is worth, beside the alternatives, measured with `benchmarks/generator.py`: Wav2Lip in one run on one core
+of an EPYC with AVX512-BF16, frames per second and CPU seconds until the first batch is drawn:
 
     bf16: packed 43 (3 s), plain 39, autocast 34, torch.compile 47 (9 s), OpenVINO 49 (7 s)
     fp32: packed 23 (3 s), plain 20, oneDNN graph 23 (5 s), onnxruntime 22 (7 s), OpenVINO 25 (7 s)
 
-OpenVINO's start is paid back after a minute of video, and held to AVX2, as a laptop has it, it is 3 %
+OpenVINO's start-up pays off after a minute of video, and limited to AVX2, as on a laptop, it is 3 %
 faster: too little for 180 MB more to install. torch.compile needs a C++ compiler on the user's machine.
 """
 
@@ -28,11 +28,11 @@ OPERATORS = (
     "_reorder_convolution_weight",
     "_reorder_convolution_transpose_weight",
 )
-"""Private operators of torch that packing needs; a version without them runs the plain layers."""
+"""Private torch operators that packing needs; without them the plain layers are used."""
 
 
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether convolutions in this number format can be packed for this device."""
+    """Whether convolutions of this dtype can be packed for this device."""
     operators = torch.ops.mkldnn
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
@@ -44,13 +44,16 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 class PackedConv(nn.Module):
-    """A convolution, plain or transposed, for inference; may be made only where `can_pack` says so.
+    """Prepacked convolution, plain or transposed, for inference; only where `can_pack` allows it.
 
     Args:
-        conv: whose weights are taken over; with a bias, in one group, padded with zeros.
-        relu: cut off below 0.
-        residual: add the input, which then has the output's shape, before the ReLU; not for a
+        conv: the layer to pack; it must have a bias, one group and zero padding.
+        relu: apply a ReLU.
+        residual: add the input, which must have the output's shape, before the ReLU; not for a
             transposed convolution.
+
+    Raises:
+        ValueError: the layer cannot be packed.
     """
 
     def __init__(
@@ -60,30 +63,31 @@ class PackedConv(nn.Module):
         self.transposed = isinstance(conv, nn.ConvTranspose2d)
         if conv.bias is None or conv.groups != 1 or (residual and (self.transposed or not relu)):
             raise ValueError(f"{conv} cannot be packed like that")
-        self.residual, self.after = residual, "relu" if relu else "none"
+        self.residual, self.activation = residual, "relu" if relu else "none"
         self.bias = nn.Parameter(conv.bias.detach(), requires_grad=False)
         more = (conv.output_padding,) if isinstance(conv, nn.ConvTranspose2d) else ()
-        self.form = (conv.padding, *more, conv.stride, conv.dilation, conv.groups)
+        self.geometry = (conv.padding, *more, conv.stride, conv.dilation, conv.groups)
         operators = torch.ops.mkldnn
         pack = operators._reorder_convolution_weight
         if self.transposed:
             pack = operators._reorder_convolution_transpose_weight
-        # Neither parameter nor buffer: in these blocks it can be neither moved nor saved.
-        self.weight: Tensor = pack(conv.weight.detach(), *self.form)
+        # Neither parameter nor buffer: a packed tensor can be neither moved nor saved.
+        self.weight: Tensor = pack(conv.weight.detach(), *self.geometry)
 
     def forward(self, x: Tensor, dilation: tuple[int, int] | None = None) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W'), channels last.
+        """(B, C, H, W) -> (B, C', H', W'), channels last in memory.
 
         Args:
-            dilation: instead of the convolution's own; not for a transposed one.
+            x: the input.
+            dilation: replaces the convolution's own; not for a transposed one.
         """
-        form = self.form if dilation is None else (*self.form[:-2], dilation, self.form[-1])
-        operators, own = torch.ops.mkldnn, (self.weight, self.bias, *form)
+        geometry = self.geometry if dilation is None else (*self.geometry[:-2], dilation, self.geometry[-1])
+        operators, own = torch.ops.mkldnn, (self.weight, self.bias, *geometry)
         out: Tensor
         if self.transposed:
-            out = operators._convolution_transpose_pointwise(x, *own, self.after, [], "")
+            out = operators._convolution_transpose_pointwise(x, *own, self.activation, [], "")
         elif self.residual:
-            out = operators._convolution_pointwise.binary(x, x, *own, "add", 1.0, self.after, [], None)
+            out = operators._convolution_pointwise.binary(x, x, *own, "add", 1.0, self.activation, [], None)
         else:
-            out = operators._convolution_pointwise(x, *own, self.after, [], "")
+            out = operators._convolution_pointwise(x, *own, self.activation, [], "")
         return out

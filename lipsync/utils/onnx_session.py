@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: threads, logging and providers as this program wants them."""
+"""ONNX Runtime sessions with this program's threads, logging and providers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def open_session(
     """An `onnxruntime.InferenceSession`.
 
     Args:
-        model: what an ONNX file holds.
-        invalid: raised where it cannot be read.
-        threads: of the CPU; None takes as many as torch does.
-        device: CUDA is used where this is one and the installed onnxruntime has it; else the CPU.
+        model: content of an ONNX file.
+        invalid: raised if it cannot be loaded.
+        threads: CPU threads; None takes torch's number.
+        device: a CUDA device is used if the installed onnxruntime supports it; otherwise the CPU.
     """
-    import onnxruntime  # takes a third of a second, which a run without such a network need not wait
+    import onnxruntime  # a third of a second, which runs without an ONNX network need not spend
 
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads or _threads_of_torch()
-    # Waiting threads would take the processor that decoding and drawing need at the same time.
+    settings.intra_op_num_threads = threads or _torch_threads()
+    # Spinning threads would take CPU time from decoding and generation, which run at the same time.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    settings.log_severity_level = 3  # this session's only; errors, not warnings
+    settings.log_severity_level = 3  # errors only, in this session only
     providers = ["CPUExecutionProvider"]
     if device is not None and device.type == "cuda":
         wanted = ("CUDAExecutionProvider", *providers)
@@ -38,7 +38,7 @@ def open_session(
         raise invalid from error
 
 
-def _threads_of_torch() -> int:
+def _torch_threads() -> int:
     import torch
 
     return torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Running the stages of a pipeline at the same time, with bounded queues between them."""
+"""Concurrent pipeline stages: prefetching threads, ordered parallel map, stage times."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ Result = TypeVar("Result")
 
 
 class _End:
-    """Put after the last item; carries the error that ended the stage, if one did."""
+    """End mark in the queue, with the error that ended the stage, if any."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 class Prefetcher(Generic[Item]):
-    """Iterates over `items` in a thread of its own, at most `depth` items ahead of the reader.
+    """Iterator that fetches `items` in a thread of its own, at most `depth` items ahead.
 
-    An error of the thread is raised where the items are read. `close()` (also at the end of a
-    `with` block) stops the thread, closes the source if it is a generator, and waits for it, so
-    that no thread and no child process outlives the job. Chains of these close from the last
-    stage back to the first.
+    An error of the thread is raised where the items are read. `close`, also at the end of a `with`
+    block, stops the thread, closes the source if it is a generator, and waits for both, so that no
+    thread and no child process outlives the job. Chained prefetchers close from the last to the first.
+
+    Args:
+        items: the source.
+        depth: capacity of the queue, at least 1.
+        cancel: polled while waiting.
+        name: of the thread, for debugging.
     """
 
     def __init__(self, items: Iterable[Item], depth: int, cancel: CancelToken, name: str) -> None:
@@ -67,7 +72,7 @@ class Prefetcher(Generic[Item]):
         self.close()
 
     def close(self) -> None:
-        """Stop the stage and wait until its thread and its source are gone."""
+        """Stop the thread, close the source, and wait for both."""
         self._closed.set()
         self._thread.join()
 
@@ -77,7 +82,7 @@ class Prefetcher(Generic[Item]):
             for item in self._items:
                 if not self._put(item):
                     break
-        except BaseException as caught:  # handed to the reader, which raises it
+        except BaseException as caught:  # raised in the reading thread
             error = caught
         finally:
             if isinstance(self._items, (Generator, Prefetcher)):
@@ -85,7 +90,7 @@ class Prefetcher(Generic[Item]):
         self._put(_End(error))
 
     def _put(self, item: Item | _End) -> bool:
-        """Wait for room; False when nobody will read any more."""
+        """Wait for a free place; False once the prefetcher is closed."""
         while not self._closed.is_set():
             try:
                 self._queue.put(item, timeout=CancelToken.POLL_SECONDS)
@@ -96,24 +101,38 @@ class Prefetcher(Generic[Item]):
 
 
 def ordered_map(
-    work: Callable[[Item], Result], items: Iterable[Item], at_once: int, name: str
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int, name: str
 ) -> Iterator[Result]:
-    """What `work` makes of each item, in their order, in `at_once` threads; one item more is taken ahead.
+    """Apply `work` to the items in several threads; results come in the order of the items.
 
-    An error of `work` is raised where its result is read; what is under way then is finished first.
+    At most `threads` + 1 items are in progress or waiting to be read. An error of `work` is raised
+    where its result is read, after the calls in progress have finished.
+
+    Args:
+        work: called once for each item.
+        items: the source, read in the calling thread.
+        threads: calls at a time.
+        name: of the threads, for debugging.
     """
-    with ThreadPoolExecutor(at_once, f"lipsync {name}") as pool:
-        under_way: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, f"lipsync {name}") as pool:
+        pending: deque[Future[Result]] = deque()
         for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) > at_once:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 class StageTimer:
-    """Adds up the seconds that each stage works; waiting for another stage does not count."""
+    """Working time of each pipeline stage; time spent waiting for other stages does not count.
+
+    Args:
+        clock: returns seconds.
+
+    Attributes:
+        seconds: working time by name of the stage.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -122,7 +141,7 @@ class StageTimer:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Time the block as work of `stage`."""
+        """Add the duration of the block to the time of `stage`."""
         started = self._clock()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Registry of named members, each imported when it is first asked for."""
+"""Registry of named members, each imported on first use."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Member = TypeVar("Member")
 
 
 class Registry(Generic[Member]):
-    """Names and the classes (or factories) behind them, as "module:attribute".
+    """Registry that maps names to classes or factories, given as "module:attribute".
 
-    A name is what users see and type; a module is imported only when its member is loaded. So
-    settings can list names without importing what lies above them, and listing never loads a network.
+    Users see and type the names. A module is imported only when its member is loaded, so settings can
+    list names without importing the layers above them, and listing never loads a network.
 
     Args:
         kind: what the members are, for error messages ("face detector").
@@ -49,7 +49,7 @@ class Registry(Generic[Member]):
         self._targets[name] = target
 
     def remove(self, name: str) -> None:
-        """Take a member out again, as a program does that has added one for a while."""
+        """Remove a member, for programs that register one temporarily."""
         del self._targets[name]
 
     def load(self, name: str) -> Callable[..., Member]:
@@ -83,7 +83,7 @@ class Registry(Generic[Member]):
 
 
 class Choices:
-    """Values of a setting: fixed ones, then the names in a registry, as it is when asked."""
+    """Allowed values of a setting: fixed ones, then the current names of a registry."""
 
     def __init__(self, fixed: Iterable[str], registry: Registry[Any]) -> None:
         self._fixed, self._registry = tuple(fixed), registry

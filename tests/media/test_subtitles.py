@@ -78,7 +78,7 @@ def test_in_place_and_again(video: Path, words: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(video.read_bytes())
     for _ in range(2):
-        assert add_subtitles(copy, words, "eng", shown=True) == copy
+        assert add_subtitles(copy, words, "eng", default=True) == copy
     assert read_metadata(copy).subtitles == 1
     with av.open(str(copy)) as container:
         assert container.streams.subtitles[0].metadata["language"] == "eng"

@@ -59,21 +59,21 @@ class Wav2LipNetwork(nn.Module):
         self.face_encoder_blocks = nn.ModuleList(  # sizes as for a face of 96 x 96
             [
                 nn.Sequential(*conv_blocks(6, c16, 7, 1, 3)),  # 96 x 96
-                nn.Sequential(*conv_blocks(c16, c32, stride=2, same=2)),  # 48
-                nn.Sequential(*conv_blocks(c32, c64, stride=2, same=3)),  # 24
-                nn.Sequential(*conv_blocks(c64, c128, stride=2, same=2)),  # 12
-                nn.Sequential(*conv_blocks(c128, c256, stride=2, same=2)),  # 6
-                nn.Sequential(*conv_blocks(c256, c512, stride=2, same=1)),  # 3
+                nn.Sequential(*conv_blocks(c16, c32, stride=2, residual=2)),  # 48
+                nn.Sequential(*conv_blocks(c32, c64, stride=2, residual=3)),  # 24
+                nn.Sequential(*conv_blocks(c64, c128, stride=2, residual=2)),  # 12
+                nn.Sequential(*conv_blocks(c128, c256, stride=2, residual=2)),  # 6
+                nn.Sequential(*conv_blocks(c256, c512, stride=2, residual=1)),  # 3
                 nn.Sequential(
                     *conv_blocks(c512, c512, bottom, padding=0), *conv_blocks(c512, c512, 1, padding=0)
                 ),  # 1
             ]
         )
         self.audio_encoder = nn.Sequential(  # 80 x 16
-            *conv_blocks(1, c32, same=2),
-            *conv_blocks(c32, c64, stride=(3, 1), same=2),  # 27 x 16
-            *conv_blocks(c64, c128, stride=3, same=2),  # 9 x 6
-            *conv_blocks(c128, c256, stride=(3, 2), same=1),  # 3 x 3
+            *conv_blocks(1, c32, residual=2),
+            *conv_blocks(c32, c64, stride=(3, 1), residual=2),  # 27 x 16
+            *conv_blocks(c64, c128, stride=3, residual=2),  # 9 x 6
+            *conv_blocks(c128, c256, stride=(3, 2), residual=1),  # 3 x 3
             *conv_blocks(c256, c512, padding=0),  # 1 x 1
             *conv_blocks(c512, c512, 1, padding=0),
         )

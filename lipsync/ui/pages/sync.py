@@ -72,7 +72,7 @@ class Events:
             video or photo,
             voice or voice_video,
             options,
-            segments=parse_segments(segments or "", pictures=False),
+            segments=parse_segments(segments or "", allow_files=False),
             more_voices=tuple(more_voices or ()),
         )
 
