@@ -18,11 +18,10 @@ def test_a_stage_reports_its_start_and_its_end() -> None:
     assert len(seen) < 20  # not one report a frame
 
 
-def test_the_time_left_is_estimated_from_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_is_estimated_from_the_rate() -> None:
     now = [100.0]
-    monkeypatch.setattr("lipsync.progress.time.monotonic", lambda: now[0])
     seen: list[Progress] = []
-    stage = StageProgress("Drawing", 10, seen.append)
+    stage = StageProgress("Drawing", 10, seen.append, clock=lambda: now[0])
     now[0] += 5  # a slow start must not spoil the estimate
     stage.advance()
     for _ in range(4):
@@ -45,11 +44,10 @@ def test_a_cancelled_stage_stops_at_the_next_step() -> None:
     assert stage.done == 1
 
 
-def test_a_picture_is_asked_for_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_is_asked_for_once_a_second() -> None:
     now = [100.0]
-    monkeypatch.setattr("lipsync.progress.time.monotonic", lambda: now[0])
     seen: list[Progress] = []
-    stage = StageProgress("Drawing", 100, seen.append)
+    stage = StageProgress("Drawing", 100, seen.append, clock=lambda: now[0])
     for number in range(12):
         stage.advance(preview=lambda number=number: np.full((2, 2, 3), number, np.uint8))  # type: ignore[misc]
         now[0] += 0.25
