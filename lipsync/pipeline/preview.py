@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -42,6 +43,7 @@ def preview(
     more_voices: Sequence[str | Path] = (),
     models: ModelProvider | None = None,
     cache: DetectionCache | None = None,
+    networks: ModelProvider | None = None,
 ) -> Preview:
     """The one frame that the result of `sync` would show at `at` seconds.
 
@@ -52,7 +54,11 @@ def preview(
         RangeError: the result would not be that long.
         LipsyncError: as `sync`.
     """
-    context = RunContext(models or FreshModels(), options or SyncOptions(), progress, cancel or CancelToken())
+    if networks is not None:
+        warnings.warn("preview(networks=...) is now called models=...", DeprecationWarning, stacklevel=2)
+    context = RunContext(
+        models or networks or FreshModels(), options or SyncOptions(), progress, cancel or CancelToken()
+    )
 
     # 1. Open, and find which video frame is shown at that time.
     job = open_job(video, voice, context.options, segments, more_voices)
