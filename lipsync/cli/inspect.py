@@ -11,7 +11,7 @@ from pathlib import Path
 from lipsync.cli.flags import add_options, read_options
 from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt
 from lipsync.errors import InputError, LipsyncError
-from lipsync.inspection.render import as_page_of_several, in_words
+from lipsync.inspection.render import render_page, render_text
 from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.media import write_image
 from lipsync.options import DEVICES, FaceOptions, TranscriptOptions
@@ -61,7 +61,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
                 continue
             reports.append(report)
             if not arguments.json:
-                print(in_words(report), flush=True)
+                print(render_text(report), flush=True)
     _write(arguments, reports)
     return EXIT_ERROR if failed else 0
 
@@ -71,7 +71,7 @@ def _write(arguments: argparse.Namespace, reports: list[MediaReport]) -> None:
         values = [report.as_dict() for report in reports]
         print(json.dumps(values[0] if len(arguments.files) == 1 else values, indent=2, ensure_ascii=False))
     if arguments.html and reports:
-        write_text(arguments.html, as_page_of_several(reports))
+        write_text(arguments.html, render_page(reports))
     if arguments.faces_to:
         for report in reports:
             _write_faces(arguments.faces_to, report)
@@ -83,7 +83,7 @@ def _write(arguments: argparse.Namespace, reports: list[MediaReport]) -> None:
 def _write_faces(folder: Path, report: MediaReport) -> None:
     stem = re.sub(r"[^\w.-]+", "_", report.path.stem)
     for number, person in enumerate(report.faces.people if report.faces else ()):
-        write_image(folder / f"{stem}_{number}_{person.time:.2f}s.jpg", person.picture)
+        write_image(folder / f"{stem}_{number}_{person.time:.2f}s.jpg", person.thumbnail)
 
 
 def _write_subtitles(path: Path, report: MediaReport, kind: str) -> None:

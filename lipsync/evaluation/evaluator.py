@@ -13,8 +13,8 @@ from lipsync.evaluation.dataset import Pair
 from lipsync.evaluation.frame_comparison import RegionMetric, compare, drawn_parts, in_step
 from lipsync.evaluation.table import REGIONS, ClipResult, metric_key
 from lipsync.faces import DETECTORS
-from lipsync.inspection.faces import detect_faces_of
-from lipsync.inspection.report import own_sync
+from lipsync.inspection.faces import track_video_faces
+from lipsync.inspection.report import measure_sync
 from lipsync.media import VideoReader, open_audio, open_video, plan_timeline
 from lipsync.metrics.base import Metric, MetricSpec, metric_spec
 from lipsync.metrics.fid import FeatureExtractor, load_inception, save_features
@@ -184,8 +184,8 @@ class Evaluator:
 
     def _sync(self, picture: VideoReader, sound: AudioClip) -> SyncScore:
         faces = FaceOptions()
-        track = detect_faces_of(picture, faces, self.options.device, self.progress, self.cancel).track
-        return own_sync(picture, sound, track, faces, self.progress, self.cancel)
+        track = track_video_faces(picture, faces, self.options.device, self.progress, self.cancel).track
+        return measure_sync(picture, sound, track, faces, self.progress, self.cancel)
 
     def _source_sync(self, source: Path) -> Figures:
         """Of the source with its own sound; measured once, however many results there are of it."""

@@ -13,7 +13,7 @@ import numpy as np
 from lipsync.blending import make_mask
 from lipsync.errors import InputError, NoFaceError
 from lipsync.faces import pixel_box
-from lipsync.inspection.faces import detect_faces_of
+from lipsync.inspection.faces import track_video_faces
 from lipsync.media import VideoReader
 from lipsync.metrics.base import Metric, Region
 from lipsync.options import BlendOptions, FaceOptions
@@ -109,7 +109,7 @@ def drawn_parts(
         MediaError, WeightsError, Cancelled: as looking for faces does.
     """
     try:
-        track = detect_faces_of(source, faces, device, progress, cancel or CancelToken()).track
+        track = track_video_faces(source, faces, device, progress, cancel or CancelToken()).track
     except NoFaceError:
         return lambda _, frame: np.zeros(frame.shape[:2], np.bool_)
     present = track.present

@@ -1,1 +1,1 @@
-"""What is in a media file, and what to expect of a lip-sync of it."""
+"""Inspection: contents of a media file, and advice for syncing it."""

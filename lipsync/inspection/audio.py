@@ -1,4 +1,4 @@
-"""What is heard in a file: how loud it is, and when there is nothing to hear."""
+"""Audio analysis of a media file: loudness, silence and speech."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from lipsync.speech import detect_speech
 from lipsync.types import AudioClip, AudioInfo, FloatArray
 
 Span = tuple[float, float]
-_STAGE = "Listening"
+"""Start and end in seconds."""
+_STAGE = "Measuring loudness"
 _STEP_SECONDS = 0.1  # gating blocks of 400 ms overlap by three quarters
-_STEPS_A_BLOCK = 4
+_STEPS_PER_BLOCK = 4
 _ABSOLUTE_GATE, _RELATIVE_GATE = -70.0, -10.0  # LUFS, LU
-_OFFSET = -0.691
+_LUFS_OFFSET = -0.691
 _QUIET_DB = -50.0
-"""Root mean square, dB of full scale, below which nothing is heard: the noise of a quiet room."""
+"""RMS in dBFS below which audio counts as silence: the noise of a quiet room."""
 _WINDOW = 800  # samples at 16 kHz: 50 ms
-_SHORTEST_SILENCE = 0.5  # seconds
+_MIN_SILENCE = 0.5  # seconds
 
 
 @dataclass(frozen=True)
-class SoundReport:
-    """The sound of a file.
+class AudioReport:
+    """Audio of a file.
 
     Attributes:
-        info: rate, channels and length.
-        loudness: integrated loudness, LUFS; None where it is too short or too quiet for one.
-        peak: highest sample, dB of full scale; -inf for digital silence.
-        silence: stretches of at least half a second in which nothing is heard, seconds.
-        speech: stretches in which somebody speaks, seconds; None where no detector is installed.
+        info: sample rate, channels and length.
+        loudness: integrated loudness, LUFS; None if the audio is too short or too quiet.
+        peak: sample peak, dBFS; -inf for digital silence.
+        silence: spans of silence of at least half a second.
+        speech: spans of speech; None without a speech detector.
     """
 
     info: AudioInfo
@@ -48,16 +49,16 @@ class SoundReport:
 
     @property
     def silent_share(self) -> float:
-        """Share of the length in which nothing is heard, 0..1."""
-        return min(1.0, seconds_of(self.silence) / self.info.duration)
+        """Share of silence in the length, 0..1."""
+        return min(1.0, total_seconds(self.silence) / self.info.duration)
 
     @property
     def speech_share(self) -> float | None:
-        """Share of the length in which somebody speaks, 0..1."""
-        return None if self.speech is None else min(1.0, seconds_of(self.speech) / self.info.duration)
+        """Share of speech in the length, 0..1; None without a speech detector."""
+        return None if self.speech is None else min(1.0, total_seconds(self.speech) / self.info.duration)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """JSON form."""
         return {
             "duration": round(self.info.duration, 3),
             "sample_rate": self.info.sample_rate,
@@ -65,58 +66,61 @@ class SoundReport:
             "loudness_lufs": None if self.loudness is None else round(self.loudness, 2),
             "peak_db": None if math.isinf(self.peak) else round(self.peak, 2),
             "silent_share": round(self.silent_share, 4),
-            "silence": _plain(self.silence),
+            "silence": _rounded(self.silence),
             "speech_share": None if self.speech_share is None else round(self.speech_share, 4),
-            "speech": None if self.speech is None else _plain(self.speech),
+            "speech": None if self.speech is None else _rounded(self.speech),
         }
 
 
-def _plain(spans: Iterable[Span]) -> list[list[float]]:
+def _rounded(spans: Iterable[Span]) -> list[list[float]]:
     return [[round(start, 3), round(end, 3)] for start, end in spans]
 
 
-def seconds_of(spans: Iterable[Span]) -> float:
-    """Length of all spans together."""
+def total_seconds(spans: Iterable[Span]) -> float:
+    """Sum of the lengths of spans."""
     return float(sum(end - start for start, end in spans))
 
 
-def listen(
-    voice: AudioReader,
+def analyse_audio(
+    reader: AudioReader,
     clip: AudioClip,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
-) -> tuple[SoundReport, str]:
-    """Measure the sound of a file; and say what could not be found out, "" if nothing.
+) -> tuple[AudioReport, str]:
+    """Measure loudness, silence and speech.
 
     Args:
-        clip: the same at 16 kHz, as `voice.read` gives it.
+        clip: the same audio at 16 kHz, from `reader.read`.
+
+    Returns:
+        The report, and what is missing in it, as a sentence; "" if nothing.
 
     Raises:
-        MediaError: the sound cannot be decoded.
-        Cancelled: the token was thrown.
+        MediaError: the audio cannot be decoded.
+        Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
     try:
-        loudness, peak = measure_loudness(voice, progress, cancel)
-        lacking = ""
+        loudness, peak = measure_loudness(reader, progress, cancel)
+        missing = ""
     except ImportError:
-        loudness, peak = None, decibels(float(np.abs(clip.samples).max(initial=0.0)))
-        lacking = "Loudness needs the package pyloudnorm (pip install pyloudnorm)."
+        loudness, peak = None, to_decibels(float(np.abs(clip.samples).max(initial=0.0)))
+        missing = "Loudness needs the package pyloudnorm (pip install pyloudnorm)."
     speech: tuple[Span, ...] | None = None
     try:
         speech = tuple((float(start), float(end)) for start, end in detect_speech(clip, cancel).spans)
     except ToolError as error:
-        lacking = f"{lacking} {error}".strip()
-    return SoundReport(voice.info, loudness, peak, find_silence(clip), speech), lacking
+        missing = f"{missing} {error}".strip()
+    return AudioReport(reader.info, loudness, peak, find_silence(clip), speech), missing
 
 
-def decibels(amplitude: float) -> float:
-    """dB of full scale; -inf for nothing."""
+def to_decibels(amplitude: float) -> float:
+    """Amplitude in [0, 1] as dBFS; -inf for 0."""
     return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
 
 
 def find_silence(clip: AudioClip) -> tuple[Span, ...]:
-    """Stretches of at least half a second in which the sound stays below -50 dB."""
+    """Spans of at least half a second below -50 dBFS."""
     window = _WINDOW * clip.sample_rate // 16_000
     count = len(clip.samples) // window
     if not count:
@@ -126,75 +130,80 @@ def find_silence(clip: AudioClip) -> tuple[Span, ...]:
     )
     quiet = np.concatenate([[False], power < 10 ** (_QUIET_DB / 10), [False]]).astype(np.int8)
     edges = np.flatnonzero(np.diff(quiet)).reshape(-1, 2) * window / clip.sample_rate
-    return tuple((float(start), float(end)) for start, end in edges if end - start >= _SHORTEST_SILENCE)
+    return tuple((float(start), float(end)) for start, end in edges if end - start >= _MIN_SILENCE)
 
 
 # --- loudness ------------------------------------------------------------------------------------
 
 
 def measure_loudness(
-    voice: AudioReader, progress: ProgressCallback = ignore_progress, cancel: CancelToken | None = None
+    reader: AudioReader, progress: ProgressCallback = ignore_progress, cancel: CancelToken | None = None
 ) -> tuple[float | None, float]:
-    """Integrated loudness in LUFS after ITU-R BS.1770-4, and the highest sample in dB of full scale.
+    """Integrated loudness by ITU-R BS.1770-4, and the sample peak.
 
-    The filters are pyloudnorm's, whose own meter wants the whole sound in memory; here it streams
-    past in steps of 100 ms. More than two channels are folded into two. None instead of a loudness
-    where there is less than 400 ms above -70 LUFS.
+    The K-weighting filters are pyloudnorm's, whose own meter needs the whole audio in memory; here it is
+    streamed in steps of 100 ms. More than two channels are mixed down to two.
+
+    Returns:
+        Loudness in LUFS, None with less than 400 ms above -70 LUFS; and the peak in dBFS.
 
     Raises:
         ImportError: pyloudnorm is not installed.
+        MediaError: the audio cannot be decoded.
+        Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
-    stage = StageProgress(_STAGE, max(1, round(voice.duration)), progress, cancel)
-    energy = _Energy(voice.info.sample_rate)
-    highest = 0.0
-    for block in voice.read_blocks(1.0, cancel=cancel):
-        highest = max(highest, float(np.abs(block).max(initial=0.0)))
-        energy.push(block)
+    stage = StageProgress(_STAGE, max(1, round(reader.duration)), progress, cancel)
+    energy = _KWeightedEnergy(reader.info.sample_rate)
+    peak = 0.0
+    for block in reader.read_blocks(1.0, cancel=cancel):
+        peak = max(peak, float(np.abs(block).max(initial=0.0)))
+        energy.update(block)
         stage.advance()
-    return integrated(np.array(energy.steps)), decibels(highest)
+    return gated_loudness(np.array(energy.steps)), to_decibels(peak)
 
 
-class _Energy:
-    """Energy of K-weighted sound in steps of 100 ms, over all channels."""
+class _KWeightedEnergy:
+    """Energy of K-weighted audio in steps of 100 ms, summed over the channels."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, sample_rate: int) -> None:
         from pyloudnorm import Meter
         from scipy.signal import lfilter
 
-        self._filters = [(f.b, f.a, f.passband_gain) for f in Meter(rate)._filters.values()]
+        self._filters = [(f.b, f.a, f.passband_gain) for f in Meter(sample_rate)._filters.values()]
         self._filter = lfilter
-        self._memory: list[npt.NDArray[np.float64] | None] = [None] * len(self._filters)
+        self._states: list[npt.NDArray[np.float64] | None] = [None] * len(self._filters)
         self._rest: npt.NDArray[np.float64] | None = None
-        self._size, self._taken = _STEP_SECONDS * rate, 0.0
+        self._step, self._position = _STEP_SECONDS * sample_rate, 0.0
         self.steps: list[float] = []
 
-    def push(self, block: FloatArray) -> None:
+    def update(self, block: FloatArray) -> None:
+        """Add samples (n, channels)."""
         values = block.astype(np.float64)
-        for at, (b, a, gain) in enumerate(self._filters):
-            memory = self._memory[at]
-            if memory is None:
-                memory = np.zeros((max(len(a), len(b)) - 1, values.shape[1]))
-            values, self._memory[at] = self._filter(b, a, values, axis=0, zi=memory)
+        for index, (b, a, gain) in enumerate(self._filters):
+            state = self._states[index]
+            if state is None:
+                state = np.zeros((max(len(a), len(b)) - 1, values.shape[1]))
+            values, self._states[index] = self._filter(b, a, values, axis=0, zi=state)
             values = values * gain
-        waiting = values if self._rest is None else np.concatenate([self._rest, values])
-        while len(waiting) >= (count := round(self._taken + self._size) - round(self._taken)):
-            self.steps.append(float(np.square(waiting[:count]).sum()) / self._size)
-            self._taken += self._size
-            waiting = waiting[count:]
-        self._rest = waiting
+        pending = values if self._rest is None else np.concatenate([self._rest, values])
+        while len(pending) >= (count := round(self._position + self._step) - round(self._position)):
+            self.steps.append(float(np.square(pending[:count]).sum()) / self._step)
+            self._position += self._step
+            pending = pending[count:]
+        self._rest = pending
 
 
-def integrated(steps: npt.NDArray[np.float64]) -> float | None:
-    """Gated loudness from the energy of steps of 100 ms; None where no block passes the gates."""
-    if len(steps) < _STEPS_A_BLOCK:
+def gated_loudness(steps: npt.NDArray[np.float64]) -> float | None:
+    """Gated loudness in LUFS from the energy of steps of 100 ms; None if no block passes the gates."""
+    if len(steps) < _STEPS_PER_BLOCK:
         return None
-    blocks = np.convolve(steps, np.full(_STEPS_A_BLOCK, 1 / _STEPS_A_BLOCK), "valid")
+    blocks = np.convolve(steps, np.full(_STEPS_PER_BLOCK, 1 / _STEPS_PER_BLOCK), "valid")
     with np.errstate(divide="ignore"):
-        loud = _OFFSET + 10 * np.log10(blocks)
-    kept = blocks[loud > _ABSOLUTE_GATE]
+        loudness = _LUFS_OFFSET + 10 * np.log10(blocks)
+    kept = blocks[loudness > _ABSOLUTE_GATE]
     if not len(kept):
         return None
-    gate = _OFFSET + 10 * np.log10(kept.mean()) + _RELATIVE_GATE
-    kept = blocks[(loud > _ABSOLUTE_GATE) & (loud > gate)]
-    return float(_OFFSET + 10 * np.log10(kept.mean()))
+    gate = _LUFS_OFFSET + 10 * np.log10(kept.mean()) + _RELATIVE_GATE
+    kept = blocks[(loudness > _ABSOLUTE_GATE) & (loudness > gate)]
+    return float(_LUFS_OFFSET + 10 * np.log10(kept.mean()))

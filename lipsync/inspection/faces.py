@@ -1,4 +1,4 @@
-"""Who is seen in a file: faces over time, cuts, and a picture of each person."""
+"""Face analysis of a video: face counts over time, cuts, and a thumbnail of each person."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from lipsync.options import FaceOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.types import FaceTrack, FloatArray, Frame
 
-_MOST_PEOPLE = 8
-_AROUND = 0.4  # of the face's size, shown around it
-_PICTURE_SIDE = 256
+_MAX_PEOPLE = 8
+_THUMBNAIL_MARGIN = 0.4  # of the face's size
+_THUMBNAIL_SIDE = 256
 
 
 @dataclass(frozen=True, repr=False)
-class PersonSeen:
-    """Somebody in one scene.
+class PersonSummary:
+    """One person in one shot.
 
     Attributes:
-        time: when the picture was taken, seconds.
-        seconds: how long they are seen.
+        time: of the thumbnail, seconds.
+        seconds: how long the face is visible.
         width: of the face, pixels of the frame.
-        speaks: this is who would be synced.
-        picture: RGB uint8, the face and a little around it.
+        selected: this is the face that would be synced.
+        thumbnail: RGB uint8 (H, W, 3), the face with a margin, at most 256 pixels a side.
     """
 
     time: float
     seconds: float
     width: int
-    speaks: bool
-    picture: Frame
+    selected: bool
+    thumbnail: Frame
 
     def __repr__(self) -> str:
-        return f"PersonSeen(at {self.time:.2f} s for {self.seconds:.2f} s, {self.width} pixels)"
+        return f"PersonSummary(at {self.time:.2f} s for {self.seconds:.2f} s, {self.width} pixels)"
 
 
 @dataclass(frozen=True)
-class FacesReport:
-    """The faces of a file.
+class FaceReport:
+    """Faces of a video.
 
     Attributes:
         per_second: mean number of faces in each second.
-        most: most faces at a time.
-        unsynced_share: share of frames in which there is no face to sync, 0..1; they pass through.
-        width: of the face that would be synced, pixels, the median; 0 where there is none.
-        cuts: when a new scene begins, seconds.
-        people: the persons that are seen longest, in order of time.
-        persons: how many there are, counted in each scene anew.
+        most: largest number of faces in one frame.
+        unsynced_share: share of frames without a face to sync, 0..1; those are not changed.
+        width: median width of the face that would be synced, pixels; 0 without one.
+        cuts: starts of the shots after the first, seconds.
+        people: those who are visible longest, in order of time.
+        person_count: number of people, counted in each shot anew.
     """
 
     per_second: tuple[float, ...]
@@ -65,155 +65,157 @@ class FacesReport:
     unsynced_share: float
     width: int
     cuts: tuple[float, ...] = ()
-    people: tuple[PersonSeen, ...] = ()
-    persons: int = 0
+    people: tuple[PersonSummary, ...] = ()
+    person_count: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, without the pictures."""
+        """JSON form, without thumbnails."""
         return {
             "per_second": [round(count, 2) for count in self.per_second],
             "most": self.most,
             "unsynced_share": round(self.unsynced_share, 4),
             "width": self.width,
             "cuts": [round(time, 3) for time in self.cuts],
-            "persons": self.persons,
+            "persons": self.person_count,
             "people": [
                 {
-                    "time": round(one.time, 3),
-                    "seconds": round(one.seconds, 3),
-                    "width": one.width,
-                    "speaks": one.speaks,
+                    "time": round(person.time, 3),
+                    "seconds": round(person.seconds, 3),
+                    "width": person.width,
+                    "speaks": person.selected,
                 }
-                for one in self.people
+                for person in self.people
             ],
         }
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What looking through a picture gave: the report, and what the sync score goes on with.
+class FaceAnalysis:
+    """Result of `analyse_faces`.
 
     Attributes:
-        track: the face that would be synced, a row a frame; None where there is no face.
+        report: the faces of the video.
+        track: the face that would be synced, one row per frame; None without a face.
     """
 
-    report: FacesReport
+    report: FaceReport
     track: FaceTrack | None = field(repr=False)
 
 
-def look(
-    picture: VideoReader,
+def analyse_faces(
+    video: VideoReader,
     options: FaceOptions | None = None,
     device: str = "auto",
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
-) -> Looked:
-    """Find the faces in all of a picture. Frames are read once, a second or so is held.
+) -> FaceAnalysis:
+    """Detect and track the faces in all frames, which are read once; about a second is buffered.
 
     Raises:
-        MediaError: the picture cannot be read.
-        WeightsError: the detector's weights are absent and cannot be had.
-        Cancelled: the user stopped it.
+        MediaError: the video cannot be read.
+        WeightsError: the detector's weights are missing and cannot be downloaded.
+        Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
     cuts = ShotDetector()
     try:
-        found = detect_faces_of(picture, options or FaceOptions(), device, progress, cancel, cuts)
+        faces = track_video_faces(video, options or FaceOptions(), device, progress, cancel, cuts)
     except NoFaceError:
         cuts.close()
-        seconds = -(-picture.frame_count // max(1, round(picture.fps)))
-        times = tuple(number / float(picture.fps) for number in cuts.cuts)
-        return Looked(FacesReport((0.0,) * seconds, 0, 1.0, 0, times), None)
-    return Looked(_report(picture, found, cancel), found.track)
+        seconds = -(-video.frame_count // max(1, round(video.fps)))
+        times = tuple(number / float(video.fps) for number in cuts.cuts)
+        return FaceAnalysis(FaceReport((0.0,) * seconds, 0, 1.0, 0, times), None)
+    return FaceAnalysis(_report(video, faces, cancel), faces.track)
 
 
-def detect_faces_of(
-    picture: VideoReader,
+def track_video_faces(
+    video: VideoReader,
     options: FaceOptions,
     device: str,
     progress: ProgressCallback,
     cancel: CancelToken,
     cuts: ShotDetector | None = None,
 ) -> TrackedFaces:
-    """The faces in all frames, as a run finds them.
+    """Detect and track the faces in all frames, as the pipeline does.
 
     Args:
-        cuts: is given every frame too; for those who want the cuts even where there is no face.
+        cuts: also gets every frame, for callers that need the cuts of a video without faces.
 
     Raises:
-        NoFaceError: there is none.
+        NoFaceError: no face was found.
+        MediaError, WeightsError, Cancelled: as `analyse_faces`.
     """
-    numbers = np.arange(picture.frame_count)
+    numbers = np.arange(video.frame_count)
     detector = DETECTORS.create(
         options.detector, weights=options.detector_weights, device=choose_device(device)
     )
-    with closing(picture.read(numbers, max_side=options.detect_size, cancel=cancel)) as frames:
+    with closing(video.read(numbers, max_side=options.detect_size, cancel=cancel)) as frames:
         return track_faces(
-            _shown_to(cuts, frames) if cuts else frames,
+            _also_to(cuts, frames) if cuts else frames,
             count=len(numbers),
-            frame_size=(picture.width, picture.height),
-            fps=picture.fps,
+            frame_size=(video.width, video.height),
+            fps=video.fps,
             detector=detector,
             options=options,
             progress=StageProgress("Finding faces", len(numbers), progress, cancel),
         )
 
 
-def _shown_to(cuts: ShotDetector, frames: Iterable[Frame]) -> Iterator[Frame]:
+def _also_to(cuts: ShotDetector, frames: Iterable[Frame]) -> Iterator[Frame]:
     for frame in frames:
         cuts.push(frame)
         yield frame
 
 
-def _report(picture: VideoReader, found: TrackedFaces, cancel: CancelToken) -> FacesReport:
-    fps, track = float(picture.fps), found.track
+def _report(video: VideoReader, faces: TrackedFaces, cancel: CancelToken) -> FaceReport:
+    fps, track = float(video.fps), faces.track
     widths = track.boxes[track.present, 2] - track.boxes[track.present, 0]
-    longest = sorted(found.identities, key=lambda one: -one.frames)[:_MOST_PEOPLE]
-    return FacesReport(
-        per_second=_by_second(found.face_counts, picture.frame_count, fps),
-        most=max((count for _, count in found.face_counts), default=0),
+    longest = sorted(faces.identities, key=lambda identity: -identity.frames)[:_MAX_PEOPLE]
+    return FaceReport(
+        per_second=_by_second(faces.face_counts, video.frame_count, fps),
+        most=max((count for _, count in faces.face_counts), default=0),
         unsynced_share=float(1 - track.present.mean()),
         width=round(float(np.median(widths))) if len(widths) else 0,
-        cuts=tuple(cut / fps for cut in found.cuts),
-        people=_pictures(picture, sorted(longest, key=lambda one: one.frame), cancel),
-        persons=len(found.identities),
+        cuts=tuple(cut / fps for cut in faces.cuts),
+        people=_summaries(video, sorted(longest, key=lambda identity: identity.frame), cancel),
+        person_count=len(faces.identities),
     )
 
 
-def _by_second(looks: tuple[tuple[int, int], ...], frames: int, fps: float) -> tuple[float, ...]:
-    """Mean number of faces in each second; between two looks what the first one saw holds."""
+def _by_second(face_counts: tuple[tuple[int, int], ...], frames: int, fps: float) -> tuple[float, ...]:
+    """Mean number of faces in each second; a count holds until the next frame that the detector ran on."""
     counts = np.zeros(frames)
-    for number, count in looks:
+    for number, count in face_counts:
         counts[number:] = count
-    second = (np.arange(frames) / fps).astype(int)
-    return tuple(float(counts[second == at].mean()) for at in range(second[-1] + 1))
+    seconds = (np.arange(frames) / fps).astype(int)
+    return tuple(float(counts[seconds == second].mean()) for second in range(seconds[-1] + 1))
 
 
-def _pictures(
-    picture: VideoReader, people: list[TrackSummary], cancel: CancelToken
-) -> tuple[PersonSeen, ...]:
-    """The people, each cut out of the frame where the face is largest."""
-    fps = float(picture.fps)
-    frames = picture.read([one.frame for one in people], cancel=cancel)
+def _summaries(
+    video: VideoReader, identities: list[TrackSummary], cancel: CancelToken
+) -> tuple[PersonSummary, ...]:
+    """Each person with a thumbnail from the frame in which the face is largest."""
+    fps = float(video.fps)
+    frames = video.read([identity.frame for identity in identities], cancel=cancel)
     return tuple(
-        PersonSeen(
-            time=one.frame / fps,
-            seconds=one.frames / fps,
-            width=round(float(one.box[2] - one.box[0])),
-            speaks=one.chosen,
-            picture=_cut_out(frame, one.box),
+        PersonSummary(
+            time=identity.frame / fps,
+            seconds=identity.frames / fps,
+            width=round(float(identity.box[2] - identity.box[0])),
+            selected=identity.chosen,
+            thumbnail=_thumbnail(frame, identity.box),
         )
-        for one, frame in zip(people, frames, strict=True)
+        for identity, frame in zip(identities, frames, strict=True)
     )
 
 
-def _cut_out(frame: Frame, box: FloatArray) -> Frame:
+def _thumbnail(frame: Frame, box: FloatArray) -> Frame:
     height, width = frame.shape[:2]
-    side = (1 + 2 * _AROUND) * max(box[2] - box[0], box[3] - box[1])
-    middle_x, middle_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    left, right = (int(np.clip(middle_x + sign * side / 2, 0, width)) for sign in (-1, 1))
-    top, bottom = (int(np.clip(middle_y + sign * side / 2, 0, height)) for sign in (-1, 1))
-    part = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
-    scale = min(1.0, _PICTURE_SIDE / max(part.shape[:2]))
-    size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    side = (1 + 2 * _THUMBNAIL_MARGIN) * max(box[2] - box[0], box[3] - box[1])
+    center_x, center_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    left, right = (int(np.clip(center_x + sign * side / 2, 0, width)) for sign in (-1, 1))
+    top, bottom = (int(np.clip(center_y + sign * side / 2, 0, height)) for sign in (-1, 1))
+    crop = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
+    scale = min(1.0, _THUMBNAIL_SIDE / max(crop.shape[:2]))
+    size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
+    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)

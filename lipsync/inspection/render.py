@@ -1,12 +1,12 @@
-"""A `MediaReport` for people: as lines for a terminal, and as a page."""
+"""Rendering of a `MediaReport` as text for a terminal and as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
 
-from lipsync.inspection.audio import SoundReport
-from lipsync.inspection.faces import FacesReport
+from lipsync.inspection.audio import AudioReport
+from lipsync.inspection.faces import FaceReport, PersonSummary
 from lipsync.inspection.report import Language, MediaReport
 from lipsync.types import SyncScore, VideoInfo
 from lipsync.utils import html_report as html
@@ -20,23 +20,23 @@ _LANGUAGES = {
     "sv": "Swedish", "ta": "Tamil", "te": "Telugu", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
     "ur": "Urdu", "vi": "Vietnamese", "yue": "Cantonese", "zh": "Chinese",
 }  # fmt: skip
-_MOST_SPANS = 6
+_MAX_LISTED = 6
 _PARTS = {
-    "sound": "Sound",
+    "sound": "Audio",
     "faces": "Faces",
     "sync": "Lip sync",
-    "transcript": "Words",
+    "transcript": "Transcript",
     "language": "Language",
 }
 
 
 def language_name(code: str) -> str:
-    """The language in English where it is a common one, else its code."""
+    """English name of a common language, else its code."""
     return _LANGUAGES.get(code, code)
 
 
-def size_words(size: int) -> str:
-    """Bytes for people."""
+def format_size(size: int) -> str:
+    """Bytes as `1.2 MB` or `34.5 kB`."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
@@ -44,8 +44,8 @@ def size_words(size: int) -> str:
 
 
 def file_facts(report: MediaReport) -> list[tuple[str, str]]:
-    """Names and values of the file as a whole."""
-    facts = [("Container", report.file.container), ("File size", size_words(report.file.bytes))]
+    """Names and values about the file."""
+    facts = [("Container", report.file.container), ("File size", format_size(report.file.bytes))]
     if report.file.subtitles:
         facts.append(("Subtitle tracks", str(report.file.subtitles)))
     if report.file.comment:
@@ -53,9 +53,9 @@ def file_facts(report: MediaReport) -> list[tuple[str, str]]:
     return facts
 
 
-def picture_facts(report: MediaReport) -> list[tuple[str, str]]:
-    """Names and values of the picture."""
-    info = report.picture
+def video_facts(report: MediaReport) -> list[tuple[str, str]]:
+    """Names and values about the video."""
+    info = report.video
     if info is None:
         return []
     facts = [("Size", f"{info.width} × {info.height}")]
@@ -68,63 +68,63 @@ def picture_facts(report: MediaReport) -> list[tuple[str, str]]:
             ("Length", clock_time(info.duration, 1)),
             ("Frame rate", f"{float(info.fps):.6g} frames/s{varies}"),
         ]
-    facts += [("Colours", _colours(info))]
+    facts += [("Colours", _color_format(info))]
     if info.rotation:
-        facts.append(("Turned by", f"{info.rotation}°"))
+        facts.append(("Rotation", f"{info.rotation}°"))
     if info.interlaced:
         facts.append(("Interlaced", "yes"))
     return facts
 
 
-def _colours(info: VideoInfo) -> str:
+def _color_format(info: VideoInfo) -> str:
     hdr = {"smpte2084": ", HDR (PQ)", "arib-std-b67": ", HDR (HLG)"}.get(info.color_transfer, "")
     return f"{info.bit_depth} bits{hdr}{f', {info.color_space}' if info.color_space else ''}"
 
 
-def sound_facts(report: MediaReport) -> list[tuple[str, str]]:
-    """Names and values of the sound."""
-    sound = report.sound
-    if sound is None:
+def audio_facts(report: MediaReport) -> list[tuple[str, str]]:
+    """Names and values about the audio."""
+    audio = report.audio
+    if audio is None:
         return []
-    layout = report.file.audio_layout or f"{sound.info.channels} channels"
-    loud = "–" if sound.loudness is None else f"{sound.loudness:.1f} LUFS"
+    layout = report.file.audio_layout or f"{audio.info.channels} channels"
+    loudness = "–" if audio.loudness is None else f"{audio.loudness:.1f} LUFS"
     facts = [
-        ("Codec", f"{report.file.audio_codec}, {layout}, {sound.info.sample_rate / 1000:g} kHz"),
-        ("Length", clock_time(sound.info.duration, 1)),
-        ("Loudness", f"{loud.replace('-', '−')}, peak {sound.peak:.1f} dB".replace("-", "−")),
-        ("Silence", silence_words(sound)),
+        ("Codec", f"{report.file.audio_codec}, {layout}, {audio.info.sample_rate / 1000:g} kHz"),
+        ("Length", clock_time(audio.info.duration, 1)),
+        ("Loudness", f"{loudness.replace('-', '−')}, peak {audio.peak:.1f} dB".replace("-", "−")),
+        ("Silence", format_silence(audio)),
     ]
-    if sound.speech_share is not None:
-        facts.append(("Speech", f"{100 * sound.speech_share:.0f} % of the time"))
+    if audio.speech_share is not None:
+        facts.append(("Speech", f"{100 * audio.speech_share:.0f} % of the time"))
     return facts
 
 
-def silence_words(sound: SoundReport) -> str:
-    """Share and places of silence."""
-    if not sound.silence:
+def format_silence(audio: AudioReport) -> str:
+    """Share of silence and its first spans."""
+    if not audio.silence:
         return "none"
-    places = ", ".join(
-        f"{clock_time(start, 1)}–{clock_time(end, 1)}" for start, end in sound.silence[:_MOST_SPANS]
+    spans = ", ".join(
+        f"{clock_time(start, 1)}–{clock_time(end, 1)}" for start, end in audio.silence[:_MAX_LISTED]
     )
-    more = len(sound.silence) - _MOST_SPANS
-    return f"{100 * sound.silent_share:.0f} %: {places}{f' and {more} more' if more > 0 else ''}"
+    more = len(audio.silence) - _MAX_LISTED
+    return f"{100 * audio.silent_share:.0f} %: {spans}{f' and {more} more' if more > 0 else ''}"
 
 
-def faces_facts(faces: FacesReport) -> list[tuple[str, str]]:
-    """Names and values of the faces."""
-    cuts = ", ".join(clock_time(time, 1) for time in faces.cuts[:_MOST_SPANS])
-    more = len(faces.cuts) - _MOST_SPANS
+def face_facts(faces: FaceReport) -> list[tuple[str, str]]:
+    """Names and values about the faces."""
+    cuts = ", ".join(clock_time(time, 1) for time in faces.cuts[:_MAX_LISTED])
+    more = len(faces.cuts) - _MAX_LISTED
     return [
         ("Frames with a face to sync", f"{100 * (1 - faces.unsynced_share):.0f} %"),
         ("At a time", f"up to {faces.most}"),
         ("Width of the face", f"{faces.width} px" if faces.width else "–"),
-        ("Persons", f"{faces.persons}, counted in each scene"),
+        ("People", f"{faces.person_count}, counted in each shot"),
         ("Cuts", f"{len(faces.cuts)}: {cuts}{f' and {more} more' if more > 0 else ''}" if cuts else "none"),
     ]
 
 
 def sync_facts(score: SyncScore) -> list[tuple[str, str]]:
-    """Figures of the sync score."""
+    """Names and values of a sync score; empty if it is too short to judge."""
     if score.confidence is None or score.distance is None or score.offset_ms is None:
         return []
     return [
@@ -134,39 +134,39 @@ def sync_facts(score: SyncScore) -> list[tuple[str, str]]:
     ]
 
 
-def language_words(language: Language) -> str:
-    """The language, and how sure that is."""
+def format_language(language: Language) -> str:
+    """The language with its probabilities, from the audio and from the text."""
     name = language_name(language.code)
-    sure = f" ({100 * language.probability:.0f} %)" if language.probability is not None else ""
+    percent = f" ({100 * language.probability:.0f} %)" if language.probability is not None else ""
     if language.by_text is None:
-        return f"{name}{sure}"
+        return f"{name}{percent}"
     other, probability = language.by_text
     if other == language.code:
-        return f"{name}{sure}; by its text {100 * probability:.0f} %"
-    return f"{name}{sure}, but by its text {language_name(other)} ({100 * probability:.0f} %)"
+        return f"{name}{percent}; by its text {100 * probability:.0f} %"
+    return f"{name}{percent}, but by its text {language_name(other)} ({100 * probability:.0f} %)"
 
 
-# --- in words ------------------------------------------------------------------------------------
+# --- text ----------------------------------------------------------------------------------------
 
 
-def in_words(report: MediaReport) -> str:
-    """The report as lines for a terminal."""
+def render_text(report: MediaReport) -> str:
+    """The report as lines of text."""
     return "\n".join([str(report.path), *_lines(report)])
 
 
 def _lines(report: MediaReport) -> Iterator[str]:
     blocks = [
         ("File", file_facts(report)),
-        ("Picture", picture_facts(report)),
-        ("Sound", sound_facts(report)),
+        ("Video", video_facts(report)),
+        ("Audio", audio_facts(report)),
     ]
     if report.faces:
-        blocks.append(("Faces", faces_facts(report.faces)))
+        blocks.append(("Faces", face_facts(report.faces)))
     if report.sync:
         blocks.append(("Lip sync", [("Own sound", report.sync.words), *sync_facts(report.sync)]))
     if report.language and report.transcript:
-        by = f"{language_words(report.language)}; written down by '{report.transcript.model}'"
-        blocks.append(("Words", [("Language", by)]))
+        by = f"{format_language(report.language)}; transcribed by '{report.transcript.model}'"
+        blocks.append(("Transcript", [("Language", by)]))
     for title, facts in blocks:
         if facts:
             yield f"  {title}"
@@ -175,74 +175,61 @@ def _lines(report: MediaReport) -> Iterator[str]:
     if report.transcript:
         for segment in report.transcript.segments:
             yield f"    {clock_time(segment.start, 1):>7}  {segment.text}"
-    if report.expectations:
+    if report.advice:
         yield "  What to expect"
-        yield from (f"    {'!' if one.warns else '-'} {one.text}" for one in report.expectations)
+        yield from (f"    {'!' if advice.is_warning else '-'} {advice.text}" for advice in report.advice)
     for part, why in report.missing.items():
         yield f"  {_PARTS.get(part, part)}: {why}"
 
 
-# --- as a page -----------------------------------------------------------------------------------
+# --- HTML ----------------------------------------------------------------------------------------
 
 
-def as_page(report: MediaReport) -> str:
-    """The report as an HTML page of its own."""
-    return html.page(report.path.name, _sections(report), "What is in this file")
-
-
-def as_part_of_page(report: MediaReport) -> str:
-    """The report as HTML to put into a page that has a heading and `report.style` already."""
-    return "".join(_sections(report))
-
-
-def as_page_of_several(reports: list[MediaReport]) -> str:
-    """Several reports below each other."""
+def render_page(reports: list[MediaReport]) -> str:
+    """One or several reports as an HTML document."""
     if len(reports) == 1:
-        return as_page(reports[0])
+        return html.page(reports[0].path.name, _sections(reports[0]), "What is in this file")
     body = [
         part for report in reports for part in (f"<h1>{escape(report.path.name)}</h1>", *_sections(report))
     ]
     return html.page(f"{len(reports)} files", body, "What is in them")
 
 
+def render_fragment(report: MediaReport) -> str:
+    """The report as HTML for a page that has a heading and `html_report.style` already."""
+    return "".join(_sections(report))
+
+
 def _sections(report: MediaReport) -> Iterator[str]:
-    if report.expectations:
-        texts = [(one.warns, one.text) for one in report.expectations]
+    if report.advice:
+        texts = [(advice.is_warning, advice.text) for advice in report.advice]
         yield html.section("What to expect", html.signs(texts))
     yield html.section("File", html.facts(file_facts(report)))
-    if report.picture:
-        yield html.section("Picture", html.facts(picture_facts(report)))
-    if report.sound:
-        yield html.section("Sound", html.facts(sound_facts(report)), *_sound_plots(report.sound))
+    if report.video:
+        yield html.section("Video", html.facts(video_facts(report)))
+    if report.audio:
+        yield html.section("Audio", html.facts(audio_facts(report)), *_audio_plots(report.audio))
     if report.faces:
-        yield html.section(
-            "Faces", html.facts(faces_facts(report.faces)), *_faces_parts(report.faces, report)
-        )
+        yield html.section("Faces", html.facts(face_facts(report.faces)), *_face_plots(report.faces, report))
     if report.sync:
-        yield html.section("Lip sync with its own sound", *sync_parts(report.sync, report.duration))
+        yield html.section("Lip sync with its own sound", *_sync_plots(report.sync, report.duration))
     if report.transcript:
-        yield html.section("Words", *_words(report))
+        yield html.section("Transcript", *_transcript(report))
     if report.missing:
         texts = [(True, f"{_PARTS.get(part, part)}: {why}") for part, why in report.missing.items()]
-        yield html.section("What could not be found out", html.signs(texts))
+        yield html.section("Not available", html.signs(texts))
 
 
-def _sound_plots(sound: SoundReport) -> Iterator[str]:
-    length = sound.info.duration
-    if sound.speech is not None and sound.speech_share is not None:
-        yield html.spans(sound.speech, length, "Speech", f"{100 * sound.speech_share:.0f} % of the time")
-    if sound.silence:
-        yield html.spans(sound.silence, length, "Silence", f"{100 * sound.silent_share:.0f} % of the time")
+def _audio_plots(audio: AudioReport) -> Iterator[str]:
+    length = audio.info.duration
+    if audio.speech is not None and audio.speech_share is not None:
+        yield html.spans(audio.speech, length, "Speech", f"{100 * audio.speech_share:.0f} % of the time")
+    if audio.silence:
+        yield html.spans(audio.silence, length, "Silence", f"{100 * audio.silent_share:.0f} % of the time")
 
 
-def _faces_parts(faces: FacesReport, report: MediaReport) -> Iterator[str]:
-    yield html.pictures(
-        html.picture(
-            one.picture,
-            f"{clock_time(one.time, 1)}, {one.width} px{', would be synced' if one.speaks else ''}",
-        )
-        for one in faces.people
-    )
+def _face_plots(faces: FaceReport, report: MediaReport) -> Iterator[str]:
+    yield html.pictures(html.picture(person.thumbnail, _caption(person)) for person in faces.people)
     if len(set(faces.per_second)) > 1:
         points = [(second + 0.5, count) for second, count in enumerate(faces.per_second)]
         ends = [(0.0, points[0][1]), *points, (report.duration, points[-1][1])]
@@ -257,8 +244,12 @@ def _faces_parts(faces: FacesReport, report: MediaReport) -> Iterator[str]:
         )
 
 
-def sync_parts(score: SyncScore, duration: float) -> Iterator[str]:
-    """What a sync score says, its figures, and its curve over time; HTML."""
+def _caption(person: PersonSummary) -> str:
+    selected = ", would be synced" if person.selected else ""
+    return f"{clock_time(person.time, 1)}, {person.width} px{selected}"
+
+
+def _sync_plots(score: SyncScore, duration: float) -> Iterator[str]:
     yield html.paragraph(score.words)
     yield html.facts(sync_facts(score))
     weak = [(part.start, min(part.end, duration)) for part in score.weak]
@@ -269,16 +260,16 @@ def sync_parts(score: SyncScore, duration: float) -> Iterator[str]:
         low=min(0.0, *(value for value in score.curve if value == value), 0.0),
         base=0.0,
         weak=weak,
-        told="weak stretches shaded" if weak else "",
+        told="weak segments shaded" if weak else "",
     )
 
 
-def _words(report: MediaReport) -> Iterator[str]:
+def _transcript(report: MediaReport) -> Iterator[str]:
     transcript = report.transcript
     assert transcript
     if report.language:
         yield html.paragraph(
-            f"{language_words(report.language)}. Written down by '{transcript.model}'.", "soft"
+            f"{format_language(report.language)}. Transcribed by '{transcript.model}'.", "soft"
         )
     rows = "".join(
         f"<tr><td>{clock_time(segment.start, 1)}</td><td>{escape(segment.text)}</td></tr>"

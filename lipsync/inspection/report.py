@@ -1,9 +1,9 @@
-"""What is in a file, before anything is made of it: picture, sound, faces, words, and what to expect.
+"""Inspection report of a media file: metadata, video, audio, faces, lip sync, transcript, advice.
 
-    path -> inspect_media -> MediaReport -> words, JSON, or a page (`report_media`)
+    path -> inspect_media -> MediaReport -> text, HTML (`render`) or JSON (`as_dict`)
 
-Parts are independent: one that lacks a package, a network or a stream says so in `missing`, and the
-rest goes on.
+The parts are independent: if a part lacks a package, weights or a stream, `missing` gives the reason, and
+the others are still made.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lipsync.errors import Cancelled, LipsyncError, MediaError, NoAudioError, NoVideoError
-from lipsync.inspection.advice import Expectation, what_to_expect
-from lipsync.inspection.audio import SoundReport, listen
-from lipsync.inspection.faces import FacesReport, Looked, look
+from lipsync.inspection.advice import Advice, give_advice
+from lipsync.inspection.audio import AudioReport, analyse_audio
+from lipsync.inspection.faces import FaceAnalysis, FaceReport, analyse_faces
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video
 from lipsync.media.metadata import FileMetadata, read_metadata
 from lipsync.options import FaceOptions, OptionGroup, TranscriptOptions, option
@@ -30,27 +30,27 @@ from lipsync.sync_score.meter import SyncMeter, with_default_pads
 from lipsync.types import AudioClip, FaceTrack, SyncScore, VideoInfo
 from lipsync.weights import require
 
-Part = TypeVar("Part")
-_ENOUGH_LETTERS = 40
-"""Shorter texts say little about their language."""
+PartT = TypeVar("PartT")
+_MIN_LETTERS = 40
+"""The language of shorter texts is not identified reliably."""
 
 
 @dataclass(frozen=True)
 class InspectOptions(OptionGroup):
-    """What is looked at; each part takes its time."""
+    """Parts of the report; each takes time."""
 
-    faces: bool = option(True, "look for faces and cuts")
-    sync: bool = option(True, "judge how well the lips go with the file's own sound")
+    faces: bool = option(True, "find faces and cuts")
+    sync: bool = option(True, "measure how well the lips match the file's own sound")
     transcript: bool = option(True, "write down what is said")
 
 
 @dataclass(frozen=True)
 class Language:
-    """The language that is spoken.
+    """Spoken language.
 
     Attributes:
         code: ISO 639, such as "en".
-        probability: how sure the network that listened is; None where it did not have to tell.
+        probability: from the speech recognition model; None if it did not detect the language.
         by_text: code and probability by the letters of the transcript; None for a short text.
     """
 
@@ -59,7 +59,7 @@ class Language:
     by_text: tuple[str, float] | None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """JSON form."""
         return {
             "code": self.code,
             "probability": None if self.probability is None else round(self.probability, 4),
@@ -69,59 +69,59 @@ class Language:
 
 @dataclass(frozen=True)
 class MediaReport:
-    """What was found in one file. What a file does not have, or what was not looked at, is None.
+    """Report of one file; parts that the file lacks or that were not asked for are None.
 
     Attributes:
         path: the file.
         file: container, codecs, size.
-        picture: size, frame rate, length, colours.
-        sound: length, loudness, silence, speech.
-        faces: who is seen when, and cuts.
-        sync: how well the lips go with the file's own sound.
-        transcript: what is said, with times.
-        language: in which language.
-        expectations: what a sync of it will be like, in words.
+        video: size, frame rate, length, colours.
+        audio: length, loudness, silence, speech.
+        faces: faces over time, people, cuts.
+        sync: score of the lips against the file's own audio.
+        transcript: the speech, with times.
+        language: the spoken language.
+        advice: for syncing the file, warnings first.
         missing: parts that could not be made, with the reason.
     """
 
     path: Path
     file: FileMetadata
-    picture: VideoInfo | None = None
-    sound: SoundReport | None = None
-    faces: FacesReport | None = None
+    video: VideoInfo | None = None
+    audio: AudioReport | None = None
+    faces: FaceReport | None = None
     sync: SyncScore | None = None
     transcript: Transcript | None = None
     language: Language | None = None
-    expectations: tuple[Expectation, ...] = ()
+    advice: tuple[Advice, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
     def duration(self) -> float:
-        """Seconds; of the picture, or of the sound where there is no moving picture."""
-        if self.picture and not self.picture.is_still:
-            return self.picture.duration
-        return self.sound.info.duration if self.sound else 0.0
+        """Length in seconds: of the video, or of the audio without moving video."""
+        if self.video and not self.video.is_still:
+            return self.video.duration
+        return self.audio.info.duration if self.audio else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, without pictures."""
+        """JSON form, without thumbnails."""
         return {
             "path": str(self.path),
             "file": vars(self.file),
-            "picture": _picture_as_dict(self.picture) if self.picture else None,
-            "sound": self.sound.as_dict() if self.sound else None,
+            "picture": _video_as_dict(self.video) if self.video else None,
+            "sound": self.audio.as_dict() if self.audio else None,
             "faces": self.faces.as_dict() if self.faces else None,
             "sync": self.sync.as_dict() if self.sync else None,
             "transcript": _transcript_as_dict(self.transcript) if self.transcript else None,
             "language": self.language.as_dict() if self.language else None,
-            "expectations": [{"text": one.text, "warns": one.warns} for one in self.expectations],
+            "expectations": [{"text": advice.text, "warns": advice.is_warning} for advice in self.advice],
             "missing": dict(self.missing),
         }
 
 
-def _picture_as_dict(info: VideoInfo) -> dict[str, Any]:
-    plain = {name: value for name, value in vars(info).items() if name != "path"}
-    fractions = {name: str(plain[name]) for name in ("fps", "sample_aspect_ratio")}
-    return plain | fractions | {"duration": round(info.duration, 3)}
+def _video_as_dict(info: VideoInfo) -> dict[str, Any]:
+    values = {name: value for name, value in vars(info).items() if name != "path"}
+    fractions = {name: str(values[name]) for name in ("fps", "sample_aspect_ratio")}
+    return values | fractions | {"duration": round(info.duration, 3)}
 
 
 def _transcript_as_dict(transcript: Transcript) -> dict[str, Any]:
@@ -153,25 +153,26 @@ def inspect_media(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> MediaReport:
-    """Look through a video, a photo or a sound.
+    """Inspect a video, photo or audio file.
 
-    Frames stream past; what stays is the sound at 16 kHz and a few numbers a frame.
+    Frames are streamed; the audio at 16 kHz and a few numbers per frame are kept.
 
     Args:
-        faces: how faces are looked for.
-        transcript: how what is said is written down.
-        device: where networks run.
+        options: which parts to make.
+        faces: face detection and selection.
+        transcript: speech recognition.
+        device: of the face detector.
 
     Raises:
-        MediaError: the file is missing, broken, or neither picture nor sound.
-        Cancelled: the user stopped it.
+        MediaError: the file is missing, broken, or has neither video nor audio.
+        Cancelled: the token was cancelled.
     """
     path, options, cancel = Path(path), options or InspectOptions(), cancel or CancelToken()
-    faces = faces or FaceOptions()
+    face_options = faces or FaceOptions()
     missing: dict[str, str] = {}
 
-    def attempt(part: str, make: Callable[[], Part]) -> Part | None:
-        """What `make` gives, or None and the reason in `missing`."""
+    def attempt(part: str, make: Callable[[], PartT]) -> PartT | None:
+        """Result of `make`; None on an error, which is noted in `missing`."""
         try:
             return make()
         except Cancelled:
@@ -180,31 +181,30 @@ def inspect_media(
             missing[part] = str(error)
             return None
 
-    # 1. What the file says of itself.
-    details = read_metadata(path)
-    picture, voice = _open(path)
+    # 1. Metadata
+    metadata = read_metadata(path)
+    video, reader = _open(path)
 
-    # 2. The sound.
-    clip = attempt("sound", lambda: voice.read(cancel=cancel)) if voice else None
-    sound = None
-    if voice and clip:
-        heard, lacking = listen(voice, clip, progress, cancel)
-        sound = heard
+    # 2. Audio
+    clip = attempt("sound", lambda: reader.read(cancel=cancel)) if reader else None
+    audio = None
+    if reader and clip:
+        audio, lacking = analyse_audio(reader, clip, progress, cancel)
         if lacking:
             missing["sound"] = lacking
 
-    # 3. The picture.
-    looked: Looked | None = None
-    if picture and options.faces:
-        looked = attempt("faces", lambda: look(picture, faces, device, progress, cancel))
+    # 3. Faces
+    analysis: FaceAnalysis | None = None
+    if video and options.faces:
+        analysis = attempt("faces", lambda: analyse_faces(video, face_options, device, progress, cancel))
 
-    # 4. Both together.
+    # 4. Lip sync
     score = None
-    if options.sync and picture and not picture.is_still and clip and looked and looked.track:
-        track = looked.track
-        score = attempt("sync", lambda: own_sync(picture, clip, track, faces, progress, cancel))
+    if options.sync and video and not video.is_still and clip and analysis and analysis.track:
+        track = analysis.track
+        score = attempt("sync", lambda: measure_sync(video, clip, track, face_options, progress, cancel))
 
-    # 5. The words.
+    # 5. Transcript
     words = language = None
     if options.transcript and clip and not AudioReader.is_silent(clip):
         words = attempt("transcript", lambda: transcribe(clip, transcript, progress, cancel))
@@ -212,61 +212,62 @@ def inspect_media(
 
     report = MediaReport(
         path=path,
-        file=details,
-        picture=picture.info if picture else None,
-        sound=sound,
-        faces=looked.report if looked else None,
+        file=metadata,
+        video=video.info if video else None,
+        audio=audio,
+        faces=analysis.report if analysis else None,
         sync=score,
         transcript=words,
         language=language,
         missing=missing,
     )
-    return _with_expectations(report, clip)
+    return _with_advice(report, clip)
 
 
 def _open(path: Path) -> tuple[VideoReader | None, AudioReader | None]:
-    """What there is of picture and sound.
+    """Readers of the video and the audio, where there are any.
 
     Raises:
-        MediaError: neither.
+        MediaError: there is neither.
     """
-    picture = voice = None
+    video = audio = None
     with suppress(NoVideoError):
-        picture = open_video(path)
+        video = open_video(path)
     try:
-        voice = open_audio(path)
+        audio = open_audio(path)
     except NoAudioError as error:
-        if picture is None:
+        if video is None:
             raise MediaError("The file has neither picture nor sound", given=path) from error
-    return picture, voice
+    return video, audio
 
 
-def own_sync(
-    picture: VideoReader,
-    voice: AudioClip,
+def measure_sync(
+    video: VideoReader,
+    audio: AudioClip,
     track: FaceTrack,
     options: FaceOptions,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> SyncScore:
-    """How well the followed face goes with a voice, by the expert that ships.
+    """Sync score of the tracked face against an audio clip, by the shipped expert.
 
     Args:
-        voice: at 16 kHz; its time 0 is the picture's.
-        track: from `track_faces` over all frames of `picture` with `options`.
+        audio: 16 kHz; both begin at time 0.
+        track: from `track_faces` over all frames of `video` with `options`.
 
     Raises:
-        WeightsError: the expert is absent.
-        Cancelled: the user stopped it.
+        WeightsError: the expert's weights are missing.
+        MediaError: the video cannot be read.
+        Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
-    meter = SyncMeter(load_expert(require("expert")), voice, picture.fps)
-    boxes = with_default_pads(track.boxes, (picture.width, picture.height), options)
+    meter = SyncMeter(load_expert(require("expert")), audio, video.fps)
+    boxes = with_default_pads(track.boxes, (video.width, video.height), options)
     numbers = np.flatnonzero(track.present)
     stage = StageProgress("Measuring lip sync", len(numbers), progress, cancel)
-    with closing(picture.read_yuv(numbers, cancel=cancel)) as frames:
+    with closing(video.read_yuv(numbers, cancel=cancel)) as frames:
         for number, frame in zip(numbers.tolist(), frames, strict=True):
-            meter.update(number / float(picture.fps), frame, boxes[number])
+            meter.update(number / float(video.fps), frame, boxes[number])
             stage.advance()
     return meter.result()
 
@@ -275,13 +276,13 @@ def _language(transcript: Transcript) -> Language | None:
     if not transcript.language:
         return None
     text = transcript.text
-    by_text = identify_language(text) if sum(map(str.isalpha, text)) >= _ENOUGH_LETTERS else None
+    by_text = identify_language(text) if sum(map(str.isalpha, text)) >= _MIN_LETTERS else None
     return Language(transcript.language, transcript.language_probability, by_text)
 
 
-def _with_expectations(report: MediaReport, clip: AudioClip | None) -> MediaReport:
+def _with_advice(report: MediaReport, clip: AudioClip | None) -> MediaReport:
     silent = clip is not None and AudioReader.is_silent(clip)
-    found = what_to_expect(
-        report.picture, report.sound, report.faces, report.sync, comment=report.file.comment, silent=silent
+    advice = give_advice(
+        report.video, report.audio, report.faces, report.sync, comment=report.file.comment, silent=silent
     )
-    return replace(report, expectations=found)
+    return replace(report, advice=advice)

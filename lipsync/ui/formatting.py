@@ -13,7 +13,7 @@ from lipsync.utils.timecodes import spoken_duration
 _log = logging.getLogger(__name__)
 _BYTES = 100_000
 """A total above this counts bytes; below, frames."""
-_IN_SECONDS = ("Listening", "Transcribing speech", "Separating the voice")
+_IN_SECONDS = ("Measuring loudness", "Transcribing speech", "Separating the voice")
 """Stages that count seconds of sound."""
 
 

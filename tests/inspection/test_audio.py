@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled
-from lipsync.inspection.audio import find_silence, integrated, listen, measure_loudness
+from lipsync.inspection.audio import analyse_audio, find_silence, gated_loudness, measure_loudness
 from lipsync.media import ffmpeg_path, open_audio
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip
@@ -27,21 +27,21 @@ def make_tones(path: Path, *, channels: int = 2, rate: int = 44_100) -> Path:
 
 
 @pytest.mark.parametrize(("channels", "rate"), [(1, 16_000), (2, 44_100), (2, 22_050)])
-def test_loudness_is_pyloudnorm_s(tmp_path: Path, channels: int, rate: int) -> None:
-    """Streamed a second at a time, it is what the package measures of the whole."""
-    voice = open_audio(make_tones(tmp_path / "tones.wav", channels=channels, rate=rate))
-    whole = np.concatenate(list(voice.read_blocks()))
+def test_loudness_matches_pyloudnorm(tmp_path: Path, channels: int, rate: int) -> None:
+    """Streamed a second at a time, against the package on the whole."""
+    reader = open_audio(make_tones(tmp_path / "tones.wav", channels=channels, rate=rate))
+    whole = np.concatenate(list(reader.read_blocks()))
     assert whole.shape == (4 * rate, channels)
-    loudness, peak = measure_loudness(voice)
+    loudness, peak = measure_loudness(reader)
     assert loudness == pytest.approx(pyloudnorm.Meter(rate).integrated_loudness(whole), abs=1e-3)
     assert peak == pytest.approx(20 * np.log10(np.abs(whole).max()))
 
 
-def test_loudness_is_ffmpeg_s() -> None:
+def test_loudness_matches_ffmpeg() -> None:
     graph = ["-af", "loudnorm=print_format=json", "-f", "null", "-"]
     command = [str(ffmpeg_path()), "-hide_banner", "-i", str(VOICE), *graph]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    expected = float(json.JSONDecoder().raw_decode(told[told.rindex("{") :])[0]["input_i"])
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    expected = float(json.JSONDecoder().raw_decode(output[output.rindex("{") :])[0]["input_i"])
     loudness, _ = measure_loudness(open_audio(VOICE))
     assert loudness == pytest.approx(expected, abs=0.15)
 
@@ -54,7 +54,7 @@ def test_a_tone_of_known_loudness(tmp_path: Path) -> None:
     assert peak == pytest.approx(-6.02, abs=0.01)
 
 
-def test_more_channels_are_folded(tmp_path: Path) -> None:
+def test_more_channels_are_mixed_down(tmp_path: Path) -> None:
     path = make_sound(tmp_path / "many.wav", channels=6)
     blocks = list(open_audio(path).read_blocks(0.25))
     assert {block.shape for block in blocks} == {(12_000, 2)}
@@ -62,32 +62,32 @@ def test_more_channels_are_folded(tmp_path: Path) -> None:
 
 def test_silence_has_no_loudness(tmp_path: Path) -> None:
     run_ffmpeg("-f", "lavfi", "-i", "anullsrc=r=48000:d=2", tmp_path / "silence.wav")
-    voice = open_audio(tmp_path / "silence.wav")
-    assert measure_loudness(voice) == (None, -np.inf)
-    report, _ = listen(voice, voice.read())
+    reader = open_audio(tmp_path / "silence.wav")
+    assert measure_loudness(reader) == (None, -np.inf)
+    report, _ = analyse_audio(reader, reader.read())
     assert report.silent_share == pytest.approx(1, abs=0.03)
     assert report.as_dict()["peak_db"] is None
-    assert integrated(np.ones(3)) is None
+    assert gated_loudness(np.ones(3)) is None
 
 
-def test_stretches_of_silence(tmp_path: Path) -> None:
-    voice = open_audio(make_tones(tmp_path / "tones.wav"))
-    [(start, end)] = find_silence(voice.read())
+def test_spans_of_silence(tmp_path: Path) -> None:
+    reader = open_audio(make_tones(tmp_path / "tones.wav"))
+    [(start, end)] = find_silence(reader.read())
     assert (start, end) == pytest.approx((1, 2), abs=0.06)
     short = AudioClip(np.concatenate([np.ones(16_000), np.zeros(6400), np.ones(16_000)]).astype(np.float32))
     assert find_silence(short) == ()
     assert find_silence(AudioClip(np.zeros(10, np.float32))) == ()
 
 
-def test_speech_is_found_and_tones_are_none(tmp_path: Path) -> None:
+def test_speech_is_found_and_tones_are_not_speech(tmp_path: Path) -> None:
     pytest.importorskip("silero_vad")
-    voice = open_audio(VOICE)
-    report, lacking = listen(voice, voice.read())
-    assert not lacking
+    reader = open_audio(VOICE)
+    report, missing = analyse_audio(reader, reader.read())
+    assert not missing
     assert report.speech_share is not None
     assert report.speech_share > 0.6
     tone = open_audio(make_sound(tmp_path / "tone.wav", 2))
-    assert listen(tone, tone.read())[0].speech == ()
+    assert analyse_audio(tone, tone.read())[0].speech == ()
 
 
 def test_it_can_be_stopped() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from lipsync.inspection.advice import Expectation
+from lipsync.inspection.advice import Advice
 from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.progress import CancelToken
 from lipsync.speech import Transcript, TranscriptSegment, Word
@@ -72,7 +72,7 @@ def test_a_video(events: InspectEvents, page: Inspecting, sessions: Sessions, ta
     assert not first[page.run].interactive
     assert first[page.stop].interactive
     told = " ".join(step[page.status] for step in stages)
-    assert "Listening · 1 of 1 s" in told
+    assert "Measuring loudness · 1 of 1 s" in told
     assert "Finding faces · 15 of 15 frames" in told
     assert shown[page.report].visible
     assert "up to 1" in shown[page.report].value
@@ -132,7 +132,7 @@ def test_what_is_in_the_file_is_never_html() -> None:
     report = replace(
         spoken(VOICE),
         path=Path("<img src=x onerror=alert(1)>.mp3"),
-        expectations=(Expectation("Where that sound is the voice, --voice-shift 40 puts it <right>.", True),),
+        advice=(Advice("Where that sound is the voice, --voice-shift 40 puts it <right>.", True),),
         missing={"faces": "<script>"},
     )
     html = report_html(report)

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import InputError
-from lipsync.inspection.render import as_part_of_page
+from lipsync.inspection.render import render_fragment
 from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.options import SyncOptions, TranscriptOptions
 from lipsync.progress import CancelToken, Progress
@@ -101,11 +101,10 @@ def write_report(report: MediaReport, folder: Path) -> ReportFiles:
 
 def report_html(report: MediaReport) -> str:
     """The report as HTML. What comes from the file is escaped; settings are called what they are here."""
-    expectations = tuple(
-        replace(one, text=re.sub(r"--([a-z]+(?:-[a-z]+)*)", _setting, one.text))
-        for one in report.expectations
+    advice = tuple(
+        replace(one, text=re.sub(r"--([a-z]+(?:-[a-z]+)*)", _setting, one.text)) for one in report.advice
     )
-    body = as_part_of_page(replace(report, expectations=expectations))
+    body = render_fragment(replace(report, advice=advice))
     return f"<h2>{html.escape(report.path.name)}</h2>{body}"
 
 
@@ -115,9 +114,9 @@ def _setting(flag: re.Match[str]) -> str:
 
 def place_of(report: MediaReport) -> str:
     """Where the file can be given for a sync: "video", "photo" or "voice"."""
-    if report.picture is None:
+    if report.video is None:
         return "voice"
-    return "photo" if report.picture.is_still else "video"
+    return "photo" if report.video.is_still else "video"
 
 
 # --- the page ------------------------------------------------------------------------------------
