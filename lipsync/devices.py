@@ -18,7 +18,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The torch device called `name`; "auto" prefers CUDA, then Apple's MPS, then the CPU.
+    """The torch device `name`; "auto" prefers CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         OptionError: this machine has no such device.
@@ -67,11 +67,11 @@ class ThreadLimit:
         self._share = max(1, torch.get_num_threads() // shared_by)
 
     def share(self) -> AbstractContextManager[object]:
-        """Limit torch to an equal share of the threads in this thread, while the block runs."""
+        """Context in which torch uses an equal share of the threads in this thread."""
         return self.limit(self._share)
 
     def limit(self, count: int) -> AbstractContextManager[object]:
-        """Limit torch to `count` threads in this thread, while the block runs; others are unaffected."""
+        """Context in which torch uses `count` threads in this thread only."""
         torch.get_num_threads()  # its first call in a thread resets the number, so call it before
         limit: AbstractContextManager[object] = self._pools.limit(limits=count, user_api="openmp")
         return limit
@@ -113,7 +113,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory(device: torch.device) -> None:
-    """Return unused memory to the system: after a failed batch, or once a network is released."""
+    """Return unused memory to the system, after a failed batch or a released network."""
     gc.collect()
     if sys.platform == "linux":
         # glibc keeps freed blocks; after a detector or a checkpoint that is about 100 MB.
@@ -129,7 +129,7 @@ def free_memory(device: torch.device) -> None:
 def run_in_batches(
     work: Callable[[slice], None], count: int, size: int, device: torch.device, what: str
 ) -> int:
-    """Process `count` items in batches of `size`, halving the batch size when memory runs out.
+    """Process items in batches, halving the batch size when memory runs out.
 
     Args:
         work: processes the items of one slice.

@@ -68,7 +68,7 @@ class NoAudioError(MediaError):
 
 
 class LinkError(InputError):
-    """The media behind a link cannot be downloaded: forbidden, missing, too large, or unsupported."""
+    """A link cannot be downloaded: forbidden, missing, too large, or unsupported."""
 
 
 class AddressError(LinkError):
@@ -96,7 +96,7 @@ class DiskFullError(OutputError):
 
 
 class ToolError(LipsyncError):
-    """ffmpeg or a required package is missing, or failed for a reason other than the input."""
+    """ffmpeg or a required package is missing, or failed not because of the input."""
 
 
 class Cancelled(LipsyncError):

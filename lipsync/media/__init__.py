@@ -1,11 +1,12 @@
-"""Reading and writing of video, photos and audio; the only package that starts ffmpeg.
+"""Reading and writing of video, photos and audio.
 
     path -> open_video -> VideoReader.read(indices) -> RGB frames, or read_yuv(indices) -> YuvFrames
     path -> open_audio -> AudioReader.read()        -> AudioClip
     plan_timeline(...)   -> video frame to show in every output frame
     frames + OutputSpec -> FrameWriter              -> one file with audio
 
-Frames are RGB uint8 (H, W, 3) or `YuvFrame`; audio is float32 mono; times are seconds.
+Only this package starts ffmpeg. Frames are RGB uint8 (H, W, 3) or `YuvFrame`; audio is float32 mono;
+times are seconds.
 """
 
 from lipsync.media.audio.reader import AudioReader, open_audio

@@ -1,4 +1,4 @@
-"""ffmpeg subprocesses: program lookup, start and stop, piped output, error messages.
+"""ffmpeg subprocesses: program lookup, start and stop, piped output, errors.
 
 Filter graphs are built with ffmpeg-python and started as argument lists. A file name never reaches
 a shell, a filter string, or ffmpeg's own patterns and protocols (see `media_input`).
@@ -40,7 +40,7 @@ _F_SETPIPE_SZ = 1031  # Linux; fcntl names it only from Python 3.10 on and only 
 
 @functools.cache
 def ffmpeg_path() -> Path:
-    """Path of the ffmpeg program: the system's if recent enough, else the one in imageio-ffmpeg.
+    """Path of ffmpeg: the system's if recent enough, else the one in imageio-ffmpeg.
 
     Where imageio-ffmpeg has none for this platform, an older ffmpeg of the system is used.
 
@@ -79,9 +79,10 @@ def _is_recent(program: str) -> bool:
 
 @functools.cache
 def has_encoder(name: str, width: int = 640, height: int = 360) -> bool:
-    """Whether this video encoder works here at this frame size; two frames are encoded to find out.
+    """Whether this video encoder works here at this frame size.
 
-    A build may list an encoder whose hardware or driver is missing, or which refuses the size.
+    Two frames are encoded to find out, since a build may list an encoder whose hardware or driver is
+    missing, or which refuses the size.
     """
     source = ffmpeg.input(f"color=size={width}x{height}:rate=25", f="lavfi")
     trial = source.output("-", f="null", vcodec=name, pix_fmt="yuv420p", **{"frames:v": 2})
@@ -95,11 +96,11 @@ def has_encoder(name: str, width: int = 640, height: int = 360) -> bool:
 
 
 def thread_count() -> int:
-    """Threads for one video decoder or encoder: half the cores; the networks use the rest.
+    """Threads for one video decoder or encoder: half of the cores.
 
-    By default ffmpeg starts one and a half times as many threads as there are cores. On two cores that
-    takes a tenth more CPU time in decoder and encoder alike and more memory, and makes a run with the
-    official network a tenth slower.
+    The networks use the other half. By default ffmpeg starts one and a half times as many threads as
+    there are cores. On two cores that takes a tenth more CPU time in decoder and encoder alike and more
+    memory, and makes a run with the official network a tenth slower.
     """
     has_affinity = hasattr(os, "sched_getaffinity")  # neither macOS nor Windows has it
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 2
@@ -126,7 +127,7 @@ def _arguments(graph: Any, *flags: str) -> list[str]:
 
 
 class FFmpegProcess:
-    """One running ffmpeg with its pipes; as a context manager it never outlives the block.
+    """Running ffmpeg process with its pipes; a context manager that it never outlives.
 
     Args:
         graph: an output of ffmpeg-python.
@@ -290,7 +291,7 @@ def _put(blocks: queue.Queue[bytearray], block: bytearray, stop: threading.Event
 
 
 def error_from_stderr(stderr: str, path: Path, *, writing: bool) -> LipsyncError:
-    """The error for what ffmpeg printed on stderr while reading or writing `path`."""
+    """The error for ffmpeg's stderr output while reading or writing `path`."""
     if says_disk_full(stderr):
         return disk_full(path.parent)
     if "Cannot allocate memory" in stderr:

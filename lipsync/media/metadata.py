@@ -1,4 +1,4 @@
-"""Container and codec metadata of a media file, beyond what reading its frames needs."""
+"""Container and codec metadata of a media file, for reports."""
 
 from __future__ import annotations
 

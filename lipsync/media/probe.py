@@ -1,4 +1,4 @@
-"""Media probe: streams, sizes, frame rates and timestamps, read from a file's content.
+"""Media probe: streams, sizes, frame rates and timestamps of a file.
 
 PyAV reads the packets of the whole file without decoding them, because headers are unreliable about
 length and frame rate; only the first few frames are decoded.
@@ -187,7 +187,10 @@ def _check_not_truncated(container: Any, stream: Any, packets: dict[int, StreamP
 
 
 def _decoded_properties(path: Path, stream_index: int) -> dict[str, Any]:
-    """Size, rotation, interlacing, bit depth and colours, which only decoded frames tell reliably."""
+    """Size, rotation, interlacing, bit depth and colours of the first decoded frames.
+
+    Headers are unreliable about them.
+    """
     frames = []
     with open_container(path) as container:
         stream = container.streams[stream_index]

@@ -36,7 +36,7 @@ class Cue:
 
 
 def read_subtitles(path: Path | str) -> tuple[Cue, ...]:
-    """The cues of an SRT or WebVTT file in UTF-8, sorted by start; empty ones are dropped.
+    """The cues of an SRT or WebVTT file in UTF-8, sorted by start, without empty ones.
 
     Raises:
         MediaError: it is missing, not in UTF-8, or has no cues.
@@ -55,7 +55,7 @@ def read_subtitles(path: Path | str) -> tuple[Cue, ...]:
 
 
 def parse_subtitles(text: str) -> list[Cue]:
-    """The cues of SRT or WebVTT text in their order there, without those that have no text."""
+    """The cues of SRT or WebVTT text in its order, without those that have no text."""
     cues = []
     escaped = text.startswith("WEBVTT")
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):

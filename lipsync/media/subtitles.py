@@ -95,7 +95,7 @@ def add_subtitles(
 
 
 def _trimmed(cues: tuple[Cue, ...], duration: float) -> list[Cue]:
-    """Cues trimmed to the video; a longer one would extend the whole file."""
+    """Cues trimmed to the video; a longer one would extend the file."""
     return [replace(cue, end=min(cue.end, duration)) for cue in cues if cue.start < duration]
 
 

@@ -1,1 +1,1 @@
-"""Helpers of every layer: atomic writes, prefetching, registries, packed convolutions, reports."""
+"""Helpers of all layers: atomic writes, prefetching, registries, convolutions."""

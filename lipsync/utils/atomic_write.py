@@ -17,10 +17,10 @@ from lipsync.utils.disk_errors import write_error
 def atomic_write(
     path: Path, *, explain: Callable[[OSError, Path], OutputError] = write_error, durable: bool = False
 ) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to `path` when the block ends without an exception.
+    """Temporary path, renamed to `path` when the block ends without an exception.
 
-    The block creates a file there, or a folder if there is none at `path` yet. On any exception nothing
-    is left behind.
+    It is in the same folder. The block creates a file there, or a folder if there is none at `path`
+    yet. On any exception nothing is left behind.
 
     Args:
         path: the file or folder to write.
@@ -44,7 +44,7 @@ def atomic_write(
 
 
 def part_of(path: Path) -> Path:
-    """An unused temporary path beside `path`, with the same suffix."""
+    """An unused temporary path in the folder of `path`, with the same suffix."""
     return path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
 
 
@@ -58,7 +58,10 @@ def remove_part(part: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove temporary files of killed processes from a folder that no other process is writing to."""
+    """Remove temporary files of killed processes from a folder.
+
+    No other process may be writing to it.
+    """
     for part in folder.glob(".*.part*"):
         remove_part(part)
 

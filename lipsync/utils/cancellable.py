@@ -13,7 +13,7 @@ Returned = TypeVar("Returned")
 
 
 class CancellableCalls:
-    """Runs blocking calls one at a time in a worker thread, so that a cancel need not wait for them.
+    """Blocking calls, one at a time, in a thread that a cancel does not wait for.
 
     A cancel is raised at once in the calling thread. The call that is running cannot be stopped: it
     finishes in the background and its result is dropped.

@@ -1,4 +1,4 @@
-"""Convolutions prepacked for oneDNN on the CPU, with fused ReLU and residual addition.
+"""Prepacked oneDNN convolutions on the CPU, with fused ReLU and residual addition.
 
 A plain `nn.Conv2d` on a CPU hands oneDNN its weights in row-major order, which oneDNN converts to its
 blocked layout in every call; for deep layers, with many weights and few pixels, that takes longer than
@@ -44,7 +44,9 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 class PackedConv(nn.Module):
-    """Prepacked convolution, plain or transposed, for inference; only where `can_pack` allows it.
+    """Prepacked convolution, plain or transposed, for inference.
+
+    Only where `can_pack` allows it.
 
     Args:
         conv: the layer to pack; it must have a bias, one group and zero padding.

@@ -1,4 +1,4 @@
-"""Concurrent pipeline stages: prefetching threads, ordered parallel map, stage times."""
+"""Concurrent pipeline stages: prefetching, ordered parallel map, stage times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _End:
 
 
 class Prefetcher(Generic[Item]):
-    """Iterator that fetches `items` in a thread of its own, at most `depth` items ahead.
+    """Iterator that fetches items in a thread of its own, at most `depth` ahead.
 
     An error of the thread is raised where the items are read. `close`, also at the end of a `with`
     block, stops the thread, closes the source if it is a generator, and waits for both, so that no
@@ -103,7 +103,7 @@ class Prefetcher(Generic[Item]):
 def ordered_map(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int, name: str
 ) -> Iterator[Result]:
-    """Apply `work` to the items in several threads; results come in the order of the items.
+    """Apply `work` to the items in several threads; results keep their order.
 
     At most `threads` + 1 items are in progress or waiting to be read. An error of `work` is raised
     where its result is read, after the calls in progress have finished.
@@ -125,7 +125,7 @@ def ordered_map(
 
 
 class StageTimer:
-    """Working time of each pipeline stage; time spent waiting for other stages does not count.
+    """Working time of each pipeline stage, without the time it waits for others.
 
     Args:
         clock: returns seconds.

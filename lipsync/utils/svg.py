@@ -1,4 +1,4 @@
-"""Axes and curves of plots in SVG."""
+"""Axes and curves of SVG plots."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from itertools import groupby
 
 @dataclass(frozen=True)
 class Axes:
-    """The area of a plot, and the values at its edges; what lies beyond is drawn on the edge.
+    """Plot area with the values at its edges; values outside are clipped to the edge.
 
     Attributes:
-        x, y, width, height: the area in units of the drawing, y downwards.
-        left, right, bottom, top: values.
+        x, y, width, height: the area in SVG units, y downwards.
+        left, right, bottom, top: values at the edges.
     """
 
     x: float
@@ -27,19 +27,19 @@ class Axes:
     top: float
 
     def across(self, value: float) -> float:
-        """The x of a value."""
+        """SVG x of a value on the horizontal axis."""
         inside = min(max(value, self.left), self.right)
         return self.x + self.width * (inside - self.left) / (self.right - self.left)
 
     def down(self, value: float) -> float:
-        """The y of a value."""
+        """SVG y of a value on the vertical axis."""
         inside = min(max(value, self.bottom), self.top)
         return self.y + self.height * (self.top - inside) / (self.top - self.bottom)
 
     def curve(self, points: Iterable[tuple[float, float]]) -> str:
-        """A line through points (x value, y value) as data of a path; y of NaN breaks it.
+        """Path data of a line through points (x value, y value); a y of NaN breaks it.
 
-        A point between two of NaN becomes a line of no length, which a round cap shows as a dot.
+        An isolated point becomes a line of zero length, which a round cap shows as a dot.
         """
         runs = []
         for unknown, run in groupby(points, key=lambda point: math.isnan(point[1])):

@@ -1,4 +1,4 @@
-"""Time formats: player display, typed input, subtitle timestamps, durations in words."""
+"""Time formats: player display, typed input, subtitle timestamps, durations."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def clock_time(seconds: float, decimals: int = 0) -> str:
 
 
 def typed_time(seconds: float) -> str:
-    """Seconds as `1:02.5` or `62:03`: minutes and seconds as users type them, to 1/100 s if needed."""
+    """Seconds as `1:02.5` or `62:03`, as users type them, to 1/100 s if needed."""
     minutes, rest = _split(seconds, 2)
     return f"{minutes}:{rest.rstrip('0').rstrip('.')}"
 
 
 def subtitle_time(seconds: float, separator: str) -> str:
-    """Seconds as `01:02:03,456`; the separator is a comma in SubRip, a full stop in WebVTT."""
+    """Seconds as `01:02:03,456`; SubRip has a comma as separator, WebVTT a full stop."""
     minutes, rest = _split(seconds, 3)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest.replace('.', separator)}"
 

@@ -17,7 +17,7 @@ that many players cannot decode."""
 
 
 def aac_rate(rate: int) -> int:
-    """The AAC sample rate for audio at `rate` Hz: the same, else a divisor, else the next higher one."""
+    """AAC sample rate for `rate` Hz: the same, else a divisor, else the next higher."""
     divisors = [known for known in _AAC_RATES if rate % known == 0 and rate // known <= 4]
     higher = [known for known in _AAC_RATES if known >= rate]
     return divisors[0] if divisors else min(higher, default=48_000)
@@ -33,12 +33,12 @@ def audio_settings(info: AudioInfo) -> dict[str, Any]:
 
 
 def speech_settings() -> dict[str, Any]:
-    """ffmpeg's audio output options for training sets: 16 kHz, which is all that the networks use."""
+    """ffmpeg's audio output options for training sets, at the networks' 16 kHz."""
     return {"acodec": "aac", "ar": SPEECH_RATE, "b:a": 48_000}
 
 
 def fit_channels(stream: Any, info: AudioInfo) -> Any:
-    """The ffmpeg-python stream in a channel layout that AAC has; the file's own where possible."""
+    """The stream in a channel layout of AAC, the file's own if possible."""
     if info.channels <= 2:
         return stream
     if info.channels <= _MAX_CHANNELS:

@@ -28,11 +28,12 @@ _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.flo
 
 
 def mel_spectrogram(audio: AudioClip, block_columns: int = BLOCK_COLUMNS) -> FloatArray:
-    """Normalised mel spectrogram of `audio`, float32 (80, 1 + samples // 200) in [-4, 4].
+    """Normalised mel spectrogram, float32 (80, 1 + samples // 200) in [-4, 4].
 
     Audio shorter than one analysis window (50 ms) is padded with silence.
 
     Args:
+        audio: mono at 16 kHz.
         block_columns: columns computed at a time; the result does not depend on it.
 
     Raises:
@@ -59,7 +60,7 @@ def mel_spectrogram(audio: AudioClip, block_columns: int = BLOCK_COLUMNS) -> Flo
 
 
 def mel_basis() -> FloatArray:
-    """Mel filter bank, float32 (80, 401): triangles of equal area on Slaney's mel scale.
+    """Mel filter bank, float32 (80, 401): equal-area triangles on Slaney's mel scale.
 
     It equals `librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600)` to the last bit.
     That module imports SciPy's signal processing and statistics: half a second in every run.

@@ -1,4 +1,4 @@
-"""Audio mix of a job with segments: clips of several recordings placed on one timeline.
+"""Audio mix: clips of several recordings placed on one timeline.
 
 Clips that follow each other are concatenated, clips that overlap are summed; the gaps are silence or
 the video's own audio. All clips of a file that come in the order of that file are read in one pass,
@@ -100,7 +100,7 @@ def _background_clips(video: VideoReader, gaps: Sequence[tuple[float, float]]) -
 
 
 class MixedAudio(AudioReader):
-    """Clips of several recordings mixed into one; read and encoded like any other audio.
+    """Clips of several recordings mixed into one `AudioReader`.
 
     Its sample rate and channel count are the largest among the files.
 

@@ -110,9 +110,9 @@ class AudioReader:
     def read_blocks(
         self, seconds: float = 1.0, *, cancel: CancelToken | None = None
     ) -> Generator[FloatArray, None, None]:
-        """The joined ranges at the file's own rate, in blocks of `seconds`, for measuring its audio.
+        """The joined ranges at the file's own rate, in blocks of `seconds`.
 
-        One block is in memory at a time; the last one is shorter.
+        For measuring the audio of the file. One block is in memory at a time; the last one is shorter.
 
         Yields:
             float32 (n, channels) at `info.sample_rate` Hz; more than two channels are downmixed to two.
@@ -140,7 +140,7 @@ class AudioReader:
 
     @staticmethod
     def is_silent(clip: AudioClip) -> bool:
-        """Whether the peak of `clip` is below -60 dBFS, so that there is no speech to sync to."""
+        """Whether the peak is below -60 dBFS, so that there is no speech to sync to."""
         peak = max(clip.samples.max(initial=0.0), -clip.samples.min(initial=0.0))
         return bool(peak < SILENCE)
 
@@ -149,7 +149,7 @@ class AudioReader:
         return _to_mono(self.stream(), self.info.channels)
 
     def stream(self, first: int = 0) -> Any:
-        """The joined ranges at the file's own rate and channels, as an ffmpeg-python stream.
+        """The joined ranges in the file's own format, as an ffmpeg-python stream.
 
         Args:
             first: number of this reader's first range among all ranges of the file in one graph.

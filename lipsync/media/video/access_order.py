@@ -38,6 +38,9 @@ def monotone_runs(indices: IntArray, groups: IntArray) -> Iterator[IntArray]:
 
 
 def backward_blocks(run: IntArray, size: int) -> Iterator[IntArray]:
-    """Split a non-increasing run into blocks of at most `size` distinct indices, repeats kept together."""
+    """Split a non-increasing run into blocks of at most `size` distinct indices.
+
+    Repeats of an index stay in one block.
+    """
     changes = np.flatnonzero(np.diff(run)) + 1  # positions where a new index starts
     return iter(np.split(run, changes[size - 1 :: size]))

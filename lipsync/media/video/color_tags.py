@@ -1,4 +1,4 @@
-"""Colour tags (ITU-T H.273): matrix, range, primaries and transfer, as arguments for ffmpeg."""
+"""Colour tags (ITU-T H.273) as arguments for ffmpeg."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _YUV_FLAGS = "bicubic+accurate_rnd"
 
 
 def is_rgb(info: VideoInfo) -> bool:
-    """Whether the file stores RGB (a photo, a GIF, a screen recording), so that it has no YUV matrix."""
+    """Whether the file stores RGB, as photos, GIFs and screen recordings do."""
     return info.is_still or info.color_space == "gbr"
 
 
 def _space(info: VideoInfo) -> str:
-    """The file's YUV matrix; for untagged files what players assume for the height of the video."""
+    """The file's YUV matrix; if untagged, the one that players assume for its height."""
     if info.color_space in _MATRICES:
         return info.color_space
     return "bt709" if info.height >= 720 else "smpte170m"
@@ -63,7 +63,7 @@ def yuv_color_space(info: VideoInfo) -> YuvColorSpace:
 
 
 def rgb_scale_arguments(info: VideoInfo, reduced: bool = False) -> dict[str, Any]:
-    """Arguments of ffmpeg's scale filter for output in RGB; `reduced` frames are area-averaged."""
+    """Arguments of ffmpeg's scale filter for RGB; `reduced` frames are area-averaged."""
     flags = _REDUCED_FLAGS if reduced else _TO_RGB_FLAGS
     if is_rgb(info):
         return {"flags": flags}
@@ -71,7 +71,7 @@ def rgb_scale_arguments(info: VideoInfo, reduced: bool = False) -> dict[str, Any
 
 
 def yuv_scale_arguments(info: VideoInfo) -> dict[str, Any]:
-    """Arguments of ffmpeg's scale filter for output in the file's own YUV matrix and range."""
+    """Arguments of ffmpeg's scale filter for the file's own YUV matrix and range."""
     matrix, color_range = _MATRICES[_space(info)], info.color_range
     return {
         "in_color_matrix": matrix,
@@ -83,7 +83,7 @@ def yuv_scale_arguments(info: VideoInfo) -> dict[str, Any]:
 
 
 def rgb_to_yuv(stream: Any, info: VideoInfo) -> Any:
-    """Append to an ffmpeg-python stream the conversion from RGB to 8-bit YUV 4:2:0 in the tags of `info`."""
+    """Append a conversion from RGB to 8-bit YUV 4:2:0 to an ffmpeg-python stream."""
     color_range = setparams_arguments(info)["range"]
     matrix = {"out_color_matrix": _MATRICES[_space(info)], "in_range": "pc", "out_range": color_range}
     stream = stream.filter("scale", **matrix, flags=_TO_YUV_FLAGS)
@@ -98,7 +98,7 @@ def rgb_to_yuv(stream: Any, info: VideoInfo) -> Any:
 
 
 def setparams_arguments(info: VideoInfo) -> dict[str, str]:
-    """Arguments of ffmpeg's setparams filter that give a result the file's tags.
+    """Arguments of ffmpeg's setparams filter for the tags of a result of this file.
 
     Matrix and range are written even for untagged files, because players would guess again from the
     size of the result.
@@ -112,7 +112,7 @@ def setparams_arguments(info: VideoInfo) -> dict[str, str]:
 
 
 def output_options(info: VideoInfo) -> dict[str, str]:
-    """The same tags as output options, for ffmpeg before 7, which ignores those of the frames."""
+    """The same tags as output options; ffmpeg before 7 ignores those of the frames."""
     tags = setparams_arguments(info)
     options = {"colorspace": tags["colorspace"], "color_range": tags["range"]}
     if "color_primaries" in tags:

@@ -1,4 +1,4 @@
-"""Forward decoding of one part of a video at a constant frame rate, by one ffmpeg process."""
+"""Forward decoding of part of a video at a constant rate, by one ffmpeg process."""
 
 from __future__ import annotations
 

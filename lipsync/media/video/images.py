@@ -21,7 +21,7 @@ _TOO_LARGE = "The photo is too large"
 
 
 def count_images(path: Path) -> int:
-    """Images in the file: 0 if it is no image file, 1 for a photo, more for an animation.
+    """Number of images in the file: 0 if none, 1 for a photo, more for an animation.
 
     Animations are GIF, WebP and APNG.
 
@@ -51,7 +51,7 @@ def _may_be_image(path: Path) -> bool:
 
 
 def read_image(path: Path) -> Frame:
-    """The photo as RGB uint8 (H, W, 3), rotated as its EXIF says, transparency over white.
+    """The photo as RGB uint8 (H, W, 3), upright by its EXIF, transparency over white.
 
     Raises:
         MediaError: it is damaged or too large.
@@ -76,7 +76,7 @@ def read_image(path: Path) -> Frame:
 
 
 def resize_image(frame: Frame, width: int, height: int) -> Frame:
-    """The frame resized by area averaging (Pillow's box filter), RGB uint8 (height, width, 3)."""
+    """The frame resized by area averaging, RGB uint8 (height, width, 3)."""
     if frame.shape[:2] == (height, width):
         return frame
     return np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX))

@@ -75,7 +75,7 @@ class VideoReader:
 
     @property
     def is_still(self) -> bool:
-        """Whether it is a single image without a duration: a photo, or the option `static`."""
+        """Whether it is one image without a duration: a photo, or the option `static`."""
         return self._decoder is None or self._static
 
     @property
@@ -178,7 +178,7 @@ class VideoReader:
                 yield from self._backward(decoder, block, layout, cancel)
 
     def _range_of(self, indices: IntArray) -> IntArray:
-        """Number of the time range that each frame index lies in."""
+        """Index of the time range that contains each frame."""
         return np.searchsorted(self._offsets, indices, side="right") - 1
 
     def _forward(

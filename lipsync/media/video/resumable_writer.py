@@ -48,9 +48,10 @@ PART_SECONDS = 20
 
 
 class ResumableWriter:
-    """Video writer like `FrameWriter`, in parts that survive errors, cancels and crashes.
+    """Video writer in parts that survive errors, cancels and crashes.
 
-    Every part is encoded independently, so the file is the same however often the job broke off.
+    It is used like `FrameWriter`. Every part is encoded independently, so the file is the same however
+    often the job broke off.
 
     Args:
         path: the file to write: .mp4, .mov or .mkv.

@@ -19,7 +19,7 @@ ROUNDING_SECONDS = 0.05
 def resolve_ranges(
     ranges: Sequence[TimeRange], duration: float, path: Path
 ) -> tuple[tuple[float, float], ...]:
-    """Start and end of each range in seconds, in the order given; the whole file if there are none.
+    """Start and end of each range, seconds; the entire file if there are none.
 
     Args:
         ranges: parts of the file; an end of None is the end of the file.

@@ -1,4 +1,4 @@
-"""Frame geometry: resize, rotate, crop, in this order (as in Wav2Lip), for videos and photos."""
+"""Frame geometry: resize, rotate, crop, in this order, as in Wav2Lip."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Transform:
         return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
 
     def rgb_filters(self, stream: Any, info: VideoInfo, size: Size) -> Any:
-        """Append to an ffmpeg-python stream the filters whose output is RGB frames of `size`."""
+        """Append filters for RGB frames of `size` to an ffmpeg-python stream."""
         first = self.resized if self._crops else (size[::-1] if self.swaps_sides else size)
         reduced = size != self.size and not self._crops
         stream = stream.filter("scale", *first, **color_tags.rgb_scale_arguments(info, reduced))
@@ -71,7 +71,7 @@ class Transform:
         return stream
 
     def yuv_filters(self, stream: Any, info: VideoInfo) -> Any:
-        """Append the filters whose output is YUV 4:2:0 frames of `size`, in the file's own colours.
+        """Append filters for YUV 4:2:0 frames of `self.size` in the file's own colours.
 
         Files that store RGB are converted. So are crops and sizes at odd pixels, after which chroma
         samples would no longer lie in the middle of their 2x2 pixels.
@@ -96,7 +96,7 @@ class Transform:
         return stream
 
     def apply(self, photo: Frame, size: Size) -> Frame:
-        """The same transform of a photo, RGB uint8 (H, W, 3), resized to `size` at the end."""
+        """Transform a photo, RGB uint8 (H, W, 3), and resize the result to `size`."""
         frame = np.rot90(images.resize_image(photo, *self.resized), -self.rotate // 90)
         top, bottom, left, right = self.crop
         return images.resize_image(np.ascontiguousarray(frame[top:bottom, left:right]), *size)

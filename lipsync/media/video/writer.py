@@ -1,4 +1,4 @@
-"""Video writer: frames and the original audio encoded into one file, in one pass, all or nothing."""
+"""Video writer: frames and audio encoded into one file in one pass, atomically."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def checked_target(path: Path, spec: OutputSpec) -> Path:
 
 
 def check_frame_count(path: Path, frames: int) -> None:
-    """Raise if the finished file has another number of frames; MP4 states it without being read through.
+    """Check the number of frames of a finished file, where its header states it.
 
     Raises:
         OutputError: frames are missing.

@@ -60,10 +60,10 @@ class YuvColorSpace:
 
 @dataclass(frozen=True, eq=False)
 class YuvFrame:
-    """Immutable 8-bit YUV 4:2:0 frame of any size; it may be shared between repeated frames.
+    """Immutable 8-bit YUV 4:2:0 frame of any size.
 
-    A chroma sample lies in the middle of its 2x2 pixels, which is what swscale assumes for files
-    without a chroma location.
+    Repeated frames may share one object. A chroma sample lies in the middle of its 2x2 pixels, which is
+    what swscale assumes for files without a chroma location.
 
     Attributes:
         y: uint8 (H, W) luma.
@@ -185,7 +185,7 @@ def half(side: int) -> int:
 
 
 def even(plane: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """The plane (H, W) or frame (H, W, C) with its last row or column repeated where that makes it even."""
+    """Pad a plane (H, W) or frame (H, W, C) to even sides by repeating its edge."""
     rows, columns = plane.shape[0] % 2, plane.shape[1] % 2
     if not rows and not columns:
         return plane
