@@ -81,13 +81,13 @@ def measured(turn: Turn) -> dict[str, float]:
 
 def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
     """This program, where the face fills the frame."""
-    from lipsync.metrics.lse_tracks import evaluate_frames, lse_measure
+    from lipsync.metrics.lse_tracks import evaluate_frames
     from lipsync.sync_score import load_syncnet
 
-    measure = lse_measure(load_syncnet(Path(turn.weights), dtype=dtype))
+    network = load_syncnet(Path(turn.weights), dtype=dtype)
 
     def evaluate() -> dict[str, float]:
-        scores = [evaluate_frames(clip, measure).score for clip in _clips(turn)]
+        scores = [evaluate_frames(clip, network).score for clip in _clips(turn)]
         return means([(score.distance, score.confidence, score.offset) for score in scores])
 
     return evaluate
@@ -96,14 +96,14 @@ def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
 def our_tracks(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
     """This program on a real video."""
     from lipsync.faces import DETECTORS
-    from lipsync.metrics.lse_tracks import evaluate_tracks, lse_measure, mean_lse
+    from lipsync.metrics.lse_tracks import evaluate_tracks, mean_lse
     from lipsync.sync_score import load_syncnet
 
-    measure = lse_measure(load_syncnet(Path(turn.weights), dtype=dtype))
+    network = load_syncnet(Path(turn.weights), dtype=dtype)
     detector = DETECTORS.create("centerface")
 
     def evaluate() -> dict[str, float]:
-        rows = evaluate_tracks(turn.clip, measure, detector)
+        rows = evaluate_tracks(turn.clip, network, detector)
         score = mean_lse(rows)
         if score is None:
             raise SystemExit(f"no face is seen long enough in {turn.clip}")

@@ -122,11 +122,6 @@ class PlacedSegment:
     end: float
     voice_start: float
 
-    @property
-    def voice_range(self) -> TimeRange:
-        """The part of the voice file that is used."""
-        return TimeRange(self.voice_start, self.voice_start + self.end - self.start)
-
 
 # ------------------------------------------------------------------------------------- text
 
@@ -156,11 +151,6 @@ def parse_segments(text: str, allow_files: bool = True) -> tuple[Segment, ...]:
             given = f"segment {number}, {error.given}" if error.given else f"segment {number}"
             raise type(error)(error.what, given=given, hint=error.hint) from error
     return tuple(found)
-
-
-def format_segments(segments: Sequence[Segment]) -> str:
-    """The segments as text for `parse_segments`, one per line."""
-    return "\n".join(map(str, segments))
 
 
 def _parse(text: str, names: list[str], allow_files: bool) -> Segment:

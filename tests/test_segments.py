@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.errors import OptionError, RangeError
 from lipsync.options import FaceOptions
-from lipsync.segments import FacePoint, Segment, format_segments, parse_segments, place_segments
+from lipsync.segments import FacePoint, Segment, parse_segments, place_segments
 from lipsync.types import TimeRange
 
 TEXT = """
@@ -34,10 +34,10 @@ def test_what_a_person_writes_is_read() -> None:
 
 def test_what_is_written_is_read_back() -> None:
     segments = parse_segments(TEXT)
-    assert parse_segments(format_segments(segments)) == segments
-    assert parse_segments(";".join(map(str, segments))) == segments
+    for separator in ("\n", ";"):
+        assert parse_segments(separator.join(map(str, segments))) == segments
     odd = (Segment(TimeRange(0, 1), Path("0")), Segment(TimeRange(1, 2), Path(r"C:\pics\0,1@2.png")))
-    assert parse_segments(format_segments(odd)) == odd
+    assert parse_segments("\n".join(map(str, odd))) == odd
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,6 @@ def test_a_segment_ends_with_its_time_or_with_its_voice() -> None:
     )
     assert [(one.start, one.end, one.voice_start) for one in placed] == [(0, 1, 1), (4, 5.5, 3), (8, 10, 0)]
     assert [one.number for one in placed] == [1, 2, 0]
-    assert placed[0].voice_range == TimeRange(1, 2)
 
 
 def test_a_photo_lasts_as_long_as_it_is_spoken() -> None:

@@ -8,14 +8,13 @@
 
 from __future__ import annotations
 
-from lipsync.blending.blender import Blender, blend
+from lipsync.blending.blender import Blender
 from lipsync.blending.compositing import paste_box
 from lipsync.blending.masks import box_mask, lower_face_mask, make_mask
 from lipsync.blending.overlay import draw_overlay, preview_sheet
 
 __all__ = [
     "Blender",
-    "blend",
     "box_mask",
     "draw_overlay",
     "lower_face_mask",

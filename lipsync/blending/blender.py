@@ -116,11 +116,6 @@ class Blender:
         return layer
 
 
-def blend(frame: Frame, mouth: FloatArray, box: PixelBox, points: FloatArray, options: BlendOptions) -> Frame:
-    """Blends a single frame, without temporal state; arguments as for `Blender.blend`."""
-    return Blender(options, fps=1).blend(frame, mouth, box, points)[0]
-
-
 def _source_crop(crop: Frame | None, frame: Frame, mouth: FloatArray, box: PixelBox) -> Frame:
     """The box reduced to the mouth's size by area averaging, uint8 (h, w, 3)."""
     height, width = mouth.shape[1:]

@@ -19,7 +19,7 @@ from lipsync.media import VideoReader, open_audio, open_video, plan_timeline
 from lipsync.metrics.base import Metric, MetricSpec, metric_spec
 from lipsync.metrics.fid import FeatureExtractor, load_inception, save_features
 from lipsync.metrics.lse import LseScore
-from lipsync.metrics.lse_tracks import TrackOptions, evaluate_frames, evaluate_tracks, lse_measure, mean_lse
+from lipsync.metrics.lse_tracks import TrackOptions, evaluate_frames, evaluate_tracks, mean_lse
 from lipsync.options import DEVICES, FaceOptions, OptionGroup, SyncOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.registries import METRICS
@@ -208,12 +208,13 @@ class Evaluator:
         if self._syncnet is None:
             device = choose_device(self.options.device)
             self._syncnet = load_syncnet(require("syncnet_v2")).to(device)
-        measure = lse_measure(self._syncnet)
         if pair.whole_frame:
-            found: LseScore | None = evaluate_frames(result, measure, cancel=self.cancel).score
+            found: LseScore | None = evaluate_frames(result, self._syncnet, cancel=self.cancel).score
         else:
             detector = DETECTORS.create("centerface", weights=None, device=choose_device(self.options.device))
-            rows = evaluate_tracks(result, measure, detector, progress=self.progress, cancel=self.cancel)
+            rows = evaluate_tracks(
+                result, self._syncnet, detector, progress=self.progress, cancel=self.cancel
+            )
             found = mean_lse(rows)
             tracks += [{"start": row.start, "end": row.end, **_lse_figures(row.score)} for row in rows]
         if found is None:

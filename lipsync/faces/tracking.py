@@ -30,7 +30,7 @@ class TrackSummary:
         shot: index of the shot, 0 before the first cut.
         index: position from the left in that shot; what `face_index` means.
         frame: number of the frame in which the face is largest, for a thumbnail.
-        first_frame: number of the first frame with the face; `seconds` is its time.
+        seconds: time of the first frame with the face.
         frames: number of frames with the face.
         box: float32 (4,) x1, y1, x2, y2, median, pixels of the full-size frame, without pads.
         chosen: whether this is the selected face.
@@ -39,7 +39,6 @@ class TrackSummary:
     shot: int
     index: int
     frame: int
-    first_frame: int
     seconds: float
     frames: int
     box: FloatArray
@@ -165,13 +164,11 @@ def build_tracks(
 
 
 def _summary(identity: Identity, index: int, scale: FloatArray, fps: float, chosen: bool) -> TrackSummary:
-    first = identity.tracks[0].first
     return TrackSummary(
         shot=identity.shot,
         index=index,
         frame=max(identity.detections, key=lambda detection: detection.face.area).frame,
-        first_frame=first,
-        seconds=first / fps,
+        seconds=identity.tracks[0].first / fps,
         frames=identity.frames,
         box=identity.box * scale,
         chosen=chosen,

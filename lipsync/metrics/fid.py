@@ -32,9 +32,6 @@ from lipsync.weights.checkpoint import load_state_dict
 
 FeatureExtractor: TypeAlias = Callable[[npt.NDArray[np.uint8]], FloatArray]
 """Images (N, H, W, 3) RGB uint8 -> vectors float32 (N, D)."""
-RELIABLE_FRAMES = 2048
-"""With fewer images than dimensions of a vector the covariance is singular and FID too high: then
-only figures of equally many frames can be compared."""
 _STAGE = "Measuring FID"
 _BATCH_BYTES = 64 << 20
 _BATCH = 16
@@ -140,18 +137,14 @@ class FidScore:
 
     Attributes:
         fid: the distance.
-        frames, reference_frames: images of either set; with fewer than `RELIABLE_FRAMES` the figure is
-            too high, and comparable only with figures of equally many.
+        frames, reference_frames: images of either set; with fewer than 2048, the dimensions of a
+            vector, the covariance is singular and the figure too high: it is comparable only with
+            figures of equally many.
     """
 
     fid: float
     frames: int
     reference_frames: int
-
-    @property
-    def reliable(self) -> bool:
-        """Whether there are enough images to compare with published figures."""
-        return min(self.frames, self.reference_frames) >= RELIABLE_FRAMES
 
 
 def measure_fid(

@@ -1,4 +1,4 @@
-"""Sync scores of real videos: one for each face track in each shot.
+"""LSE of real videos: one for each face track in each shot.
 
 Tracks and crops follow joonson/syncnet_python's `run_pipeline.py`: 25 frames a second, tracks within shots
 with at most a second missed, more than 100 frames and 100 pixels, boxes through a median filter of 13 frames,
@@ -8,11 +8,11 @@ detection are this program's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -22,7 +22,6 @@ from scipy.signal import medfilt
 from lipsync.faces import FaceDetector
 from lipsync.faces.association import Track, associate
 from lipsync.faces.detection_schedule import detect_faces
-from lipsync.faces.trajectory import pad_boxes
 from lipsync.media import VideoReader, YuvFrame, open_audio, open_video
 from lipsync.metrics.lse import (
     BATCH_WINDOWS,
@@ -37,17 +36,14 @@ from lipsync.metrics.lse import (
 )
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.sync_score import SyncExpert
-from lipsync.sync_score.meter import SyncMeter
 from lipsync.sync_score.syncnet import SYNCNET_INPUT_SIZE
-from lipsync.types import AudioClip, Frame, PixelBox, SyncScore
+from lipsync.types import AudioClip, Frame, PixelBox
 from lipsync.utils.prefetch import Prefetcher
 
 _CROP_SCALE = 0.40
 _MEDIAN_FRAMES = 13
 _GREY = 110
 Doubles: TypeAlias = npt.NDArray[np.float64]
-ScoreT = TypeVar("ScoreT", LseScore, SyncScore)
 ItemT = TypeVar("ItemT")
 
 
@@ -88,8 +84,8 @@ class ShotTrack:
 
 
 @dataclass(frozen=True)
-class TrackScore(Generic[ScoreT]):
-    """The score of one face track, or of the whole video.
+class TrackScore:
+    """LSE of one face track, or of the whole video.
 
     Attributes:
         video: the file.
@@ -104,77 +100,29 @@ class TrackScore(Generic[ScoreT]):
     start: float
     end: float
     box: PixelBox | None
-    score: ScoreT
-
-
-@dataclass(frozen=True)
-class TrackMeasure(Generic[ScoreT]):
-    """A sync score that can be measured on face tracks; made by `lse_measure` or `expert_measure`.
-
-    Attributes:
-        of_track: takes the frames, the track's boxes, the audio of that time, and the progress, which it
-            advances by one per frame.
-        of_frames: takes frames that one face fills, and audio; None if the score needs boxes.
-    """
-
-    of_track: Callable[[Iterator[YuvFrame], ShotTrack, AudioClip, StageProgress], ScoreT]
-    of_frames: Callable[[Iterator[Frame], AudioClip, CancelToken], ScoreT] | None = None
-
-
-def lse_measure(network: SyncEmbedder, batch: int = BATCH_WINDOWS) -> TrackMeasure[LseScore]:
-    """LSE-D, LSE-C and offset by `network`, which is SyncNet unless in tests."""
-
-    def of_track(
-        frames: Iterator[YuvFrame], track: ShotTrack, audio: AudioClip, stage: StageProgress
-    ) -> LseScore:
-        cancel = stage.cancel
-        # The next batch is read and cropped while one goes through the network.
-        with Prefetcher(crop_like_reference(frames, track.boxes), batch, cancel, "crop") as crops:
-            return measure_lse(network, _advancing(crops, stage), audio, batch=batch, cancel=cancel)
-
-    def of_frames(frames: Iterator[Frame], audio: AudioClip, cancel: CancelToken) -> LseScore:
-        return measure_lse(network, frames, audio, batch=batch, cancel=cancel)
-
-    return TrackMeasure(of_track, of_frames)
-
-
-def expert_measure(expert: SyncExpert) -> TrackMeasure[SyncScore]:
-    """The built-in sync score; it needs boxes, so whole frames cannot be scored."""
-
-    def of_track(
-        frames: Iterator[YuvFrame], track: ShotTrack, audio: AudioClip, stage: StageProgress
-    ) -> SyncScore:
-        meter = SyncMeter(expert, audio, LSE_FPS)
-        boxes: Doubles | None = None
-        for number, frame in enumerate(_advancing(frames, stage)):
-            if boxes is None:
-                boxes = pad_boxes(track.boxes, (frame.width, frame.height), FaceOptions())
-            meter.update(number / LSE_FPS, frame, boxes[number])
-        return meter.result()
-
-    return TrackMeasure(of_track)
+    score: LseScore
 
 
 def evaluate_frames(
-    path: Path | str, measure: TrackMeasure[ScoreT], *, cancel: CancelToken | None = None
-) -> TrackScore[ScoreT]:
-    """The score of a video in which one face fills the frame, as in LRS2, LRS3 and LRW.
+    path: Path | str, network: SyncEmbedder, *, cancel: CancelToken | None = None
+) -> TrackScore:
+    """LSE of a video in which one face fills the frame, as in LRS2, LRS3 and LRW.
+
+    Args:
+        network: SyncNet, unless in tests.
 
     Raises:
         InputError: the video is too short.
         MediaError: it cannot be read.
-        ValueError: the measure needs boxes.
         Cancelled: the token was cancelled.
     """
-    if measure.of_frames is None:
-        raise ValueError("this measure needs faces")
     cancel = cancel or CancelToken()
     video = _open_video(path)
     # The first frames are decoded while the audio is.
     reading = video.read(np.arange(video.frame_count), cancel=cancel)
     with Prefetcher(reading, BATCH_WINDOWS, cancel, "read") as frames:
         audio = _read_audio(path, cancel)
-        score = measure.of_frames(frames, audio, cancel)
+        score = measure_lse(network, frames, audio, cancel=cancel)
     audio_frames = len(audio.samples) // FRAME_SAMPLES + 1
     end = min(video.frame_count, audio_frames) / LSE_FPS
     return TrackScore(video.info.path, 0, 0.0, end, None, score)
@@ -182,14 +130,14 @@ def evaluate_frames(
 
 def evaluate_tracks(
     path: Path | str,
-    measure: TrackMeasure[ScoreT],
+    network: SyncEmbedder,
     detector: FaceDetector,
     options: TrackOptions | None = None,
     *,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
-) -> list[TrackScore[ScoreT]]:
-    """The score of every face track of a video, in order of time; empty if no track is long enough.
+) -> list[TrackScore]:
+    """LSE of every face track of a video, in order of time; empty if no track is long enough.
 
     Frames are read once for detection, then once for each track; a second or two of them is buffered.
 
@@ -209,11 +157,25 @@ def evaluate_tracks(
             stage.advance(len(track.boxes))
             continue
         with closing(video.read_yuv(np.arange(track.first, last), cancel=cancel)) as frames:
-            score = measure.of_track(frames, track, part, stage)
+            score = _measure_track(network, frames, track, part, stage)
         box = PixelBox(*(round(float(edge)) for edge in np.median(track.boxes, axis=0)))
         start, end = track.first / LSE_FPS, last / LSE_FPS
         scores.append(TrackScore(video.info.path, number, start, end, box, score))
     return scores
+
+
+def _measure_track(
+    network: SyncEmbedder,
+    frames: Iterator[YuvFrame],
+    track: ShotTrack,
+    audio: AudioClip,
+    stage: StageProgress,
+) -> LseScore:
+    """LSE of the frames of a track with the audio of that time; the stage advances by one per frame."""
+    # The next batch is read and cropped while one goes through the network.
+    crops = crop_like_reference(frames, track.boxes)
+    with Prefetcher(crops, BATCH_WINDOWS, stage.cancel, "crop") as ahead:
+        return measure_lse(network, _advancing(ahead, stage), audio, cancel=stage.cancel)
 
 
 def find_tracks(
@@ -241,7 +203,7 @@ def find_tracks(
     ]
 
 
-def mean_lse(scores: Sequence[TrackScore[LseScore]]) -> LseScore | None:
+def mean_lse(scores: Sequence[TrackScore]) -> LseScore | None:
     """LSE of a video: the means over the windows of all tracks, and the offset of the longest one."""
     if not scores:
         return None

@@ -51,11 +51,6 @@ class Face:
         """Square pixels."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
 
-    @property
-    def centre(self) -> tuple[float, float]:
-        """x, y of the middle of the box."""
-        return float(self.box[0] + self.box[2]) / 2, float(self.box[1] + self.box[3]) / 2
-
     def __repr__(self) -> str:
         return f"Face(box={np.round(self.box, 1).tolist()}, score={self.score:.2f})"
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.blending import blend, box_mask, lower_face_mask, paste_box
+from lipsync.blending import box_mask, lower_face_mask, paste_box
 from lipsync.blending.compositing import (
     alpha_composite,
     channels_last,
@@ -16,6 +16,7 @@ from lipsync.blending.compositing import (
 )
 from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
+from tests.blending.single import blend
 
 BOX = PixelBox(60, 30, 160, 170)
 POINTS = np.array([[89, 79], [131, 79], [110, 105], [93, 126], [127, 126]], np.float32)

@@ -109,7 +109,7 @@ def test_a_cut_between_two_people_is_found_to_the_frame(clip: Clip, detector: Fa
     tracked = run(detector, first + second, full)
     assert tracked.cuts == (23,)
     assert tracked.track.present.all()
-    assert [person.first_frame for person in tracked.identities] == [0, 23]
+    assert [round(person.seconds * 25) for person in tracked.identities] == [0, 23]
 
 
 def test_a_face_that_fills_the_picture_is_found(clip: Clip, detector: FaceDetector) -> None:

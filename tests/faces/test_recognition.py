@@ -59,7 +59,8 @@ def no_sface(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def turned(frame: Frame, face: Face, degrees: float, scale: float) -> tuple[Frame, Face]:
     """The same face turned and resized."""
-    matrix = cv2.getRotationMatrix2D(face.centre, degrees, scale)
+    middle = ((face.box[:2] + face.box[2:]) / 2).tolist()
+    matrix = cv2.getRotationMatrix2D(middle, degrees, scale)
     assert face.points is not None
     points = np.asarray(face.points @ matrix[:, :2].T + matrix[:, 2], np.float32)
     return np.asarray(cv2.warpAffine(frame, matrix, frame.shape[1::-1]), np.uint8), Face(

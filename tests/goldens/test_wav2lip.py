@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from lipsync.blending import blend
 from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.options import BlendOptions
 from lipsync.types import AudioClip, PixelBox
 from lipsync.weights import create_model, load_into, load_state_dict
+from tests.blending.single import blend
 from tests.goldens import official
 
 Golden = Callable[[str], npt.NDArray[np.generic]]

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lipsync.blending import blend, make_mask
+from lipsync.blending import make_mask
 from lipsync.metrics.psnr import Psnr
 from lipsync.metrics.ssim import Ssim
 from lipsync.options import BlendOptions
 from lipsync.types import Frame, PixelBox
+from tests.blending.single import blend
 from tests.metrics.images import noisy
 
 

@@ -19,8 +19,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from lipsync.utils.conv_block import ConvBlock, conv_blocks
 from lipsync.utils.onednn_conv import PackedConv, can_pack
 
-MEL_ROW = (80, 16)
-"""Mel channels and columns of the sound of one frame; 16 columns are 0.2 s."""
 OFFICIAL_SIZE = (96, 96)
 """Height and width of the official network's face, in pixels."""
 SIZE_STEP = 32
