@@ -12,7 +12,7 @@ from lipsync.types.media import FloatArray
 
 
 class PixelBox(NamedTuple):
-    """A rectangle in whole pixels of the frame, the right and lower edges excluded."""
+    """Rectangle in whole pixels of the frame, the right and lower edges excluded."""
 
     x1: int
     y1: int
@@ -37,8 +37,8 @@ class Face:
     Attributes:
         box: float32 (4,) x1, y1, x2, y2 in pixels of the frame.
         score: the detector's confidence, 0..1.
-        points: float32 (5, 2) x, y of the eye on the left of the picture, the eye on the right,
-            nose tip, mouth corner on the left, mouth corner on the right; None where the
+        points: float32 (5, 2) x, y of five landmarks: the eye on the left of the frame, the eye on
+            the right, nose tip, mouth corner on the left, mouth corner on the right; None where the
             detector gives none.
     """
 
@@ -57,12 +57,12 @@ class Face:
 
 @dataclass(frozen=True, repr=False)
 class FaceTrack:
-    """The chosen face in each of T frames.
+    """Track of the selected face over T frames.
 
     Attributes:
         boxes: float32 (T, 4) x1, y1, x2, y2, after smoothing and pads; NaN where there is none.
         points: float32 (T, 5, 2) as in `Face`, smoothed like the boxes; NaN where unknown.
-        scores: float32 (T,) confidence, interpolated between looked-at frames; 0 where no face.
+        scores: float32 (T,) confidence, interpolated between detections; 0 where no face.
     """
 
     boxes: FloatArray
@@ -80,7 +80,7 @@ class FaceTrack:
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
-        """bool (T,): frames that have a face; the others pass through untouched."""
+        """bool (T,): frames that have a face; the others pass through unchanged."""
         return ~np.isnan(self.boxes[:, 0])
 
     def __repr__(self) -> str:
@@ -89,7 +89,7 @@ class FaceTrack:
 
 @dataclass(frozen=True, repr=False)
 class Mask:
-    """Where and how strongly the generated picture shows, inside one rectangle of a frame.
+    """Alpha mask of the generated mouth, inside one rectangle of a frame.
 
     Attributes:
         x, y: upper left corner of the rectangle in the frame, pixels.
@@ -106,12 +106,12 @@ class Mask:
 
 @dataclass(frozen=True)
 class SeenFace:
-    """Somebody in the previewed scene, to be chosen from.
+    """Person in the previewed shot, to be selected from.
 
     Attributes:
-        box: where, in the median of the frames that were looked at, without pads.
-        x, y: the middle of it as shares of width and height: what `face_x` and `face_y` mean.
-        chosen: this one speaks.
+        box: median of the detections, without pads.
+        x, y: centre of the box as fractions of width and height: what `face_x` and `face_y` mean.
+        chosen: this one is the speaker.
     """
 
     box: PixelBox

@@ -15,7 +15,7 @@ from lipsync.errors import RangeError
 from lipsync.utils.timecodes import TIME_PATTERN, parse_time
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
-"""One picture, (H, W, 3) RGB uint8."""
+"""One frame, (H, W, 3) RGB uint8."""
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -24,7 +24,7 @@ _RANGE = re.compile(rf"\s*(?P<start>{TIME_PATTERN})?\s*(?:-|–|—|to)\s*(?P<en
 
 @dataclass(frozen=True)
 class TimeRange:
-    """A part of a file, in seconds from its start; `end` None means to the end."""
+    """Part of a file in seconds from its start; `end` None means to the end."""
 
     start: float = 0.0
     end: float | None = None
@@ -38,7 +38,7 @@ class TimeRange:
 
     @classmethod
     def parse(cls, text: str) -> TimeRange:
-        """Read `start-end`; each side is seconds or h:m:s.ms, and either may be left out.
+        """Range from `start-end`; each side is seconds or h:m:s.ms, and either may be left out.
 
         >>> TimeRange.parse("1:02.5-70")
         TimeRange(start=62.5, end=70.0)
@@ -55,7 +55,7 @@ class TimeRange:
 
     @classmethod
     def parse_list(cls, text: str) -> tuple[TimeRange, ...]:
-        """Read several ranges parted by commas, semicolons or new lines; keeps their order."""
+        """Ranges separated by commas, semicolons or new lines, in their order."""
         return tuple(cls.parse(part) for part in re.split(r"[,;\n]", text) if part.strip())
 
     def __str__(self) -> str:
@@ -64,14 +64,14 @@ class TimeRange:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a picture source before its frames are read.
+    """Properties of a video or photo, known before its frames are read.
 
     Attributes:
         path: the file.
         width, height: pixels of a frame as it is shown, that is, after rotation.
         fps: frames per second of the constant rate that the frames are read at; for a
             variable-rate file the rate that loses no frame.
-        duration: seconds of picture.
+        duration: seconds of video.
         frame_count: frames at `fps` in the whole file; 1 for a photo.
         is_still: the file is a photo.
         variable_frame_rate, interlaced: as found in the first packets and frames.
@@ -80,7 +80,7 @@ class VideoInfo:
         color_range: "tv" or "pc"; color_space, color_primaries, color_transfer: ffmpeg's names,
             "" where the file does not say.
         sample_aspect_ratio: width of a pixel over its height.
-        has_audio: the file has a sound track too.
+        has_audio: the file has an audio stream too.
     """
 
     path: Path
@@ -104,7 +104,7 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What is known of a sound source: the first audio stream of `path`."""
+    """Properties of the first audio stream of `path`; `duration` in seconds."""
 
     path: Path
     sample_rate: int
@@ -114,7 +114,7 @@ class AudioInfo:
 
 @dataclass(frozen=True, repr=False)
 class AudioClip:
-    """Mono sound for the network: `samples` float32 (n,) in [-1, 1] at `sample_rate` Hz."""
+    """Mono audio: `samples` float32 (n,) in [-1, 1] at `sample_rate` Hz."""
 
     samples: FloatArray
     sample_rate: int = 16_000

@@ -13,12 +13,12 @@ from lipsync.types.score import ScoreCard
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would make, known before any work.
+    """Properties of a result before it is made.
 
     Attributes:
         frames: frames in the result, `fps` of them a second.
         width, height: pixels.
-        picture_seconds, voice_seconds: lengths of what goes in, after ranges; 0 for a photo.
+        picture_seconds, voice_seconds: lengths of the inputs, after ranges; 0 for a photo.
     """
 
     frames: int
@@ -36,17 +36,17 @@ class Plan:
 
 @dataclass(frozen=True, repr=False)
 class Preview:
-    """One frame of the result, and how it came about.
+    """One frame of the result, with face box, landmarks and mask.
 
     Attributes:
         time: seconds from the start of the result.
         source, result: the frame before and after, full size.
         box: the face box that was used; None when there is no face and the frame passes through.
-        points: float32 (5, 2) face points; None without a box.
-        mask: where the generated picture shows; None without a box.
+        points: float32 (5, 2) landmarks; None without a box.
+        mask: alpha of the generated mouth; None without a box.
         variant: the generator that was used.
-        people: everybody who is seen around that moment, from the left.
-        picture_time: seconds into the picture (its ranges joined) that `source` was taken at; what
+        people: everybody in the shot around that moment, from the left.
+        picture_time: seconds into the video (its ranges joined) that `source` was taken at; what
             `face_time` means.
     """
 
@@ -63,10 +63,10 @@ class Preview:
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What a finished job gives back.
+    """Result of a finished run.
 
     Attributes:
-        path: the finished video; None for a run that was only measured.
+        path: the finished video.
         frames: frames in the result; `frames_synced` of them carry a generated mouth, the rest
             passed through unchanged.
         fps: frames per second of the result.
@@ -75,8 +75,8 @@ class SyncResult:
         timings: seconds of work per stage; stages overlap, so they add up to more than the wall
             time, which is under "total".
         warnings: things worth knowing that did not stop the job, in words.
-        score: how well lips and voice go together, before and after; None where it was not measured.
-        subtitles: what is said, as a file beside the result; None without.
+        score: sync score of result and source; None if not scored.
+        subtitles: .srt file beside the result; None without.
     """
 
     path: Path

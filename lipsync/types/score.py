@@ -1,7 +1,7 @@
-"""What the sync score says: figures, a verdict, and the words for both.
+"""Sync score of a video: figures, verdict, and both in words.
 
-The figures are those of our own expert. They are told like SyncNet's LSE-D and LSE-C but are other
-numbers on another scale, so they have other names: sync distance and sync confidence.
+The figures come from the sync expert that ships. They are defined like SyncNet's LSE-D and LSE-C, but on
+another scale, so they have other names: sync distance and sync confidence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FRAME_MS = 40
 
 
 class Verdict(Enum):
-    """What the figures come to."""
+    """Verdict on the sync of a video."""
 
     GOOD = "good"
     FAIR = "fair"
@@ -35,7 +35,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of a video, in seconds from its start."""
+    """Part of a video, in seconds from its start."""
 
     start: float
     end: float
@@ -46,20 +46,20 @@ class Stretch:
 
 @dataclass(frozen=True, repr=False)
 class SyncScore:
-    """How well lips and voice of one video go together, by our own expert.
+    """Sync of lips and voice in one video, by the sync expert that ships.
 
     Attributes:
-        verdict: what the figures come to.
+        verdict: the figures in one word.
         windows: five-frame windows with a face and sound that were compared.
-        distance: sync distance, 1 less the mean likeness (cosine) at the best offset: 0 .. 2, lower is
+        distance: sync distance, 1 less the mean cosine similarity at the best offset: 0 .. 2, lower is
             better. None, like all figures below, where there was too little to judge.
-        confidence: sync confidence, mean likeness at the best offset less the median over all 31:
+        confidence: sync confidence, mean similarity at the best offset less the median over all 31:
             higher is better.
         certainty: how surely there is any sync at all: `confidence` over its standard error, as if each
             second counted once. A wrong voice has 0.8, and 1.2 one time in twenty, whatever the length.
         offset: frames of 40 ms by which the sound comes early; negative where it comes late.
         offset_ms: the same in milliseconds, to parts of a frame.
-        by_offset: mean likeness at offsets -15 .. 15; NaN where there was too little sound.
+        by_offset: mean similarity at offsets -15 .. 15; NaN where there was too little sound.
         times, curve: the middle of stretches of a second each, and the confidence in them at the offset
             of the whole; NaN where there is no face or nobody speaks.
         weak: where the lips do not follow, two seconds at least each.
