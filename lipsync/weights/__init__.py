@@ -1,9 +1,9 @@
-"""Weights: what there is, where it comes from, fetching it, and reading any format it comes in.
+"""Weights: catalogue, downloads, and reading of checkpoint formats.
 
-find("wav2lip")        a file on this machine, or None
-require("wav2lip")     the same, downloaded first when it is absent
-load_state_dict(path)  every format that people have: pickle, safetensors, TorchScript
-load_into(network, …)  strict, and says which network a file is of when it is the wrong one
+find("wav2lip")        the file on this machine, or None
+require("wav2lip")     the same, downloaded if it is missing
+load_state_dict(path)  pickle, safetensors or TorchScript
+load_into(network, …)  strict; names the network that a wrong file belongs to
 """
 
 from lipsync.weights.catalogue import CATALOGUE, WeightsEntry, entry

@@ -1,4 +1,4 @@
-"""Catalogue of known weights files: addresses, sizes, hashes, licences."""
+"""Catalogue of known weights files: URLs, sizes, hashes, licences."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class WeightsEntry:
 
     Attributes:
         name: short name, as on the command line.
-        filename: what the file is called in the weights folder.
-        urls: mirrors, tried in turn; empty when it can only be fetched by hand, from `source`.
-        sha256: lower case hex digest of the whole file.
-        bytes: its size.
-        licence: what it may be used for, in words.
-        source: the page to read about it, and to fetch it from by hand.
-        what: what it is for, in words.
+        filename: in the weights folder.
+        urls: mirrors, tried in order; empty if it can only be downloaded by hand, from `source`.
+        sha256: lower-case hex digest of the file.
+        bytes: size of the file.
+        licence: terms of use, for the user.
+        source: page with information, and for a download by hand.
+        what: description for the user.
     """
 
     name: str
@@ -64,12 +64,12 @@ _ENTRIES = (
         bytes=435_801_865,
         licence=_NON_COMMERCIAL,
         source="https://github.com/Rudrabha/Wav2Lip",
-        what="Wav2Lip generator trained with a quality critic: a sharper picture, lips a little less exact",
+        what="Wav2Lip generator trained with a quality discriminator: sharper, lips slightly less accurate",
     ),
     WeightsEntry(
         name="wav2lip_sd_gan",
         filename="Wav2Lip-SD-GAN.pt",
-        urls=(),  # Google Drive only, which answers programs with a page of its own
+        urls=(),  # only on Google Drive, which answers programs with a web page
         sha256="180cfd49d31d47f195d5bfc62830ffe2c40724b7bbbce6faadc73ac6ab1a3b8e",
         bytes=145_829_145,
         licence=_NON_COMMERCIAL,
@@ -94,7 +94,7 @@ _ENTRIES = (
         bytes=3_012_832,
         licence="research and demonstration; its sources are in weights/README.md",
         source="the folder weights/ of this program",
-        what="our own sync expert: how well lips and voice go together; took no part in training 'builtin'",
+        what="the sync expert that ships: how well lips and voice match; not used to train 'builtin'",
     ),
     WeightsEntry(
         name="s3fd",
@@ -122,7 +122,7 @@ _ENTRIES = (
         bytes=38_696_353,
         licence="Apache-2.0",
         source="https://github.com/opencv/opencv_zoo/tree/main/models/face_recognition_sface",
-        what="SFace, knows a person again: for choosing the face by a picture",
+        what="SFace face recognition: for choosing the face by a picture",
     ),
     WeightsEntry(
         name="syncnet_v2",
@@ -133,11 +133,11 @@ _ENTRIES = (
         ),
         sha256="961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
         bytes=54_573_114,
-        # The MIT licence in its authors' repository is about the code and does not speak of the weights.
+        # The MIT licence in its authors' repository covers the code and does not mention the weights.
         licence="none is stated for the weights (its paper trains on BBC television): take it as "
         "non-commercial research only",
         source="https://github.com/joonson/syncnet_python",
-        what="SyncNet, the judge that LSE-D and LSE-C are defined with",
+        what="SyncNet, the network that defines LSE-D and LSE-C",
     ),
     WeightsEntry(
         name="inception_fid",
@@ -152,7 +152,7 @@ _ENTRIES = (
         bytes=95_628_359,
         licence="Apache-2.0",
         source="https://github.com/toshas/torch-fidelity",
-        what="InceptionV3, the network that FID is defined with",
+        what="InceptionV3, the network that defines FID",
     ),
     WeightsEntry(
         name="alexnet",
@@ -162,7 +162,7 @@ _ENTRIES = (
         bytes=244_408_911,
         licence="BSD-3-Clause (torchvision; trained on ImageNet, whose pictures are for research)",
         source="https://pytorch.org/vision/stable/models/alexnet.html",
-        what="AlexNet, the network that LPIPS compares pictures with",
+        what="AlexNet, the network of LPIPS",
     ),
     WeightsEntry(
         name="gfpgan",
@@ -176,7 +176,7 @@ _ENTRIES = (
         bytes=348_632_874,
         licence=_GFPGAN,
         source="https://github.com/TencentARC/GFPGAN",
-        what="GFPGAN 1.4, sharpens faces; natural skin",
+        what="GFPGAN 1.4 face restoration, natural skin",
     ),
     WeightsEntry(
         name="gfpgan_1.3",
@@ -190,7 +190,7 @@ _ENTRIES = (
         bytes=348_632_874,
         licence=_GFPGAN,
         source="https://github.com/TencentARC/GFPGAN",
-        what="GFPGAN 1.3, sharpens faces; a little softer than 1.4",
+        what="GFPGAN 1.3 face restoration, slightly softer than 1.4",
     ),
     WeightsEntry(
         name="restoreformer",
@@ -203,7 +203,7 @@ _ENTRIES = (
         bytes=290_785_322,
         licence="Apache-2.0 (trained on FFHQ, CC BY-NC-SA)",
         source="https://github.com/wzhouxiff/RestoreFormer",
-        what="RestoreFormer, sharpens faces; freer with the features than GFPGAN",
+        what="RestoreFormer face restoration, changes features more than GFPGAN",
     ),
     WeightsEntry(
         name="realesrgan_x2",
@@ -216,7 +216,7 @@ _ENTRIES = (
         bytes=67_061_725,
         licence="BSD-3-Clause (its authors have not said whether that covers the weights)",
         source="https://github.com/xinntao/Real-ESRGAN",
-        what="Real-ESRGAN, enlarges whole frames to twice their size",
+        what="Real-ESRGAN, 2x upscaling of whole frames",
     ),
     WeightsEntry(
         name="htdemucs",
@@ -230,18 +230,18 @@ _ENTRIES = (
         # In issues 327 and 508 of facebookresearch/demucs; it was trained on MUSDB HQ and 800 more songs.
         licence="MIT by its page; for research only by its author's word of 2022 and 2023",
         source="https://huggingface.co/adefossez/HTDemucs",
-        what="Hybrid Transformer Demucs, frees a voice from music and noise",
+        what="Hybrid Transformer Demucs, separates a voice from music and noise",
     ),
 )
 CATALOGUE: Mapping[str, WeightsEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
-"""Every known file by name."""
+"""All entries by name."""
 
 
 def entry(name: str) -> WeightsEntry:
-    """The catalogue's entry called `name`.
+    """The entry called `name`.
 
     Raises:
-        OptionError: there is none.
+        OptionError: there is no such entry.
     """
     if name not in CATALOGUE:
         hint = f"Known: {', '.join(CATALOGUE)}."

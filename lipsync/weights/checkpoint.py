@@ -1,7 +1,6 @@
-"""Reading weights files: every format that people have, checked, and never run.
+"""Safe reading of checkpoints: pickle, safetensors and TorchScript, without running their code.
 
-Pickles are read with `weights_only=True`; of a TorchScript archive only the tensors are read,
-never its code.
+Pickles are read with `weights_only=True`; of a TorchScript archive only the tensors are read.
 """
 
 from __future__ import annotations
@@ -20,28 +19,27 @@ from lipsync.errors import WeightsError
 
 StateDict: TypeAlias = dict[str, torch.Tensor]
 
-# What readers raise on bytes that make no sense, besides their own errors.
-_BROKEN = (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
-# Where files keep their tensors: most projects; then BasicSR's (GFPGAN, Real-ESRGAN), whose own
-# loaders also take the average over the training before the last step's.
+# Raised by readers on malformed data, besides their own errors.
+_MALFORMED = (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+# Keys under which files keep the state dict: most projects; then BasicSR's (GFPGAN, Real-ESRGAN), whose
+# own loaders also prefer the EMA weights.
 _WRAPPERS = ("state_dict", "params_ema", "params")
-_PUT_AGAIN = "Download the file again, or choose another one."
+_RETRY_HINT = "Download the file again, or choose another one."
 
 
 def load_state_dict(path: Path) -> StateDict:
-    """The named tensors in a weights file, on the CPU, whatever format the file is in.
+    """Read the state dict of a weights file of any supported format, onto the CPU.
 
-    Takes PyTorch's pickle formats (zip and legacy) plain or under one of `_WRAPPERS`, safetensors,
-    and TorchScript archives; told apart by content, not by name. "module." is removed anywhere in
-    a key, as Wav2Lip's own loader does.
+    PyTorch's pickle formats (zip and legacy), plain or under one of `_WRAPPERS`, safetensors, and
+    TorchScript archives; recognised by content, not by name. "module." is removed anywhere in a key,
+    as in Wav2Lip's own loader.
 
     Raises:
-        WeightsError: the file is missing, empty, damaged, something else than weights, or wants
-            to run code.
+        WeightsError: the file is missing, empty, damaged, no weights file, or contains code.
     """
     path = Path(path)
     try:
-        loaded = _reader(path, _head(path))(path)
+        loaded = _reader(path, _read_head(path))(path)
     except OSError as error:
         what = f"A weights file cannot be read ({error.strerror})"
         raise WeightsError(what, given=path, hint="Check its permissions.") from error
@@ -55,7 +53,7 @@ def load_state_dict(path: Path) -> StateDict:
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; nothing for files of other kinds."""
+    """Metadata of a safetensors file; empty for other formats."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -65,7 +63,7 @@ def read_header(path: Path) -> dict[str, str]:
         return {}
 
 
-def _head(path: Path) -> bytes:
+def _read_head(path: Path) -> bytes:
     if not path.exists():
         raise WeightsError("A weights file is missing", given=path, hint="Check the path.")
     if path.is_dir():
@@ -77,7 +75,7 @@ def _head(path: Path) -> bytes:
 def _reader(path: Path, head: bytes) -> Callable[[Path], Any]:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
-        raise WeightsError("A weights file is empty", given=path, hint=_PUT_AGAIN)
+        raise WeightsError("A weights file is empty", given=path, hint=_RETRY_HINT)
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise WeightsError(
             "A web page was saved instead of the weights",
@@ -102,11 +100,11 @@ def _damaged(path: Path) -> WeightsError:
     return WeightsError(
         "A weights file is cut off, damaged, or no weights file at all",
         given=f"{path} ({path.stat().st_size:,} bytes)",
-        hint=_PUT_AGAIN,
+        hint=_RETRY_HINT,
     )
 
 
-def _wants_code(path: Path, found: str) -> WeightsError:
+def _contains_code(path: Path, found: str) -> WeightsError:
     return WeightsError(
         "A weights file wants to run code when it is opened, and was refused",
         given=f"{path} ({found})",
@@ -132,7 +130,7 @@ def _read_zip(path: Path) -> Any:
                 return _read_torchscript(path, archive)
     except zipfile.BadZipFile as error:
         raise _damaged(path) from error
-    # Mapped, only the tensors that are copied are read: the optimiser's two thirds stay on disk.
+    # Memory-mapped: only the tensors that are used are read; the optimiser state, two thirds, is not.
     return _read_pickle(path, mmap=True)
 
 
@@ -141,14 +139,14 @@ def _read_pickle(path: Path, mmap: bool = False) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if any(sign in str(error) for sign in ("GLOBAL", "call reduce", "instantiate")):
-            raise _wants_code(path, _unsupported(str(error))) from error
+            raise _contains_code(path, _forbidden_name(str(error))) from error
         raise _damaged(path) from error
-    except _BROKEN as error:
+    except _MALFORMED as error:
         raise _damaged(path) from error
 
 
-def _unsupported(text: str) -> str:
-    """`os.system` out of torch's "Unsupported global: GLOBAL os.system was not an allowed …"."""
+def _forbidden_name(text: str) -> str:
+    """`os.system` from torch's "Unsupported global: GLOBAL os.system was not an allowed …"."""
     words = text.partition("GLOBAL ")[2].split()
     return words[0] if words else "a call that is not allowed"
 
@@ -158,26 +156,26 @@ def _read_torchscript(path: Path, archive: zipfile.ZipFile) -> Any:
     folder = pickled.removesuffix("data.pkl")
     try:
         with archive.open(pickled) as file:
-            module = _TensorsOnly(file, lambda key: archive.read(f"{folder}data/{key}")).load()
-    except (pickle.UnpicklingError, *_BROKEN) as error:
+            module = _TensorUnpickler(file, lambda key: archive.read(f"{folder}data/{key}")).load()
+    except (pickle.UnpicklingError, *_MALFORMED) as error:
         raise _damaged(path) from error
     state: StateDict = {}
     _collect(module, "", state)
     return state
 
 
-class _Part:
-    """Stands for every class of the archive: keeps attributes, runs nothing."""
+class _Module:
+    """Placeholder for every class of the archive: keeps attributes, runs nothing."""
 
     def __setstate__(self, state: object) -> None:
         self.attributes = state if isinstance(state, dict) else {}
 
 
-class _TensorsOnly(pickle.Unpickler):
-    """Reads the tensors of a TorchScript archive.
+class _TensorUnpickler(pickle.Unpickler):
+    """Unpickler for the tensors of a TorchScript archive.
 
-    `torch.jit.load` would run the archive's own `__setstate__`, and is on its way out of torch.
-    Here the few names below are all that a pickle can reach.
+    `torch.jit.load` would run the archive's own `__setstate__`, and is deprecated. Here a pickle can
+    reach only the names below.
     """
 
     def __init__(self, file: IO[bytes], storage: Callable[[str], bytes]) -> None:
@@ -186,7 +184,7 @@ class _TensorsOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("__torch__"):
-            return _Part
+            return _Module
         if module == "torch" and name.endswith("Storage"):
             return name.removesuffix("Storage").lower()
         known = {
@@ -209,11 +207,11 @@ def _rebuild_tensor(storage: torch.Tensor, offset: int, size: Any, stride: Any, 
     return storage.as_strided(tuple(size), tuple(stride), offset)
 
 
-def _collect(part: object, prefix: str, state: StateDict) -> None:
-    for name, value in getattr(part, "attributes", {}).items():
+def _collect(module: object, prefix: str, state: StateDict) -> None:
+    for name, value in getattr(module, "attributes", {}).items():
         if isinstance(value, torch.Tensor):
             state[prefix + name] = value
-        elif isinstance(value, _Part):
+        elif isinstance(value, _Module):
             _collect(value, f"{prefix}{name}.", state)
 
 
@@ -230,21 +228,21 @@ _FINGERPRINTS = {
 
 
 def load_into(network: nn.Module, state: StateDict, *, what: str, path: Path | str = "") -> None:
-    """Copy `state` into `network`; every name and shape must fit.
+    """Copy `state` into `network`; every name and shape must match.
 
-    A network on the device "meta", which has no memory yet, gets the tensors themselves: nothing is
-    made up first, and nothing copied. From a file they are a mapping of it, which others may change, so
-    such a network has to be worked on at once.
+    A network on the device "meta" takes the tensors themselves, without initialisation or copy. Tensors
+    from a file may be a memory map of it, which others may change, so such a network has to be converted
+    or copied at once.
 
     Args:
-        what: the network that is expected, in words ("the Wav2Lip generator").
+        what: the expected network, for the message ("the Wav2Lip generator").
         path: the file that `state` came from, for the message.
 
     Raises:
-        WeightsError: the state is of another network; says which, where it is a known one.
+        WeightsError: the state is of another network; names it if it is a known one.
     """
     own = network.state_dict()
-    # A counter that only training reads; files that went through other formats lack it.
+    # A counter that only training uses; files converted from other formats lack it.
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
     reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
@@ -256,11 +254,11 @@ def load_into(network: nn.Module, state: StateDict, *, what: str, path: Path | s
             network.load_state_dict(state, strict=False)
         return
     counts = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
-    told = ", ".join(f"{len(keys)} {how} (such as {keys[0]})" for how, keys in counts.items() if keys)
-    looks = next((name for key, name in _FINGERPRINTS.items() if key in state), "")
-    guess = f"It looks like {looks}. " if looks and looks != what else ""
+    summary = ", ".join(f"{len(keys)} {how} (such as {keys[0]})" for how, keys in counts.items() if keys)
+    known = next((name for key, name in _FINGERPRINTS.items() if key in state), "")
+    guess = f"It looks like {known}. " if known and known != what else ""
     raise WeightsError(
         f"The weights are not those of {what}",
-        given=f"{path} has tensors {told}" if path else f"tensors {told}",
+        given=f"{path} has tensors {summary}" if path else f"tensors {summary}",
         hint=f"{guess}Choose the file of {what}.",
     )

@@ -1,4 +1,4 @@
-"""Downloads of weights: mirrors in turn, resumed after a cut, size and SHA-256 checked."""
+"""Downloads of weights: several mirrors, resumption, checks of size and SHA-256."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lipsync.weights.locations import find, weights_folder
 if TYPE_CHECKING:
     import requests
 
-_CHUNK = 1 << 16  # bytes between two looks at the cancel token: under a second at 100 kB/s
+_CHUNK = 1 << 16  # bytes between two checks of the cancel token: under a second at 100 kB/s
 _TIMEOUT = (10, 30)  # seconds to connect, seconds without a byte
 _ABANDONED_SECONDS = 120  # well above _TIMEOUT: a running download touches its file more often
 
@@ -34,11 +34,12 @@ def require(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> Path:
-    """The file of the entry called `name`, downloaded into `weights_folder()` when it is absent.
+    """The file of the entry called `name`, downloaded into `weights_folder()` if it is missing.
 
     Raises:
-        DownloadError: it is absent and cannot be fetched; the text says how to get it by hand.
-        Cancelled: the user stopped the download; what was fetched is kept and continued next time.
+        OptionError: there is no such entry.
+        DownloadError: it is missing and cannot be downloaded; the text says how to get it by hand.
+        Cancelled: the token was cancelled; the next call resumes the download.
     """
     return find(name) or download(entry(name), weights_folder(), progress=progress, cancel=cancel)
 
@@ -50,27 +51,27 @@ def download(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> Path:
-    """Fetch `wanted` into `folder`: mirrors in turn, resumed after a cut, size and hash checked.
+    """Download `wanted` into `folder` from the first mirror that has it.
 
-    The file appears under its name only when it is whole and right. Any number of processes may
-    fetch the same file at once.
+    Interrupted downloads are resumed, and size and SHA-256 are checked; the file appears under its name
+    only when it is complete. Several processes may download the same file at the same time.
 
     Raises:
         DownloadError: no mirror gave the right file, or the disk is full or not writable.
-        Cancelled: the user stopped it; what was fetched is kept and continued next time.
+        Cancelled: the token was cancelled; the next call resumes the download.
     """
     target = folder / wanted.filename
     failures: list[str] = []
-    with _explained(wanted, target):
+    with _disk_errors(wanted, target):
         folder.mkdir(parents=True, exist_ok=True)
-        _need_space(wanted, folder)
+        _check_space(wanted, folder)
     for url in wanted.urls:
         try:
-            with _explained(wanted, target):
+            with _disk_errors(wanted, target):
                 return _fetch(wanted, url, target, progress, cancel or CancelToken())
         except _MirrorFailed as failure:
             failures.append(f"{url}: {failure}")
-    raise _download_error(wanted, target, "; ".join(failures) or "it can only be fetched by hand")
+    raise _download_error(wanted, target, "; ".join(failures) or "it can only be downloaded by hand")
 
 
 class _MirrorFailed(Exception):
@@ -78,8 +79,8 @@ class _MirrorFailed(Exception):
 
 
 @contextmanager
-def _explained(wanted: WeightsEntry, target: Path) -> Iterator[None]:
-    """Turns errors of the disk into a DownloadError; those of the network are met in `_resume`."""
+def _disk_errors(wanted: WeightsEntry, target: Path) -> Iterator[None]:
+    """Turn OSErrors of the disk into a DownloadError; `_resume` handles those of the network."""
     try:
         yield
     except OSError as error:
@@ -100,7 +101,7 @@ def _download_error(wanted: WeightsEntry, target: Path, why: str) -> DownloadErr
     )
 
 
-def _need_space(wanted: WeightsEntry, folder: Path) -> None:
+def _check_space(wanted: WeightsEntry, folder: Path) -> None:
     kept = sum(part.stat().st_size for part in folder.glob(f"{wanted.filename}*.part"))
     if shutil.disk_usage(folder).free < wanted.bytes - kept:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -109,7 +110,7 @@ def _need_space(wanted: WeightsEntry, folder: Path) -> None:
 def _fetch(
     wanted: WeightsEntry, url: str, target: Path, progress: ProgressCallback, cancel: CancelToken
 ) -> Path:
-    """One mirror, by pooch: it calls `into`, checks the hash, and moves the file into place."""
+    """One mirror, by pooch: it calls `into`, checks the hash and moves the file into place."""
 
     def into(url: str, output: str | Path, _: object) -> None:
         part = _adopt_part(target)
@@ -117,41 +118,41 @@ def _fetch(
             _resume(wanted, url, part, progress, cancel)
             part.replace(output)
         finally:
-            if part.exists():  # stopped half-way: under this name the next call continues it
+            if part.exists():  # interrupted: the next call resumes the file of this name
                 part.replace(target.with_name(f"{target.name}.part"))
 
-    pooch.get_logger().setLevel("WARNING")  # its lines would break into the progress bar
+    pooch.get_logger().setLevel("WARNING")  # its lines would break the progress bar
     try:
         pooch.retrieve(url, f"sha256:{wanted.sha256}", target.name, target.parent, downloader=into)
-    except ValueError as error:  # pooch's way to say that the hash is another
+    except ValueError as error:  # raised by pooch for a wrong hash
         raise _MirrorFailed("the file there is another one (wrong SHA-256)") from error
     return target
 
 
 def _adopt_part(target: Path) -> Path:
-    """A private part file; continues one left behind, if there is one that nobody writes to."""
-    mine = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    """A private part file; takes over an abandoned one if there is any."""
+    own = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
     for left in sorted(target.parent.glob(f"{target.name}*.part")):
         try:
             stopped = left.name == f"{target.name}.part"
             if stopped or time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                return left.replace(mine)
+                return left.replace(own)
         except FileNotFoundError:  # another process was faster
             continue
-    return mine
+    return own
 
 
 def _resume(
     wanted: WeightsEntry, url: str, part: Path, progress: ProgressCallback, cancel: CancelToken
 ) -> None:
-    """Bring `part` to its full size, beginning again where the connection was cut."""
-    import requests  # here and below: what has its weights need not wait for it
+    """Download the rest of `part`, reconnecting where the connection was cut."""
+    import requests  # imported here and below: not needed where the weights exist
 
     if _size(part) > wanted.bytes:
         part.unlink()  # left over from another file of this name
     have, before = _size(part), -1
     why = "the connection was cut"
-    while before < have < wanted.bytes:  # as long as every attempt brings something
+    while before < have < wanted.bytes:  # as long as every attempt makes progress
         before = have
         try:
             _stream(wanted, url, part, have, progress, cancel)
@@ -185,23 +186,23 @@ def _stream(
         headers["Range"] = f"bytes={have}-"
     stage = f"Downloading {wanted.filename}, licence: {wanted.licence}"
     cancel.check(stage)
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
-        continued = answer.status_code == requests.codes.partial_content
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        continued = response.status_code == requests.codes.partial_content
         have = have if continued else 0
-        _check_answer(wanted, answer, have)
+        _check_response(wanted, response, have)
         report = StageProgress(stage, wanted.bytes, progress, cancel, done=have)
         with part.open("ab" if continued else "wb") as file:
-            for chunk in answer.iter_content(_CHUNK):
+            for chunk in response.iter_content(_CHUNK):
                 file.write(chunk)
                 report.advance(len(chunk))
 
 
-def _check_answer(wanted: WeightsEntry, answer: requests.Response, have: int) -> None:
-    """Refuse what cannot be the file before hundreds of megabytes are fetched."""
-    if not answer.ok:
-        raise _MirrorFailed(f"the server answered {answer.status_code} {answer.reason}")
-    if "text/html" in answer.headers.get("Content-Type", ""):
+def _check_response(wanted: WeightsEntry, response: requests.Response, have: int) -> None:
+    """Refuse answers that cannot be the file, before hundreds of megabytes are downloaded."""
+    if not response.ok:
+        raise _MirrorFailed(f"the server answered {response.status_code} {response.reason}")
+    if "text/html" in response.headers.get("Content-Type", ""):
         raise _MirrorFailed("the address answered with a web page instead of the file")
-    length = answer.headers.get("Content-Length")
+    length = response.headers.get("Content-Length")
     if length and have + int(length) != wanted.bytes:
         raise _MirrorFailed(f"the file there has {have + int(length):,} bytes, not {wanted.bytes:,}")
