@@ -1,4 +1,7 @@
-"""Jobs in processes of their own: one that crashes or is killed takes down nothing but its own job."""
+"""Process pool in which a worker that crashes or is killed fails only its own job.
+
+With `concurrent.futures` such a crash breaks the pool and fails all other jobs too.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from lipsync.errors import Cancelled, LipsyncError, ToolError
 from lipsync.progress import CancelToken
 
 Job = TypeVar("Job")
-_SECONDS_TO_TIDY_UP = 5.0
+_SHUTDOWN_SECONDS = 5.0
 
 
 def run_jobs(
@@ -24,73 +27,77 @@ def run_jobs(
     count: int,
     cancel: CancelToken,
 ) -> Generator[tuple[Job, str], None, None]:
-    """Do all jobs in `count` processes, in any order.
+    """Run all jobs in `count` processes, in any order.
 
     Args:
-        work: what is done for a job; it and the jobs must be picklable. Gives why the job failed,
-            "" if it did not. What it keeps in itself, it keeps from job to job of a process.
-        cancel: looked at all the time; the token that `work` gets is thrown with it.
+        work: called once for each job with a cancel token; returns why the job failed, "" if it did
+            not. It and the jobs must be picklable. A process keeps its copy of `work`, with all that
+            this caches, from job to job.
+        jobs: what to do.
+        count: processes at a time.
+        cancel: polled all the time; it also cancels the token of `work`.
 
     Yields:
-        Each job when it has ended, with what `work` gave, or how its process died.
+        Each job when it has ended, with the value that `work` returned, or how its process died.
 
     Raises:
-        LipsyncError: `work` raised it; the other jobs are stopped.
-        ToolError: no process could be started.
-        Cancelled: the token was thrown.
+        LipsyncError: raised by `work`; the other jobs are stopped.
+        ToolError: a process could not be started.
+        Cancelled: the token was cancelled.
     """
-    waiting = deque(jobs)
-    with _Crew(work) as crew:
-        while waiting or crew.busy:
-            while waiting and len(crew.busy) < count:
-                crew.give(waiting.popleft())
+    pending = deque(jobs)
+    with _Pool(work) as pool:
+        while pending or pool.busy:
+            while pending and len(pool.busy) < count:
+                pool.submit(pending.popleft())
             cancel.check("preparing")
-            for connection in wait([each.connection for each in crew.busy], CancelToken.POLL_SECONDS):
-                if ended := crew.take(connection):
+            for connection in wait([each.connection for each in pool.busy], CancelToken.POLL_SECONDS):
+                if ended := pool.receive(connection):
                     yield ended
 
 
 class _Worker:
-    """A process, its end of the talk, and what it is busy with."""
+    """Worker process, its connection, and its current job."""
 
     def __init__(self, work: Callable[[Any, CancelToken], str]) -> None:
-        # Spawned on every system: a copy of a process that has threads may stand still for ever.
+        # Spawned on every system: a fork of a process that has threads may deadlock.
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(work, theirs), daemon=True)
+        self.connection, remote = context.Pipe()
+        self.process = context.Process(target=_serve, args=(work, remote), daemon=True)
         self.process.start()
-        theirs.close()  # so that its death is heard as the end of the talk
+        remote.close()  # so that its death closes the connection
         self.started = False
         self.job: Any = None
 
-    def death(self) -> str:
-        self.process.join(_SECONDS_TO_TIDY_UP)
+    def exit_reason(self) -> str:
+        """How the process ended, for the user."""
+        self.process.join(_SHUTDOWN_SECONDS)
         code = self.process.exitcode
         if code is not None and code < 0:
-            return f"its process was killed by signal {-code}, perhaps for want of memory"
-        return f"its process ended by itself with status {code}"
+            return f"its process was killed by signal {-code}, perhaps for lack of memory"
+        return f"its process exited with status {code}"
 
 
-class _Crew:
-    """The workers of one run; none outlives the block."""
+class _Pool:
+    """Worker processes of one run; none outlives the block."""
 
     def __init__(self, work: Callable[[Any, CancelToken], str]) -> None:
         self._work = work
         self._idle: list[_Worker] = []
         self.busy: list[_Worker] = []
 
-    def __enter__(self) -> _Crew:
+    def __enter__(self) -> _Pool:
         return self
 
-    def give(self, job: Any) -> None:
+    def submit(self, job: Any) -> None:
         worker = self._idle.pop() if self._idle else _Worker(self._work)
         worker.job = job
         self.busy.append(worker)
-        with contextlib.suppress(OSError):  # it has died meanwhile; `take` will hear of it
+        with contextlib.suppress(OSError):  # the worker has died meanwhile; `receive` finds out
             worker.connection.send(job)
 
-    def take(self, connection: Any) -> tuple[Any, str] | None:
-        """What came on this connection: a job's end, a process's death, or None for its start."""
+    def receive(self, connection: Any) -> tuple[Any, str] | None:
+        """Read one message of a worker: its job and why it failed, or None for its start."""
         worker = next(each for each in self.busy if each.connection is connection)
         try:
             reply = worker.connection.recv()
@@ -99,8 +106,10 @@ class _Crew:
             worker.connection.close()
             if not worker.started:
                 hint = 'A program that does this must do it under `if __name__ == "__main__":`.'
-                raise ToolError("A process could not be started", given=worker.death(), hint=hint) from None
-            return worker.job, worker.death()
+                raise ToolError(
+                    "A process could not be started", given=worker.exit_reason(), hint=hint
+                ) from None
+            return worker.job, worker.exit_reason()
         if reply is None:
             worker.started = True
             return None
@@ -117,20 +126,20 @@ class _Crew:
         for worker in (*self._idle, *self.busy):
             worker.connection.close()
         for worker in self.busy:
-            worker.process.terminate()  # heard as a cancel, where the system has signals
+            worker.process.terminate()  # arrives as a cancel, where the system has signals
         for worker in (*self._idle, *self.busy):
-            worker.process.join(_SECONDS_TO_TIDY_UP)
+            worker.process.join(_SHUTDOWN_SECONDS)
             worker.process.kill()
             worker.process.join()
 
 
 def _serve(work: Callable[[Any, CancelToken], str], connection: Connection) -> None:
-    """A worker's life: jobs come in, replies go out, until the other end is closed."""
+    """Main loop of a worker process, until the pool closes the connection."""
     cancel = CancelToken()
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C reaches all processes of a terminal
         signal.signal(number, lambda *_: cancel.cancel())
     with contextlib.suppress(EOFError, ConnectionError, Cancelled):
-        connection.send(None)  # it has started
+        connection.send(None)  # started
         while True:
             job = connection.recv()
             connection.send(_reply(work, job, cancel))
