@@ -144,7 +144,7 @@ def _ffmpeg(arguments: Sequence[str]) -> None:
     subprocess.run([ffmpeg_path(), "-y", "-v", "error", *arguments], check=True)
 
 
-def made_up_checkpoint(folder: Path, width: float = 1.0) -> Path:
+def made_up_checkpoint(folder: Path, width: float = 1.0, gain: float = 1.2, seed: int = 0) -> Path:
     """A checkpoint in the official format with random weights: at full width, the same work as the real one.
 
     Convolutions are scaled so that activations keep their size through the network; with torch's
@@ -152,13 +152,15 @@ def made_up_checkpoint(folder: Path, width: float = 1.0) -> Path:
 
     Args:
         width: of the network, as a share of the official one's channels; a multiple of 1/16.
+        gain: variance of a layer's weights, times the number of its inputs.
+        seed: of the random numbers.
     """
-    random = torch.Generator().manual_seed(0)
+    random = torch.Generator().manual_seed(seed)
     state = {}
     for key, value in Wav2LipNetwork(width=width).state_dict().items():
         if value.ndim > 1:
             fan_in = value[0].numel()
-            value = torch.randn(value.shape, generator=random) * (1.2 / fan_in) ** 0.5
+            value = torch.randn(value.shape, generator=random) * (gain / fan_in) ** 0.5
         state[f"module.{key}"] = value
     path = folder / "wav2lip.pth"
     torch.save({"state_dict": state, "optimizer": {}, "global_step": 0, "global_epoch": 0}, path)

@@ -62,11 +62,12 @@ def clip() -> Callable[[str], Path]:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wav2Lip at a sixteenth of its width, in the official file format, with random weights.
 
-    The same class and the same file as at full size, for an eighth of the time of a run.
+    The same class and the same file as at full size, for an eighth of the time of a run. With so few channels
+    most random weights lose the voice on the way; with these the mouth depends on it as much as at full size.
     """
     from benchmarks.common import made_up_checkpoint
 
-    return made_up_checkpoint(tmp_path_factory.mktemp("thin"), width=1 / 16)
+    return made_up_checkpoint(tmp_path_factory.mktemp("thin"), width=1 / 16, gain=1.4, seed=12)
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,6 @@ from tests.make_media import run_ffmpeg
 SAMPLES = Path(__file__).resolve().parents[1] / "lipsync" / "samples"
 FACE, VOICE = SAMPLES / "face.jpg", SAMPLES / "voice.mp3"
 FPS = 25
-PROMPT_SECONDS = 8
-"""How soon a cancel must be answered in a test. The promise is one second, which
-`benchmarks/cancel.py` measures; a machine under load gets more, and a job that went on would need
-longer still or fail otherwise."""
 
 
 def make_head(path: Path, *, parts: Sequence[float], size: tuple[int, int] = (320, 240)) -> Path:

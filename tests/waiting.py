@@ -5,6 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from lipsync.progress import CancelToken
+
+
+class CancelAtLook(CancelToken):
+    """Is cancelled when a job looks at it for the n-th time; counts the looks.
+
+    A job that heeds it has looked `looks == at` times; one that waits without looking hangs.
+    """
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.looks = at, 0
+
+    @property
+    def cancelled(self) -> bool:
+        self.looks += 1
+        if self.looks >= self.at:
+            self.cancel()
+        return super().cancelled
+
+    def check(self, stage: str = "") -> None:
+        _ = self.cancelled
+        super().check(stage)
+
 
 def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
     """Return as soon as it is true; fails when it has not become so after a long time."""

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lipsync.faces import DetectionCache
@@ -82,12 +82,20 @@ class Sessions:
         root: folder whose files the page may serve; a private one is made inside.
         kept: files in it that belong to the page itself, such as examples.
         grace: seconds that files outlive a visit.
+        timer: what waits for the grace; `threading.Timer` or alike.
     """
 
-    def __init__(self, root: Path, kept: Iterable[str] = (), grace: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self,
+        root: Path,
+        kept: Iterable[str] = (),
+        grace: float = GRACE_SECONDS,
+        timer: Callable[..., threading.Timer] = threading.Timer,
+    ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)
         self._root, self._kept, self._grace = root, {Path(path).resolve() for path in kept}, grace
+        self._timer = timer
         self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=root, ignore_cleanup_errors=True)
         self._sessions: dict[str, Session] = {}
         self._leaving: dict[str, threading.Timer] = {}
@@ -121,7 +129,7 @@ class Sessions:
             if visitor not in self._sessions:
                 return
             self._sessions[visitor].cancel()
-            timer = threading.Timer(self._grace, self._remove, [visitor])
+            timer = self._timer(self._grace, self._remove, [visitor])
             timer.daemon = True
             self._leaving[visitor] = timer
         timer.start()

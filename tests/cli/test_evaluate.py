@@ -6,14 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from lipsync.cli.main import main
 from tests.make_media import make_video
-from tests.material import PROMPT_SECONDS, make_head, make_voice
+from tests.material import make_head, make_voice
 from tests.waiting import wait_until
 
 QUICK = ("--no-sync", "--no-lse", "--no-fid")
@@ -127,12 +126,12 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, tmp_path: Path) -> None:
     )
     try:
         wait_until((out / "builtin" / "pair1.mp4").exists, seconds=120)
+        begun = len(list((out / "builtin").iterdir()))
         process.send_signal(signal.SIGINT)
-        asked = time.monotonic()
         _, told = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert time.monotonic() - asked < PROMPT_SECONDS
+    assert len(list((out / "builtin").iterdir())) <= begun + 3  # at most what was under way is finished
     assert process.returncode == 130
     assert "Run the same command again to continue" in told
     assert json.loads((out / "builtin" / "pair0.json").read_text())["figures"]

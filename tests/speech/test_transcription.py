@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +12,12 @@ import pytest
 from lipsync.errors import Cancelled, OptionError, ToolError, WeightsError
 from lipsync.media import open_audio
 from lipsync.options import TranscriptOptions
-from lipsync.progress import CancelToken, Progress
+from lipsync.progress import Progress
 from lipsync.speech import Transcript, detect_speech, transcribe
 from lipsync.speech.transcription import _detect_language, _transcribe_window, _windows
 from lipsync.types import AudioClip
-from tests.material import PROMPT_SECONDS
 from tests.speech.spoken import RATE, music, say, with_pauses, word_errors
+from tests.waiting import CancelAtLook
 
 WEATHER = (
     "Good morning, ladies and gentlemen.",
@@ -125,12 +123,10 @@ def test_without_the_package_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_cancel() -> None:
     clip = AudioClip(np.tile(say(" ".join(WEATHER)), 30))
-    token = CancelToken()
-    threading.Timer(0.5, token.cancel).start()
-    started = time.monotonic()
+    token = CancelAtLook(5)
     with pytest.raises(Cancelled):
         transcribe(clip, ENGLISH, cancel=token)
-    assert time.monotonic() - started < PROMPT_SECONDS
+    assert token.looks == 5
 
 
 def test_long_speech_is_split_into_windows_where_it_is_quiet() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,14 +53,32 @@ def test_a_visitor_who_leaves_is_forgotten(tmp_path: Path) -> None:
     assert sample.exists()  # the page's own
 
 
+class ByHand(threading.Timer):
+    """Waits until its function is called."""
+
+    def start(self) -> None:
+        """Measures no time."""
+
+
 def test_a_connection_that_was_lost_for_a_moment_loses_nothing(tmp_path: Path) -> None:
-    sessions = Sessions(tmp_path, grace=0.2)
+    waiting: list[ByHand] = []
+
+    def timer(*args: Any) -> ByHand:
+        waiting.append(ByHand(*args))
+        return waiting[-1]
+
+    sessions = Sessions(tmp_path, timer=timer)
     session = sessions.of("one")
     kept = session.place("run")
     sessions.leave("one")
     assert sessions.of("one") is session
-    time.sleep(0.4)
+    (left,) = waiting
+    assert left.finished.is_set()
+    left.function(*left.args)  # though it be too late to call it off
     assert kept.exists()
+    sessions.leave("one")
+    waiting[1].function(*waiting[1].args)
+    assert not kept.exists()
 
 
 def test_who_never_says_goodbye_has_left_after_a_day(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +7,9 @@ import pytest
 
 from lipsync.errors import Cancelled, MediaError, RangeError
 from lipsync.media import AudioReader, ffmpeg_path, open_audio
-from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, FloatArray, TimeRange
 from tests.make_media import make_sound, make_video, run_ffmpeg
-from tests.material import PROMPT_SECONDS
+from tests.waiting import CancelAtLook
 
 
 def tone(clip: AudioClip, frequency: float, start: float = 0.0, end: float | None = None) -> float:
@@ -162,13 +159,10 @@ def test_sound_that_cannot_be_decoded_says_so(tmp_path: Path) -> None:
 
 def test_cancel(tmp_path: Path) -> None:
     voice = open_audio(make_sound(tmp_path / "a.wav", 600, 8000))
-    token = CancelToken()
-    threading.Timer(0.1, token.cancel).start()
-    started = time.monotonic()
+    token = CancelAtLook(5)
     with pytest.raises(Cancelled):
-        for _ in range(100):
-            voice.read(48_000, cancel=token)
-    assert time.monotonic() - started < PROMPT_SECONDS
+        voice.read(48_000, cancel=token)
+    assert token.looks == 5
 
 
 def click(path: Path, at: int, rate: int = 48_000, seconds: float = 1.0) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from lipsync.errors import Cancelled, MediaError, OptionError, RangeError
 from lipsync.media import open_video
 from lipsync.media.video import reader
 from lipsync.options import MediaOptions
-from lipsync.progress import CancelToken
 from lipsync.types import Frame, TimeRange
 from tests.make_media import make_variable_rate, make_video, number_frame, read_number, run_ffmpeg
-from tests.material import PROMPT_SECONDS, running_ffmpeg
+from tests.material import running_ffmpeg
+from tests.waiting import CancelAtLook
 
 OPEN_GOP = (
     "-c:v",
@@ -374,17 +373,15 @@ def test_closing_early_leaves_no_process_and_no_thread(tmp_path: Path) -> None:
 
 def test_cancel_is_answered_while_ffmpeg_is_silent(tmp_path: Path) -> None:
     clip = open_video(make_video(tmp_path / "a.mp4", frames=250))
-    token = CancelToken()
+    token = CancelAtLook(20)  # more looks than there are frames on the way
     frames = clip.read(range(250), cancel=token)
     next(frames)
     (process,) = running_ffmpeg()
     process.suspend()  # a stalled disk or a frame that takes forever
-    threading.Timer(0.2, token.cancel).start()
-    started = time.monotonic()
     with pytest.raises(Cancelled):
         for _ in frames:
             pass
-    assert time.monotonic() - started < PROMPT_SECONDS
+    assert token.looks == 20
     assert running_ffmpeg() == []
 
 
