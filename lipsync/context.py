@@ -1,4 +1,4 @@
-"""Run context: what every stage of one run is handed, as one value."""
+"""Run context: options, progress, cancel, timer and models as one value."""
 
 from __future__ import annotations
 

@@ -108,7 +108,9 @@ def _check(declared: dataclasses.Field[Any], value: Any) -> None:
 
 
 class Box(NamedTuple):
-    """Four edges in pixels, in the order of Wav2Lip's flags; groups take a plain tuple as well."""
+    """Edges or pads in pixels, in the order of Wav2Lip's flags.
+
+    Options take a plain tuple as well."""
 
     top: int
     bottom: int

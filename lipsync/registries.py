@@ -1,4 +1,4 @@
-"""Tables of all detectors, generators, enhancers, upscalers, metrics and sources: one line a member.
+"""Registries of detectors, generators, enhancers, upscalers, metrics, sources.
 
 Adding a member is its own file, its line here and, where it has weights, a row in
 `lipsync/weights/catalogue.py`. The settings, the command line, the page, `evaluate` and the contract

@@ -27,7 +27,7 @@ SILENT = "The voice is silent, so the lips will hardly move."
 
 @dataclass(frozen=True, eq=False)
 class SpeakerAudio:
-    """What one speaker says, from conditioning to drawing.
+    """Audio features and mouth weights of one speaker, from conditioning to drawing.
 
     Attributes:
         rows: the generator's audio features, one row a frame of the result.
@@ -40,7 +40,7 @@ class SpeakerAudio:
 
 @dataclass(frozen=True, eq=False)
 class AudioConditioning:
-    """All that is said in the result.
+    """Conditioned audio of all speakers of the result.
 
     Attributes:
         speakers: one or more, in the order of their first words.

@@ -1,4 +1,4 @@
-"""Face tracks: faces are detected and tracked in the reduced video, without holding frames."""
+"""Face tracks: detection and tracking in the reduced video."""
 
 from __future__ import annotations
 

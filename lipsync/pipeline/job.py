@@ -1,4 +1,4 @@
-"""Job: what was given, opened and checked, without decoding; and what a run would make of it."""
+"""Job: the inputs of a run, opened and checked without decoding, and its plan."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ class FreshModels:
 
 
 class CachedModels(FreshModels):
-    """Least-recently-used cache of networks; a file that has changed since counts as another one.
+    """Least-recently-used cache of networks.
+
+    A weights file that has changed since counts as another one.
 
     Args:
         most: networks of a kind that are kept.

@@ -1,4 +1,4 @@
-"""Outputs of a run: writer, resume, transcript and subtitles, frame counts and warnings."""
+"""Outputs of a run: writer, resume, subtitles, frame counts, warnings."""
 
 from __future__ import annotations
 

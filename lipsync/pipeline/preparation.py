@@ -1,4 +1,4 @@
-"""Background preparation: the generator is loaded and the audio conditioned while faces are detected."""
+"""Background loading of networks and conditioning of the audio."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lipsync.weights import model_weights
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Networks and audio, ready for drawing.
+    """Networks and conditioned audio, ready for drawing.
 
     Attributes:
         generator: draws the mouths.
@@ -33,7 +33,10 @@ class Prepared:
 
 
 class Preparation:
-    """Loads networks and conditions the audio in a thread of its own; to be used with `with`."""
+    """Background thread that loads networks and conditions the audio.
+
+    To be used with `with`; it runs while faces are detected.
+    """
 
     def __init__(self, job: Job, variant: str, weights: Path | None, context: RunContext) -> None:
         self._job, self._variant, self._weights, self._context = job, variant, weights, context

@@ -1,4 +1,4 @@
-"""Sync score of the result, and of the source with its own audio, as frames stream past."""
+"""Streaming sync scores of the result, and of the source with its own audio."""
 
 from __future__ import annotations
 

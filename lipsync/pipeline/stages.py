@@ -1,4 +1,4 @@
-"""Stages that frames pass through from the source to the result, a chunk of frames at a time.
+"""Frame stages of the pipeline, from source frames to result frames in chunks.
 
     read_chunks -> draw -> blend -> enhance -> upscale
 
@@ -37,7 +37,7 @@ CHUNK_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Speaker:
-    """A person who speaks: face and audio.
+    """Face track and audio of one speaker.
 
     Attributes:
         track: the face, one row a video frame.
@@ -70,7 +70,7 @@ def make_speakers(
 
 @dataclass(frozen=True, eq=False)
 class RenderPlan:
-    """What is drawn on what.
+    """Inputs that all frame stages share.
 
     Attributes:
         video: source of the frames.

@@ -1,4 +1,4 @@
-"""Lip sync of a whole video: the numbered steps from what is given to the finished file."""
+"""Lip sync of a whole video, in numbered steps from inputs to finished file."""
 
 from __future__ import annotations
 
