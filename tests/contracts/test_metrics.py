@@ -13,7 +13,7 @@ import pytest
 from lipsync.metrics.base import Metric
 from lipsync.registries import METRICS
 from lipsync.weights import CATALOGUE
-from tests.metrics.networks import colour_features, save_alexnet
+from tests.metrics.networks import color_features, save_alexnet
 
 Frame = npt.NDArray[np.uint8]
 
@@ -27,7 +27,7 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.importorskip("lpips")
         given = {"weights": save_alexnet(tmp_path_factory.mktemp("weights") / "alexnet.pth")}
     elif name == "fid":
-        given = {"features": colour_features}
+        given = {"extractor": color_features}
     fresh = METRICS.create(name, **given)  # loading a network takes longer than copying it
     return lambda: copy.deepcopy(fresh)
 
