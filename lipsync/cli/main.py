@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 after an error, 130 after a cancel."""
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
-        parsed = _parser(words).parse_args(words)
+        parsed = parser_for(words).parse_args(words)
         status: int = parsed.command(parsed)
     except Cancelled:
         print("Cancelled; nothing was written.", file=sys.stderr)
@@ -74,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the argument parser; only the command that `words` begin with has its arguments."""
     parser = argparse.ArgumentParser(prog="lipsync", description=lipsync.__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=lipsync.__version__)
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
