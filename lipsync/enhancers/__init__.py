@@ -1,6 +1,6 @@
-"""Face restoration and upscaling of frames.
+"""Stage 6: face restoration and upscaling of frames.
 
-`lipsync.registries` lists them under ENHANCERS and UPSCALERS.
+Members are listed in `lipsync.registries.ENHANCERS` and `UPSCALERS`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,19 @@ def load_enhancer(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> tuple[Enhancer | None, str]:
-    """The enhancer that `options` name, or None for "none"; and a warning, "" mostly.
+    """Loads the enhancer named in `options`.
 
-    With `without_enhancer` it is also None where it cannot be had; the warning then says why.
+    Args:
+        device: a torch device, or its name; "auto" chooses the best there is.
+
+    Returns:
+        The enhancer, or None for "none"; and a warning, or "". With `without_enhancer` it is also None
+        where the enhancer is unavailable; the warning then says why.
 
     Raises:
-        DownloadError: its weights are not on this machine, and cannot be fetched.
-        ToolError: the packages that it is built from are missing.
-        WeightsError: the file that was given is missing, damaged or of another network.
+        DownloadError: its weights are not on this machine and cannot be downloaded.
+        ToolError: the packages with the network are missing.
+        WeightsError: the weights are missing, damaged or of another network.
         Cancelled: the user stopped the download.
     """
     name, weights = options.enhancer, options.enhancer_weights
@@ -62,7 +67,7 @@ def load_upscaler(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> tuple[Upscaler | None, str]:
-    """The same for the upscaler."""
+    """Loads the upscaler named in `options`; otherwise as `load_enhancer`."""
     name, weights = options.upscaler, options.upscaler_weights
     what = "Frames are not enlarged"
     return _load(
@@ -73,7 +78,7 @@ def load_upscaler(
 def _load(
     registry: Registry[Member], name: str, without: str, options: EnhanceOptions, **arguments: Any
 ) -> tuple[Member | None, str]:
-    """The member called `name`; `without` says what its lack means, where the user said to go on."""
+    """Loads a member of a registry; `without` begins the warning if it is unavailable."""
     if name == "none":
         return None, ""
     try:

@@ -1,4 +1,4 @@
-"""What every enhancer and upscaler promises, whatever network is inside."""
+"""Interfaces of face enhancers and upscalers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lipsync.types import Frame
 
 @dataclass(frozen=True)
 class EnhancerSpec:
-    """What a caller has to know about an enhancer before it is used.
+    """Properties of an enhancer.
 
     Attributes:
         name: its name in the registry.
-        number_formats: names out of `options.NUMBER_FORMATS` it runs in; "fp32" among them.
+        number_formats: supported precisions, names out of `options.NUMBER_FORMATS`; "fp32" among them.
         licence: what its weights may be used for, in words.
-        paper: where it is described.
-        size: side in pixels of the aligned faces it takes and gives.
+        paper: citation.
+        size: side of the aligned faces it takes and gives, pixels.
     """
 
     name: str
@@ -33,11 +33,11 @@ class EnhancerSpec:
 
 @dataclass(frozen=True)
 class UpscalerSpec:
-    """What a caller has to know about an upscaler before it is used.
+    """Properties of an upscaler.
 
     Attributes:
-        name, number_formats, licence, paper: as `EnhancerSpec`.
-        scale: how many times as wide and high its pictures get.
+        name, number_formats, licence, paper: as in `EnhancerSpec`.
+        scale: factor by which width and height grow.
     """
 
     name: str
@@ -49,33 +49,34 @@ class UpscalerSpec:
 
 @runtime_checkable
 class Enhancer(Protocol):
-    """Makes aligned faces sharper. May be called from several threads.
+    """Face restoration on aligned crops; thread-safe.
 
     Attributes:
-        batch_size: faces that are best given at a time; gets smaller when memory runs out.
+        batch_size: recommended number of faces per call; reduced when memory runs out.
     """
 
     batch_size: int
 
     @property
     def spec(self) -> EnhancerSpec:
-        """What it takes and gives."""
+        """Properties of the enhancer."""
         ...
 
     def enhance(
         self, faces: npt.NDArray[np.uint8], strength: float = 1.0, cancel: CancelToken | None = None
     ) -> npt.NDArray[np.uint8]:
-        """The faces, sharper.
+        """Restores faces.
 
         Args:
-            faces: (B, S, S, 3) uint8 RGB, S being `spec.size`, placed as `alignment` does.
-            strength: 0 gives the faces back as they are, 1 what the network draws; mixed in between.
-            cancel: looked at within the network too, which may take seconds for one face.
+            faces: (B, S, S, 3) RGB uint8, S being `spec.size`, aligned by `estimate_alignment`.
+            strength: 0 gives the faces unchanged, 1 the network's output, and in between a mix.
+            cancel: checked within the network too, which may take seconds for one face.
 
         Returns:
-            The same shape and dtype, a new array.
+            (B, S, S, 3) RGB uint8, a new array.
 
         Raises:
+            ValueError: `faces` has another shape or dtype.
             Cancelled: the user stopped the job.
             ToolError: not even one face fits into memory.
         """
@@ -84,25 +85,28 @@ class Enhancer(Protocol):
 
 @runtime_checkable
 class Upscaler(Protocol):
-    """Enlarges whole frames, a tile at a time. May be called from several threads.
+    """Super-resolution of whole frames, tile by tile; thread-safe.
 
     Attributes:
-        tile: side in pixels of what the network sees at a time; gets smaller when memory runs out.
+        tile: side of the tiles that go through the network, pixels; reduced when memory runs out.
     """
 
     tile: int
 
     @property
     def spec(self) -> UpscalerSpec:
-        """What it does."""
+        """Properties of the upscaler."""
         ...
 
     def upscale(self, frame: Frame, cancel: CancelToken | None = None) -> Frame:
-        """The frame, `spec.scale` times as wide and high.
+        """Enlarges a frame by `spec.scale`.
 
         Args:
-            frame: (H, W, 3) uint8 RGB, at least 1 x 1.
-            cancel: looked at within the network too.
+            frame: (H, W, 3) RGB uint8, at least 1 x 1.
+            cancel: checked within the network too.
+
+        Returns:
+            (scale H, scale W, 3) RGB uint8.
 
         Raises:
             Cancelled: the user stopped the job.

@@ -1,4 +1,4 @@
-"""Leaving a network half-way: on a CPU one face takes it several seconds, a cancel must not."""
+"""Cancellation inside a network's forward pass, which may take seconds on a CPU."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ from lipsync.progress import CancelToken
 
 
 class CancelHook:
-    """Looks at a job's cancel token before every layer of a network.
+    """Forward pre-hooks that check a job's cancel token before every layer.
 
     The network may serve several jobs at once: each thread has its own token.
+
+    Args:
+        network: gets a hook on each layer without children.
+        stage: named in the error.
     """
 
     def __init__(self, network: nn.Module, stage: str) -> None:
         self._stage = stage
-        self._running = threading.local()
+        self._local = threading.local()
         for module in network.modules():
             if next(module.children(), None) is None:
-                module.register_forward_pre_hook(self._look)
+                module.register_forward_pre_hook(self._check)
 
     @contextmanager
     def on(self, cancel: CancelToken | None) -> Iterator[None]:
-        """Within the block, calls of the network from this thread raise `Cancelled` when asked to."""
-        self._running.cancel = cancel
+        """In the block, this thread's calls of the network raise `Cancelled` on a cancel."""
+        self._local.cancel = cancel
         try:
             yield
         finally:
-            self._running.cancel = None
+            self._local.cancel = None
 
-    def _look(self, *_: object) -> None:
-        cancel: CancelToken | None = getattr(self._running, "cancel", None)
+    def _check(self, *_: object) -> None:
+        cancel: CancelToken | None = getattr(self._local, "cancel", None)
         if cancel is not None:
             cancel.check(self._stage)

@@ -1,30 +1,39 @@
-"""From a checkpoint's tensors to a network: which size and width it has is read off its shapes.
+"""Loading of face restoration and upscaling networks.
 
-The official files hold one size each; retrained and reduced ones load as well.
+The architectures' classes come from gfpgan and basicsr, or else from spandrel. gfpgan and basicsr hold
+the networks as their authors published them; both were last released in 2022, and basicsr does not build
+on Python 3.13. spandrel is maintained and holds the same networks. Only classes are taken from any of
+them: loading, normalising and batching are done here.
+
+A network's width and depth are inferred from the checkpoint's tensors. The official files have one size
+each; retrained and reduced ones load as well.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from lipsync.enhancers.network_classes import network_class
-from lipsync.errors import WeightsError
+from lipsync.enhancers.alignment import FACE_SIZE
+from lipsync.errors import ToolError, WeightsError
 from lipsync.weights.checkpoint import StateDict, load_into, load_state_dict
 
-SIZE = 512
-"""Side of the aligned face, in pixels, of every network here."""
 
+def load_gfpgan(path: Path) -> nn.Module:
+    """Loads GFPGAN's "clean" network (1.2 to 1.4), in evaluation mode.
 
-def gfpgan(path: Path) -> nn.Module:
-    """GFPGAN's "clean" network (1.2 to 1.4) with the weights in `path`; in evaluation mode.
-
-    It is called as `network(faces, return_rgb=False, randomize_noise=False)[0]`, with and giving
+    It is called as `network(faces, return_rgb=False, randomize_noise=False)[0]`; input and output are
     (B, 3, 512, 512) RGB in [-1, 1].
 
     Raises:
@@ -32,23 +41,26 @@ def gfpgan(path: Path) -> nn.Module:
         ToolError: the packages are missing.
     """
     state = load_state_dict(path)
-    return _load("gfpgan", gfpgan_form(state), state, what="GFPGAN", path=path)
+    return _build("gfpgan", infer_gfpgan_config(state), state, what="GFPGAN", path=path)
 
 
-def gfpgan_form(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Arguments of GFPGANv1Clean for a state; the official ones where it is no GFPGAN."""
+def infer_gfpgan_config(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Arguments of GFPGANv1Clean, inferred from a checkpoint.
+
+    For a state of another network they are the official ones, which it then does not fit.
+    """
     first, last = state.get("conv_body_first.weight"), state.get("final_conv.weight")
     style, scale = state.get("final_linear.weight"), state.get("condition_scale.0.2.weight")
     narrow, multiplier, features, half = 1.0, 2.0, 512, True
     if first is not None and last is not None and style is not None and scale is not None and len(last):
-        # Channels are 256 * narrow at the bottom and 16 * multiplier * narrow at the top; one
-        # style vector goes to each of 2 * log2(size) - 2 layers.
+        # 256 * narrow channels at the lowest resolution, 16 * multiplier * narrow at the highest; a style
+        # vector for each of 2 * log2(size) - 2 layers.
         narrow = len(last) / 256
         multiplier = len(first) / (16 * narrow)
         features = len(style) // 16
         half = len(scale) == scale.shape[1]
     return {
-        "out_size": SIZE,
+        "out_size": FACE_SIZE,
         "num_style_feat": features,
         "channel_multiplier": multiplier,
         "decoder_load_path": None,
@@ -61,18 +73,23 @@ def gfpgan_form(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
-def restoreformer(path: Path) -> nn.Module:
-    """RestoreFormer with the weights in `path`; in evaluation mode. Called as `network(faces)[0]`.
+def load_restoreformer(path: Path) -> nn.Module:
+    """Loads RestoreFormer, in evaluation mode.
+
+    It is called as `network(faces)[0]`; input and output are (B, 3, 512, 512) RGB in [-1, 1].
 
     Raises:
-        WeightsError, ToolError: as `gfpgan`.
+        WeightsError, ToolError: as `load_gfpgan`.
     """
     state = load_state_dict(path)
-    return _load("restoreformer", restoreformer_form(state), state, what="RestoreFormer", path=path)
+    return _build("restoreformer", infer_restoreformer_config(state), state, what="RestoreFormer", path=path)
 
 
-def restoreformer_form(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Arguments of RestoreFormer for a state; the official ones where it is no RestoreFormer."""
+def infer_restoreformer_config(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Arguments of RestoreFormer, inferred from a checkpoint.
+
+    For a state of another network they are the official ones, which it then does not fit.
+    """
     official = {
         "n_embed": 1024,
         "embed_dim": 256,
@@ -100,31 +117,35 @@ def restoreformer_form(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
-def realesrgan_x2(path: Path) -> nn.Module:
-    """Real-ESRGAN's RRDBNet for twice the size; in evaluation mode.
+def load_realesrgan_x2(path: Path) -> nn.Module:
+    """Loads Real-ESRGAN's RRDBNet for a factor of 2, in evaluation mode.
 
-    It takes (B, 3, H, W) RGB in [0, 1], H and W even, and gives (B, 3, 2 H, 2 W).
+    Input (B, 3, H, W) RGB in [0, 1], H and W even; output (B, 3, 2 H, 2 W).
 
     Raises:
-        WeightsError, ToolError: as `gfpgan`.
+        WeightsError, ToolError: as `load_gfpgan`.
     """
     state = load_state_dict(path)
-    width, blocks = _rrdbnet_form(state, path)
-    cls, package = network_class("rrdbnet")
+    width, blocks = _infer_rrdbnet_config(state, path)
+    cls, package = find_network_class("rrdbnet")
     if package == "basicsr":
-        form = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": width, "num_block": blocks, "scale": 2}
+        config = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": width, "num_block": blocks, "scale": 2}
     else:
-        # Four neighbouring pixels become 12 channels: what follows enlarges 4 times.
-        form = {"in_nc": 12, "out_nc": 3, "num_filters": width, "num_blocks": blocks, "scale": 4}
-        form["shuffle_factor"] = 2
-        state = spandrel_names(state, blocks)
-    network = _empty(cls, form)
+        # 2 x 2 pixels become 12 channels at half the size, so the rest of the network enlarges 4 times.
+        config = {"in_nc": 12, "out_nc": 3, "num_filters": width, "num_blocks": blocks, "scale": 4}
+        config["shuffle_factor"] = 2
+        state = to_spandrel_names(state, blocks)
+    network = _uninitialized(cls, config)
     load_into(network, state, what="Real-ESRGAN x2", path=path)
     return network.eval().requires_grad_(False)
 
 
-def _rrdbnet_form(state: Mapping[str, torch.Tensor], path: Path) -> tuple[int, int]:
-    """Channels and blocks; the official ones where it is no RRDBNet."""
+def _infer_rrdbnet_config(state: Mapping[str, torch.Tensor], path: Path) -> tuple[int, int]:
+    """Numbers of channels and of blocks; the official ones for another network.
+
+    Raises:
+        WeightsError: the network enlarges by another factor.
+    """
     first = state.get("conv_first.weight")
     blocks = _count(state, r"body\.\d+\.rdb1\.conv1\.weight")
     if first is None or first.ndim != 4 or not len(first) or not blocks:
@@ -138,8 +159,8 @@ def _rrdbnet_form(state: Mapping[str, torch.Tensor], path: Path) -> tuple[int, i
     return len(first), blocks
 
 
-def spandrel_names(state: Mapping[str, torch.Tensor], blocks: int) -> StateDict:
-    """A state of basicsr's RRDBNet under the names of spandrel's, which are those of the older ESRGAN."""
+def to_spandrel_names(state: Mapping[str, torch.Tensor], blocks: int) -> StateDict:
+    """Renames the keys of basicsr's RRDBNet to spandrel's, those of the older ESRGAN."""
     outer = {
         "conv_first": "model.0",
         "conv_body": f"model.1.sub.{blocks}",
@@ -160,15 +181,101 @@ def _count(state: Mapping[str, torch.Tensor], pattern: str) -> int:
     return sum(re.fullmatch(pattern, key) is not None for key in state)
 
 
-def _load(network: str, form: dict[str, Any], state: StateDict, *, what: str, path: Path) -> nn.Module:
-    cls, _ = network_class(network)
-    made = _empty(cls, form)
-    load_into(made, state, what=what, path=path)
-    return made.eval().requires_grad_(False)
+def _build(name: str, config: dict[str, Any], state: StateDict, *, what: str, path: Path) -> nn.Module:
+    cls, _ = find_network_class(name)
+    network = _uninitialized(cls, config)
+    load_into(network, state, what=what, path=path)
+    return network.eval().requires_grad_(False)
 
 
-def _empty(cls: type[nn.Module], form: dict[str, Any]) -> nn.Module:
-    """A network whose tensors are all still to be filled: no time goes into random numbers."""
+def _uninitialized(cls: type[nn.Module], config: dict[str, Any]) -> nn.Module:
+    """A network with uninitialised tensors: saves the time for random numbers."""
     with torch.device("meta"):
-        network = cls(**form)
+        network = cls(**config)
     return network.to_empty(device="cpu")
+
+
+# --- classes ---------------------------------------------------------------------------------------
+
+_CLASSES = {
+    "gfpgan": {
+        "gfpgan": ("gfpgan.archs.gfpganv1_clean_arch", "GFPGANv1Clean"),
+        "spandrel": ("spandrel.architectures.GFPGAN", "GFPGAN"),
+    },
+    "restoreformer": {
+        "gfpgan": ("gfpgan.archs.restoreformer_arch", "RestoreFormer"),
+        "spandrel": ("spandrel.architectures.RestoreFormer", "RestoreFormer"),
+    },
+    "rrdbnet": {
+        "basicsr": ("basicsr.archs.rrdbnet_arch", "RRDBNet"),
+        "spandrel": ("spandrel.architectures.ESRGAN", "ESRGAN"),
+    },
+}
+_IMPORT_LOCK = threading.Lock()
+
+
+def find_network_class(network: str) -> tuple[type[nn.Module], str]:
+    """Class of a network, and the package that it comes from.
+
+    Args:
+        network: "gfpgan", "restoreformer" or "rrdbnet".
+
+    Raises:
+        ToolError: none of the packages that have it can be imported.
+    """
+    failures = []
+    for package in _CLASSES[network]:
+        try:
+            return import_network_class(package, network), package
+        # An old package with a new numpy or torch may fail otherwise than by ImportError.
+        except (ImportError, AttributeError) as error:
+            failures.append(f"{package}: {error}")
+    raise ToolError(
+        "The packages that enhancers and upscalers are built from are missing",
+        given="; ".join(failures),
+        hint="Install one with 'pip install spandrel', or go on without an enhancer.",
+    )
+
+
+def import_network_class(package: str, network: str) -> type[nn.Module]:
+    """Class of a network from one of its packages.
+
+    Raises:
+        ImportError: the package is not installed.
+    """
+    module_name, class_name = _CLASSES[network][package]
+    with _IMPORT_LOCK, _legacy_torchvision_module():
+        module = importlib.import_module(module_name)
+    if module_name == "gfpgan.archs.restoreformer_arch":
+        # Its constructor prints; the name is looked up in the module before the builtins.
+        vars(module)["print"] = _no_print
+    found: type[nn.Module] = getattr(module, class_name)
+    return found
+
+
+@contextmanager
+def _legacy_torchvision_module() -> Iterator[None]:
+    """Substitute for a removed torchvision module that basicsr imports.
+
+    `basicsr/data/degradations.py` says `from torchvision.transforms.functional_tensor import
+    rgb_to_grayscale`; torchvision 0.17 removed that module, and the function is in
+    `torchvision.transforms.functional` under the same name. Only training needs it, but importing any
+    part of basicsr or gfpgan imports all of it. The substitute exists during the import only, so that
+    no other package takes it for the real module.
+    """
+    name = "torchvision.transforms.functional_tensor"
+    if name in sys.modules or importlib.util.find_spec("torchvision") is None:
+        yield
+        return
+    functional = importlib.import_module("torchvision.transforms.functional")
+    substitute = ModuleType(name, "Substitute for a module that torchvision has removed.")
+    vars(substitute)["rgb_to_grayscale"] = functional.rgb_to_grayscale
+    sys.modules[name] = substitute
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def _no_print(*_: Any, **__: Any) -> None:
+    pass

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lipsync.enhancers import loaders
-from lipsync.enhancers.network_classes import network_class
+from lipsync.enhancers.loaders import find_network_class
 
 SMALL_GFPGAN = {"narrow": 1 / 16, "num_style_feat": 16, "num_mlp": 2}
 SMALL_RESTOREFORMER = {
@@ -23,14 +23,14 @@ SMALL_RESTOREFORMER = {
 def gfpgan_state(seed: int = 0) -> dict[str, torch.Tensor]:
     """A sixteenth of GFPGAN's channels."""
     torch.manual_seed(seed)
-    cls, _ = network_class("gfpgan")
-    return _stirred(cls(**{**loaders.gfpgan_form({}), **SMALL_GFPGAN}).state_dict())
+    cls, _ = find_network_class("gfpgan")
+    return _stirred(cls(**{**loaders.infer_gfpgan_config({}), **SMALL_GFPGAN}).state_dict())
 
 
 def restoreformer_state(seed: int = 0) -> dict[str, torch.Tensor]:
     """The narrowest RestoreFormer that its group norms allow."""
     torch.manual_seed(seed)
-    cls, _ = network_class("restoreformer")
+    cls, _ = find_network_class("restoreformer")
     return _stirred(cls(**SMALL_RESTOREFORMER).state_dict())
 
 

@@ -6,10 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.enhancers.alignment import TEMPLATE, align, alignment, put_back, reach, scale_of
-from lipsync.enhancers.network_classes import class_from
+from lipsync.enhancers.alignment import (
+    TEMPLATE,
+    covered_box,
+    estimate_alignment,
+    scale_of,
+    warp_to_frame,
+    warp_to_template,
+)
+from lipsync.enhancers.loaders import import_network_class
 from lipsync.types import FloatArray, Frame, PixelBox
-from tests.enhancers.test_network_classes import needs_gfpgan
+from tests.enhancers.packages import needs_gfpgan
 from tests.material import FACE
 
 UNKNOWN = np.full((5, 2), np.nan, np.float32)
@@ -34,7 +41,7 @@ def face_at(x: float, y: float, scale: float, degrees: float = 0.0) -> tuple[Flo
 @pytest.mark.parametrize("degrees", [0, -25, 50])
 @pytest.mark.parametrize("scale", [0.1, 0.4, 0.9])
 def test_equals_facexlib(frame: Frame, scale: float, degrees: float) -> None:
-    class_from("gfpgan", "gfpgan")  # brings facexlib in, with what it needs
+    import_network_class("gfpgan", "gfpgan")  # brings facexlib in, with what it needs
     from facexlib.utils.face_restoration_helper import FaceRestoreHelper
 
     points, box = face_at(260, 250, scale, degrees)
@@ -43,17 +50,17 @@ def test_equals_facexlib(frame: Frame, scale: float, degrees: float) -> None:
     theirs.face_template, theirs.face_size, theirs.pad_blur = TEMPLATE, (512, 512), False
     theirs.input_img, theirs.all_landmarks_5 = np.ascontiguousarray(frame[..., ::-1]), [points]
     theirs.align_warp_face()
-    ours = alignment(points, box)
+    ours = estimate_alignment(points, box)
     np.testing.assert_allclose(ours, theirs.affine_matrices[0], rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(align(frame, ours), theirs.cropped_faces[0][..., ::-1])
+    np.testing.assert_array_equal(warp_to_template(frame, ours), theirs.cropped_faces[0][..., ::-1])
 
 
 @pytest.mark.parametrize("missing", [slice(0, 5), slice(2, 3)])
 def test_unknown_points_give_way_to_the_box(missing: slice) -> None:
     points, box = face_at(260, 250, 0.6)
-    exact = alignment(points, box)
+    exact = estimate_alignment(points, box)
     points[missing] = np.nan
-    guessed = alignment(points, box)
+    guessed = estimate_alignment(points, box)
     assert guessed[0, 1] == guessed[1, 0] == 0  # upright
     inverse = cv2.invertAffineTransform(guessed)
     mouth = inverse[:, :2] @ TEMPLATE[3:].mean(axis=0) + inverse[:, 2]
@@ -72,28 +79,28 @@ def test_unknown_points_give_way_to_the_box(missing: slice) -> None:
 )
 def test_points_that_make_no_face_give_way_to_the_box(points: FloatArray) -> None:
     box = PixelBox(100, 100, 400, 420)
-    np.testing.assert_array_equal(alignment(points, box), alignment(UNKNOWN, box))
+    np.testing.assert_array_equal(estimate_alignment(points, box), estimate_alignment(UNKNOWN, box))
 
 
 def test_a_single_pixel_is_a_box() -> None:
-    assert np.isfinite(alignment(UNKNOWN, PixelBox(5, 5, 6, 6))).all()
+    assert np.isfinite(estimate_alignment(UNKNOWN, PixelBox(5, 5, 6, 6))).all()
 
 
 def test_there_and_back(frame: Frame) -> None:
     points, box = face_at(260, 250, 0.7, 10)
-    matrix = alignment(points, box)
+    matrix = estimate_alignment(points, box)
     x1, y1, x2, y2 = part = PixelBox(200, 200, 320, 330)
-    back = put_back(align(frame, matrix).astype(np.float32), matrix, part)
+    back = warp_to_frame(warp_to_template(frame, matrix).astype(np.float32), matrix, part)
     assert back.shape == (130, 120, 3)
     blurred = cv2.GaussianBlur(frame, (0, 0), 0.7)[y1:y2, x1:x2]  # resizing twice costs some sharpness
     assert np.abs(back - blurred).mean() < 3
 
 
 def test_beyond_the_aligned_picture_there_is_nothing(frame: Frame) -> None:
-    matrix = alignment(*face_at(260, 250, 0.2))
-    whole = (0, 0, frame.shape[1], frame.shape[0])
-    placed = put_back(np.ones((512, 512), np.float32), matrix, whole)
-    x1, y1, x2, y2 = reach(matrix, whole[2:])
+    matrix = estimate_alignment(*face_at(260, 250, 0.2))
+    whole = PixelBox(0, 0, frame.shape[1], frame.shape[0])
+    placed = warp_to_frame(np.ones((512, 512), np.float32), matrix, whole)
+    x1, y1, x2, y2 = covered_box(matrix, whole[2:])
     assert 0 < x1 < x2 < whole[2] and 0 < y1 < y2 < whole[3]
     assert placed[(y1 + y2) // 2, (x1 + x2) // 2] == pytest.approx(1, abs=1e-3)
     placed[y1:y2, x1:x2] = 0
@@ -104,6 +111,6 @@ def test_a_large_face_is_not_picked_apart() -> None:
     """Lines of a pixel's width become grey; picked bilinearly they would flicker."""
     stripes = np.zeros((1600, 1600, 3), np.uint8)
     stripes[:, ::2] = 255
-    matrix = alignment(*face_at(800, 800, 2.7))
-    aligned = align(stripes, matrix)[40:-40, 40:-40]
+    matrix = estimate_alignment(*face_at(800, 800, 2.7))
+    aligned = warp_to_template(stripes, matrix)[40:-40, 40:-40]
     assert 120 < aligned.mean() < 135 and aligned.std() < 12

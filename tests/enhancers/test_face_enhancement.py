@@ -12,7 +12,7 @@ import pytest
 
 from lipsync.enhancers import ENHANCERS, EnhancerSpec, FaceEnhancement
 from lipsync.enhancers.alignment import TEMPLATE
-from lipsync.enhancers.face_enhancement import soft_edge
+from lipsync.enhancers.face_enhancement import soften_edge
 from lipsync.errors import Cancelled
 from lipsync.options import EnhanceOptions
 from lipsync.progress import CancelToken
@@ -222,22 +222,22 @@ def test_detail_begins_softly(frame: Frame, hard: bool) -> None:
 
 def test_soft_edge_of_a_hard_mask() -> None:
     mask = Mask(100, 100, np.ones((60, 100), np.float32))
-    shown = soft_edge(mask, (640, 480))
+    shown = soften_edge(mask, (640, 480))
     assert shown[0].max() < 0.1 and shown[:, -1].max() < 0.1
     assert (shown[15:-15, 15:-15] == 1).all()
     assert (np.abs(np.diff(shown, axis=0)) < 0.25).all() and shown.dtype == np.float32
 
 
 def test_no_edge_where_the_frame_ends() -> None:
-    shown = soft_edge(Mask(540, 420, np.ones((60, 100), np.float32)), (640, 480))
+    shown = soften_edge(Mask(540, 420, np.ones((60, 100), np.float32)), (640, 480))
     assert shown[30:, 50:].min() == 1
     assert shown[0].max() < 0.1 and shown[:, 0].max() < 0.1
-    assert (soft_edge(Mask(0, 0, np.ones((48, 64), np.float32)), (64, 48)) == 1).all()
+    assert (soften_edge(Mask(0, 0, np.ones((48, 64), np.float32)), (64, 48)) == 1).all()
 
 
 def test_a_soft_mask_stays_as_it_is(frame: Frame) -> None:
     _, _, mask = place(260, 250, 0.9, frame)
-    shown = soft_edge(mask, (frame.shape[1], frame.shape[0]))
+    shown = soften_edge(mask, (frame.shape[1], frame.shape[0]))
     assert (shown <= mask.alpha).all() and np.abs(shown - mask.alpha).mean() < 0.02
 
 

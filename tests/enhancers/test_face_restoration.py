@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from lipsync.enhancers.face_restoration import FaceRestorer
-from lipsync.enhancers.network_classes import class_from
+from lipsync.enhancers.loaders import import_network_class
 from lipsync.errors import Cancelled, OptionError, ToolError
 from lipsync.progress import CancelToken
 from tests.enhancers.made_up import write_enhancer
-from tests.enhancers.test_network_classes import needs_gfpgan
+from tests.enhancers.packages import needs_gfpgan
 from tests.material import FACE
 
 
@@ -60,7 +60,7 @@ def test_equals_the_authors_program(
     name: str, tmp_path: Path, face: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = FaceRestorer(write_enhancer(tmp_path, name), name=name, device="cpu", number_format="fp32")
-    class_from("gfpgan", "gfpgan")  # brings the packages in, with what they need
+    import_network_class("gfpgan", "gfpgan")  # brings the packages in, with what they need
     from gfpgan.utils import GFPGANer
 
     theirs = object.__new__(GFPGANer)  # its constructor downloads a face detector

@@ -14,7 +14,7 @@ from lipsync.options import EnhanceOptions
 from lipsync.progress import CancelToken
 from lipsync.weights import locations
 from tests.enhancers.made_up import write_enhancer, write_upscaler
-from tests.enhancers.test_network_classes import hide
+from tests.enhancers.packages import hide
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from lipsync.enhancers.upscaling import RealESRGAN, _spans
+from lipsync.enhancers.upscaling import RealESRGAN, _tile_spans
 from lipsync.errors import Cancelled, ToolError
 from lipsync.progress import CancelToken
 from lipsync.types import Frame
@@ -36,7 +36,7 @@ def make(weights: Path, tile: int, number_format: str = "fp32") -> RealESRGAN:
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 66, 96, 97, 191, 500, 1081])
 def test_tiles_cover_everything_and_overlap(length: int) -> None:
-    spans = _spans(length, 64)
+    spans = _tile_spans(length, 64)
     assert spans[0][0] == 0 and spans[-1][1] == length
     assert all(start % 2 == 0 and stop - start <= 65 for start, stop, _ in spans)
     for (_, stop, _), (start, _, shared) in itertools.pairwise(spans):
