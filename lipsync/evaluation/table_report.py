@@ -55,7 +55,7 @@ def _parts(
     failed = [f"{one.variant}, {one.pair.name}: {one.failure}" for one in judged if one.failure]
     if failed or notes:
         texts = [*((True, text) for text in failed), *((False, text) for text in notes)]
-        yield html.section("To know", html.signs(texts))
+        yield html.section("To know", html.notices(texts))
     by_pair: dict[str, list[ClipResult]] = {}
     for one in judged:
         by_pair.setdefault(one.pair.name, []).append(one)
@@ -102,8 +102,8 @@ def _clip(clips: Sequence[ClipResult], run: SyncOptions, reference: Path | None,
         parts.append(html.table(head, lines, 1))
     for clip in clips:
         if clip.failure:
-            parts.append(html.signs([(True, f"{clip.variant}: {clip.failure}")]))
-        parts.append(html.signs((False, f"{clip.variant}: {note}") for note in clip.notes))
+            parts.append(html.notices([(True, f"{clip.variant}: {clip.failure}")]))
+        parts.append(html.notices((False, f"{clip.variant}: {note}") for note in clip.notes))
     parts.append(_pictures(clips, run, reference, cancel))
     top = max((value for clip in clips for _, value in clip.curve if value == value), default=0.0)
     low = min((value for clip in clips for _, value in clip.curve if value == value), default=0.0)
@@ -111,7 +111,9 @@ def _clip(clips: Sequence[ClipResult], run: SyncOptions, reference: Path | None,
         if clip.curve:
             end = max(time for time, _ in clip.curve) + 0.5
             name = f"Sync confidence, {clip.variant}"
-            parts.append(html.curve(clip.curve, end, name, low=min(0.0, low), high=max(0.1, top), base=0.0))
+            parts.append(
+                html.line_plot(clip.curve, end, name, low=min(0.0, low), high=max(0.1, top), reference=0.0)
+            )
     return html.section(pair.name, *parts)
 
 
@@ -135,9 +137,9 @@ def _pictures(
             continue
         for name, place, seconds in (("first", 0, 0.0), ("middle", 1, time)):
             if not rows[name] and before:
-                rows[name].append(html.picture(before[place], f"source, {clock_time(seconds, 1)}", _SIDE))
-            rows[name].append(html.picture(after[place], f"{clip.variant}, {clock_time(seconds, 1)}", _SIDE))
-    return "".join(html.pictures(row, large=True) for row in rows.values() if row)
+                rows[name].append(html.figure(before[place], f"source, {clock_time(seconds, 1)}", _SIDE))
+            rows[name].append(html.figure(after[place], f"{clip.variant}, {clock_time(seconds, 1)}", _SIDE))
+    return "".join(html.figure_grid(row, large=True) for row in rows.values() if row)
 
 
 def _frames(

@@ -203,44 +203,50 @@ def render_fragment(report: MediaReport) -> str:
 def _sections(report: MediaReport) -> Iterator[str]:
     if report.advice:
         texts = [(advice.is_warning, advice.text) for advice in report.advice]
-        yield html.section("What to expect", html.signs(texts))
-    yield html.section("File", html.facts(file_facts(report)))
+        yield html.section("What to expect", html.notices(texts))
+    yield html.section("File", html.definition_list(file_facts(report)))
     if report.video:
-        yield html.section("Video", html.facts(video_facts(report)))
+        yield html.section("Video", html.definition_list(video_facts(report)))
     if report.audio:
-        yield html.section("Audio", html.facts(audio_facts(report)), *_audio_plots(report.audio))
+        yield html.section("Audio", html.definition_list(audio_facts(report)), *_audio_plots(report.audio))
     if report.faces:
-        yield html.section("Faces", html.facts(face_facts(report.faces)), *_face_plots(report.faces, report))
+        yield html.section(
+            "Faces", html.definition_list(face_facts(report.faces)), *_face_plots(report.faces, report)
+        )
     if report.sync:
         yield html.section("Lip sync with its own sound", *_sync_plots(report.sync, report.duration))
     if report.transcript:
         yield html.section("Transcript", *_transcript(report))
     if report.missing:
         texts = [(True, f"{_PARTS.get(part, part)}: {why}") for part, why in report.missing.items()]
-        yield html.section("Not available", html.signs(texts))
+        yield html.section("Not available", html.notices(texts))
 
 
 def _audio_plots(audio: AudioReport) -> Iterator[str]:
     length = audio.info.duration
     if audio.speech is not None and audio.speech_share is not None:
-        yield html.spans(audio.speech, length, "Speech", f"{100 * audio.speech_share:.0f} % of the time")
+        yield html.interval_plot(
+            audio.speech, length, "Speech", f"{100 * audio.speech_share:.0f} % of the time"
+        )
     if audio.silence:
-        yield html.spans(audio.silence, length, "Silence", f"{100 * audio.silent_share:.0f} % of the time")
+        yield html.interval_plot(
+            audio.silence, length, "Silence", f"{100 * audio.silent_share:.0f} % of the time"
+        )
 
 
 def _face_plots(faces: FaceReport, report: MediaReport) -> Iterator[str]:
-    yield html.pictures(html.picture(person.thumbnail, _caption(person)) for person in faces.people)
+    yield html.figure_grid(html.figure(person.thumbnail, _caption(person)) for person in faces.people)
     if len(set(faces.per_second)) > 1:
         points = [(second + 0.5, count) for second, count in enumerate(faces.per_second)]
         ends = [(0.0, points[0][1]), *points, (report.duration, points[-1][1])]
-        yield html.curve(
+        yield html.line_plot(
             [(min(time, report.duration), count) for time, count in ends],
             report.duration,
             "Faces at a time",
             low=0,
             high=max(1, faces.most) * 1.1,
             marks=faces.cuts,
-            told=f"up to {faces.most}" + (", cuts marked" if faces.cuts else ""),
+            note=f"up to {faces.most}" + (", cuts marked" if faces.cuts else ""),
         )
 
 
@@ -251,16 +257,16 @@ def _caption(person: PersonSummary) -> str:
 
 def _sync_plots(score: SyncScore, duration: float) -> Iterator[str]:
     yield html.paragraph(score.words)
-    yield html.facts(sync_facts(score))
+    yield html.definition_list(sync_facts(score))
     weak = [(part.start, min(part.end, duration)) for part in score.weak]
-    yield html.curve(
+    yield html.line_plot(
         list(zip(score.times, score.curve, strict=True)),
         duration,
         "Sync confidence, second by second",
         low=min(0.0, *(value for value in score.curve if value == value), 0.0),
-        base=0.0,
-        weak=weak,
-        told="weak segments shaded" if weak else "",
+        reference=0.0,
+        shaded=weak,
+        note="weak segments shaded" if weak else "",
     )
 
 

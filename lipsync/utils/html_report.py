@@ -1,4 +1,4 @@
-"""Building blocks of reports to look at: one HTML file that carries its pictures and needs no network."""
+"""Building blocks of HTML reports: one self-contained file with its images inside."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _STYLE = files("lipsync.utils").joinpath("html_report.css")
 
 
 def style() -> str:
-    """The style of all that is built here, as CSS."""
+    """CSS of all that is built here."""
     return _STYLE.read_text("utf-8")
 
 
 def page(title: str, body: Iterable[str], subtitle: str = "") -> str:
-    """A whole HTML document. `body` is HTML; `title` and `subtitle` are plain text."""
+    """A complete HTML document; `body` is HTML, `title` and `subtitle` are plain text."""
     under = f'<p class="soft">{escape(subtitle)}</p>' if subtitle else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -42,21 +42,21 @@ def paragraph(text: str, style: str = "") -> str:
     return f'<p class="{style}">{escape(text)}</p>' if style else f"<p>{escape(text)}</p>"
 
 
-def facts(values: Iterable[tuple[str, str]]) -> str:
-    """Names with values, in a grid."""
+def definition_list(values: Iterable[tuple[str, str]]) -> str:
+    """Names and values in a grid."""
     pairs = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in values)
     return f'<dl class="facts">{pairs}</dl>'
 
 
-def signs(texts: Iterable[tuple[bool, str]]) -> str:
-    """A list of sentences; those with True are warnings, and say so."""
+def notices(texts: Iterable[tuple[bool, str]]) -> str:
+    """A list of sentences; True marks a warning."""
     items = "".join(
         f'<li class="warn"><strong>Note:</strong> {escape(text)}</li>'
-        if warns
+        if is_warning
         else f"<li>{escape(text)}</li>"
-        for warns, text in texts
+        for is_warning, text in texts
     )
-    return f'<ul class="signs">{items}</ul>'
+    return f'<ul class="notices">{items}</ul>'
 
 
 def table(
@@ -65,7 +65,14 @@ def table(
     labels: int,
     best: Iterable[tuple[int, int]] = (),
 ) -> str:
-    """A table; the first `labels` columns are words, the others numbers. `best` are (line, column)."""
+    """A table of text and number columns.
+
+    Args:
+        head: column headings.
+        lines: cells by line.
+        labels: how many of the first columns are text; the others are numbers.
+        best: (line, column) of the cells to emphasise.
+    """
     chosen = set(best)
 
     def cell(kind: str, text: str, at: int, line: int = -1) -> str:
@@ -85,10 +92,10 @@ def table(
     )
 
 
-def picture(frame: Frame, caption: str, side: int = 480) -> str:
-    """A frame, RGB uint8 (H, W, 3), reduced to `side` pixels and carried in the page."""
+def figure(frame: Frame, caption: str, max_side: int = 480) -> str:
+    """A frame, RGB uint8 (H, W, 3), as an embedded JPEG of at most `max_side` pixels."""
     image = Image.fromarray(frame)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     data = io.BytesIO()
     image.save(data, "JPEG", quality=85)
     text = base64.b64encode(data.getvalue()).decode("ascii")
@@ -99,37 +106,42 @@ def picture(frame: Frame, caption: str, side: int = 480) -> str:
     )
 
 
-def pictures(figures: Iterable[str], large: bool = False) -> str:
-    """Pictures beside each other, as many as fit."""
-    return f'<div class="pictures{" large" if large else ""}">{"".join(figures)}</div>'
+def figure_grid(figures: Iterable[str], large: bool = False) -> str:
+    """Figures in a grid with as many columns as fit."""
+    return f'<div class="figures{" large" if large else ""}">{"".join(figures)}</div>'
 
 
-# --- curves --------------------------------------------------------------------------------------
+# --- plots over time -----------------------------------------------------------------------------
 
 Span = tuple[float, float]
+"""Start and end, seconds."""
 
 
-def curve(
+def line_plot(
     points: Sequence[tuple[float, float]],
     duration: float,
     name: str,
     *,
     low: float | None = None,
     high: float | None = None,
-    base: float | None = None,
-    weak: Iterable[Span] = (),
+    reference: float | None = None,
+    shaded: Iterable[Span] = (),
     marks: Iterable[float] = (),
-    told: str = "",
+    note: str = "",
 ) -> str:
-    """A line over time, as SVG, with its words beside it rather than in it, so that they stay readable.
+    """A line plot over time in SVG; empty if all values are NaN.
+
+    Its labels are HTML outside of the SVG, which is stretched to the width of the page.
 
     Args:
         points: (seconds, value); NaN breaks the line.
-        low, high: ends of the value axis (default: what the values reach).
-        base: a value to draw a dashed line at.
-        weak: stretches to shade, seconds.
-        marks: moments to mark, seconds.
-        told: a note that stands beside the name.
+        duration: length of the time axis, seconds.
+        name: title of the plot.
+        low, high: ends of the value axis; the extremes of the values by default.
+        reference: a value to draw a dashed line at.
+        shaded: spans to shade.
+        marks: times to mark, seconds.
+        note: text beside the title.
     """
     values = [value for _, value in points if value == value]
     if not values:
@@ -139,38 +151,42 @@ def curve(
     top = top + 0.05 * (top - bottom) if top > bottom else bottom + 1
     axes = Axes(0, 0, 1000, 100, left=0, right=duration, bottom=bottom, top=top)
     dashed = ""
-    if base is not None and bottom <= base <= top:
-        dashed = f'<path class="base" d="M0 {axes.down(base):.1f}h1000"/>'
+    if reference is not None and bottom <= reference <= top:
+        dashed = f'<path class="reference" d="M0 {axes.down(reference):.1f}h1000"/>'
     line = f'<path class="line" d="{axes.curve(points)}"/>'
-    drawn = [*_rectangles(weak, duration, "weak"), dashed, *_marks(marks, duration), line]
-    said = f"{name}: between {min(values):.3g} and {max(values):.3g}"
-    return _plot("".join(drawn), duration, name, told, said, "")
+    drawn = [*_rectangles(shaded, duration, "shaded"), dashed, *_marks(marks, duration), line]
+    label = f"{name}: between {min(values):.3g} and {max(values):.3g}"
+    return _plot("".join(drawn), duration, (name, note, label), "")
 
 
-def spans(found: Iterable[Span], duration: float, name: str, told: str, marks: Iterable[float] = ()) -> str:
-    """Stretches of time as bars; `told` says the same in words."""
-    drawn = [*_rectangles(found, duration, "span"), *_marks(marks, duration)]
-    return _plot("".join(drawn), duration, name, told, f"{name}: {told}", "low")
+def interval_plot(
+    intervals: Iterable[Span], duration: float, name: str, note: str, marks: Iterable[float] = ()
+) -> str:
+    """Time spans as bars in SVG; `note` is the text alternative."""
+    drawn = [*_rectangles(intervals, duration, "interval"), *_marks(marks, duration)]
+    return _plot("".join(drawn), duration, (name, note, f"{name}: {note}"), "low")
 
 
-def _rectangles(found: Iterable[Span], duration: float, style: str) -> list[str]:
+def _rectangles(intervals: Iterable[Span], duration: float, style: str) -> list[str]:
     return [
         f'<rect class="{style}" x="{1000 * start / duration:.1f}" y="0" '
         f'width="{max(1.0, 1000 * (end - start) / duration):.1f}" height="100"/>'
-        for start, end in found
+        for start, end in intervals
     ]
 
 
-def _marks(found: Iterable[float], duration: float) -> list[str]:
-    places = (f"{1000 * time / duration:.1f}" for time in found)
+def _marks(times: Iterable[float], duration: float) -> list[str]:
+    places = (f"{1000 * time / duration:.1f}" for time in times)
     return [f'<line class="mark" x1="{x}" x2="{x}" y1="0" y2="100"/>' for x in places]
 
 
-def _plot(drawn: str, duration: float, name: str, told: str, said: str, style: str) -> str:
+def _plot(drawn: str, duration: float, texts: tuple[str, str, str], style: str) -> str:
+    """A plot with its title, note and text alternative."""
+    name, note, label = map(escape, texts)
     return (
-        f'<div class="plot {style}"><div class="name"><span>{escape(name)}</span>'
-        f'<span class="soft">{escape(told)}</span></div>'
+        f'<div class="plot {style}"><div class="name"><span>{name}</span>'
+        f'<span class="soft">{note}</span></div>'
         '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(said)}">{drawn}</svg>'
+        f'aria-label="{label}">{drawn}</svg>'
         f'<div class="axis"><span>0 s</span><span>{duration:.1f} s</span></div></div>'
     )

@@ -265,7 +265,7 @@ def test_page(full: MediaReport) -> None:
     assert "Less &lt; more &amp; so on." in page
     assert page.count("data:image/jpeg;base64,") == 1
     assert page.count("<svg") == 4  # speech, silence, faces, sync
-    assert 'class="weak"' in page
+    assert 'class="shaded"' in page
     assert "http" not in page  # nothing is loaded
     both = render_page([full, full])
     assert both.count("<h1>") == 3

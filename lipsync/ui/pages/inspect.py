@@ -37,8 +37,8 @@ _COLOURS = """
   --back: var(--background-fill-secondary); --card: var(--block-background-fill);
   --text: var(--body-text-color); --soft: var(--body-text-color-subdued);
   --line: var(--border-color-primary); --main: var(--primary-600);
-  --weak: #b4470f; --weak-back: #fdebd9; --other: #0b7a5b;
-  .dark & { --main: var(--primary-400); --weak: #ffab75; --weak-back: #46301f; --other: #5fd3b0; }
+  --warn: #b4470f; --warn-back: #fdebd9; --other: #0b7a5b;
+  .dark & { --main: var(--primary-400); --warn: #ffab75; --warn-back: #46301f; --other: #5fd3b0; }
 """
 """The report's colours are those of the page, light or dark."""
 
