@@ -14,6 +14,7 @@ import pytest
 MOST_WORKERS = 8
 WORKER_BYTES = 3 << 30
 """Memory of one process, with the programs that its tests start."""
+SHIPPED = sorted((Path(__file__).resolve().parents[1] / "weights").glob("*.safetensors"))
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -76,3 +77,19 @@ def full_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from benchmarks.common import made_up_checkpoint
 
     return made_up_checkpoint(tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for weights, besides those that ship, and no way to get any."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for weights in SHIPPED:
+        (folder / weights.name).symlink_to(weights)
+    monkeypatch.setattr("lipsync.weights.locations.search_folders", lambda: (folder,))
+    monkeypatch.setenv("LIPSYNC_WEIGHTS", str(folder))
+    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    return folder

@@ -12,21 +12,8 @@ from lipsync.enhancers import load_enhancer, load_upscaler
 from lipsync.errors import Cancelled, DownloadError, ToolError, WeightsError
 from lipsync.options import EnhanceOptions
 from lipsync.progress import CancelToken
-from lipsync.weights import locations
 from tests.enhancers.made_up import write_enhancer, write_upscaler
 from tests.enhancers.packages import hide
-
-
-@pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No weights on this machine, and nowhere to get them."""
-    monkeypatch.setattr(locations, "search_folders", lambda: (tmp_path,))
-    monkeypatch.setenv("LIPSYNC_WEIGHTS", str(tmp_path))
-    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(proxy, "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    return tmp_path
 
 
 def test_none() -> None:
