@@ -18,8 +18,8 @@ from lipsync.errors import Cancelled, InputError, OptionError, WeightsError
 from lipsync.evaluation.dataset import LIST_SUFFIXES, TABLE_SUFFIXES, Pair, find_result, read_pairs
 from lipsync.evaluation.evaluator import Evaluator, EvaluatorOptions
 from lipsync.evaluation.runner import Maker, evaluate_all, fid_of_rows
-from lipsync.evaluation.table import ClipResult, Table, as_csv, as_json, as_markdown, make_table
-from lipsync.evaluation.table_report import table_page
+from lipsync.evaluation.table import ClipResult, ResultTable, make_table, to_csv, to_json, to_markdown
+from lipsync.evaluation.table_report import EvaluationPage
 from lipsync.generators import GENERATORS, choose_variant
 from lipsync.metrics.fid import measure_fid
 from lipsync.options import ReportOptions, SyncOptions
@@ -115,16 +115,18 @@ def _is_single(path: Path) -> bool:
     return not path.is_dir() and path.suffix.lower() not in (*TABLE_SUFFIXES, *LIST_SUFFIXES)
 
 
-def _evaluate_single(arguments: argparse.Namespace, evaluator: Evaluator) -> tuple[Table, list[ClipResult]]:
+def _evaluate_single(
+    arguments: argparse.Namespace, evaluator: Evaluator
+) -> tuple[ResultTable, list[ClipResult]]:
     """Measure one video, against a reference where there is one."""
     if arguments.variants or arguments.results:
         hint = "Give a table of videos and voices (.csv)."
         raise OptionError("--variants and --results are for lists", given=arguments.input, hint=hint)
     pair = Pair(arguments.input.stem, 0, arguments.input, arguments.input)
-    result = evaluator.judge(pair, _UNCHANGED, arguments.input, reference=arguments.reference)
+    result = evaluator.evaluate(pair, _UNCHANGED, arguments.input, reference=arguments.reference)
     fid: dict[str, float] = {}
     if arguments.reference and "fid" in evaluator.measures:
-        network = evaluator.network()
+        network = evaluator.feature_extractor()
         fid["fid"] = measure_fid(
             arguments.input, arguments.reference, network, evaluator.progress, evaluator.cancel
         ).fid
@@ -200,20 +202,18 @@ class _SyncRun:
 
 
 def _report(
-    arguments: argparse.Namespace, table: Table, results: Sequence[ClipResult], evaluator: Evaluator
+    arguments: argparse.Namespace, table: ResultTable, results: Sequence[ClipResult], evaluator: Evaluator
 ) -> None:
     """Write the files, then print; in this order, so that nothing is lost if the terminal has closed."""
     if arguments.csv:
-        write_text(arguments.csv, as_csv(results))
+        write_text(arguments.csv, to_csv(results))
     if arguments.json:
-        values = as_json(table, results) | {"notes": evaluator.notes}
+        values = to_json(table, results) | {"notes": evaluator.notes}
         write_text(arguments.json, json.dumps(values, indent=2, ensure_ascii=False))
     if arguments.html:
         title = f"Evaluation of {arguments.input.name}"
-        page = table_page(
-            table, results, evaluator.run, evaluator.notes, title, arguments.reference, evaluator.cancel
-        )
-        write_text(arguments.html, page)
-    print(as_markdown(table, results))
+        page = EvaluationPage(evaluator.run, evaluator.notes, arguments.reference, evaluator.cancel)
+        write_text(arguments.html, page.render(table, results, title))
+    print(to_markdown(table, results))
     for note in evaluator.notes:
         print(f"Note: {note}", file=sys.stderr)

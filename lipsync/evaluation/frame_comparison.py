@@ -1,4 +1,4 @@
-"""A result beside the video it was made of, frame by frame: the whole picture, the drawn part, the rest."""
+"""Frame-by-frame comparison of a result with its source: whole frames, generated region, and the rest."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ from lipsync.options import BlendOptions, FaceOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.types import Frame, IntArray
 
-Inside: TypeAlias = Callable[[int, Frame], Region]
-"""The pixels that may change, of the source's frame of this number."""
-_EDGE = 2  # pixels: colours are stored at half the resolution, so a changed pixel changes its neighbours
+RegionFunction: TypeAlias = Callable[[int, Frame], Region]
+"""Number of a source frame, and the frame -> the pixels that may change in it."""
+_EDGE = 2  # pixels: chroma is stored at half resolution, so a changed pixel affects its neighbours
 
 
 @dataclass(frozen=True)
 class RegionMetric:
-    """A metric and where it looks: "" for the whole picture, "inside" or "outside" of the drawn part."""
+    """A metric and its region: "" for whole frames, "inside" or "outside" of the generated region."""
 
     metric: Metric
-    where: str = ""
+    region: str = ""
 
 
-def in_step(result: VideoReader, source: VideoReader, timeline: IntArray | None = None) -> IntArray:
-    """The source's frame that each frame of the result shows, (T,).
+def match_frames(result: VideoReader, source: VideoReader, timeline: IntArray | None = None) -> IntArray:
+    """The source frame that each frame of the result shows.
 
     Args:
-        timeline: from `plan_timeline`, where the result was made by it; may be a frame or two longer
-            than the result. None goes by time, and ends with the shorter of the two.
+        timeline: from `plan_timeline`, if the result was made with it; it may be a frame or two longer
+            than the result. None matches by time, up to the end of the shorter video.
+
+    Returns:
+        int64 (T,) frame numbers.
     """
     if timeline is not None:
         return timeline[: result.frame_count]
@@ -47,66 +50,66 @@ def in_step(result: VideoReader, source: VideoReader, timeline: IntArray | None 
     return np.asarray(numbers[numbers < source.frame_count], np.int64)
 
 
-def compare(
+def compare_frames(
     result: VideoReader,
     source: VideoReader,
-    shown: IntArray,
-    watched: Mapping[str, RegionMetric],
-    inside: Inside | None = None,
+    matches: IntArray,
+    metrics: Mapping[str, RegionMetric],
+    region: RegionFunction | None = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> dict[str, float]:
-    """Figures by the keys of `watched`.
+    """Measure metrics over all frames; returns their values by the keys of `metrics`.
 
     Args:
-        shown: (T,) from `in_step`.
-        inside: see `drawn_parts`; without it, only whole pictures can be watched.
+        matches: (T,) from `match_frames`.
+        region: from `generated_region`; without it all metrics are on whole frames.
 
     Raises:
-        InputError: the pictures differ in size (but for the row and column that even sizes add).
+        InputError: the frame sizes differ (by more than the row and column that even sizes add).
         MediaError: a file cannot be read.
-        Cancelled: the user stopped it.
+        Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
-    away = max(abs(result.width - source.width), abs(result.height - source.height))
-    if away > 1:
+    difference = max(abs(result.width - source.width), abs(result.height - source.height))
+    if difference > 1:
         sizes = f"{result.width}x{result.height} and {source.width}x{source.height}"
         raise InputError("Pictures of different sizes cannot be compared", given=sizes)
-    size = slice(min(result.height, source.height)), slice(min(result.width, source.width))
-    stage = StageProgress("Comparing pictures", len(shown), progress, cancel)
+    common = slice(min(result.height, source.height)), slice(min(result.width, source.width))
+    stage = StageProgress("Comparing frames", len(matches), progress, cancel)
     with (
-        closing(result.read(np.arange(len(shown)), cancel=cancel)) as made,
-        closing(source.read(shown, cancel=cancel)) as originals,
+        closing(result.read(np.arange(len(matches)), cancel=cancel)) as result_frames,
+        closing(source.read(matches, cancel=cancel)) as source_frames,
     ):
-        for number, one, other in zip(shown.tolist(), made, originals, strict=True):
-            part = inside(number, other)[size] if inside else None
-            for each in watched.values():
-                each.metric.update(one[size], other[size], _where(each.where, part))
+        for number, made, original in zip(matches.tolist(), result_frames, source_frames, strict=True):
+            inside = region(number, original)[common] if region else None
+            for each in metrics.values():
+                each.metric.update(made[common], original[common], _select(each.region, inside))
             stage.advance()
-    return {key: each.metric.compute() for key, each in watched.items()}
+    return {key: each.metric.compute() for key, each in metrics.items()}
 
 
-def _where(name: str, inside: Region | None) -> Region | None:
+def _select(name: str, inside: Region | None) -> Region | None:
     if not name:
         return None
     assert inside is not None
     return inside if name == "inside" else ~inside
 
 
-def drawn_parts(
+def generated_region(
     source: VideoReader,
     faces: FaceOptions,
     blend: BlendOptions,
     device: str = "auto",
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
-) -> Inside:
-    """Where a run with these options draws in each frame of `source`: nowhere in those without a face.
+) -> RegionFunction:
+    """Where a run with these options changes each frame of `source`; empty in frames without a face.
 
-    The mask's pixels and two around it, which an encoder cannot keep apart from it.
+    The pixels of the mask and two around it, which chroma subsampling cannot separate from it.
 
     Raises:
-        MediaError, WeightsError, Cancelled: as looking for faces does.
+        MediaError, WeightsError, Cancelled: as `track_video_faces`.
     """
     try:
         track = track_video_faces(source, faces, device, progress, cancel or CancelToken()).track
@@ -114,15 +117,15 @@ def drawn_parts(
         return lambda _, frame: np.zeros(frame.shape[:2], np.bool_)
     present = track.present
 
-    def inside(number: int, frame: Frame) -> Region:
+    def region(number: int, frame: Frame) -> Region:
         height, width = frame.shape[:2]
-        drawn = np.zeros((height, width), np.uint8)
+        pixels = np.zeros((height, width), np.uint8)
         box = pixel_box(track.boxes[number], width, height) if present[number] else None
         if box is not None:
             mask = make_mask(frame, box, track.points[number], blend)
             rows, columns = mask.alpha.shape
-            drawn[mask.y : mask.y + rows, mask.x : mask.x + columns] = mask.alpha > 0
-            drawn = np.asarray(cv2.dilate(drawn, np.ones((2 * _EDGE + 1,) * 2, np.uint8)), np.uint8)
-        return drawn.astype(np.bool_)
+            pixels[mask.y : mask.y + rows, mask.x : mask.x + columns] = mask.alpha > 0
+            pixels = np.asarray(cv2.dilate(pixels, np.ones((2 * _EDGE + 1,) * 2, np.uint8)), np.uint8)
+        return pixels.astype(np.bool_)
 
-    return inside
+    return region

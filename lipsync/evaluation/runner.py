@@ -1,8 +1,8 @@
-"""Many pairs through several variants: made, judged, kept, and gone on with after a stop.
+"""Evaluation of many pairs with several variants, resumable.
 
 folder/VARIANT/NAME.mp4     the result
-folder/VARIANT/NAME.json    its figures, and what they belong to
-folder/VARIANT/NAME.fid/    vectors of its frames and its source's
+folder/VARIANT/NAME.json    its values, and hashes of what they were measured from
+folder/VARIANT/NAME.fid/    feature vectors of its frames and its source's
 """
 
 from __future__ import annotations
@@ -26,89 +26,92 @@ from lipsync.metrics.frechet import Moments, frechet_distance
 from lipsync.utils.atomic_write import write_text
 
 Maker = Callable[[Pair, Path], Path]
-"""Makes the result of a pair, to be written to the path given, and says where it is: there, or where
-it was already."""
+"""Makes the result of a pair at the given path, or finds an existing one; returns the path of the result."""
 _log = logging.getLogger(__name__)
 _FORMAT = 2
 
 
 def evaluate_all(
-    pairs: Sequence[Pair], makers: Mapping[str, Maker], folder: Path, judge: Evaluator, made_with: str = ""
+    pairs: Sequence[Pair],
+    makers: Mapping[str, Maker],
+    folder: Path,
+    evaluator: Evaluator,
+    made_with: str = "",
 ) -> Iterator[ClipResult]:
-    """Judge every pair in every variant, and give each judgement as soon as it is there.
+    """Evaluate every pair with every variant; yields each clip when it is done.
 
-    What is in `folder` already and still holds (inputs, settings and measures are the same) is not
-    done again. A pair that fails is told as such, and the rest goes on.
+    Values in `folder` are reused if inputs, settings and metrics are the same. A pair that fails is
+    yielded with the reason, and the others go on.
 
     Args:
         makers: by the variant's name.
-        folder: where results and figures are kept; made if missing.
-        made_with: the settings, as text: with others, results are made anew.
+        folder: for results and values; created if missing.
+        made_with: the settings of the results, as text; a change makes them again.
 
     Raises:
-        Cancelled: the user stopped it; what is done is kept.
+        Cancelled: the token was cancelled; what is done is kept.
         OutputError: the folder cannot be written to.
     """
     for pair in pairs:
         for variant, make in makers.items():
-            judge.cancel.check()
+            evaluator.cancel.check()
             try:
-                yield _judge_one(pair, variant, make, folder, judge, made_with)
+                yield _evaluate_clip(pair, variant, make, folder, evaluator, made_with)
             except Cancelled:
                 raise
             except LipsyncError as error:
                 yield ClipResult(pair, variant, failure=str(error))
             except (OSError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
-                # One odd file among thousands must not cost the rest; but this is a fault of ours.
+                # One odd file must not cost the run over thousands; the log has the traceback of our bug.
                 _log.exception("%s, %s", variant, pair.name)
                 yield ClipResult(pair, variant, failure=f"{type(error).__name__}: {error}")
 
 
-def _judge_one(
-    pair: Pair, variant: str, make: Maker, folder: Path, judge: Evaluator, made_with: str
+def _evaluate_clip(
+    pair: Pair, variant: str, make: Maker, folder: Path, evaluator: Evaluator, made_with: str
 ) -> ClipResult:
-    place = folder / variant
-    target, notes = place / f"{pair.name}.mp4", place / f"{pair.name}.json"
-    place.mkdir(parents=True, exist_ok=True)
-    inputs = _key(made_with, variant, _stamp(pair.video), _stamp(pair.voice))
-    known = _read(notes)
+    base = folder / variant
+    target, record = base / f"{pair.name}.mp4", base / f"{pair.name}.json"
+    base.mkdir(parents=True, exist_ok=True)
+    inputs_key = _key(made_with, variant, _file_state(pair.video), _file_state(pair.voice))
+    stored = _read_record(record)
     result = target
-    if known.get("inputs") != inputs or not target.exists():
+    if stored.get("inputs") != inputs_key or not target.exists():
         started = time.perf_counter()
         result = make(pair, target)
-        known = {"format": _FORMAT, "inputs": inputs, "seconds": None}
-        if result == target:  # else it was there before
-            known["seconds"] = time.perf_counter() - started
-        write_text(notes, json.dumps(known, indent=1))
-    judged = _key(inputs, _stamp(result), *judge.measures)
-    if known.get("judged") == judged:
-        return _from_notes(pair, variant, result, known)
-    vectors = place / f"{pair.name}.fid"
-    if "fid" in judge.measures:
-        vectors.mkdir(exist_ok=True)
-    found = judge.judge(pair, variant, result, features=vectors)
-    if known.get("seconds"):
-        found = replace(found, figures={**found.figures, "seconds": known["seconds"]})
-    write_text(notes, json.dumps({**known, "judged": judged, **found.as_dict()}, indent=1))
-    return found
+        stored = {"format": _FORMAT, "inputs": inputs_key, "seconds": None}
+        if result == target:  # else it existed before
+            stored["seconds"] = time.perf_counter() - started
+        write_text(record, json.dumps(stored, indent=1))
+    values_key = _key(inputs_key, _file_state(result), *evaluator.measures)
+    if stored.get("judged") == values_key:
+        return _from_record(pair, variant, result, stored)
+    features = base / f"{pair.name}.fid"
+    if "fid" in evaluator.measures:
+        features.mkdir(exist_ok=True)
+    clip = evaluator.evaluate(pair, variant, result, features=features)
+    if stored.get("seconds"):
+        clip = replace(clip, values={**clip.values, "seconds": stored["seconds"]})
+    write_text(record, json.dumps({**stored, "judged": values_key, **clip.as_dict()}, indent=1))
+    return clip
 
 
-def fid_of_rows(judged: Sequence[ClipResult], folder: Path) -> dict[tuple[str, str, str], dict[str, float]]:
-    """FID of every row of the table: of all frames of its results against all of their sources."""
+def fid_of_rows(clips: Sequence[ClipResult], folder: Path) -> dict[tuple[str, str, str], dict[str, float]]:
+    """FID of every row of the table: all frames of its results against all frames of their sources."""
     rows: dict[tuple[str, str, str], tuple[Moments, Moments]] = {}
-    for clip in judged:
-        vectors = folder / clip.variant / f"{clip.pair.name}.fid"
-        results, sources = vectors / "results.npy", vectors / "sources.npy"
+    for clip in clips:
+        features = folder / clip.variant / f"{clip.pair.name}.fid"
+        results, sources = features / "results.npy", features / "sources.npy"
         if not clip.failure and results.exists() and sources.exists():
             key = (clip.pair.group, clip.pair.language, clip.variant)
-            ours, theirs = rows.setdefault(key, (Moments(), Moments()))
-            add_saved(results, ours)
-            add_saved(sources, theirs)
-    return {key: {"fid": frechet_distance(*pair)} for key, pair in rows.items()}
+            result_moments, source_moments = rows.setdefault(key, (Moments(), Moments()))
+            add_saved(results, result_moments)
+            add_saved(sources, source_moments)
+    return {key: {"fid": frechet_distance(*moments)} for key, moments in rows.items()}
 
 
-def _stamp(path: Path) -> str:
-    """What changes when a file does: name, size and time; "absent" where there is none."""
+def _file_state(path: Path) -> str:
+    """Name, size and modification time; "absent" for a missing file."""
     try:
         state = path.stat()
     except OSError:
@@ -120,15 +123,16 @@ def _key(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _read(notes: Path) -> dict[str, Any]:
+def _read_record(record: Path) -> dict[str, Any]:
+    """The JSON of a clip; empty if it is missing, damaged or of another format."""
     try:
-        values = json.loads(notes.read_text("utf-8"))
+        values = json.loads(record.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) and values.get("format") == _FORMAT else {}
 
 
-def _from_notes(pair: Pair, variant: str, result: Path, known: Mapping[str, Any]) -> ClipResult:
+def _from_record(pair: Pair, variant: str, result: Path, stored: Mapping[str, Any]) -> ClipResult:
     def number(value: float | str | None) -> float:
         return math.nan if value is None else float(value)
 
@@ -136,8 +140,8 @@ def _from_notes(pair: Pair, variant: str, result: Path, known: Mapping[str, Any]
         pair,
         variant,
         result,
-        {key: number(value) for key, value in known["figures"].items()},
-        tuple(known["notes"]),
-        curve=tuple((float(time), number(value)) for time, value in known["curve"]),
-        tracks=tuple(known["tracks"]),
+        {key: number(value) for key, value in stored["figures"].items()},
+        tuple(stored["notes"]),
+        curve=tuple((float(time), number(value)) for time, value in stored["curve"]),
+        tracks=tuple(stored["tracks"]),
     )

@@ -1,4 +1,4 @@
-"""Figures of many clips in one table: a row for each set, language and variant."""
+"""Table of evaluation results: one row for each set, language and variant."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from lipsync.registries import METRICS
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of a clip, and of a row.
+    """Column of a table.
 
     Attributes:
-        key: as in files.
-        title: as in a table's head.
-        what: what it says, one sentence.
+        key: in files, and of `ClipResult.values`.
+        title: in the header.
+        what: explanation for the legend.
         unit: "" for a bare number.
-        digits: behind the point.
-        better: which way is good; "" where neither is.
-        pooled: how clips become a row: the mean over them, as Wav2Lip's script does, or the median.
-            "" where the figure is of the row as a whole, and clips have none.
+        digits: decimals.
+        better: direction; "" if neither is better.
+        pooled: how the values of clips become that of a row: mean, as in Wav2Lip's script, or median.
+            "" if the value belongs to the row as a whole, and clips have none.
     """
 
     key: str
@@ -41,25 +41,27 @@ class Column:
     pooled: Literal["mean", "median", ""] = "mean"
 
 
-_RIGHT = "of the drawn part, where the source is the right answer"
-_UNCHANGED = "of the pixels that must not change"
-_EARLY = "positive where the sound comes early"
+_INSIDE = "in the generated region, with the source as ground truth"
+_OUTSIDE = "on the pixels that must not change"
+_EARLY = "positive if the sound is early"
 _SYNC_COLUMNS: tuple[Column, ...] = (
-    Column("lse_d", "LSE-D", "lip sync error by SyncNet: distance of lips and voice", "", 3, "lower"),
+    Column("lse_d", "LSE-D", "lip-sync error by SyncNet: distance between lips and voice", "", 3, "lower"),
     Column("lse_c", "LSE-C", "SyncNet's confidence", "", 3, "higher"),
     Column("lse_offset", "LSE offset", f"by SyncNet; {_EARLY}", "frames", 0, "", "median"),
-    Column("sync_distance", "Sync distance", "of lips and voice, by our own expert", "", 3, "lower"),
-    Column("sync_confidence", "Sync confidence", "of our own expert", "", 3, "higher"),
-    Column("source_confidence", "Source's confidence", "of the source video with its own sound", "", 3),
-    Column("offset_ms", "Offset", f"by our own expert; {_EARLY}", "ms", 0, "", "median"),
+    Column(
+        "sync_distance", "Sync distance", "between lips and voice, by the built-in expert", "", 3, "lower"
+    ),
+    Column("sync_confidence", "Sync confidence", "by the built-in expert", "", 3, "higher"),
+    Column("source_confidence", "Source confidence", "of the source video with its own sound", "", 3),
+    Column("offset_ms", "Offset", f"by the built-in expert; {_EARLY}", "ms", 0, "", "median"),
 )
-_TIME_COLUMN = Column("seconds", "Time", "that the run took", "s", 1, "lower")
-REGIONS = {"outside": _UNCHANGED, "": "", "inside": _RIGHT}
-"""Where a regional metric is measured, in the order of the table, and what is said of it there."""
+_TIME_COLUMN = Column("seconds", "Time", "taken by the run", "s", 1, "lower")
+REGIONS = {"outside": _OUTSIDE, "": "", "inside": _INSIDE}
+"""Regions of a regional metric, in the order of the table, with their explanations."""
 
 
 def columns() -> tuple[Column, ...]:
-    """Every figure, in the order of the table; those of metrics come from their specs."""
+    """All columns in order; those of metrics come from their specs."""
     specs = [metric_spec(name) for name in METRICS]
     return (
         *_SYNC_COLUMNS,
@@ -71,7 +73,7 @@ def columns() -> tuple[Column, ...]:
 
 
 def metric_key(name: str, region: str = "") -> str:
-    """Key of a metric's figure in a region: "ssim", "ssim_inside"."""
+    """Key of a metric in a region: "ssim", "ssim_inside"."""
     return f"{name}_{region}" if region else name
 
 
@@ -87,36 +89,35 @@ def _metric_column(spec: MetricSpec, region: str = "") -> Column:
     )
 
 
-_NOTE_CHARACTERS = 160
+_MAX_NOTE_LENGTH = 160
 
 
 @dataclass(frozen=True)
 class ClipResult:
-    """What was found of one clip.
+    """Evaluation of one clip.
 
     Attributes:
-        pair: what was asked for.
-        variant: who made it.
-        result: the video that was judged; None where there is none.
-        figures: by the keys of `columns`; those that could not be had are absent.
-        notes: why, and other things worth knowing, in words.
-        failure: why there is no result; "" where there is one.
-        curve: (time in seconds, sync score) over the clip.
-        tracks: LSE of each face in each shot, where there are several: figures, and `start` and `end`
-            in seconds.
+        pair: the video and the voice.
+        variant: that made the result.
+        result: the evaluated video; None if there is none.
+        values: by the keys of `columns`; without those that could not be measured.
+        notes: the reasons, and other remarks for the user.
+        failure: why there is no result; "" if there is one.
+        curve: (time in seconds, sync confidence) over the clip.
+        tracks: LSE values of each face track, if there are several, with `start` and `end` in seconds.
     """
 
     pair: Pair
     variant: str
     result: Path | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     failure: str = ""
     curve: tuple[tuple[float, float], ...] = ()
     tracks: tuple[Mapping[str, float], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: paths as text, figures that no JSON can hold as null or text."""
+        """JSON form; NaN as null, infinity as text."""
         return {
             "set": self.pair.group,
             "language": self.pair.language,
@@ -125,20 +126,22 @@ class ClipResult:
             "video": str(self.pair.video),
             "voice": str(self.pair.voice),
             "result": str(self.result) if self.result else None,
-            "figures": {key: plain_number(value) for key, value in self.figures.items()},
+            "figures": {key: json_number(value) for key, value in self.values.items()},
             "notes": list(self.notes),
             "failure": self.failure,
-            "curve": [[round(time, 3), plain_number(value)] for time, value in self.curve],
+            "curve": [[round(time, 3), json_number(value)] for time, value in self.curve],
             "tracks": [dict(track) for track in self.tracks],
         }
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row: all clips of a set, in a language, by a variant.
+class TableRow:
+    """All clips of a set, in a language, by a variant.
 
     Attributes:
-        clips: how many were judged; `failed` more were not.
+        clips: number of evaluated clips, without the failed ones.
+        failed: number of failed clips.
+        values: by the keys of `columns`.
     """
 
     group: str
@@ -146,37 +149,37 @@ class Row:
     variant: str
     clips: int
     failed: int
-    figures: Mapping[str, float]
+    values: Mapping[str, float]
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from the other rows."""
+        """Set, language and variant."""
         return self.group, self.language, self.variant
 
 
 @dataclass(frozen=True)
-class Table:
-    """All rows, and the columns that any of them has a figure in."""
+class ResultTable:
+    """All rows, and the columns in which any of them has a value."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     columns: tuple[Column, ...]
 
-    def head(self) -> list[str]:
-        """Titles of the columns; of those that say which row it is, only the ones that are needed."""
+    def header(self) -> list[str]:
+        """Titles: the labels in use, the number of clips, the columns."""
         return [*self._labels(), "Clips", *(_title(column) for column in self.columns)]
 
-    def lines(self) -> list[list[str]]:
-        """The cells of every row, as text."""
-        wanted = self._labels()
+    def cells(self) -> list[list[str]]:
+        """Text of the cells of every row, under `header`."""
+        labels = self._labels()
         return [
             [
                 *(
                     value or "–"
                     for label, value in zip(_LABELS, row.key, strict=True)
-                    if label in wanted
+                    if label in labels
                 ),
                 f"{row.clips}, {row.failed} failed" if row.failed else str(row.clips),
-                *(show(row.figures.get(column.key), column) for column in self.columns),
+                *(format_value(row.values.get(column.key), column) for column in self.columns),
             ]
             for row in self.rows
         ]  # fmt: skip
@@ -184,8 +187,8 @@ class Table:
     def _labels(self) -> list[str]:
         return [
             label
-            for place, label in enumerate(_LABELS)
-            if label == "Variant" or any(row.key[place] for row in self.rows)
+            for index, label in enumerate(_LABELS)
+            if label == "Variant" or any(row.key[index] for row in self.rows)
         ]
 
 
@@ -193,54 +196,54 @@ _LABELS = ("Set", "Language", "Variant")
 
 
 def make_table(
-    judged: Iterable[ClipResult], whole: Mapping[tuple[str, str, str], Mapping[str, float]]
-) -> Table:
-    """Pool clips into rows, in the order in which the rows first appear.
+    clips: Iterable[ClipResult], row_values: Mapping[tuple[str, str, str], Mapping[str, float]]
+) -> ResultTable:
+    """Pool clips into rows, in order of first appearance.
 
     Args:
-        whole: further figures by the row's key (set, language, variant), such as FID, which is of
-            all of its clips together.
+        row_values: values of whole rows, such as FID, by set, language and variant.
     """
     groups: dict[tuple[str, str, str], list[ClipResult]] = {}
-    for clip in judged:
+    for clip in clips:
         groups.setdefault((clip.pair.group, clip.pair.language, clip.variant), []).append(clip)
     rows = tuple(
-        Row(
+        TableRow(
             *key,
-            clips=sum(not clip.failure for clip in clips),
-            failed=sum(bool(clip.failure) for clip in clips),
-            figures={**_pool(clips), **whole.get(key, {})},
+            clips=sum(not clip.failure for clip in group),
+            failed=sum(bool(clip.failure) for clip in group),
+            values={**_pool(group), **row_values.get(key, {})},
         )
-        for key, clips in groups.items()
+        for key, group in groups.items()
     )
-    found = {key for row in rows for key in row.figures}
-    return Table(rows, tuple(column for column in columns() if column.key in found))
+    used = {key for row in rows for key in row.values}
+    return ResultTable(rows, tuple(column for column in columns() if column.key in used))
 
 
 def _pool(clips: Sequence[ClipResult]) -> dict[str, float]:
     pooled = {}
     for column in columns():
-        values = [clip.figures[column.key] for clip in clips if column.key in clip.figures]
+        values = [clip.values[column.key] for clip in clips if column.key in clip.values]
         values = [value for value in values if not math.isnan(value)]
         if values and column.pooled:
             pooled[column.key] = float((np.median if column.pooled == "median" else np.mean)(values))
     return pooled
 
 
-def as_cells(clips: Sequence[ClipResult], columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
-    """Head and lines of a table of single clips, a line a variant."""
-    head = ["Variant", *(_title(column) for column in columns)]
-    lines = [
-        [clip.variant, *(show(clip.figures.get(column.key), column) for column in columns)] for clip in clips
+def clip_cells(clips: Sequence[ClipResult], columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of a table with one row for each clip, by variant."""
+    header = ["Variant", *(_title(column) for column in columns)]
+    cells = [
+        [clip.variant, *(format_value(clip.values.get(column.key), column) for column in columns)]
+        for clip in clips
     ]
-    return head, lines
+    return header, cells
 
 
-# --- as text -------------------------------------------------------------------------------------
+# --- formats -------------------------------------------------------------------------------------
 
 
-def show(value: float | None, column: Column) -> str:
-    """A figure as it stands in a cell."""
+def format_value(value: float | None, column: Column) -> str:
+    """Text of a cell."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -253,80 +256,82 @@ def _title(column: Column) -> str:
     return f"{column.title}{f' ({column.unit})' if column.unit else ''}{sign}"
 
 
-def plain_number(value: float) -> float | str | None:
-    """What JSON can hold: null for NaN, the text "inf" for infinity."""
+def json_number(value: float) -> float | str | None:
+    """The value to six decimals; None for NaN, the text "inf" for infinity, which JSON lacks."""
     if math.isnan(value):
         return None
     return str(value) if math.isinf(value) else round(float(value), 6)
 
 
-def as_markdown(table: Table, judged: Sequence[ClipResult]) -> str:
-    """The table, then what failed and what the columns mean."""
-    head = table.head()
-    text = _markdown(head, table.lines(), len(head) - len(table.columns) - 1)
-    if tracks := [(clip, track) for clip in judged for track in clip.tracks]:
-        keys = [column for column in columns() if any(column.key in track for _, track in tracks)]
-        lines = [
+def to_markdown(table: ResultTable, clips: Sequence[ClipResult]) -> str:
+    """The table, then face tracks, failures and notes."""
+    header = table.header()
+    text = _markdown(header, table.cells(), len(header) - len(table.columns) - 1)
+    if tracks := [(clip, track) for clip in clips for track in clip.tracks]:
+        track_columns = [column for column in columns() if any(column.key in track for _, track in tracks)]
+        cells = [
             [
                 clip.variant,
                 clip.pair.name,
                 f"{track['start']:.1f}–{track['end']:.1f}",
-                *(show(track.get(column.key), column) for column in keys),
+                *(format_value(track.get(column.key), column) for column in track_columns),
             ]
             for clip, track in tracks
         ]
-        text += "\n\nFace by face:\n\n"
-        text += _markdown(["Variant", "Clip", "Seconds", *map(_title, keys)], lines, 2)
-    failed = [clip for clip in judged if clip.failure]
+        text += "\n\nFace tracks:\n\n"
+        text += _markdown(["Variant", "Clip", "Seconds", *map(_title, track_columns)], cells, 2)
+    failed = [clip for clip in clips if clip.failure]
     if failed:
         text += "\n\nFailed:\n" + "\n".join(
             f"- {clip.variant}, {clip.pair.name}: {_one_line(clip.failure)}" for clip in failed
         )
-    noted = dict.fromkeys(note for clip in judged for note in clip.notes)
-    if noted:
-        text += "\n\nNotes:\n" + "\n".join(f"- {_one_line(note)}" for note in noted)
+    notes = dict.fromkeys(note for clip in clips for note in clip.notes)
+    if notes:
+        text += "\n\nNotes:\n" + "\n".join(f"- {_one_line(note)}" for note in notes)
     return text
 
 
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]], labels: int) -> str:
-    """A table whose first `labels` columns are words, and lean left."""
-    widths = [max(map(len, cells)) for cells in zip(head, *lines, strict=True)]
-    rule = [("-" * width if at < labels else "-" * (width - 1) + ":") for at, width in enumerate(widths)]
+def _markdown(header: Sequence[str], cells: Sequence[Sequence[str]], labels: int) -> str:
+    """A padded Markdown table; the first `labels` columns are left-aligned, the others right-aligned."""
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    rule = [
+        ("-" * width if index < labels else "-" * (width - 1) + ":") for index, width in enumerate(widths)
+    ]
 
-    def line(cells: Sequence[str]) -> str:
+    def line(row: Sequence[str]) -> str:
         padded = (
-            cell.ljust(width) if at < labels else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            cell.ljust(width) if index < labels else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         return f"| {' | '.join(padded)} |"
 
-    return "\n".join([line(head), line(rule), *(line(cells) for cells in lines)])
+    return "\n".join([line(header), line(rule), *(line(row) for row in cells)])
 
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _NOTE_CHARACTERS else f"{line[: _NOTE_CHARACTERS - 1]}…"
+    return line if len(line) <= _MAX_NOTE_LENGTH else f"{line[: _MAX_NOTE_LENGTH - 1]}…"
 
 
-def as_csv(judged: Sequence[ClipResult]) -> str:
-    """One line a clip and variant, with every figure in full."""
-    found = {key for clip in judged for key in clip.figures}
-    keys = [column.key for column in columns() if column.key in found]
+def to_csv(clips: Sequence[ClipResult]) -> str:
+    """One line for each clip, with all values to six decimals."""
+    used = {key for clip in clips for key in clip.values}
+    keys = [column.key for column in columns() if column.key in used]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         ["set", "language", "variant", "name", "video", "voice", "result", *keys, "notes", "failure"]
     )
-    for clip in judged:
-        values = clip.as_dict()
-        figures = [values["figures"].get(key) for key in keys]
-        start = [values[name] for name in ("set", "language", "variant", "name", "video", "voice", "result")]
-        writer.writerow([*start, *figures, " ".join(clip.notes), clip.failure])
+    for clip in clips:
+        fields = clip.as_dict()
+        values = [fields["figures"].get(key) for key in keys]
+        labels = [fields[name] for name in ("set", "language", "variant", "name", "video", "voice", "result")]
+        writer.writerow([*labels, *values, " ".join(clip.notes), clip.failure])
     return out.getvalue()
 
 
-def as_json(table: Table, judged: Sequence[ClipResult]) -> dict[str, Any]:
-    """Rows, clips, and what the figures are."""
+def to_json(table: ResultTable, clips: Sequence[ClipResult]) -> dict[str, Any]:
+    """JSON form of rows, clips and columns."""
     return {
         "rows": [
             {
@@ -335,11 +340,11 @@ def as_json(table: Table, judged: Sequence[ClipResult]) -> dict[str, Any]:
                 "variant": row.variant,
                 "clips": row.clips,
                 "failed": row.failed,
-                "figures": {key: plain_number(value) for key, value in row.figures.items()},
+                "figures": {key: json_number(value) for key, value in row.values.items()},
             }
             for row in table.rows
         ],
-        "clips": [clip.as_dict() for clip in judged],
+        "clips": [clip.as_dict() for clip in clips],
         "columns": {
             column.key: {
                 "title": column.title,

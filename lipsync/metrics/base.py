@@ -35,12 +35,12 @@ class MetricSpec:
         perfect: value for equal frames.
         bounds: lowest and highest value possible.
         regional: it can be restricted to a part of the frame (`where`).
-        weights: its network's name in the catalogue of weights; "" where it needs none.
+        weights: its network's name in the catalogue of weights; "" if it needs none.
         of_sets: compares all frames of both sides as two sets, so its value belongs to a set of
             clips and not to one; see `lipsync.metrics.fid`.
-        by_default: `evaluate` measures it unless told otherwise.
+        by_default: `evaluate` measures it without being asked.
         digits: decimals in tables.
-        what: what it says, for the legend of a table.
+        what: explanation for the legend of a table.
     """
 
     name: str
@@ -54,14 +54,14 @@ class MetricSpec:
     of_sets: bool = False
     by_default: bool = True
     digits: int = 4
-    what: str = "of the whole picture"
+    what: str = "on whole frames"
 
 
 @runtime_checkable
 class Metric(Protocol):
-    """A metric over pairs of frames, fed one by one; it keeps no frame.
+    """A metric over pairs of frames, added one by one; it keeps no frame.
 
-    A member of the registry has `spec` as a class attribute, and is called with `device=` where its
+    A member of the registry has `spec` as a class attribute, and is created with `device=` if its
     spec names weights.
     """
 
@@ -71,15 +71,18 @@ class Metric(Protocol):
         ...
 
     def update(self, result: Frame, reference: Frame, where: Region | None = None) -> None:
-        """Count one pair of frames, RGB uint8 (H, W, 3) of one size.
+        """Add one pair of frames, RGB uint8 (H, W, 3) of one size.
 
         Args:
-            where: only these pixels count; metrics that are not `regional` raise `ValueError`.
+            where: bool (H, W), the pixels that count; None is all.
+
+        Raises:
+            ValueError: the frames differ in size, or the metric is not `regional`.
         """
         ...
 
     def compute(self) -> float:
-        """The figure for all pairs so far; NaN before the first, or where no pixel counted."""
+        """The value over all pairs so far; NaN before the first, or if no pixel counted."""
         ...
 
 
@@ -88,7 +91,7 @@ def check_pair(spec: MetricSpec, result: Frame, reference: Frame, where: Region 
     if result.shape != reference.shape or result.ndim != 3 or result.dtype != np.uint8:
         raise ValueError(f"frames of one size are needed, got {result.shape} and {reference.shape}")
     if where is not None and not spec.regional:
-        raise ValueError(f"{spec.title} looks at whole pictures only")
+        raise ValueError(f"{spec.title} is measured on whole frames only")
     if where is not None and (where.shape != result.shape[:2] or where.dtype != np.bool_):
         raise ValueError(f"the region must be bool {result.shape[:2]}, got {where.dtype} {where.shape}")
 

@@ -103,7 +103,7 @@ class Fid:
         weights="inception_fid",
         of_sets=True,
         digits=2,
-        what="how alike the frames of results and sources are, as sets",
+        what="distance between the frames of results and sources, as sets",
     )
 
     def __init__(

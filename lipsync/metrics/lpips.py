@@ -45,7 +45,7 @@ class Lpips:
         regional=False,
         weights="alexnet",
         by_default=False,  # slow
-        what="how different whole pictures look",
+        what="perceptual difference of whole frames",
     )
 
     def __init__(

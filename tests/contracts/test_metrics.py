@@ -79,14 +79,14 @@ def test_frames_are_left_as_they_were(make: Callable[[], Metric]) -> None:
 
 
 def test_regions(make: Callable[[], Metric]) -> None:
-    """Only what lies in the region counts; who looks at whole pictures says so."""
+    """Only pixels in the region count; metrics of whole frames refuse a region."""
     [one], where = frames(1, 1), np.zeros((64, 80), bool)
     where[:, :40] = True
     other = one.copy()
     other[:, 40:] = 0
     metric = make()
     if not metric.spec.regional:
-        with pytest.raises(ValueError, match="whole pictures only"):
+        with pytest.raises(ValueError, match="whole frames only"):
             metric.update(one, other, where)
         return
     metric.update(one, other, where)

@@ -80,8 +80,8 @@ def test_folders(tmp_path: Path) -> None:
     [
         ("a.csv", "picture,voice\na.mp4,b.wav\n", "no column 'video'.*video,voice,language"),
         ("a.csv", "video,voice\n,b.wav\n", "row 2"),
-        ("a.csv", "video,voice\n", "nothing to judge"),
-        ("a.csv", "", "nothing to judge"),
+        ("a.csv", "video,voice\n", "no videos to evaluate"),
+        ("a.csv", "", "no videos to evaluate"),
         ("a.txt", "one two three\n", "'one two three'.*use a table"),
     ],
 )
