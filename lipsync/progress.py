@@ -88,6 +88,7 @@ class StageProgress:
         callback: receives the reports.
         cancel: checked by every `advance`.
         done: units done so far.
+        clock: monotonic time in seconds.
     """
 
     stage: str

@@ -1,4 +1,4 @@
-"""Segments as people write them, and when each of them is."""
+"""Parsing and placing of segments."""
 
 from __future__ import annotations
 

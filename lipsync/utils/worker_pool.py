@@ -90,6 +90,7 @@ class _Pool:
         return self
 
     def submit(self, job: Any) -> None:
+        """Give the job to an idle worker, or to a new one."""
         worker = self._idle.pop() if self._idle else _Worker(self._work)
         worker.job = job
         self.busy.append(worker)

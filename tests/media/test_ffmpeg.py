@@ -1,4 +1,4 @@
-"""Which ffmpeg is used: the system's where it is recent, else the packaged one."""
+"""Choice of ffmpeg: the system's if recent, else the packaged one; pipes and forks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a file is told by its content; what cannot be used is refused with the reason."""
+"""Probe of video and audio by content; unusable files are refused with the reason."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_any_file_name_works(tmp_path: Path, name: str, monkeypatch: pytest.Monk
     assert open_audio(name).read().duration == pytest.approx(1.0, abs=0.03)
 
 
-def test_exact_rate_size_length_and_sound(tmp_path: Path) -> None:
+def test_exact_rate_size_length_and_audio(tmp_path: Path) -> None:
     info = probe_video(make_video(tmp_path / "a.mp4", frames=30, fps=Fraction(30_000, 1001), sound=SINE))
     assert (info.width, info.height, info.fps, info.frame_count) == (160, 120, Fraction(30_000, 1001), 30)
     assert info.duration == pytest.approx(1.001)
@@ -66,7 +66,7 @@ def test_the_header_is_not_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["mp3", "m4a", "flac"])
-def test_cover_art_is_no_picture(tmp_path: Path, extension: str) -> None:
+def test_cover_art_is_no_video(tmp_path: Path, extension: str) -> None:
     Image.new("RGB", (64, 64), "red").save(tmp_path / "cover.png")
     path = tmp_path / f"song.{extension}"
     run_ffmpeg(
@@ -78,7 +78,7 @@ def test_cover_art_is_no_picture(tmp_path: Path, extension: str) -> None:
     assert probe_audio(path).duration == pytest.approx(1.0, abs=0.03)
 
 
-def test_no_sound(tmp_path: Path) -> None:
+def test_no_audio(tmp_path: Path) -> None:
     with pytest.raises(NoAudioError, match="no audio"):
         open_audio(make_video(tmp_path / "silent.mp4", frames=2))
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
@@ -266,7 +266,7 @@ def test_playlists_open_neither_files_nor_the_network(tmp_path: Path, name: str,
         assert asked == []
 
 
-def test_the_first_sound_track_is_taken(tmp_path: Path) -> None:
+def test_the_first_audio_track_is_taken(tmp_path: Path) -> None:
     make_sound(tmp_path / "a.wav", 1, 44_100, 2)
     make_sound(tmp_path / "b.wav", 2, 48_000, 1)
     path = tmp_path / "two.mkv"

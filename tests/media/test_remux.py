@@ -1,4 +1,4 @@
-"""Streams that come apart, put into one file."""
+"""Remuxing of separate streams into one file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lipsync.progress import CancelToken
 from tests.make_media import make_sound, make_video, read_number
 
 
-def test_picture_and_sound_become_one_file(tmp_path: Path) -> None:
+def test_video_and_audio_become_one_file(tmp_path: Path) -> None:
     picture = make_video(tmp_path / "picture.mp4", frames=30, fps=25)
     sound = make_sound(tmp_path / "sound.m4a", seconds=1.2)
     whole = remux([picture, sound], tmp_path / "whole", CancelToken())
@@ -25,7 +25,7 @@ def test_picture_and_sound_become_one_file(tmp_path: Path) -> None:
     assert probe_audio(whole).duration == pytest.approx(1.2, abs=0.05)
 
 
-def test_times_stay_as_they_are_to_each_other(tmp_path: Path) -> None:
+def test_timestamps_stay_in_relation_to_each_other(tmp_path: Path) -> None:
     late = {"filters": "setpts=PTS+7.5/TB", "output": ("-f", "mpegts")}
     picture = make_video(tmp_path / "picture.ts", frames=25, fps=25, **late)  # type: ignore[arg-type]
     sound = make_sound(tmp_path / "sound.ts", 2.0, output=("-af", "asetpts=PTS+7/TB", "-f", "mpegts"))

@@ -113,7 +113,7 @@ def test_vtt_with_settings_hours_left_out_and_windows_lines(tmp_path: Path) -> N
     assert read_subtitles(path) == (Cue(1.0, 2.5, "You & I"),)
 
 
-def test_another_encoding_is_told(tmp_path: Path) -> None:
+def test_another_encoding_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "words.srt"
     path.write_bytes(SRT.encode("utf-8").replace("ü".encode(), b"\xfc"))
     with pytest.raises(MediaError, match="not in UTF-8"):

@@ -42,7 +42,7 @@ def test_an_exception_leaves_nothing_behind(tmp_path: Path, folder: bool) -> Non
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_from_other_errors(tmp_path: Path, number: int) -> None:
+def test_a_full_disk_is_distinguished_from_other_errors(tmp_path: Path, number: int) -> None:
     path = tmp_path / "a.txt"
     with pytest.raises(DiskFullError, match=f"disk is full: {tmp_path}. Free some space"), atomic_write(path):
         raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""Packed convolutions draw what plain ones draw."""
+"""Packed convolutions equal plain ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages that run at the same time: order, bounds, errors and closing."""
+"""Prefetching: order, bounds, errors and closing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_closing_early_closes_the_whole_chain() -> None:
     assert not any(thread.name.startswith("lipsync") for thread in threading.enumerate())
 
 
-def test_a_reader_that_waits_hears_a_cancel() -> None:
+def test_a_waiting_reader_is_cancelled() -> None:
     release = threading.Event()
 
     def stuck() -> Iterator[int]:

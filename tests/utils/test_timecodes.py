@@ -13,7 +13,7 @@ def test_clock() -> None:
     assert [clock_time(time, 1) for time in (3723.44, 59.97, 0)] == ["1:02:03.4", "1:00.0", "0:00.0"]
 
 
-def test_as_people_type_them() -> None:
+def test_typed_times() -> None:
     assert [typed_time(time) for time in (0, 62.5, 3599.996)] == ["0:00", "1:02.5", "60:00"]
     assert TimeRange.parse(f"{typed_time(62.5)}-") == TimeRange(62.5)
 

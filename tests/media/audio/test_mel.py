@@ -1,4 +1,4 @@
-"""The mel and its windows where the goldens do not reach: short, silent, broken, long."""
+"""Mel spectrogram and windows beyond the goldens: short, silent, invalid and long audio."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def test_rows_are_the_windows_of_their_frames() -> None:
     np.testing.assert_array_equal(rows[np.array([10, 12])], taken[[0, 2]])
 
 
-def test_every_frame_of_the_voice_has_a_row_and_the_last_ones_the_last_window() -> None:
+def test_every_frame_has_a_window_and_the_last_ones_share_the_last() -> None:
     rows = MelWindows(ramp(241), Fraction(25), 75)  # 3 s; the original makes 72
     assert len(rows) == len(rows[:]) == 75
     assert rows.starts[71:].tolist() == [225] * 4
 
 
-def test_after_the_voice_the_mouth_comes_to_rest() -> None:
+def test_after_the_audio_the_windows_slide_into_silence() -> None:
     rows = MelWindows(ramp(241), 25, 200)
     original = MelWindows(ramp(241), 25, 72).starts.tolist()
     assert rows.starts[:72].tolist() == original
@@ -87,13 +87,13 @@ def test_after_the_voice_the_mouth_comes_to_rest() -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 5, 15, 16])
-def test_voices_shorter_than_a_window_are_padded_with_silence(columns: int) -> None:
+def test_audio_shorter_than_a_window_is_padded_with_silence(columns: int) -> None:
     row = MelWindows(ramp(columns), 25, 1)[:][0, 0, 0]
     assert row[:columns].tolist() == list(range(columns))
     assert (row[columns:] == SILENCE).all()
 
 
-def test_lead_begins_earlier_but_not_before_the_voice() -> None:
+def test_lead_begins_earlier_but_not_before_the_audio() -> None:
     plain, led = MelWindows(ramp(241), 25, 60), MelWindows(ramp(241), 25, 60, lead=1)
     assert led.starts[0] == 0
     np.testing.assert_array_equal(led.starts[1:], plain.starts[:-1])

@@ -1,4 +1,4 @@
-"""Pieces of voices at their times, told by the pitch of their tones."""
+"""Audio mix: clips at their times, identified by the pitch of their tones."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def tones(path: Path, *pitches: int, rate: int = RATE, channels: int = 1, volume
     return path
 
 
-def heard(clip: AudioClip, start: float, end: float) -> dict[int, float]:
-    """Pitches between two times and how loud each is; what is softer than 0.02 is left out."""
+def amplitudes(clip: AudioClip, start: float, end: float) -> dict[int, float]:
+    """Amplitude by pitch between two times, without pitches below 0.02."""
     part = clip.samples[round(start * RATE) : round(end * RATE)] * np.hanning(
         round(end * RATE) - round(start * RATE)
     )
@@ -55,18 +55,18 @@ def voices(tmp_path: Path) -> list[AudioReader]:
     return [open_audio(first), open_audio(second)]
 
 
-def test_pieces_are_heard_at_their_times_and_else_there_is_silence(voices: list[AudioReader]) -> None:
+def test_clips_are_at_their_times_with_silence_between(voices: list[AudioReader]) -> None:
     mix = mixed("0.5-1.5 voice=1-2; 2-3 face=1 file=1 voice=0.5-; 3.5-4 voice=0-0.5", voices, 5)
     clip = mix.read()
     assert len(clip.samples) == 5 * RATE
     assert (mix.info.sample_rate, mix.info.channels, mix.duration) == (44_100, 2, 5)
-    assert heard(clip, 0.0, 0.49) == {}
-    assert heard(clip, 0.52, 1.48) == {400: 0.5}
-    assert heard(clip, 1.51, 1.99) == {}
-    assert heard(clip, 2.02, 2.48) == {1000: 0.5}
-    assert heard(clip, 2.52, 2.98) == {1200: 0.5}
-    assert heard(clip, 3.52, 3.98) == {300: 0.5}
-    assert heard(clip, 4.01, 5.0) == {}
+    assert amplitudes(clip, 0.0, 0.49) == {}
+    assert amplitudes(clip, 0.52, 1.48) == {400: 0.5}
+    assert amplitudes(clip, 1.51, 1.99) == {}
+    assert amplitudes(clip, 2.02, 2.48) == {1000: 0.5}
+    assert amplitudes(clip, 2.52, 2.98) == {1200: 0.5}
+    assert amplitudes(clip, 3.52, 3.98) == {300: 0.5}
+    assert amplitudes(clip, 4.01, 5.0) == {}
 
 
 def test_edges_are_right_to_the_sample_and_make_no_click(voices: list[AudioReader]) -> None:
@@ -83,22 +83,22 @@ def test_edges_are_right_to_the_sample_and_make_no_click(voices: list[AudioReade
     assert np.abs(np.diff(clip.samples)).max() < 0.1  # a 400 Hz tone at half volume moves 0.08 at most
 
 
-def test_two_who_speak_at_a_time_are_both_heard(voices: list[AudioReader]) -> None:
+def test_overlapping_clips_are_summed(voices: list[AudioReader]) -> None:
     clip = mixed(
         "0-2 face=0 voice=0-2; 1-3 face=1 file=1 voice=0-2; 2-2.5 face=0 voice=2-2.5", voices, 3
     ).read()
-    assert heard(clip, 0.02, 0.98) == {300: 0.5}
-    assert heard(clip, 1.02, 1.98) == {400: 0.5, 1000: 0.5}
-    assert heard(clip, 2.02, 2.48) == {500: 0.5, 1200: 0.5}
-    assert heard(clip, 2.52, 2.98) == {1200: 0.5}
+    assert amplitudes(clip, 0.02, 0.98) == {300: 0.5}
+    assert amplitudes(clip, 1.02, 1.98) == {400: 0.5, 1000: 0.5}
+    assert amplitudes(clip, 2.02, 2.48) == {500: 0.5, 1200: 0.5}
+    assert amplitudes(clip, 2.52, 2.98) == {1200: 0.5}
 
 
-def test_pieces_of_one_file_may_come_in_any_order_and_twice(voices: list[AudioReader]) -> None:
+def test_clips_of_one_file_may_come_in_any_order_and_twice(voices: list[AudioReader]) -> None:
     clip = mixed(
         "0-1 voice=2-3; 1-2 voice=0-1; 2-3 voice=2-3; 3-4 face=1 voice=2-3; 3-4 voice=0-1", voices, 4
     ).read()
-    assert [heard(clip, n + 0.02, n + 0.98) for n in range(3)] == [{500: 0.5}, {300: 0.5}, {500: 0.5}]
-    assert heard(clip, 3.02, 3.98) == {300: 0.5, 500: 0.5}
+    assert [amplitudes(clip, n + 0.02, n + 0.98) for n in range(3)] == [{500: 0.5}, {300: 0.5}, {500: 0.5}]
+    assert amplitudes(clip, 3.02, 3.98) == {300: 0.5, 500: 0.5}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_pieces_of_one_file_may_come_in_any_order_and_twice(voices: list[AudioRe
         ("0-1 voice=0-1; 1-2 voice=1-2 file=1; 3-4 voice=1-2", 2),
     ],
 )
-def test_pieces_in_the_order_of_their_file_are_read_in_one_pass(
+def test_clips_in_the_order_of_their_file_are_read_in_one_pass(
     voices: list[AudioReader], text: str, passes: int
 ) -> None:
     arguments = mixed(text, voices, 5).stream().output("pipe:", f="f32le").compile()
@@ -121,49 +121,49 @@ def test_a_voice_with_ranges_is_counted_in_its_joined_time(tmp_path: Path) -> No
     path = tones(tmp_path / "a.wav", 300, 400, 500)
     voice = open_audio(path, (TimeRange(2, 3), TimeRange(0, 1)))
     clip = mixed("0-1 voice=1-2; 1-2 voice=0-1", [voice], 2).read()
-    assert [heard(clip, n + 0.02, n + 0.98) for n in range(2)] == [{300: 0.5}, {500: 0.5}]
+    assert [amplitudes(clip, n + 0.02, n + 0.98) for n in range(2)] == [{300: 0.5}, {500: 0.5}]
 
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    """4 s of picture; its sound is 2000, 2200, 2400 Hz and ends after 3 s."""
+    """4 s of video; its audio is 2000, 2200, 2400 Hz and ends after 3 s."""
     sound = tones(tmp_path / "own.wav", 2000, 2200, 2400)
     return make_video(tmp_path / "film.mkv", frames=100, sound=("-i", sound), output=("-c:a", "flac"))
 
 
-def test_between_the_segments_the_picture_has_its_own_sound(voices: list[AudioReader], film: Path) -> None:
+def test_between_the_segments_is_the_own_audio_of_the_video(voices: list[AudioReader], film: Path) -> None:
     clip = mixed("0.5-1 voice=0-0.5; 2-2.5 voice=1-1.5", voices[:1], 4, film).read()
-    assert heard(clip, 0, 0.48) == {2000: 0.5}
-    assert heard(clip, 0.52, 0.98) == {300: 0.5}
-    assert heard(clip, 1.02, 1.98) == {2200: 0.5}
-    assert heard(clip, 2.02, 2.48) == {400: 0.5}
-    assert heard(clip, 2.52, 2.98) == {2400: 0.5}
-    assert heard(clip, 3.02, 4.0) == {}
+    assert amplitudes(clip, 0, 0.48) == {2000: 0.5}
+    assert amplitudes(clip, 0.52, 0.98) == {300: 0.5}
+    assert amplitudes(clip, 1.02, 1.98) == {2200: 0.5}
+    assert amplitudes(clip, 2.02, 2.48) == {400: 0.5}
+    assert amplitudes(clip, 2.52, 2.98) == {2400: 0.5}
+    assert amplitudes(clip, 3.02, 4.0) == {}
     assert abs(clip.samples[10:400]).max() > 0.45  # where all begins there is no ramp
 
 
-def test_the_own_sound_goes_with_the_ranges_of_the_picture(voices: list[AudioReader], film: Path) -> None:
+def test_the_own_audio_follows_the_ranges_of_the_video(voices: list[AudioReader], film: Path) -> None:
     ranges = TimeRange.parse_list("2-4, 1-2, 0-1")
     clip = mixed("0.5-1 voice=0-0.5; 2.5-3.5 voice=1-2", voices[:1], 4, film, video_ranges=ranges).read()
-    assert heard(clip, 0, 0.48) == {2400: 0.5}
-    assert heard(clip, 0.52, 0.98) == {300: 0.5}
-    assert heard(clip, 1.02, 1.98) == {}  # where the film has lost its sound
-    assert heard(clip, 2.02, 2.48) == {2200: 0.5}
-    assert heard(clip, 2.52, 3.48) == {400: 0.5}
-    assert heard(clip, 3.52, 3.98) == {2000: 0.5}
+    assert amplitudes(clip, 0, 0.48) == {2400: 0.5}
+    assert amplitudes(clip, 0.52, 0.98) == {300: 0.5}
+    assert amplitudes(clip, 1.02, 1.98) == {}  # where the film has lost its sound
+    assert amplitudes(clip, 2.02, 2.48) == {2200: 0.5}
+    assert amplitudes(clip, 2.52, 3.48) == {400: 0.5}
+    assert amplitudes(clip, 3.52, 3.98) == {2000: 0.5}
 
 
-def test_a_picture_without_sound_is_silent_between(voices: list[AudioReader], tmp_path: Path) -> None:
+def test_a_video_without_audio_is_silent_between_segments(voices: list[AudioReader], tmp_path: Path) -> None:
     path = make_video(tmp_path / "mute.mp4", frames=50)
     clip = mixed("1-2 voice=0-1", voices[:1], 2, path).read()
-    assert heard(clip, 0, 0.98) == {}
-    assert heard(clip, 1.02, 2) == {300: 0.5}
+    assert amplitudes(clip, 0, 0.98) == {}
+    assert amplitudes(clip, 1.02, 2) == {300: 0.5}
 
 
-def test_no_segment_at_all_is_silence_or_the_own_sound(voices: list[AudioReader], film: Path) -> None:
+def test_without_segments_there_is_silence_or_the_own_audio(voices: list[AudioReader], film: Path) -> None:
     silence = mix_segments((), voices, 2)
     assert AudioReader.is_silent(silence.read()) and len(silence.read().samples) == 2 * RATE
-    assert heard(mixed("", voices, 3, film).read(), 1.02, 1.98) == {2200: 0.5}
+    assert amplitudes(mixed("", voices, 3, film).read(), 1.02, 1.98) == {2200: 0.5}
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6, 16])
@@ -173,11 +173,13 @@ def test_every_number_of_channels_can_be_mixed(tmp_path: Path, channels: int) ->
     mix = mixed("0-1 face=0; 1-2 face=1 file=1", [one, other], 2)
     assert mix.info.channels == (channels if channels < 16 else 2)
     clip = mix.read()
-    assert list(heard(clip, 0.02, 0.98)) == [300]
-    assert list(heard(clip, 1.02, 1.98)) == [500]
+    assert list(amplitudes(clip, 0.02, 0.98)) == [300]
+    assert list(amplitudes(clip, 1.02, 1.98)) == [500]
 
 
-def test_the_writer_takes_it_like_any_voice(tmp_path: Path, voices: list[AudioReader], film: Path) -> None:
+def test_the_writer_encodes_a_mix_like_any_audio(
+    tmp_path: Path, voices: list[AudioReader], film: Path
+) -> None:
     mix = mixed("0.5-1 voice=0-0.5; 2-3 file=1 voice=0-1", voices, 4, film)
     picture = open_video(film)
     target = tmp_path / "out.mp4"
@@ -189,9 +191,9 @@ def test_the_writer_takes_it_like_any_voice(tmp_path: Path, voices: list[AudioRe
     assert (written.info.sample_rate, written.info.channels) == (44_100, 2)
     clip = written.read()
     assert clip.duration == pytest.approx(4, abs=0.03)
-    assert list(heard(clip, 0.55, 0.95)) == [300]
-    assert list(heard(clip, 1.05, 1.95)) == [2200]
-    assert list(heard(clip, 2.05, 2.95)) == [1000]
+    assert list(amplitudes(clip, 0.55, 0.95)) == [300]
+    assert list(amplitudes(clip, 1.05, 1.95)) == [2200]
+    assert list(amplitudes(clip, 2.05, 2.95)) == [1000]
 
 
 def test_the_result_replaces_none_of_the_voices(voices: list[AudioReader], film: Path) -> None:

@@ -96,7 +96,7 @@ def test_range_past_the_end_names_the_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("container", ["mkv", "mp4", "ts"])
-def test_sound_that_starts_late_keeps_step_with_its_picture(tmp_path: Path, container: str) -> None:
+def test_audio_that_starts_late_stays_in_sync_with_the_video(tmp_path: Path, container: str) -> None:
     plain = make_video(tmp_path / "plain.mp4", frames=50)
     sound = make_sound(tmp_path / "a.wav", 1.0)
     path = tmp_path / f"late.{container}"
@@ -129,17 +129,17 @@ def test_not_a_number_and_overshoot_are_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("volume", "silent"), [("0", True), ("0.0005", True), ("0.01", False)])
-def test_silence_is_told(tmp_path: Path, volume: str, silent: bool) -> None:
+def test_silence_is_detected(tmp_path: Path, volume: str, silent: bool) -> None:
     run_ffmpeg("-f", "lavfi", "-i", f"aevalsrc=exprs={volume}*sin(2000*t):d=0.5", tmp_path / "a.wav")
     assert AudioReader.is_silent(open_audio(tmp_path / "a.wav").read()) is silent
 
 
-def test_very_short_voice(tmp_path: Path) -> None:
+def test_very_short_audio(tmp_path: Path) -> None:
     voice = open_audio(make_sound(tmp_path / "a.wav", 0.01, 16_000))
     assert len(voice.read().samples) == 160
 
 
-def test_cut_off_sound_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_truncated_audio_is_read_to_its_end(tmp_path: Path) -> None:
     path = make_sound(tmp_path / "a.wav", 2.0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     voice = open_audio(path)
@@ -147,7 +147,7 @@ def test_cut_off_sound_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     assert voice.read().duration == pytest.approx(1.0, abs=0.05)
 
 
-def test_sound_that_cannot_be_decoded_says_so(tmp_path: Path) -> None:
+def test_audio_that_cannot_be_decoded_is_reported(tmp_path: Path) -> None:
     path = make_sound(tmp_path / "a.mov", 3.0, output=("-c:a", "alac", "-movflags", "faststart"))
     data = bytearray(path.read_bytes())
     start = data.index(b"mdat") + 8
@@ -176,7 +176,7 @@ def click(path: Path, at: int, rate: int = 48_000, seconds: float = 1.0) -> Path
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mka"])
 @pytest.mark.parametrize("shift", [0.25, 0.0001, -0.0001, -0.25, 0.1000001])
-def test_a_shift_moves_the_voice_to_the_sample(tmp_path: Path, name: str, shift: float) -> None:
+def test_a_shift_is_exact_to_the_sample(tmp_path: Path, name: str, shift: float) -> None:
     path = click(tmp_path / name, at=24_000)
     voice = open_audio(path, shift=shift)
     moved = round(shift * 48_000)
@@ -187,7 +187,7 @@ def test_a_shift_moves_the_voice_to_the_sample(tmp_path: Path, name: str, shift:
     assert len(voice.read().samples) == round(voice.duration * 16_000)
 
 
-def test_what_is_written_is_shifted_as_what_is_heard(tmp_path: Path) -> None:
+def test_the_stream_is_shifted_like_the_samples(tmp_path: Path) -> None:
     voice = open_audio(click(tmp_path / "a.wav", at=24_000), shift=0.5)
     voice.stream().output(str(tmp_path / "b.wav")).run(cmd=str(ffmpeg_path()), quiet=True)
     assert np.flatnonzero(open_audio(tmp_path / "b.wav").read(48_000).samples > 0.5).tolist() == [48_000]

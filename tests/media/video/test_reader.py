@@ -1,4 +1,4 @@
-"""Frames by number: the right one, always the same one, however it is reached."""
+"""Random access to frames: the right one, and always the same, in any order."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_static_is_the_first_frame_of_the_first_range(tmp_path: Path) -> None:
     assert numbers(clip.read([0, 0, 0])) == [10, 10, 10]
 
 
-def test_picture_that_starts_after_the_sound_keeps_step(tmp_path: Path) -> None:
+def test_video_that_starts_after_the_audio_stays_in_sync(tmp_path: Path) -> None:
     path = make_video(
         tmp_path / "late.mkv",
         frames=10,
@@ -231,7 +231,7 @@ def test_resize_then_rotate_then_crop(tmp_path: Path, rotate: int, expected: lis
     assert max(small.shape) == 20
 
 
-def test_crop_outside_the_picture(tmp_path: Path) -> None:
+def test_crop_outside_the_frame(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="160x120"):
         open_video(make_video(tmp_path / "a.mp4", frames=2), MediaOptions(crop=(0, 121, 0, -1)))
 
@@ -252,7 +252,7 @@ def test_odd_and_tiny_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     assert [round(float(frame.mean())) for frame in clip.read([1, 0])] == [200, 30]
 
 
-def test_non_square_pixels_turn_with_the_picture(tmp_path: Path) -> None:
+def test_pixel_aspect_ratio_rotates_with_the_frame(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=2, filters="setsar=4/3")
     assert open_video(path).info.sample_aspect_ratio == Fraction(4, 3)
     assert open_video(path, MediaOptions(rotate=90)).info.sample_aspect_ratio == Fraction(3, 4)
@@ -393,7 +393,7 @@ def test_numbers_outside_are_refused_at_once(tmp_path: Path) -> None:
     assert list(clip.read([])) == []
 
 
-def test_a_flood_of_complaints_does_not_block(tmp_path: Path) -> None:
+def test_a_flood_of_error_messages_does_not_block(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.ts", frames=60, encode=("-c:v", "mpeg2video", "-q:v", 2))
     data = bytearray(path.read_bytes())
     rng = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""A result in parts: what was written survives, and the file is the same as without a break."""
+"""Resumable writer: finished parts survive, and the file is the same as without interruption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos side by side: each in its place, in step, with the voice."""
+"""Side-by-side video: each video in its place, in sync, with audio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.make_media import make_video, read_number
 from tests.material import make_voice
 
 
-def test_pictures_are_in_step_and_in_a_row(tmp_path: Path) -> None:
+def test_videos_are_in_sync_and_in_a_row(tmp_path: Path) -> None:
     left, right = make_video(tmp_path / "a.mp4"), make_video(tmp_path / "b.mp4", size=(320, 240))
     voice = open_audio(make_voice(tmp_path / "voice.wav", seconds=0.4))
     numbers = np.array([0, 1, 2, 1, 0, 1, 2, 3, 4, 5])

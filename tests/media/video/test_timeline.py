@@ -39,11 +39,11 @@ def test_modes(mode: str, seconds: float, expected: list[int]) -> None:
 
 
 @pytest.mark.parametrize("mode", LENGTH_MODES)
-def test_a_photo_lasts_as_long_as_the_voice(mode: str) -> None:
+def test_a_photo_lasts_as_long_as_the_audio(mode: str) -> None:
     assert plan_timeline(1, 0.5, FPS, mode).tolist() == [0] * 5
 
 
-def test_a_clip_of_one_frame_keeps_its_length_if_told_that_it_is_no_photo() -> None:
+def test_a_video_of_one_frame_keeps_its_length_if_it_is_not_a_still() -> None:
     assert len(plan_timeline(1, 0.5, FPS, "picture", still=False)) == 1
     assert plan_timeline(1, 0.5, FPS, "pingpong", still=False).tolist() == [0] * 5
 
@@ -55,7 +55,7 @@ def test_length_is_right_to_half_a_frame(fps: Fraction, seconds: float) -> None:
     assert abs(float(length) - seconds) <= 0.5 / float(fps) or (length == 1 / fps and seconds < 1 / fps)
 
 
-def test_without_a_voice_the_picture_is_shown_once() -> None:
+def test_without_audio_the_video_is_shown_once() -> None:
     assert plan_timeline(3, None, FPS, "pingpong").tolist() == [0, 1, 2]
 
 
@@ -112,5 +112,5 @@ def test_variable_rate_loses_no_frame_and_is_capped() -> None:
         (12.5, Fraction(25, 2)),
     ],
 )
-def test_rates_people_type(given: float, exact: Fraction) -> None:
+def test_typed_rates(given: float, exact: Fraction) -> None:
     assert exact_rate(given) == exact

@@ -1,4 +1,4 @@
-"""The result is whole or absent; it keeps colours, sound and time."""
+"""Video writer: a complete result or none; colours, audio and timing are kept."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def numbered(count: int) -> list[Frame]:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "A.MP4", "-strange %d 'name'\n:é.mp4"])
-def test_result_has_every_frame_and_the_sound_at_their_length(tmp_path: Path, name: str) -> None:
+def test_result_has_every_frame_and_audio_of_their_length(tmp_path: Path, name: str) -> None:
     voice = open_audio(make_sound(tmp_path / "v.wav", 1.5, 44_100, 2))
     path = tmp_path / "new" / "folder" / name
     write(path, numbered(40), voice)
@@ -97,7 +97,7 @@ def test_it_is_h264_yuv420p_aac_ready_for_the_web(tmp_path: Path) -> None:
         (48_000, 16, 48_000, 2),
     ],
 )
-def test_sound_keeps_its_rate_and_channels_where_aac_can(
+def test_audio_keeps_its_rate_and_channels_where_aac_can(
     tmp_path: Path, rate: int, channels: int, kept_rate: int, kept_channels: int
 ) -> None:
     voice = open_audio(make_sound(tmp_path / "v.wav", 0.8, rate, channels))
@@ -108,7 +108,7 @@ def test_sound_keeps_its_rate_and_channels_where_aac_can(
     assert np.abs(open_audio(tmp_path / "a.mp4").read().samples[2000:10_000]).max() > 0.25
 
 
-def test_sound_is_the_given_one(tmp_path: Path) -> None:
+def test_audio_is_the_given_one(tmp_path: Path) -> None:
     """Not the 16 kHz copy: a 12 kHz tone is still there."""
     source = "aevalsrc=exprs=0.5*sin(2*PI*12000*t):s=48000:d=1"
     run_ffmpeg("-f", "lavfi", "-i", source, tmp_path / "v.wav")

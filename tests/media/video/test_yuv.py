@@ -1,4 +1,4 @@
-"""Frames that never become RGB as a whole: the same picture, and the same numbers where nothing is drawn."""
+"""YUV frames: equal to ffmpeg's RGB, and unchanged values outside of the redrawn region."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def same(one: YuvFrame, other: YuvFrame) -> bool:
 
 
 def write_all(picture: VideoReader, path: Path) -> VideoReader:
-    """The picture read and written without loss."""
+    """The video read and written losslessly."""
     size, count = (picture.width, picture.height), picture.frame_count
     spec = OutputSpec(*size, picture.fps, count, audio=None, source=picture.info, quality=0)
     with FrameWriter(path, spec) as writer:
@@ -58,7 +58,7 @@ def test_as_rgb_it_is_what_ffmpeg_makes_of_it(tmp_path: Path, tag: str, color_ra
     [{}, {"rotate": 90}, {"rotate": 180}, {"resize_factor": 2}, {"crop": (10, 90, 20, 120)}],
     ids=str,
 )
-def test_turned_and_cut_it_is_the_same_picture(tmp_path: Path, settings: dict[str, object]) -> None:
+def test_rotated_and_cropped_it_is_the_same_frame(tmp_path: Path, settings: dict[str, object]) -> None:
     picture = open_video(make_colors(tmp_path / "a.mkv"), MediaOptions(**settings))  # type: ignore[arg-type]
     [exact], [ours] = picture.read([3]), picture.read_yuv([3])
     assert (ours.width, ours.height) == (picture.width, picture.height)
@@ -137,13 +137,13 @@ def noise() -> YuvFrame:
 
 
 @pytest.mark.parametrize("box", [(0, 0, 81, 61), (3, 5, 40, 44), (4, 6, 5, 7), (70, 50, 81, 61)])
-def test_a_part_is_what_it_is_in_the_whole(noise: YuvFrame, box: tuple[int, int, int, int]) -> None:
+def test_a_part_equals_the_same_part_of_the_frame(noise: YuvFrame, box: tuple[int, int, int, int]) -> None:
     x1, y1, x2, y2 = box
     assert np.array_equal(noise.to_rgb(box), noise.to_rgb()[y1:y2, x1:x2])
 
 
 @pytest.mark.parametrize("box", [(0, 0, 81, 61), (3, 5, 40, 44), (70, 50, 81, 61), (1, 1, 2, 2)])
-def test_there_are_pixels_around_a_box_unless_the_picture_ends(
+def test_an_aligned_box_has_a_margin_up_to_the_edge_of_the_frame(
     noise: YuvFrame, box: tuple[int, int, int, int]
 ) -> None:
     x1, y1, x2, y2 = noise.aligned_box(box)
