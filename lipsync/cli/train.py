@@ -1,4 +1,4 @@
-"""The command line of training: python -m lipsync train COMMAND ..."""
+"""Training commands: lipsync train COMMAND ..."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
+from lipsync.cli.deprecated import add_deprecated_flags
 from lipsync.cli.flags import add_options, read_options
 from lipsync.cli.terminal import EXIT_CANCELLED, ProgressBar, cancel_on_interrupt
 from lipsync.errors import Cancelled, InputError
@@ -18,13 +19,15 @@ from lipsync.training import (
     AvOffsetOptions,
     BuiltinOptions,
     ExpertOptions,
+    FinetuneModels,
     FinetuneOptions,
-    GeneratorTraining,
+    GeneratorTrainingOptions,
     LoopOptions,
     Outcome,
     Prepared,
     PrepareOptions,
-    correct_lags,
+    TrainingRun,
+    correct_av_offsets,
     export_builtin,
     export_expert,
     export_finetuned,
@@ -36,42 +39,86 @@ from lipsync.training import (
     train_generator,
     write_lrs_layout,
 )
+from lipsync.training.data.dataset_format import FPS
 from lipsync.training.data.prepare import prepare
-from lipsync.training.tasks.sync_expert_export import is_expert
-from lipsync.training.tasks.wav2lip import original_loop
+from lipsync.training.tasks.export import is_expert_run
+from lipsync.training.tasks.wav2lip_options import original_loop
 from lipsync.weights import require
 
-_TUNING = LoopOptions(
-    steps=400, learning_rate=3e-4, warm_up=20, evaluate_every=50, weight_decay=0.0, average=0.98
+_FINETUNE_LOOP = LoopOptions(
+    steps=400, learning_rate=3e-4, warmup_steps=20, evaluate_every=50, weight_decay=0.0, ema_decay=0.98
 )
-"""What is learned already is tuned gently, and not for long."""
+"""A low learning rate and few steps for a model that is trained already."""
+_OLD_LOOP_FLAGS = {
+    "average": "ema_decay",
+    "clip": "grad_clip",
+    "ahead": "prefetch",
+    "warm_up": "warmup_steps",
+    "precision": "number_format",
+    "board": "tensorboard",
+}
+_OLD_PREPARE_FLAGS = {"held_out": "val_people", "held_share": "val_share"}
+_OLD_EXPERT_FLAGS = {
+    "every": "window_stride",
+    "variants": "audio_variants",
+    "shapes": "shape_weight",
+    "people": "people_share",
+}
+_OLD_GENERATOR_FLAGS = {
+    "looks": "augment",
+    "voices": "audio_variants",
+    "held": "val_examples",
+    "edges": "edge_weight",
+}
+_OLD_BUILTIN_FLAGS = {
+    "voice_steps": "audio2shape_steps",
+    "place_steps": "locator_steps",
+    "painter_steps": "renderer_steps",
+    "critic": "critic_weight",
+}
+_OLD_FINETUNE_FLAGS = {
+    "stretches": "sequences",
+    "sync": "sync_weight",
+    "voice": "audio2shape_weight",
+    "similarity": "feature_weight",
+    "own": "own_audio_share",
+    "sharpness": "logit_scale",
+}
 
 
 def add_train_commands(parser: argparse.ArgumentParser) -> None:
-    """Add the commands of training, each with its flags."""
+    """Add the training commands, each with its flags."""
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    prepare = commands.add_parser("prepare", help="make a training set of a folder of videos")
-    prepare.add_argument("videos", type=Path, metavar="VIDEOS", help="folder of videos of people who speak")
+    prepare = commands.add_parser("prepare", help="make a training set from a folder of videos")
+    prepare.add_argument("videos", type=Path, metavar="VIDEOS", help="folder of videos of talking people")
     _add_set(prepare, "folder for the set; what is done already is not done again")
     add_options(prepare, PrepareOptions())
+    add_deprecated_flags(prepare, PrepareOptions(), _OLD_PREPARE_FLAGS)
     prepare.set_defaults(command=_prepare)
 
-    lags = commands.add_parser("lags", help="measure how late each person's sound is, and note it in a set")
-    _add_set(lags, "a prepared set")
-    add_options(lags, AvOffsetOptions())
-    lags.set_defaults(command=_lags)
+    av_offset = commands.add_parser(
+        "av-offset", help="measure the audio-video offset of each person, and correct a set by it"
+    )
+    for command in (av_offset, commands.add_parser("lags")):  # the old name, without help: hidden
+        _add_set(command, "a prepared set")
+        add_options(command, AvOffsetOptions())
+        command.set_defaults(command=_av_offset)
 
-    expert = commands.add_parser("expert", help="train a sync expert, which the generator learns from")
+    expert = commands.add_parser("expert", help="train a sync expert, which generators are trained with")
     _add_set(expert)
     _add_run(expert)
     add_options(expert, ExpertOptions(), LoopOptions())
+    add_deprecated_flags(expert, ExpertOptions(), _OLD_EXPERT_FLAGS)
+    add_deprecated_flags(expert, LoopOptions(), _OLD_LOOP_FLAGS)
     expert.set_defaults(command=_expert)
 
-    generator = commands.add_parser("generator", help="train a lip generator of Wav2Lip's kind")
+    generator = commands.add_parser("generator", help="train a Wav2Lip generator")
     _add_set(generator)
     _add_run(generator)
-    add_options(generator, GeneratorTraining(), original_loop())
+    add_options(generator, GeneratorTrainingOptions(), original_loop())
+    add_deprecated_flags(generator, GeneratorTrainingOptions(), _OLD_GENERATOR_FLAGS)
+    add_deprecated_flags(generator, LoopOptions(), _OLD_LOOP_FLAGS)
     generator.set_defaults(command=_generator)
 
     builtin = commands.add_parser("builtin", help="train the model that ships with the program")
@@ -79,179 +126,191 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     _add_run(builtin)
     builtin.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
     add_options(builtin, BuiltinOptions())
+    add_deprecated_flags(builtin, BuiltinOptions(), _OLD_BUILTIN_FLAGS)
     builtin.set_defaults(command=_builtin)
 
-    tune = commands.add_parser("tune", help="train a built-in model on, end to end, with a sync expert")
-    _add_set(tune, "a prepared set with landmarks")
-    _add_run(tune)
-    tune.add_argument("--expert", type=Path, required=True, help="exported sync expert of our own")
-    tune.add_argument("--weights", type=Path, help="model to go on from (default: the one that ships)")
-    tune.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
-    add_options(tune, FinetuneOptions(), _TUNING)
-    tune.set_defaults(command=_tune)
+    finetune = commands.add_parser("finetune", help="finetune a built-in model end to end with a sync expert")
+    for command in (finetune, commands.add_parser("tune")):  # the old name, without help: hidden
+        _add_finetune_arguments(command)
 
     export = commands.add_parser("export", help="write a trained expert or generator as one file")
     export.add_argument("run", type=Path, metavar="RUN", help="folder of its training")
-    export.add_argument(
-        "file", type=Path, metavar="FILE", help=".safetensors, or .pth for one of Wav2Lip's form"
-    )
+    export.add_argument("file", type=Path, metavar="FILE", help=".safetensors, or .pth for Wav2Lip's format")
     export.set_defaults(command=_export)
 
-    lrs = commands.add_parser("export-lrs", help="write a set as Wav2Lip's own training reads it")
+    lrs = commands.add_parser("export-lrs", help="write a set in the layout of Wav2Lip's training programs")
     _add_set(lrs, "a prepared set")
     lrs.add_argument("root", type=Path, metavar="ROOT", help="folder to write")
     lrs.set_defaults(command=_export_lrs)
 
 
-def _add_set(parser: argparse.ArgumentParser, what: str = "a prepared set, or one like LRS2's") -> None:
-    parser.add_argument("set", type=Path, metavar="SET", help=what)
+def _add_set(parser: argparse.ArgumentParser, help_text: str = "a prepared set, or one like LRS2's") -> None:
+    parser.add_argument("set", type=Path, metavar="SET", help=help_text)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run", type=Path, metavar="RUN", help="folder for checkpoints; goes on with what it has"
+        "run", type=Path, metavar="RUN", help="folder for checkpoints and logs; resumes what it holds"
     )
 
 
-# --- sets ----------------------------------------------------------------------------------------
+def _add_finetune_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_set(parser, "a prepared set with landmarks")
+    _add_run(parser)
+    parser.add_argument("--expert", type=Path, required=True, help="exported compact sync expert")
+    parser.add_argument("--weights", type=Path, help="model to start from (default: the one that ships)")
+    parser.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
+    add_options(parser, FinetuneOptions(), _FINETUNE_LOOP)
+    add_deprecated_flags(parser, FinetuneOptions(), _OLD_FINETUNE_FLAGS)
+    add_deprecated_flags(parser, LoopOptions(), _OLD_LOOP_FLAGS)
+    parser.set_defaults(command=_finetune)
 
 
-def _prepare(chosen: argparse.Namespace) -> int:
-    options = read_options(chosen, PrepareOptions())
+# --- training sets -------------------------------------------------------------------------------
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    options = read_options(arguments, PrepareOptions())
     try:
         with cancel_on_interrupt() as cancel, ProgressBar("file") as bar:
-            prepared = prepare(find_sources(chosen.videos), chosen.set, options, bar.update, cancel)
+            prepared = prepare(find_sources(arguments.videos), arguments.set, options, bar.update, cancel)
     except Cancelled:
-        return _say_how_to_go_on()
+        return _print_how_to_resume()
     for file, why in prepared.failures.items():
         print(f"Note: no clip of {file}: {why}", file=sys.stderr)
     if not prepared.rows:
-        hint = f"Why is in {chosen.set / 'failures.tsv'}."
-        raise InputError("None of the videos gave a clip", given=chosen.videos, hint=hint)
-    print(f"{chosen.set}\n{_in_words(prepared)}")
+        hint = f"Why is in {arguments.set / 'failures.tsv'}."
+        raise InputError("None of the videos gave a clip", given=arguments.videos, hint=hint)
+    print(f"{arguments.set}\n{_summary(prepared)}")
     return 0
 
 
-def _in_words(prepared: Prepared) -> str:
+def _summary(prepared: Prepared) -> str:
     rows = prepared.rows
-    people, held = ({row.person for row in part} for part in (rows, [r for r in rows if r.split == "held"]))
-    minutes = sum(row.frames for row in rows) / 25 / 60
+    people, val_people = (
+        {row.person for row in part} for part in (rows, [row for row in rows if row.split == "val"])
+    )
+    minutes = sum(row.frames for row in rows) / FPS / 60
     return (
-        f"{len(rows)} clips of {len(people)} people, {minutes:.1f} minutes; {len(held)} people held out; "
-        f"{len(prepared.failures)} files gave no clip"
+        f"{len(rows)} clips of {len(people)} people, {minutes:.1f} minutes; "
+        f"validation: {len(val_people)} people; files without a clip: {len(prepared.failures)}"
     )
 
 
-def _export_lrs(chosen: argparse.Namespace) -> int:
+def _export_lrs(arguments: argparse.Namespace) -> int:
     try:
         with cancel_on_interrupt() as cancel, ProgressBar("clip") as bar:
-            count = write_lrs_layout(chosen.set, chosen.root, bar.update, cancel)
+            count = write_lrs_layout(arguments.set, arguments.root, bar.update, cancel)
     except Cancelled:
-        return _say_how_to_go_on()
-    print(f"{chosen.root}\n{count} clips")
+        return _print_how_to_resume()
+    print(f"{arguments.root}\n{count} clips")
     return 0
 
 
-def _lags(chosen: argparse.Namespace) -> int:
-    options = read_options(chosen, AvOffsetOptions())
-    with _Figures({}) as figures, TemporaryDirectory() as runs:
-        changed = correct_lags(chosen.set, Path(runs), options, figures.of("lags"))
-    print(f"{chosen.set}\n{changed} clips changed")
+def _av_offset(arguments: argparse.Namespace) -> int:
+    options = read_options(arguments, AvOffsetOptions())
+    with _FigureReport({}) as figures, TemporaryDirectory() as runs:
+        changed = correct_av_offsets(arguments.set, Path(runs), options, figures.of("av-offset"))
+    print(f"{arguments.set}\n{changed} clips changed")
     return 0
 
 
-# --- trainings -----------------------------------------------------------------------------------
+# --- training runs -------------------------------------------------------------------------------
 
 
-def _expert(chosen: argparse.Namespace) -> int:
-    options, loop = read_options(chosen, ExpertOptions()), read_options(chosen, LoopOptions())
-    with _Figures({"expert": loop.steps}) as figures, cancel_on_interrupt() as cancel:
-        outcome = train_expert(chosen.set, chosen.run, options, loop, figures.of("expert"), _asked(cancel))
-    return _conclude(chosen.run, {"expert": outcome}, cancel)
+def _expert(arguments: argparse.Namespace) -> int:
+    options, loop = read_options(arguments, ExpertOptions()), read_options(arguments, LoopOptions())
+    with _FigureReport({"expert": loop.steps}) as figures, cancel_on_interrupt() as cancel:
+        run = TrainingRun(arguments.run, loop, figures.of("expert"), _stop(cancel))
+        outcome = train_expert(arguments.set, options, run)
+    return _print_outcomes(arguments.run, {"expert": outcome}, cancel)
 
 
-def _generator(chosen: argparse.Namespace) -> int:
-    options = read_options(chosen, GeneratorTraining())
-    loop = read_options(chosen, original_loop(options.discriminator))
-    with _Figures({"generator": loop.steps}) as figures, cancel_on_interrupt() as cancel:
-        report = figures.of("generator")
-        outcome = train_generator(chosen.set, chosen.run, options, loop, report, _asked(cancel))
-    return _conclude(chosen.run, {"generator": outcome}, cancel)
+def _generator(arguments: argparse.Namespace) -> int:
+    options = read_options(arguments, GeneratorTrainingOptions())
+    loop = read_options(arguments, original_loop(options.discriminator))
+    with _FigureReport({"generator": loop.steps}) as figures, cancel_on_interrupt() as cancel:
+        run = TrainingRun(arguments.run, loop, figures.of("generator"), _stop(cancel))
+        outcome = train_generator(arguments.set, options, run)
+    return _print_outcomes(arguments.run, {"generator": outcome}, cancel)
 
 
-def _builtin(chosen: argparse.Namespace) -> int:
-    options = read_options(chosen, BuiltinOptions())
-    steps = {"voice": options.voice_steps, "place": options.place_steps, "painter": options.painter_steps}
-    with _Figures(steps) as figures, cancel_on_interrupt() as cancel:
-        outcomes = train_builtin(chosen.set, chosen.run, options, figures.report, _asked(cancel))
-    status = _conclude(chosen.run, outcomes, cancel)
-    if not status and chosen.output:
-        _say_written(chosen.output, export_builtin(chosen.set, chosen.run, chosen.output))
+def _builtin(arguments: argparse.Namespace) -> int:
+    options = read_options(arguments, BuiltinOptions())
+    steps = {
+        "audio2shape": options.audio2shape_steps,
+        "locator": options.locator_steps,
+        "renderer": options.renderer_steps,
+    }
+    with _FigureReport(steps) as figures, cancel_on_interrupt() as cancel:
+        outcomes = train_builtin(arguments.set, arguments.run, options, figures.report, _stop(cancel))
+    status = _print_outcomes(arguments.run, outcomes, cancel)
+    if not status and arguments.output:
+        _print_size(arguments.output, export_builtin(arguments.set, arguments.run, arguments.output))
     return status
 
 
-def _tune(chosen: argparse.Namespace) -> int:
-    options, loop = read_options(chosen, FinetuneOptions()), read_options(chosen, _TUNING)
-    weights = chosen.weights or require("builtin")
-    with _Figures({"tune": loop.steps}) as figures, cancel_on_interrupt() as cancel:
-        report = figures.of("tune")
-        outcome = finetune_builtin(
-            chosen.set, chosen.run, weights, chosen.expert, options, loop, report, _asked(cancel)
-        )
-    status = _conclude(chosen.run, {"tune": outcome}, cancel)
-    if not status and chosen.output:
-        _say_written(chosen.output, export_finetuned(chosen.run, weights, chosen.output))
+def _finetune(arguments: argparse.Namespace) -> int:
+    options, loop = read_options(arguments, FinetuneOptions()), read_options(arguments, _FINETUNE_LOOP)
+    models = FinetuneModels(arguments.weights or require("builtin"), arguments.expert)
+    with _FigureReport({"finetune": loop.steps}) as figures, cancel_on_interrupt() as cancel:
+        run = TrainingRun(arguments.run, loop, figures.of("finetune"), _stop(cancel))
+        outcome = finetune_builtin(arguments.set, models, options, run)
+    status = _print_outcomes(arguments.run, {"finetune": outcome}, cancel)
+    if not status and arguments.output:
+        _print_size(arguments.output, export_finetuned(arguments.run, models.base, arguments.output))
     return status
 
 
-def _export(chosen: argparse.Namespace) -> int:
-    export = export_expert if is_expert(chosen.run) else export_generator
-    _say_written(chosen.file, export(chosen.run, chosen.file))
+def _export(arguments: argparse.Namespace) -> int:
+    export = export_expert if is_expert_run(arguments.run) else export_generator
+    _print_size(arguments.file, export(arguments.run, arguments.file))
     return 0
 
 
-def _say_written(path: Path, size: int) -> None:
+def _print_size(path: Path, size: int) -> None:
     print(f"{path}\n{size / 1e6:.1f} MB")
 
 
-def _asked(cancel: CancelToken) -> Callable[[], bool]:
+def _stop(cancel: CancelToken) -> Callable[[], bool]:
     return lambda: cancel.cancelled
 
 
-def _conclude(run: Path, outcomes: Mapping[str, Outcome], cancel: CancelToken) -> int:
-    for part, outcome in outcomes.items():
-        state = "all steps done" if outcome.finished else "can go on"
-        print(f"{run}: {part}, {outcome.step} steps, {state}, best score {outcome.best:.4g}")
-    return _say_how_to_go_on() if cancel.cancelled else 0
+def _print_outcomes(run: Path, outcomes: Mapping[str, Outcome], cancel: CancelToken) -> int:
+    """Print how each stage ended; returns the exit status."""
+    for stage, outcome in outcomes.items():
+        state = "all steps done" if outcome.finished else "can be resumed"
+        print(f"{run}: {stage}, {outcome.step} steps, {state}, best score {outcome.best:.4g}")
+    return _print_how_to_resume() if cancel.cancelled else 0
 
 
-def _say_how_to_go_on() -> int:
-    print("Stopped; what is done is kept. The same command goes on from there.", file=sys.stderr)
+def _print_how_to_resume() -> int:
+    print("Stopped; what is done is saved. The same command resumes from there.", file=sys.stderr)
     return EXIT_CANCELLED
 
 
-class _Figures:
-    """The figures of a training as they come, a line each, above a bar of its steps.
+class _FigureReport:
+    """Prints the figures of a training, a line each, above a progress bar of its steps.
 
     Args:
-        steps: of each part, by the first word of its name.
+        steps: of each stage, by the first word of its name.
     """
 
     def __init__(self, steps: Mapping[str, int]) -> None:
         self._steps, self._bar = steps, ProgressBar("step")
 
-    def __enter__(self) -> _Figures:
+    def __enter__(self) -> _FigureReport:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.__exit__()
 
-    def report(self, part: str, step: int, figures: Mapping[str, float]) -> None:
-        """Figures of one step of a part."""
-        told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        tqdm.write(f"{part}, step {step}: {told}", file=sys.stderr)
-        self._bar.update(Progress(part, step, self._steps.get(part.split(" ")[0], 0)))
+    def report(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
+        """Print the figures of one step; the callback of `train_builtin`."""
+        values = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        tqdm.write(f"{stage}, step {step}: {values}", file=sys.stderr)
+        self._bar.update(Progress(stage, step, self._steps.get(stage.split(" ")[0], 0)))
 
-    def of(self, part: str) -> Callable[[int, dict[str, float]], None]:
-        """The same for one part."""
-        return lambda step, figures: self.report(part, step, figures)
+    def of(self, stage: str) -> Callable[[int, dict[str, float]], None]:
+        """The callback of a `TrainingRun` for one stage."""
+        return lambda step, figures: self.report(stage, step, figures)

@@ -143,9 +143,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(videos: Path) -> Path:
     """A set made of them by the command line, with the real detector and two processes."""
     folder = videos.parent / "set"
-    done = run("train", "prepare", videos, folder, "--held-out", "bob", "--workers", "2")
+    done = run("train", "prepare", videos, folder, "--val-people", "bob", "--workers", "2")
     assert done.returncode == 0, done.stderr
-    told = "2 clips of 2 people, 0.1 minutes; 1 people held out; 1 files gave no clip"
+    told = "2 clips of 2 people, 0.1 minutes; validation: 1 people; files without a clip: 1"
     assert done.stdout == f"{folder}\n{told}\n"
     assert "Note: no clip of" in done.stderr and "broken.mp4" in done.stderr
     return folder
@@ -155,7 +155,7 @@ def test_videos_become_a_set(prepared: Path) -> None:
     rows = sorted(read_manifest(prepared), key=lambda row: row.person)
     assert [(row.person, row.split, row.frames) for row in rows] == [
         ("ann", "train", 50),
-        ("bob", "held", 50),
+        ("bob", "val", 50),
     ]
     assert "broken.mp4" in (prepared / "failures.tsv").read_text("utf-8")
 
@@ -163,16 +163,28 @@ def test_videos_become_a_set(prepared: Path) -> None:
 def test_an_expert_and_a_generator_are_trained_and_exported(
     prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loop = ["--steps", "2", "--evaluate-every", "2", "--device", "cpu", "--no-board"]
+    loop = ["--steps", "2", "--evaluate-every", "2", "--device", "cpu", "--no-tensorboard"]
     expert = ["train", "expert", prepared, tmp_path / "expert", "--clips", "2", "--frames", "20"]
-    assert main([*map(str, expert), "--variants", "1", *loop]) == 0
+    assert main([*map(str, expert), "--audio-variants", "1", *loop]) == 0
     told = capsys.readouterr()
     assert "expert, 2 steps, all steps done" in told.out and "expert, step 2: " in told.err
 
     exported = tmp_path / "expert.safetensors"
     assert main(["train", "export", str(tmp_path / "expert"), str(exported)]) == 0
     generator = ["train", "generator", prepared, tmp_path / "generator", "--expert", exported]
-    small = ["--width", "0.0625", "--batch", "1", "--held", "1", "--voices", "1", "--size", "96", "96"]
+    small = [
+        "--width",
+        "0.0625",
+        "--batch",
+        "1",
+        "--val-examples",
+        "1",
+        "--audio-variants",
+        "1",
+        "--size",
+        "96",
+        "96",
+    ]
     assert main([*map(str, generator), *small, *loop]) == 0
     assert "generator, 2 steps, all steps done" in capsys.readouterr().out
 
@@ -183,14 +195,18 @@ def test_an_expert_and_a_generator_are_trained_and_exported(
     assert main([*map(str, sheet), "--variant", "wav2lip"]) == 0  # it draws
 
 
-def test_lags_are_noted_in_a_set(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_av_offsets_are_corrected_in_a_set(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = shutil.copytree(prepared, tmp_path / "set")
-    lags = ["train", "lags", copy, "--expert", require("expert"), "--zero", "0.04", "--drop"]
-    assert main([str(word) for word in lags]) == 0
+    command = ["train", "av-offset", copy, "--expert", require("expert"), "--zero", "0.04", "--drop"]
+    assert main([str(word) for word in command]) == 0
     assert "2 clips changed" in capsys.readouterr().out
     rows = read_manifest(copy)
     # A head that does not speak goes with no sound: dropped.
-    assert [row.split for row in rows] == ["dropped", "dropped"] and all(row.lag == 0.04 for row in rows)
+    assert [row.split for row in rows] == ["dropped", "dropped"] and all(
+        row.audio_delay == 0.04 for row in rows
+    )
 
 
 def test_a_set_is_exported_as_the_original_s_layout(prepared: Path, tmp_path: Path) -> None:
@@ -201,13 +217,13 @@ def test_a_set_is_exported_as_the_original_s_layout(prepared: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["prepare", "{videos}", "{new}", "--held-out", "bop"], "Nobody is called that"),
+        (["prepare", "{videos}", "{new}", "--val-people", "bop"], "No video shows a person of that name"),
         (["prepare", "{new}", "{new}"], "There are no videos"),
         (["prepare", "{videos}", "{set}", "--crop-side", "192"], "128x128 pixels, not 192x192"),
         (["builtin", "{set}", "{new}"], "no landmarks"),
-        (["tune", "{set}", "{new}", "--expert", "{expert}"], "no landmarks"),
-        (["tune", "{set}", "{new}", "--expert", "{set}/manifest.tsv"], "weights file"),
-        (["lags", "{set}"], "no landmarks"),
+        (["finetune", "{set}", "{new}", "--expert", "{expert}"], "no landmarks"),
+        (["finetune", "{set}", "{new}", "--expert", "{set}/manifest.tsv"], "weights file"),
+        (["av-offset", "{set}"], "no landmarks"),
         (["expert", "{new}", "{new}"], "There is no training set here"),
         (["generator", "{new}", "{new}"], "There is no training set here"),
         (["export", "{new}", "{new}/a.pth"], "checkpoint"),
@@ -229,7 +245,7 @@ def test_what_training_lacks_is_explained(
 
 def test_interrupting_a_training_saves_it_and_says_how_to_go_on(prepared: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lipsync", "train", "expert", str(prepared), str(tmp_path / "run")]
-    flags = ["--clips", "2", "--frames", "20", "--variants", "1", "--device", "cpu", "--no-board"]
+    flags = ["--clips", "2", "--frames", "20", "--audio-variants", "1", "--device", "cpu", "--no-tensorboard"]
     process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     for line in process.stderr:
@@ -238,7 +254,7 @@ def test_interrupting_a_training_saves_it_and_says_how_to_go_on(prepared: Path, 
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "The same command goes on from there" in errors and "can go on" in out
+    assert "The same command resumes from there" in errors and "can be resumed" in out
     assert (tmp_path / "run" / "last.pt").exists()
 
 
@@ -247,7 +263,7 @@ def test_flags_show_the_defaults_that_hold(capsys: pytest.CaptureFixture[str]) -
         main(["train", "generator", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "default 300000" in text and "default 96 96" in text
-    assert text.count("--seed INT of every") == 1  # one flag for both groups that have it
+    assert text.count("--seed INT seed of all") == 1  # one flag for both groups that have it
 
 
 def test_help_does_not_wait_for_the_libraries_of_training() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lipsync.training.tasks.wav2lip_discriminator import QualityDiscriminator
+from lipsync.training.tasks.discriminators import QualityDiscriminator
 from lipsync.weights import load_into, load_state_dict
 from tests.goldens import official
 

@@ -16,7 +16,7 @@ from lipsync.sync_score import estimate_sync, load_expert
 from lipsync.training import PrepareOptions, Source
 from lipsync.training.data.face_clips import read_face_clips
 from lipsync.training.data.prepare import prepare
-from lipsync.training.tasks.sync_expert import judge_clip
+from lipsync.training.tasks.sync_expert import clip_similarity
 from lipsync.weights import require
 
 pytestmark = pytest.mark.slow
@@ -74,6 +74,6 @@ def test_the_expert_that_ships_finds_known_offsets(
     name: str, early: int, clip: Callable[[str], Path], tmp_path: Path
 ) -> None:
     prepare([Source(clip(f"{name}.mp4"), "someone", "check")], tmp_path, PrepareOptions(workers=1))
-    found = estimate_sync(judge_clip(load_expert(require("expert")), read_face_clips(tmp_path)[0]))
+    found = estimate_sync(clip_similarity(load_expert(require("expert")), read_face_clips(tmp_path)[0]))
     assert found is not None
     assert found.offset == early and found.confidence > 0.1

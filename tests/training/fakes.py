@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from lipsync.training.data.clip_extraction import FaceTools
 from lipsync.training.data.landmarks import LANDMARKS
 from lipsync.training.data.mouth_shapes import MOUTH, RIGID
 from lipsync.training.data.prepare import PrepareOptions
@@ -24,8 +25,8 @@ class FixedDetector:
         return [[Face(FACE_BOX * frame.shape[1] / 320, 0.9)] for frame in frames]
 
 
-class KilledAtNarrowPictures(FixedDetector):
-    """Ends its process, as a system that runs out of memory does, at pictures taller than wide."""
+class KilledAtNarrowFrames(FixedDetector):
+    """Ends its process, as a system that runs out of memory does, at frames taller than wide."""
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
         if frames[0].shape[0] > frames[0].shape[1]:
@@ -33,28 +34,28 @@ class KilledAtNarrowPictures(FixedDetector):
         return super().detect(frames)
 
 
-class DrawnTeacher:
+class DrawnLandmarker:
     """Landmarks of a rigid head whose lower lip goes up and down."""
 
-    def __call__(self, pictures: Iterable[Frame]) -> npt.NDArray[np.float32]:
+    def __call__(self, frames: Iterable[Frame]) -> npt.NDArray[np.float32]:
         base = np.random.default_rng(0).uniform(60, 200, (LANDMARKS, 3))
         base[[33, 263]] = [(90, 100, 0), (170, 100, 0)]
         lower = [index for index in MOUTH[20:31] if index not in RIGID]
         rows = []
-        for number, _ in enumerate(pictures):
+        for number, _ in enumerate(frames):
             face = base.copy()
             face[lower, 1] += 10 * np.sin(number / 3) ** 2
             rows.append(face)
         return np.asarray(rows, np.float32)
 
 
-def fake_tools(_: PrepareOptions) -> tuple[FixedDetector, DrawnTeacher]:
-    return FixedDetector(), DrawnTeacher()
+def fake_tools(_: PrepareOptions) -> FaceTools:
+    return FaceTools(FixedDetector(), DrawnLandmarker())
 
 
-def no_landmarks(_: PrepareOptions) -> tuple[FixedDetector, None]:
-    return FixedDetector(), None
+def no_landmarks(_: PrepareOptions) -> FaceTools:
+    return FaceTools(FixedDetector())
 
 
-def deadly_tools(_: PrepareOptions) -> tuple[FixedDetector, None]:
-    return KilledAtNarrowPictures(), None
+def deadly_tools(_: PrepareOptions) -> FaceTools:
+    return FaceTools(KilledAtNarrowFrames())

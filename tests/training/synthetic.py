@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.training.data.dataset import Clip
-from lipsync.training.data.dataset_format import MARGIN, SIDE, scaled
+from lipsync.training.data.dataset_format import MARGIN, SIDE, resize_images
 from lipsync.types import FloatArray, IntArray
 
 COMPONENTS = np.zeros((2, 49, 3), np.float32)
@@ -34,31 +34,31 @@ def make_clip(person: str, split: str, seed: int, frames: int = 50) -> Clip:
     opening = (np.sin(2 * np.pi * (1 + seed % 3) * clock) ** 2).astype(np.float32)
     shapes = np.stack([opening, np.zeros_like(opening)], axis=1)
     resting = np.repeat(resting_mouth()[None], frames, axis=0)
-    turn = np.repeat(np.eye(2, 3, dtype=np.float32)[None] * 0.4, frames, axis=0)
+    projection = np.repeat(np.eye(2, 3, dtype=np.float32)[None] * 0.4, frames, axis=0)
     moves = (shapes @ COMPONENTS).reshape(frames, 49, 3)
-    now = resting + moves @ turn[0].T * SIDE
+    mouth = resting + moves @ projection[0].T * SIDE
     side = SIDE + 2 * MARGIN
     skin = rng.integers(120, 220, 3)
     crops = np.empty((frames, side, side, 3), np.uint8)
     for frame in range(frames):
         crops[frame] = skin
-        cv2.fillPoly(crops[frame], [np.rint(now[frame, :20] + MARGIN).astype(np.int32)], (180, 60, 60))
-        cv2.fillPoly(crops[frame], [np.rint(now[frame, 20:40] + MARGIN).astype(np.int32)], (20, 10, 10))
+        cv2.fillPoly(crops[frame], [np.rint(mouth[frame, :20] + MARGIN).astype(np.int32)], (180, 60, 60))
+        cv2.fillPoly(crops[frame], [np.rint(mouth[frame, 20:40] + MARGIN).astype(np.int32)], (20, 10, 10))
     ticks = np.arange(frames * 640) / 16_000
     hum = np.sin(2 * np.pi * 200 * ticks) + np.sin(2 * np.pi * 900 * ticks)
-    sound = 0.2 * hum * np.interp(ticks, clock, opening)
+    audio = 0.2 * hum * np.interp(ticks, clock, opening)
     return Clip(
         name=f"{person}_{seed}",
         person=person,
         split=split,
         shapes=shapes,
-        now=now.astype(np.float32),
-        resting=resting,
-        turn=turn,
-        gap=opening * 0.2,
-        share=1.0,
-        sound=sound.astype(np.float32),
-        lag=0.0,
+        mouth=mouth.astype(np.float32),
+        closed_mouth=resting,
+        projection=projection,
+        lip_gap=opening * 0.2,
+        amplitude=1.0,
+        audio=audio.astype(np.float32),
+        audio_delay=0.0,
         usable=np.arange(frames),
         crops=crops,
     )
@@ -66,7 +66,7 @@ def make_clip(person: str, split: str, seed: int, frames: int = 50) -> Clip:
 
 def make_clips() -> list[Clip]:
     clips = [make_clip(f"p{seed}", "train", seed) for seed in range(3)]
-    return [*clips, make_clip("q", "held", 4)]
+    return [*clips, make_clip("q", "val", 4)]
 
 
 @dataclass(frozen=True)
@@ -78,22 +78,22 @@ class Drawn:
     split: str
     crops: npt.NDArray[np.uint8]
     samples: FloatArray
-    lag: float = 0.0
+    audio_delay: float = 0.0
 
     def __len__(self) -> int:
         return len(self.crops)
 
     def faces(self, frames: IntArray, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        return scaled(self.crops[frames], size)
+        return resize_images(self.crops[frames], size)
 
-    def sound(self) -> FloatArray:
+    def audio(self) -> FloatArray:
         return self.samples
 
 
 def drawn_clips(frames: int = 30, people: int = 3) -> list[Drawn]:
-    """All but the last to train on, that one held out."""
+    """All but the last in the train split, that one in val."""
     inner = slice(MARGIN, MARGIN + SIDE)
-    splits = ["train"] * (people - 1) + ["held"]
+    splits = ["train"] * (people - 1) + ["val"]
     clips = [make_clip(f"p{seed}", split, seed, frames) for seed, split in enumerate(splits)]
     assert all(clip.crops is not None for clip in clips)
-    return [Drawn(c.name, c.person, c.split, c.crops[:, inner, inner], c.sound) for c in clips]  # type: ignore[index]
+    return [Drawn(c.name, c.person, c.split, c.crops[:, inner, inner], c.audio) for c in clips]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""A training set in memory: crops read lazily from disk, everything else small and whole."""
+"""Training set in memory: memory-mapped crops, everything else small and loaded."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from lipsync.errors import InputError
 from lipsync.training.data.dataset_format import (
     MARGIN,
     SIDE,
-    Row,
-    Stored,
+    FaceAnnotations,
+    ManifestRow,
+    read_annotations,
+    read_audio,
     read_crops,
     read_manifest,
-    read_sound,
-    read_stored,
 )
 from lipsync.training.data.mouth_shapes import (
+    HeadPose,
     PersonNorm,
-    Pose,
     ShapeSpace,
+    fit_head_pose,
     fit_person_norm,
-    fit_pose,
-    gap,
-    learn_space,
-    make_template,
+    fit_shape_space,
+    fit_template,
+    lip_gap,
     mouth_points,
 )
 from lipsync.types import FloatArray, IntArray
@@ -37,33 +37,33 @@ from lipsync.types import FloatArray, IntArray
 
 @dataclass(frozen=True, repr=False)
 class Clip:
-    """One clip of a training set, T frames at 25 fps.
+    """One clip of a training set with its mouth shapes, T frames at 25 fps.
 
     Attributes:
-        name, person, split: as in the manifest; split is "train", "held" or "check".
-        shapes: float32 (T, numbers) mouth shapes, see `shapes`.
-        now: float32 (T, 49, 2) the mouth in pixels of the crop, the margin not counted.
-        resting: float32 (T, 49, 2) the person's closed mouth at the same place.
-        turn: float32 (T, 2, 3) what carries the template into the crop, in sides of the crop.
-        gap: float32 (T,) between the lips, in units of the distance between the eyes.
-        share: how far this person's mouth moves, over the usual.
-        sound: float32 (n,) at 16 kHz.
-        lag: seconds that the sound comes late.
-        usable: int64 (U,) frames whose landmarks can be believed and whose mouth lies in the crop.
-        crops: uint8 (T, 160, 160, 3) RGB, mapped from disk; None for a clip used by ear only.
+        name, person, split: as in the manifest; split is "train", "val", "test" or "dropped".
+        shapes: float32 (T, coefficients) mouth shapes, see `mouth_shapes`.
+        mouth: float32 (T, 49, 2) mouth outline in pixels of the face crop.
+        closed_mouth: float32 (T, 49, 2) outline of the person's closed mouth in the same head pose.
+        projection: float32 (T, 2, 3) linear map from the template to the crop, in sides of the crop.
+        lip_gap: float32 (T,) distance of the lips, in distances between the eyes.
+        amplitude: how far this person moves the mouth relative to the median person.
+        audio: float32 (n,) at 16 kHz.
+        audio_delay: seconds by which the audio is late.
+        usable: int64 (U,) frames with landmarks and with the mouth inside the crop.
+        crops: uint8 (T, 160, 160, 3) RGB, memory-mapped; None if they were not asked for.
     """
 
     name: str
     person: str
     split: str
     shapes: FloatArray
-    now: FloatArray
-    resting: FloatArray
-    turn: FloatArray
-    gap: FloatArray
-    share: float
-    sound: FloatArray
-    lag: float
+    mouth: FloatArray
+    closed_mouth: FloatArray
+    projection: FloatArray
+    lip_gap: FloatArray
+    amplitude: float
+    audio: FloatArray
+    audio_delay: float
     usable: IntArray
     crops: npt.NDArray[np.uint8] | None
 
@@ -73,123 +73,132 @@ class Clip:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """All clips of a set, and the space that their shapes are numbers of."""
+    """The clips of a training set and their common shape space."""
 
     clips: list[Clip]
     space: ShapeSpace
 
 
-def read_set(folder: Path, numbers: int = 10, pictures: bool = True) -> TrainingSet:
-    """Read a prepared set; what is learned from it as a whole is learned from the clips to train on.
+def read_set(folder: Path, coefficients: int = 10, with_crops: bool = True) -> TrainingSet:
+    """Read a prepared set; template and shape space are fitted to the train split alone.
 
     Args:
-        numbers: numbers of a mouth shape.
-        pictures: also decode the crops, which training by ear does without.
+        coefficients: of a mouth shape.
+        with_crops: also decode the crops, which training on audio alone does without.
 
     Raises:
-        InputError: there is no set, it has no landmarks, or nothing to train on.
+        InputError: there is no set, it has no landmarks, or no clip to train on.
     """
     rows = read_manifest(folder)
-    stored = {row.name: read_stored(folder, row.name) for row in rows}
-    if any(one.landmarks is None for one in stored.values()):
+    annotations = {row.name: read_annotations(folder, row.name) for row in rows}
+    if any(one.landmarks is None for one in annotations.values()):
         raise InputError(
             "This set has no landmarks, which the built-in model learns from",
             given=folder,
             hint="Prepare it with --landmarker and the file face_landmarker.task of MediaPipe.",
         )
-    kept = {row.name: _in_frame(stored[row.name]) for row in rows}
-    template = make_template(_sample([kept[row.name] for row in rows if row.split == "train"], folder))
-    poses = {name: fit_pose(points, template) for name, points in kept.items()}
-    mouths = {name: poses[name].free(mouth_points(points)) for name, points in kept.items()}
-    people: dict[tuple[str, str], list[FloatArray]] = {}
+    points = {row.name: _points_in_frame(annotations[row.name]) for row in rows}
+    template = fit_template(_sample([points[row.name] for row in rows if row.split == "train"], folder))
+    poses = {name: fit_head_pose(kept, template) for name, kept in points.items()}
+    mouths = {name: poses[name].to_template(mouth_points(kept)) for name, kept in points.items()}
+    norms, space = _fit_shapes(rows, mouths, coefficients)
+
+    def load(row: ManifestRow) -> Clip:
+        name = row.name
+        geometry = _Geometry(annotations[name], poses[name], mouths[name], norms[row.person, row.split])
+        return _load_clip(folder, row, geometry, space, with_crops)
+
+    return TrainingSet([load(row) for row in rows], space)
+
+
+def _fit_shapes(
+    rows: Sequence[ManifestRow], mouths: dict[str, FloatArray], coefficients: int
+) -> tuple[dict[tuple[str, str], PersonNorm], ShapeSpace]:
+    """Norms by (person, split), and the shape space of the people to train on."""
+    parts: dict[tuple[str, str], list[FloatArray]] = {}
     for row in rows:
-        people.setdefault((row.person, row.split), []).append(mouths[row.name])
-    joined = {key: np.concatenate(parts) for key, parts in people.items()}
-    habits = {key: fit_person_norm(points) for key, points in joined.items()}
-    trained = [key for key in joined if key[1] == "train"]
-    space = learn_space(
-        {key[0]: joined[key] for key in trained}, {key[0]: habits[key] for key in trained}, numbers
+        parts.setdefault((row.person, row.split), []).append(mouths[row.name])
+    joined = {key: np.concatenate(arrays) for key, arrays in parts.items()}
+    norms = {key: fit_person_norm(points) for key, points in joined.items()}
+    train = [key for key in joined if key[1] == "train"]
+    space = fit_shape_space(
+        {key[0]: joined[key] for key in train}, {key[0]: norms[key] for key in train}, coefficients
     )
-    clips = [
-        _clip(
-            folder,
-            row,
-            stored[row.name],
-            poses[row.name],
-            mouths[row.name],
-            habits[row.person, row.split],
-            space,
-            pictures,
-        )
-        for row in rows
-    ]
-    return TrainingSet(clips, space)
+    return norms, space
 
 
-def _in_frame(stored: Stored) -> FloatArray:
-    """Landmarks (T, K, 3) of the same scale in all directions, gaps filled from either side."""
-    assert stored.landmarks is not None
-    width = (stored.boxes[:, 2] - stored.boxes[:, 0])[:, None]
-    height = (stored.boxes[:, 3] - stored.boxes[:, 1])[:, None]
-    points = (stored.landmarks - np.array([MARGIN, MARGIN, 0], np.float32)) / SIDE
+def _points_in_frame(annotations: FaceAnnotations) -> FloatArray:
+    """Landmarks (T, K, 3) in pixels of the frame, gaps interpolated over time."""
+    assert annotations.landmarks is not None
+    boxes = annotations.boxes
+    width = (boxes[:, 2] - boxes[:, 0])[:, None]
+    height = (boxes[:, 3] - boxes[:, 1])[:, None]
+    points = (annotations.landmarks - np.array([MARGIN, MARGIN, 0], np.float32)) / SIDE
     points = points * np.stack([width, height, width], axis=2)
     flat = points.reshape(len(points), -1)
     seen = ~np.isnan(flat[:, 0])
     if not seen.all():
-        every = np.arange(len(flat))
-        flat = np.stack([np.interp(every, every[seen], column[seen]) for column in flat.T], axis=1)
+        frames = np.arange(len(flat))
+        flat = np.stack([np.interp(frames, frames[seen], column[seen]) for column in flat.T], axis=1)
     return flat.reshape(points.shape).astype(np.float32)
 
 
 def _sample(parts: list[FloatArray], folder: Path) -> FloatArray:
+    """Four random frames of each clip."""
     if not parts:
         raise InputError(
-            "There is nothing to train on in this set", given=folder, hint="All clips are held out."
+            "There is nothing to train on in this set",
+            given=folder,
+            hint="All clips are of the splits val and test; prepare it with fewer --val-people.",
         )
-    generator = np.random.default_rng(0)
-    return np.concatenate([part[generator.integers(len(part), size=4)] for part in parts])
+    rng = np.random.default_rng(0)
+    return np.concatenate([part[rng.integers(len(part), size=4)] for part in parts])
 
 
-def _clip(
-    folder: Path,
-    row: Row,
-    stored: Stored,
-    pose: Pose,
-    mouth: FloatArray,
-    habit: PersonNorm,
-    space: ShapeSpace,
-    pictures: bool,
+@dataclass(frozen=True)
+class _Geometry:
+    """Boxes and landmarks, head pose, pose-free mouth (T, 49, 3) and person norm of a clip."""
+
+    annotations: FaceAnnotations
+    pose: HeadPose
+    mouth: FloatArray
+    norm: PersonNorm
+
+
+def _load_clip(
+    folder: Path, row: ManifestRow, geometry: _Geometry, space: ShapeSpace, with_crops: bool
 ) -> Clip:
-    stretch = SIDE / (stored.boxes[:, 2:] - stored.boxes[:, :2])
-    resting = (pose.apply(habit.resting)[:, :, :2] * stretch[:, None]).astype(np.float32)
-    assert stored.landmarks is not None
+    boxes, landmarks, pose = geometry.annotations.boxes, geometry.annotations.landmarks, geometry.pose
+    stretch = SIDE / (boxes[:, 2:] - boxes[:, :2])
+    closed_mouth = (pose.to_frame(geometry.norm.closed)[:, :, :2] * stretch[:, None]).astype(np.float32)
+    projection = pose.rotation[:, :2] * pose.scale[:, None, None] * stretch[:, :, None] / SIDE
+    assert landmarks is not None
     return Clip(
         name=row.name,
         person=row.person,
         split=row.split,
-        shapes=space.numbers(mouth, habit),
-        now=(pose.apply(mouth)[:, :, :2] * stretch[:, None]).astype(np.float32),
-        resting=resting,
-        turn=(pose.rotation[:, :2] * pose.scale[:, None, None] * stretch[:, :, None] / SIDE).astype(
-            np.float32
-        ),
-        gap=gap(mouth),
-        share=space.share(habit),
-        sound=read_sound(folder, row.name),
-        lag=row.lag,
-        usable=_usable(resting, ~np.isnan(stored.landmarks[:, 0, 0])),
-        crops=read_crops(folder, row.name) if pictures else None,
+        shapes=space.encode(geometry.mouth, geometry.norm),
+        mouth=(pose.to_frame(geometry.mouth)[:, :, :2] * stretch[:, None]).astype(np.float32),
+        closed_mouth=closed_mouth,
+        projection=projection.astype(np.float32),
+        lip_gap=lip_gap(geometry.mouth),
+        amplitude=space.amplitude(geometry.norm),
+        audio=read_audio(folder, row.name),
+        audio_delay=row.audio_delay,
+        usable=_usable(closed_mouth, ~np.isnan(landmarks[:, 0, 0])),
+        crops=read_crops(folder, row.name) if with_crops else None,
     )
 
 
-def _usable(resting: FloatArray, seen: npt.NDArray[np.bool_]) -> IntArray:
-    middle = resting[:, :40].mean(1) / SIDE
+def _usable(closed_mouth: FloatArray, detected: npt.NDArray[np.bool_]) -> IntArray:
+    """Frames with landmarks whose lips lie in the middle of the crop's lower half."""
+    middle = closed_mouth[:, :40].mean(1) / SIDE
     inside = (np.abs(middle[:, 0] - 0.5) < 0.3) & (middle[:, 1] > 0.52) & (middle[:, 1] < 0.92)
-    return np.flatnonzero(inside & seen)
+    return np.flatnonzero(inside & detected)
 
 
-class Spoken(Protocol):
-    """Anything of one person, so many frames long."""
+class PersonClip(Protocol):
+    """Anything that shows one person and has a length in frames."""
 
     @property
     def person(self) -> str:
@@ -199,27 +208,27 @@ class Spoken(Protocol):
     def __len__(self) -> int: ...
 
 
-SpokenT = TypeVar("SpokenT", bound=Spoken)
+ClipT = TypeVar("ClipT", bound=PersonClip)
 
 
-class ByPerson(Generic[SpokenT]):
-    """Draws clips so that every person comes up about as often, whatever their minutes.
+class PersonBalancedSampler(Generic[ClipT]):
+    """Random clips, people being drawn about equally often whatever their minutes.
 
-    A person's weight grows with the fourth root of the frames: two hours of one speaker teach a
-    little more than three seconds of another, not two thousand times more.
+    A person's weight grows with the fourth root of their frames: two hours of one speaker count
+    about seven times as much as three seconds of another, not two thousand times.
     """
 
-    def __init__(self, clips: Sequence[SpokenT]) -> None:
+    def __init__(self, clips: Sequence[ClipT]) -> None:
         self._clips = list(clips)
         frames = {clip.person: 0 for clip in clips}
         for clip in clips:
             frames[clip.person] += len(clip)
         weights = np.array([len(clip) / frames[clip.person] ** 0.75 for clip in clips])
-        self._chances = weights / weights.sum()
+        self._probabilities = weights / weights.sum()
 
-    def __iter__(self) -> Iterator[SpokenT]:
+    def __iter__(self) -> Iterator[ClipT]:
         return iter(self._clips)
 
-    def draw(self, generator: np.random.Generator) -> SpokenT:
-        """One clip."""
-        return self._clips[int(generator.choice(len(self._clips), p=self._chances))]
+    def sample(self, rng: np.random.Generator) -> ClipT:
+        """One random clip."""
+        return self._clips[int(rng.choice(len(self._clips), p=self._probabilities))]

@@ -1,14 +1,16 @@
-"""How a training set lies on disk.
+"""Training set on disk: manifest, clips of face crops, and the decoded cache.
 
-<set>/manifest.tsv          one row a clip: name, person, split, frames, lag, source, licence, note
+<set>/manifest.tsv          one row a clip: name, person, split, frames, audio_delay, source, licence, note
 <set>/set.json              the side of the face crops; a set without it has 128
-<set>/clips/<name>.mp4      face crops at 25 fps, with their sound, 16 kHz mono
+<set>/clips/<name>.mp4      face crops at 25 fps, with their audio, 16 kHz mono
 <set>/clips/<name>.npz      the face boxes, and landmarks in 1/32 pixel where there are any
 <set>/failures.tsv          the files that gave no clip, and why
 <set>/sources/              what came of each file, so that it is not prepared twice
-<set>/cache/                crops and sound decoded; may be deleted at any time
+<set>/cache/                decoded crops and audio; may be deleted at any time
 
-A crop has a margin of an eighth of its side all around: 160x160 pixels are stored of 128x128.
+A crop has a margin of an eighth of its side all around: for a face of 128x128, 160x160 pixels are stored.
+Sets of earlier releases are read too: their manifests call the column audio_delay "lag", the split "val"
+"held" and the split "test" "check".
 """
 
 from __future__ import annotations
@@ -36,31 +38,38 @@ from lipsync.utils.atomic_write import atomic_write
 FPS = 25
 SAMPLE_RATE = 16_000
 SIDE = 128
-"""Pixels of a side of the face crop, for landmarks and for the built-in model."""
+"""Side of the face crop in pixels, for landmarks and for the built-in model."""
 MARGIN = 16
-"""Pixels around it that are kept too, so that it can be turned and shifted."""
+"""Margin in pixels that is stored around a crop of `SIDE`, so that it can be rotated and shifted."""
 STORED_SIDE = SIDE + 2 * MARGIN
+RENAMED_SPLITS = {"held": "val", "check": "test"}
+"""Splits as earlier releases called them, and what they are called now."""
 _STEPS_PER_PIXEL = 32
 _UNSEEN = -32768
-_QUALITY = 22
-"""x264's constant rate factor: half an hour of clips comes to 12 MB of pictures (40 dB), 10 MB of
-sound and 8 MB of landmarks."""
+_CRF = 22
+"""x264's constant rate factor: half an hour of clips takes 12 MB of video (40 dB), 10 MB of audio and
+8 MB of landmarks."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One clip in the manifest.
+class ManifestRow:
+    """One clip in the manifest of a training set.
 
     Attributes:
-        split: "train", "held" (measured as training goes) or "check" (kept for the end).
-        lag: seconds that the sound is late, 0 where unknown.
+        name: unique in the set; the stem of the clip's files.
+        person: who is seen.
+        split: "train", "val" (validation during training), "test" (kept for the final evaluation) or
+            "dropped" (unused).
+        frames: number of frames, at 25 fps.
+        audio_delay: seconds by which the audio is late, 0 where unknown.
+        source, licence, note: free text.
     """
 
     name: str
     person: str
     split: str
     frames: int
-    lag: float = 0.0
+    audio_delay: float = 0.0
     source: str = ""
     licence: str = ""
     note: str = ""
@@ -69,23 +78,31 @@ class Row:
 # --- the set as a whole --------------------------------------------------------------------------
 
 
-def write_manifest(folder: Path, rows: Iterable[Row]) -> None:
-    """Write the whole manifest, or nothing."""
-    columns = [field.name for field in dataclasses.fields(Row)]
+def write_manifest(folder: Path, rows: Iterable[ManifestRow]) -> None:
+    """Write the manifest of a set atomically, sorted by name.
+
+    Raises:
+        DiskFullError, OutputError: it cannot be written.
+    """
+    columns = [field.name for field in dataclasses.fields(ManifestRow)]
     ordered = sorted(rows, key=lambda row: row.name)
     write_table(folder / "manifest.tsv", columns, (dataclasses.asdict(row) for row in ordered))
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write a file of tab separated values, whole or not at all."""
+    """Write a file of tab-separated values atomically.
+
+    Raises:
+        DiskFullError, OutputError: it cannot be written.
+    """
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, delimiter="\t")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def read_manifest(folder: Path) -> list[Row]:
-    """The rows of a prepared set.
+def read_manifest(folder: Path) -> list[ManifestRow]:
+    """The rows of a prepared set, in this release or an earlier one.
 
     Raises:
         InputError: there is no set.
@@ -96,21 +113,28 @@ def read_manifest(folder: Path) -> list[Row]:
             "There is no training set here", given=folder, hint="Run `lipsync train prepare` first."
         )
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return [Row(**{**row, "frames": int(row["frames"]), "lag": float(row["lag"])}) for row in rows]  # type: ignore[arg-type]
+        return [_parse_row(row) for row in csv.DictReader(file, delimiter="\t")]
+
+
+def _parse_row(columns: dict[str, Any]) -> ManifestRow:
+    values = {("audio_delay" if name == "lag" else name): value for name, value in columns.items()}
+    values["split"] = RENAMED_SPLITS.get(values["split"], values["split"])
+    values |= {"frames": int(values["frames"]), "audio_delay": float(values["audio_delay"])}
+    return ManifestRow(**values)
 
 
 def read_crop_side(folder: Path) -> int:
-    """Pixels of a side of the face crops of a prepared set, without their margin."""
+    """Side of a set's face crops in pixels, without their margin."""
     path = folder / "set.json"
     return int(json.loads(path.read_text("utf-8"))["crop_side"]) if path.exists() else SIDE
 
 
-def fix_crop_side(folder: Path, side: int) -> None:
-    """Note that the crops of this set are `side` pixels wide, without their margin.
+def set_crop_side(folder: Path, side: int) -> None:
+    """Record that the face crops of a set are `side` pixels wide, without their margin.
 
     Raises:
         InputError: the set has crops of another size already.
+        DiskFullError, OutputError: it cannot be written.
     """
     path, known = folder / "set.json", read_crop_side(folder)
     if known != side and (path.exists() or (folder / "clips").exists()):
@@ -125,7 +149,7 @@ def fix_crop_side(folder: Path, side: int) -> None:
 
 
 def with_margin(side: int) -> int:
-    """Pixels of a side of the stored crop, of those of the face crop."""
+    """Side of the stored crop in pixels, for a face crop of `side` pixels."""
     return side * STORED_SIDE // SIDE
 
 
@@ -133,100 +157,118 @@ def with_margin(side: int) -> int:
 
 
 @dataclass(frozen=True, repr=False)
-class Stored:
-    """What is kept of a clip of T frames beside picture and sound.
+class FaceAnnotations:
+    """Face boxes and landmarks of a clip of T frames.
 
     Attributes:
-        boxes: float32 (T, 4) the face box, pixels of the source's frames.
-        landmarks: float32 (T, K, 3) `shapes.KEPT`, in pixels of a stored crop of 160x160, whatever
-            size is stored (x and y stretched as the crop is, z as x); NaN where unseen. None in a
-            set that was prepared without.
+        boxes: float32 (T, 4), x1, y1, x2, y2 in pixels of the source's frames.
+        landmarks: float32 (T, K, 3), the points `mouth_shapes.KEPT`, in pixels of a stored crop of
+            160x160 whatever size is stored (x and y scaled as the crop is, z as x); NaN where not
+            detected. None in a set that was prepared without landmarks.
     """
 
     boxes: FloatArray
     landmarks: FloatArray | None = None
 
 
-def write_clip(
-    folder: Path,
-    name: str,
-    source: VideoInfo,
-    voice: AudioReader,
-    crops: Iterable[Frame],
-    stored: Stored,
-    side: int = STORED_SIDE,
-    cancel: CancelToken | None = None,
-) -> None:
-    """Write the two files of a clip into `folder`; crops are (side, side, 3), one for each box."""
+@dataclass(frozen=True, repr=False)
+class ClipContent:
+    """Everything that `write_clip` writes of a clip of T frames.
+
+    Attributes:
+        source: the file that the clip is from; its color tags are kept.
+        audio: the clip's own audio.
+        crops: T stored crops, uint8 (side, side, 3) RGB.
+        annotations: their boxes and landmarks.
+        side: of the stored crops, in pixels.
+    """
+
+    source: VideoInfo
+    audio: AudioReader
+    crops: Iterable[Frame]
+    annotations: FaceAnnotations
+    side: int = STORED_SIDE
+
+
+def write_clip(folder: Path, name: str, content: ClipContent, cancel: CancelToken | None = None) -> None:
+    """Write the two files of a clip, `<name>.mp4` and `<name>.npz`, into `folder`.
+
+    Raises:
+        Cancelled: the user stopped the job.
+        DiskFullError, OutputError: the files cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    count = len(stored.boxes)
-    look = dataclasses.replace(source, sample_aspect_ratio=Fraction(1))
+    boxes, landmarks = content.annotations.boxes, content.annotations.landmarks
     spec = OutputSpec(
-        width=side,
-        height=side,
+        width=content.side,
+        height=content.side,
         fps=Fraction(FPS),
-        frames=count,
-        audio=voice,
-        source=look,
-        quality=_QUALITY,
+        frames=len(boxes),
+        audio=content.audio,
+        source=dataclasses.replace(content.source, sample_aspect_ratio=Fraction(1)),
+        quality=_CRF,
         compact=True,
     )
     with FrameWriter(folder / f"{name}.mp4", spec, cancel=cancel) as writer:
-        for crop in crops:
+        for crop in content.crops:
             writer.write(crop)
-    arrays: dict[str, npt.NDArray[np.generic]] = {"boxes": stored.boxes}
-    if stored.landmarks is not None:
-        arrays["landmark_steps"] = _pack(stored.landmarks)
+    arrays: dict[str, npt.NDArray[np.generic]] = {"boxes": boxes}
+    if landmarks is not None:
+        arrays["landmark_steps"] = pack_landmarks(landmarks)
     with atomic_write(folder / f"{name}.npz") as part:
         np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
 
 
 def clip_files(folder: Path, name: str) -> tuple[Path, Path]:
-    """The video and the arrays of a clip of a set."""
+    """The paths of a clip's video and arrays."""
     return folder / "clips" / f"{name}.mp4", folder / "clips" / f"{name}.npz"
 
 
 def remove_clip(folder: Path, name: str) -> None:
-    """Delete a clip and what was decoded of it."""
+    """Delete a clip and its decoded cache."""
     for path in (*clip_files(folder, name), *(folder / "cache").glob(f"{glob.escape(name)}.*.npy")):
         path.unlink(missing_ok=True)
 
 
-def read_stored(folder: Path, name: str) -> Stored:
-    """The boxes and landmarks of one clip."""
+def read_annotations(folder: Path, name: str) -> FaceAnnotations:
+    """The face boxes and landmarks of a clip of a set."""
     with np.load(clip_files(folder, name)[1]) as arrays:
-        landmarks = _unpack(arrays["landmark_steps"]) if "landmark_steps" in arrays else None
-        return Stored(arrays["boxes"], landmarks)
+        landmarks = unpack_landmarks(arrays["landmark_steps"]) if "landmark_steps" in arrays else None
+        return FaceAnnotations(arrays["boxes"], landmarks)
 
 
 def has_landmarks(folder: Path) -> bool:
-    """Whether there is a prepared set here, and landmarks in it."""
+    """Whether `folder` is a prepared set with landmarks."""
     if not (folder / "manifest.tsv").exists():
         return False
     rows = read_manifest(folder)
-    return bool(rows) and read_stored(folder, rows[0].name).landmarks is not None
+    return bool(rows) and read_annotations(folder, rows[0].name).landmarks is not None
 
 
-def _pack(landmarks: FloatArray) -> npt.NDArray[np.int16]:
-    """Whole steps from frame to frame: small numbers, which compress well. Sums wrap and come back."""
+def pack_landmarks(landmarks: FloatArray) -> npt.NDArray[np.int16]:
+    """Landmarks (T, K, 3) in pixels as int16 differences between frames, in 1/32 pixel.
+
+    Small numbers compress well. The first row is absolute; sums wrap around and come back.
+    """
     steps = np.nan_to_num(landmarks * _STEPS_PER_PIXEL, nan=_UNSEEN)
     whole = np.clip(np.rint(steps), _UNSEEN, 32767).astype(np.int16)
     return np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1]))
 
 
-def _unpack(steps: npt.NDArray[np.int16]) -> FloatArray:
+def unpack_landmarks(steps: npt.NDArray[np.int16]) -> FloatArray:
+    """The inverse of `pack_landmarks`: float32 (T, K, 3), within 1/64 pixel."""
     whole = np.cumsum(steps, axis=0, dtype=np.int16)
     return np.where(whole == _UNSEEN, np.nan, whole / np.float32(_STEPS_PER_PIXEL)).astype(np.float32)
 
 
-# --- decoded once, then mapped from disk ---------------------------------------------------------
+# --- decoded once, then memory-mapped ------------------------------------------------------------
 
 
 def read_crops(folder: Path, name: str, side: int = STORED_SIDE) -> npt.NDArray[np.uint8]:
-    """The crops of a clip with their margin, (T, side, side, 3) RGB, mapped from the cache.
+    """The stored crops of a clip, uint8 (T, side, side, 3) RGB, memory-mapped from the cache.
 
     Args:
-        side: the size to have them in, whatever they are stored in.
+        side: size to read them in, whatever size is stored.
     """
     path = folder / "cache" / f"{name}.{side}.npy"
     if not path.exists():
@@ -237,39 +279,39 @@ def read_crops(folder: Path, name: str, side: int = STORED_SIDE) -> npt.NDArray[
     return crops
 
 
-def _decode(picture: VideoReader, path: Path, side: int) -> None:
-    count = picture.frame_count
-    frames = np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3))
-    for place, frame in zip(frames, picture.read(np.arange(count)), strict=True):
-        place[:] = scaled(frame[None], (side, side))[0]
-    frames.flush()
+def _decode(video: VideoReader, path: Path, side: int) -> None:
+    count = video.frame_count
+    crops = np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3))
+    for crop, frame in zip(crops, video.read(np.arange(count)), strict=True):
+        crop[:] = resize_images(frame[None], (side, side))[0]
+    crops.flush()
 
 
-def scaled(pictures: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Pictures (n, h, w, 3) in another size (height, width); shrunk by averaging, enlarged bilinearly."""
+def resize_images(images: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Images (N, H, W, 3) at another size (height, width): area when shrinking, else bilinear."""
     height, width = size
-    if pictures.shape[1:3] == size:
-        return np.ascontiguousarray(pictures)
-    shrinks = height * width < pictures.shape[1] * pictures.shape[2]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    out = np.empty((len(pictures), height, width, 3), np.uint8)
-    for picture, place in zip(pictures, out, strict=True):
-        cv2.resize(picture, (width, height), dst=place, interpolation=how)
-    return out
+    if images.shape[1:3] == size:
+        return np.ascontiguousarray(images)
+    shrinks = height * width < images.shape[1] * images.shape[2]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = np.empty((len(images), height, width, 3), np.uint8)
+    for image, out in zip(images, resized, strict=True):
+        cv2.resize(image, (width, height), dst=out, interpolation=interpolation)
+    return resized
 
 
-def read_sound(folder: Path, name: str) -> FloatArray:
-    """The sound of a clip, float32 (n,) at 16 kHz."""
+def read_audio(folder: Path, name: str) -> FloatArray:
+    """The audio of a clip, float32 (n,) at 16 kHz, read from the cache."""
     path = folder / "cache" / f"{name}.sound.npy"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         with atomic_write(path) as part:
             np.save(part, open_audio(clip_files(folder, name)[0]).read(SAMPLE_RATE).samples)
-    sound: FloatArray = np.load(path)
-    return sound
+    audio: FloatArray = np.load(path)
+    return audio
 
 
-def part_of(path: Path, start: float, seconds: float) -> AudioReader:
-    """The sound of a part of a file; a part that runs over the end is cut there."""
+def open_audio_part(path: Path, start: float, seconds: float) -> AudioReader:
+    """A reader of part of a file's audio, in seconds; a part that runs past the end is cut there."""
     whole = open_audio(path).duration
     return open_audio(path, (TimeRange(start, min(whole, start + seconds)),))

@@ -1,4 +1,4 @@
-"""What training by picture and sound reads: one talking face after the other, whatever lies on disk."""
+"""Face clips with audio, whatever format the set on disk has."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from lipsync.training.data.dataset_format import (
     SIDE,
-    Row,
+    ManifestRow,
+    read_audio,
     read_crop_side,
     read_crops,
     read_manifest,
-    read_sound,
-    scaled,
+    resize_images,
     with_margin,
 )
 from lipsync.training.data.lrs_layout import find_file_lists, read_lrs_layout
@@ -24,7 +24,7 @@ from lipsync.types import FloatArray, IntArray
 
 
 class FaceClip(Protocol):
-    """One face in one uncut stretch of video at 25 fps, with its sound; T frames."""
+    """One face in T frames of uncut video at 25 fps, with its audio."""
 
     @property
     def name(self) -> str:
@@ -38,36 +38,41 @@ class FaceClip(Protocol):
 
     @property
     def split(self) -> str:
-        """ "train", "held" (measured as training goes) or "check" (kept for the end)."""
+        """ "train", "val" (validation during training), "test" (final evaluation) or "dropped"."""
         ...
 
     @property
-    def lag(self) -> float:
-        """Seconds that the sound comes late, 0 where unknown."""
+    def audio_delay(self) -> float:
+        """Seconds by which the audio is late, 0 where unknown."""
         ...
 
     def __len__(self) -> int: ...
 
     def faces(self, frames: IntArray, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """The face box of these frames without any margin, (n, height, width, 3) RGB.
+        """The face boxes of these frames without margin, uint8 (N, height, width, 3) RGB.
 
         Args:
-            frames: numbers in [0, T).
-            size: (height, width) to scale to, the aspect not kept.
+            frames: (N,) frame numbers in [0, T).
+            size: (height, width) to scale to, without keeping the aspect ratio.
         """
         ...
 
-    def sound(self) -> FloatArray:
-        """The sound of the whole clip, float32 (n,) at 16 kHz; it begins with frame 0."""
+    def audio(self) -> FloatArray:
+        """The audio of the whole clip, float32 (n,) at 16 kHz, from the start of frame 0."""
         ...
 
 
 @dataclass(frozen=True)
-class StoredFaces:
-    """A clip of a prepared set as a `FaceClip`; `side` is that of the set's face crops."""
+class PreparedClip:
+    """A clip of a prepared set as a `FaceClip`.
+
+    Attributes:
+        folder: of the set.
+        side: of the set's face crops in pixels, without margin.
+    """
 
     folder: Path
-    row: Row
+    row: ManifestRow
     side: int = SIDE
 
     @property
@@ -86,9 +91,9 @@ class StoredFaces:
         return self.row.split
 
     @property
-    def lag(self) -> float:
+    def audio_delay(self) -> float:
         """See `FaceClip`."""
-        return self.row.lag
+        return self.row.audio_delay
 
     def __len__(self) -> int:
         return self.row.frames
@@ -98,11 +103,11 @@ class StoredFaces:
         stored = with_margin(self.side)
         inside = slice((stored - self.side) // 2, (stored + self.side) // 2)
         crops = read_crops(self.folder, self.row.name, stored)
-        return scaled(crops[frames, inside, inside], size)
+        return resize_images(crops[frames, inside, inside], size)
 
-    def sound(self) -> FloatArray:
+    def audio(self) -> FloatArray:
         """See `FaceClip`."""
-        return read_sound(self.folder, self.row.name)
+        return read_audio(self.folder, self.row.name)
 
 
 def read_face_clips(folder: Path) -> list[FaceClip]:
@@ -114,4 +119,4 @@ def read_face_clips(folder: Path) -> list[FaceClip]:
     if not (folder / "manifest.tsv").exists() and find_file_lists(folder):
         return [*read_lrs_layout(folder)]
     side = read_crop_side(folder)
-    return [StoredFaces(folder, row, side) for row in read_manifest(folder)]
+    return [PreparedClip(folder, row, side) for row in read_manifest(folder)]

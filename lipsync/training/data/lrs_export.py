@@ -1,4 +1,4 @@
-"""A prepared set in the layout that the original's training programs read; see `lrs_layout`."""
+"""Export of a training set in the layout of Wav2Lip's training programs; see `lrs_layout`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ from lipsync.utils.disk_errors import write_error
 def write_lrs_layout(
     folder: Path, root: Path, progress: ProgressCallback = ignore_progress, cancel: CancelToken | None = None
 ) -> int:
-    """Write every clip of a prepared set, and the file lists last; gives the number of clips.
+    """Write every clip of a training set, then the file lists; returns the number of clips.
 
-    Clips that an earlier, stopped run wrote are passed over. Known lags are taken out of the sound.
+    Clips that an earlier, stopped run wrote are skipped. Known audio delays are removed: the audio
+    is shifted by them.
+
+    Args:
+        folder: the set.
+        root: folder to write.
 
     Raises:
         InputError: `folder` is no set.
-        OutputError: `root` holds a whole set already, or cannot be written.
-        Cancelled: the user stopped the job; whole clips stay.
+        OutputError: `root` holds a complete set already, or cannot be written.
+        Cancelled: the user stopped the job; complete clips stay.
     """
     clips, side = read_face_clips(folder), read_crop_side(folder)
     if (root / "filelists" / "train.txt").exists():
@@ -43,15 +48,15 @@ def write_lrs_layout(
             _write_clip(clip, root / entries[clip.name], side)
         stage.advance()
     (root / "filelists").mkdir(exist_ok=True)
-    for theirs, ours in reversed(SPLITS.items()):  # the one that is looked for comes last
-        lines = [f"{entries[clip.name]}\n" for clip in clips if clip.split == ours]
-        with atomic_write(root / "filelists" / f"{theirs}.txt") as part:
+    for split in reversed(SPLITS):  # train.txt last: it is what marks a complete set
+        lines = [f"{entries[clip.name]}\n" for clip in clips if clip.split == split]
+        with atomic_write(root / "filelists" / f"{split}.txt") as part:
             part.write_bytes("".join(lines).encode())
     return len(clips)
 
 
 def _word(name: str) -> str:
-    """A name without what ends it in a file list."""
+    """A name with whatever would end it in a file list replaced by underscores."""
     return re.sub(r"[^\w.-]+", "_", name)
 
 
@@ -60,20 +65,21 @@ def _write_clip(clip: FaceClip, folder: Path, side: int) -> None:
         part.mkdir(parents=True)
         for number in range(len(clip)):
             face = clip.faces(np.array([number]), (side, side))[0]
-            good, data = cv2.imencode(".jpg", face[..., ::-1])  # cv2.imwrite's own quality, as there
-            assert good
+            encoded, data = cv2.imencode(".jpg", face[..., ::-1])  # cv2.imwrite's default quality, as there
+            assert encoded
             (part / f"{number}.jpg").write_bytes(data.tobytes())
-        _write_sound(clip, part / "audio.wav")
+        _write_audio(clip, part / "audio.wav")
 
 
-def _write_sound(clip: FaceClip, path: Path) -> None:
-    late = round(clip.lag * SAMPLE_RATE)
-    samples = np.arange(len(clip) * SAMPLE_RATE // FPS) + late
-    heard = clip.sound()
-    inside = (samples >= 0) & (samples < len(heard))
-    moved = np.where(inside, heard[samples.clip(0, len(heard) - 1)], 0)
+def _write_audio(clip: FaceClip, path: Path) -> None:
+    """Write the audio shifted by the clip's delay, and exactly as long as the frames; 16 kHz, 16 bit."""
+    delay = round(clip.audio_delay * SAMPLE_RATE)
+    positions = np.arange(len(clip) * SAMPLE_RATE // FPS) + delay
+    samples = clip.audio()
+    inside = (positions >= 0) & (positions < len(samples))
+    shifted = np.where(inside, samples[positions.clip(0, len(samples) - 1)], 0)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes(np.rint(moved * 32767).astype("<i2").tobytes())
+        file.writeframes(np.rint(shifted * 32767).astype("<i2").tobytes())

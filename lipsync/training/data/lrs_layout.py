@@ -1,10 +1,10 @@
-"""Sets in the layout that Wav2Lip's preprocess.py writes, as LRS2 is trained on (Rudrabha/Wav2Lip 5c90fa9).
+"""Training sets in the layout of Wav2Lip's preprocess.py, as used for LRS2 (Rudrabha/Wav2Lip 5c90fa9).
 
 <root>/<dir>/<clip>/{n}.jpg                face crops without a margin, n from 0, 25 fps
-<root>/<dir>/<clip>/audio.wav              the sound from frame 0 on
-<root>/filelists/{train,val,test}.txt      one `dir/clip` a line; may lie beside the root too
+<root>/<dir>/<clip>/audio.wav              the audio from frame 0 on
+<root>/filelists/{train,val,test}.txt      one `dir/clip` a line; may also lie beside the root
 
-A number that is missing is a frame in which no face was found.
+A missing number is a frame in which no face was found.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ import numpy.typing as npt
 
 from lipsync.errors import InputError, MediaError
 from lipsync.media import open_audio
-from lipsync.training.data.dataset_format import FPS, SAMPLE_RATE, scaled
+from lipsync.training.data.dataset_format import FPS, SAMPLE_RATE, resize_images
 from lipsync.types import FloatArray, IntArray
 
-SPLITS = {"train": "train", "val": "held", "test": "check"}
-"""What the file lists are called, and what we call what they list."""
-_SHORTEST = 5
-"""Frames; the networks look at five at a time."""
-_LISTERS = 16  # folders are listed at the same time: a disk or a server answers many as fast as one
+SPLITS = ("train", "val", "test")
+"""Names of the file lists and of our splits."""
+_MIN_FRAMES = 5  # the networks take windows of five frames
+_LIST_THREADS = 16  # a disk or a server lists many folders as fast as one
 
 
 @dataclass(frozen=True)
-class LrsFaces:
-    """An uncut stretch of a clip, as a `FaceClip`; nothing is read before it is asked for.
+class LrsClip:
+    """A `FaceClip` of consecutive images; files are read when they are asked for.
 
     Attributes:
-        folder: with the pictures and the sound of the clip.
-        first, count: the stretch's first picture, and how many there are.
+        folder: with the images and the audio.
+        first, count: number of the first image, and how many there are.
     """
 
     name: str
@@ -47,34 +46,42 @@ class LrsFaces:
     folder: Path
     first: int
     count: int
-    lag: float = 0.0
+    audio_delay: float = 0.0
 
     def __len__(self) -> int:
         return self.count
 
     def faces(self, frames: IntArray, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """See `FaceClip`."""
-        paths = [self.folder / f"{self.first + int(frame)}.jpg" for frame in frames]
-        return np.concatenate([scaled(_read_picture(path)[None], size) for path in paths])
+        """See `FaceClip`.
 
-    def sound(self) -> FloatArray:
-        """See `FaceClip`."""
+        Raises:
+            MediaError: an image is missing or damaged.
+        """
+        paths = [self.folder / f"{self.first + int(frame)}.jpg" for frame in frames]
+        return np.concatenate([resize_images(_read_image(path)[None], size) for path in paths])
+
+    def audio(self) -> FloatArray:
+        """See `FaceClip`.
+
+        Raises:
+            MediaError: the file is missing or damaged.
+        """
         per_frame = SAMPLE_RATE // FPS
-        heard = _read_sound(self.folder / "audio.wav", self.first * per_frame, self.count * per_frame)
-        return np.pad(heard, (0, self.count * per_frame - len(heard)))
+        samples = _read_audio(self.folder / "audio.wav", self.first * per_frame, self.count * per_frame)
+        return np.pad(samples, (0, self.count * per_frame - len(samples)))
 
 
 def find_file_lists(root: Path) -> Path | None:
-    """The folder with the lists of a set: in it, or beside it."""
+    """The folder with the file lists of a set, inside the root or beside it; None if there is none."""
     places = (root / "filelists", root.absolute().parent / "filelists")
     return next((place for place in places if (place / "train.txt").exists()), None)
 
 
-def read_lrs_layout(root: Path, file_lists: Path | None = None) -> list[LrsFaces]:
-    """What the file lists name, one clip for each stretch without a gap; no file is opened.
+def read_lrs_layout(root: Path, file_lists: Path | None = None) -> list[LrsClip]:
+    """The clips that the file lists name, one for each run of consecutive images; opens no file.
 
-    A clip that is in several lists is never trained on. One that is listed but not there, as when
-    no face was found in it, is passed over.
+    A clip in several lists takes the last of train, val and test, so that it is never trained on.
+    One that is listed but missing, as when no face was found in it, is skipped.
 
     Args:
         file_lists: the folder with the lists, where it is neither in `root` nor beside it.
@@ -86,13 +93,13 @@ def read_lrs_layout(root: Path, file_lists: Path | None = None) -> list[LrsFaces
     if lists is None or not (lists / "train.txt").exists():
         hint = "It needs filelists/train.txt, with a line dir/clip for each clip; also val.txt and test.txt."
         raise InputError("There are no file lists here", given=lists or root, hint=hint)
-    split_of = {entry: ours for theirs, ours in SPLITS.items() for entry in _entries(lists / f"{theirs}.txt")}
-    with ThreadPoolExecutor(_LISTERS) as pool:
-        numbers = pool.map(lambda entry: _numbers(root / entry), split_of)
+    split_of = {entry: split for split in SPLITS for entry in _entries(lists / f"{split}.txt")}
+    with ThreadPoolExecutor(_LIST_THREADS) as pool:
+        numbers = pool.map(lambda entry: _image_numbers(root / entry), split_of)
         clips = [
             clip
             for (entry, split), found in zip(split_of.items(), numbers, strict=True)
-            for clip in _stretches(root / entry, entry, split, found)
+            for clip in _consecutive_runs(root / entry, entry, split, found)
         ]
     if not clips:
         raise InputError("None of the clips in the file lists is here", given=f"{root} (lists: {lists})")
@@ -105,8 +112,8 @@ def _entries(path: Path) -> list[str]:
     return [line.split()[0] for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-def _numbers(folder: Path) -> IntArray:
-    """The numbers of the pictures in a folder, in order."""
+def _image_numbers(folder: Path) -> IntArray:
+    """The numbers of the images in a folder, sorted; empty if there is no such folder."""
     try:
         names = os.listdir(folder)  # noqa: PTH208 - far faster for 100 000 folders
     except (FileNotFoundError, NotADirectoryError):
@@ -115,33 +122,33 @@ def _numbers(folder: Path) -> IntArray:
     return np.sort(np.asarray(found, np.int64))
 
 
-def _stretches(folder: Path, entry: str, split: str, numbers: IntArray) -> Iterator[LrsFaces]:
-    parts = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
-    for part in parts:
-        if len(part) >= _SHORTEST:
-            name = entry if len(parts) == 1 else f"{entry}:{part[0]}"
-            yield LrsFaces(name, entry.split("/")[0], split, folder, int(part[0]), len(part))
+def _consecutive_runs(folder: Path, entry: str, split: str, numbers: IntArray) -> Iterator[LrsClip]:
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
+    for run in runs:
+        if len(run) >= _MIN_FRAMES:
+            name = entry if len(runs) == 1 else f"{entry}:{run[0]}"
+            yield LrsClip(name, entry.split("/")[0], split, folder, int(run[0]), len(run))
 
 
-def _read_picture(path: Path) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB."""
+def _read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """An image as uint8 (H, W, 3) RGB."""
     try:  # cv2.imread cannot open every name on every system
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error) as error:
-        raise MediaError("A picture of the training set cannot be read", given=f"{path} ({error})") from error
-    if picture is None:
-        raise MediaError("A picture of the training set is damaged", given=path)
-    return np.asarray(picture[..., ::-1], np.uint8)
+        raise MediaError("An image of the training set cannot be read", given=f"{path} ({error})") from error
+    if image is None:
+        raise MediaError("An image of the training set is damaged", given=path)
+    return np.asarray(image[..., ::-1], np.uint8)
 
 
-def _read_sound(path: Path, start: int, count: int) -> FloatArray:
-    """Part of a sound file as 16 kHz mono; what preprocess.py writes is read without ffmpeg."""
+def _read_audio(path: Path, start: int, count: int) -> FloatArray:
+    """`count` samples from `start`, float32 at 16 kHz mono; preprocess.py's WAV is read without ffmpeg."""
     try:
         with wave.open(str(path)) as file:
             if (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SAMPLE_RATE, 1, 2):
                 file.setpos(min(start, file.getnframes()))
-                whole = np.frombuffer(file.readframes(count), "<i2")
-                return (whole / np.float32(32768)).astype(np.float32)
+                samples = np.frombuffer(file.readframes(count), "<i2")
+                return (samples / np.float32(32768)).astype(np.float32)
     except (wave.Error, EOFError, FileNotFoundError):
         pass  # `open_audio` reads it, or says what is wrong with it
     return open_audio(path).read(SAMPLE_RATE).samples[start : start + count]

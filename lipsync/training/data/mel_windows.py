@@ -1,4 +1,4 @@
-"""The sound of a training set's clips as Wav2Lip's mel: whole clips once, and windows of them."""
+"""Mel windows of training clips: each clip's spectrogram computed once, and windows cut out of it."""
 
 from __future__ import annotations
 
@@ -7,50 +7,51 @@ from functools import lru_cache
 import numpy as np
 
 from lipsync.media.audio.mel import HOP, SAMPLE_RATE, SILENCE, WINDOW, mel_spectrogram
-from lipsync.training.data.augment import change_voice
+from lipsync.training.data.augment import augment_audio, stable_hash
 from lipsync.training.data.dataset_format import FPS
 from lipsync.training.data.face_clips import FaceClip
-from lipsync.training.tasks.builtin_audio2shape import hash_name
 from lipsync.types import AudioClip, FloatArray
 
 MEL_RATE = SAMPLE_RATE // HOP
 """Columns a second."""
-_KEPT = 4096
-"""Mels kept in memory; of clips of ten seconds they take a gigabyte."""
+_CACHE_SIZE = 4096
+"""Spectrograms kept in memory; of clips of ten seconds they take a gigabyte."""
 
 
-class ClipMels:
-    """The mel of each clip, with its voice as it is or changed; computed once and kept.
+class MelCache:
+    """Wav2Lip's mel spectrogram of each clip, of its own audio or of an augmented variant.
 
     Args:
-        seed: of the changes.
+        seed: of the augmentation.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._get = lru_cache(maxsize=_KEPT)(self._make)
+        self._get = lru_cache(maxsize=_CACHE_SIZE)(self._compute)
         self._clips: dict[str, FaceClip] = {}
 
     def __call__(self, clip: FaceClip, variant: int = 0) -> FloatArray:
-        """(80, n) float32; variant 0 is the voice as it is, any other number a change of its own."""
+        """Float32 (80, n); variant 0 is the clip's own audio, any other number one augmentation of it."""
         self._clips[clip.name] = clip
         return self._get(clip.name, variant)
 
-    def _make(self, name: str, variant: int) -> FloatArray:
-        sound = self._clips[name].sound()
+    def _compute(self, name: str, variant: int) -> FloatArray:
+        audio = self._clips[name].audio()
         if variant:
-            sound = change_voice(sound, np.random.default_rng((self._seed, hash_name(name), variant)))
-        return mel_spectrogram(AudioClip(sound))
+            audio = augment_audio(audio, np.random.default_rng((self._seed, stable_hash(name), variant)))
+        return mel_spectrogram(AudioClip(audio))
 
 
-def windows_of_mel(mel: FloatArray, first: int, count: int, lag: float) -> FloatArray:
-    """The sound of windows that begin at frames `first`, `first` + 1, ...: (count, 80, 16).
+def mel_windows(mel: FloatArray, first: int, count: int, audio_delay: float) -> FloatArray:
+    """Mel windows that begin at frames `first`, `first` + 1, ...: (count, 80, 16); silence outside.
 
     Args:
-        mel: (80, n) of the whole clip.
-        lag: seconds that the sound comes late.
+        mel: (80, n) of the whole clip, at 80 Hz.
+        first: number of a video frame at 25 fps; may be negative.
+        audio_delay: seconds by which the audio is late.
     """
-    starts = np.floor(MEL_RATE * ((first + np.arange(count)) / FPS + lag) + 1e-6).astype(int)
+    times = (first + np.arange(count)) / FPS + audio_delay
+    starts = np.floor(MEL_RATE * times + 1e-6).astype(int)
     before, after = max(0, -int(starts[0])), max(0, int(starts[-1]) + WINDOW - mel.shape[1])
     padded = np.pad(mel, ((0, 0), (before, after)), constant_values=SILENCE)
     views = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=1)

@@ -1,9 +1,9 @@
-"""From MediaPipe's landmarks to what the built-in model learns: mouth shapes free of pose and person.
+"""Mouth shapes: MediaPipe's landmarks reduced to coefficients free of head pose and person.
 
-MediaPipe is the teacher, at training time only. Each frame's 478 points are turned, scaled and
-moved so that the points that speech does not move (eyes, nose, forehead, temples) lie on a template.
-What then remains of lips and chin, less the person's closed mouth, over how far this person moves
-the mouth, is the shape; its main directions over all people are its numbers.
+Each frame's landmarks are rotated, scaled and translated so that the points that speech does not move
+(eyes, nose, forehead, temples) fit a template. What then remains of lips and chin, less the person's
+closed mouth and divided by how far this person moves the mouth, is the shape. Its principal directions
+over all people span the shape space, and a shape's coefficients in it are what the built-in model learns.
 """
 
 from __future__ import annotations
@@ -21,49 +21,54 @@ MOUTH = (
     *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
     *(150, 149, 176, 148, 152, 377, 400, 378, 379),
 )
-"""MediaPipe's points in the order of `generators.builtin.outline`."""
+"""MediaPipe's 49 points of lips and chin, in the order of `generators.builtin.mouth_outline`."""
 KEPT = tuple(sorted({*RIGID, *MOUTH}))
-"""What a training set keeps of the 478 points, in this order."""
+"""The points that a training set keeps of the 478, in this order."""
 MIRRORED = (
     *(10 - i if i <= 10 else 30 - i for i in range(20)),
     *(20 + (10 - i if i <= 10 else 30 - i) for i in range(20)),
     *(48 - i for i in range(9)),
 )
-"""Which of the mouth's 49 points takes each one's place when the picture is mirrored."""
+"""Which of the mouth's 49 points takes each one's place in a mirrored image."""
 
 _RIGID_AT = [KEPT.index(i) for i in RIGID]
 _MOUTH_AT = [KEPT.index(i) for i in MOUTH]
 _EYES = (RIGID.index(33), RIGID.index(263))
+_CLOSED_SHARE = 0.16
+"""Share of a person's frames, those with the smallest lip gap, that show the closed mouth."""
 
 
 @dataclass(frozen=True)
-class Pose:
-    """What carries a point of the template into the picture: picture = scale * rotation @ p + shift."""
+class HeadPose:
+    """Similarity transforms from the template into T frames: scale * rotation @ p + translation.
+
+    Attributes:
+        scale: (T,) pixels per distance between the eyes.
+        rotation: (T, 3, 3).
+        translation: (T, 3) pixels.
+    """
 
     scale: FloatArray
-    """(T,) pixels per distance between the eyes."""
     rotation: FloatArray
-    """(T, 3, 3)."""
-    shift: FloatArray
-    """(T, 3) pixels."""
+    translation: FloatArray
 
-    def free(self, points: FloatArray) -> FloatArray:
-        """Points (T, P, 3) of the picture in the template's coordinates."""
-        centred = (points - self.shift[:, None]) / self.scale[:, None, None]
+    def to_template(self, points: FloatArray) -> FloatArray:
+        """Points (T, P, 3) of the frames in the template's coordinates."""
+        centred = (points - self.translation[:, None]) / self.scale[:, None, None]
         return np.asarray(np.einsum("tij,tpi->tpj", self.rotation, centred), np.float32)
 
-    def apply(self, points: FloatArray) -> FloatArray:
-        """Points (P, 3) or (T, P, 3) of the template in the picture, (T, P, 3)."""
-        turned = np.einsum(
+    def to_frame(self, points: FloatArray) -> FloatArray:
+        """Points (P, 3) or (T, P, 3) of the template in the frames, (T, P, 3)."""
+        rotated = np.einsum(
             "tij,tpj->tpi", self.rotation, np.broadcast_to(points, (len(self.scale), *points.shape[-2:]))
         )
-        return np.asarray(turned * self.scale[:, None, None] + self.shift[:, None], np.float32)
+        return np.asarray(rotated * self.scale[:, None, None] + self.translation[:, None], np.float32)
 
 
-def fit_pose(kept: FloatArray, template: FloatArray) -> Pose:
-    """The pose that lays the template's rigid points (R, 3) best on those of `kept` (T, K, 3).
+def fit_head_pose(kept: FloatArray, template: FloatArray) -> HeadPose:
+    """The pose that best maps the template's rigid points (R, 3) onto those of `kept` (T, K, 3).
 
-    Least squares after Umeyama (1991), all frames at once.
+    Least squares by Umeyama, IEEE PAMI 1991, for all frames at once.
     """
     points = kept[:, _RIGID_AT].astype(np.float64)
     middle = points.mean(1, keepdims=True)
@@ -74,21 +79,24 @@ def fit_pose(kept: FloatArray, template: FloatArray) -> Pose:
     sign[:, 2] = np.sign(np.linalg.det(u @ vt))
     rotation = np.einsum("tij,tj,tjk->tik", u, sign, vt)
     scale = (s * sign).sum(1) / np.square(b).sum()
-    shift = middle[:, 0] - scale[:, None] * (rotation @ origin[0])
-    return Pose(scale.astype(np.float32), rotation.astype(np.float32), shift.astype(np.float32))
+    translation = middle[:, 0] - scale[:, None] * (rotation @ origin[0])
+    return HeadPose(scale.astype(np.float32), rotation.astype(np.float32), translation.astype(np.float32))
 
 
-def make_template(faces: FloatArray, rounds: int = 5) -> FloatArray:
-    """The mean rigid points (R, 3) of `faces` (N, K, 3), the eyes one unit apart, centred."""
-    template = _unit(faces[0, _RIGID_AT])
+def fit_template(faces: FloatArray, rounds: int = 5) -> FloatArray:
+    """The mean rigid points (R, 3) of `faces` (N, K, 3), centred, the eyes one unit apart.
+
+    Generalised Procrustes analysis in `rounds` iterations, then turned upright.
+    """
+    template = _normalised(faces[0, _RIGID_AT])
     for _ in range(rounds):
-        pose = fit_pose(faces, template)
-        template = _unit(pose.free(faces[:, _RIGID_AT]).mean(0))
+        pose = fit_head_pose(faces, template)
+        template = _normalised(pose.to_template(faces[:, _RIGID_AT]).mean(0))
     return np.asarray(template @ _upright(template).T, np.float32)
 
 
 def _upright(points: FloatArray) -> FloatArray:
-    """The rotation (3, 3) that lays the eyes along x and turns the forehead straight up."""
+    """The rotation (3, 3) that lays the eyes along x and the line from forehead to nose along y."""
     across = points[_EYES[1]] - points[_EYES[0]]
     across = across / np.linalg.norm(across)
     down = points[RIGID.index(5)] - points[RIGID.index(10)]
@@ -97,7 +105,7 @@ def _upright(points: FloatArray) -> FloatArray:
     return np.stack([across, down, np.cross(across, down)])
 
 
-def _unit(points: FloatArray) -> FloatArray:
+def _normalised(points: FloatArray) -> FloatArray:
     centred = points - points.mean(0)
     return np.asarray(centred / np.linalg.norm(centred[_EYES[1]] - centred[_EYES[0]]), np.float32)
 
@@ -107,8 +115,8 @@ def mouth_points(kept: FloatArray) -> FloatArray:
     return kept[:, _MOUTH_AT]
 
 
-def gap(mouth: FloatArray) -> FloatArray:
-    """How far the inner lips are apart in the middle, (T,), in the units of `mouth` (T, 49, 3)."""
+def lip_gap(mouth: FloatArray) -> FloatArray:
+    """Distance of the inner lips in the middle, (T,), in the units of `mouth` (T, 49, 3)."""
     pairs = [(25, 35), (24, 36), (26, 34)]
     gaps = [np.linalg.norm(mouth[:, low] - mouth[:, high], axis=-1) for low, high in pairs]
     return np.asarray(np.mean(gaps, axis=0), np.float32)
@@ -116,56 +124,67 @@ def gap(mouth: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class PersonNorm:
-    """One person's mouth: what it looks like closed, and how far speech moves it."""
+    """One person's closed mouth and range of mouth movement.
 
-    resting: FloatArray
-    """(49, 3) in the template's coordinates."""
-    reach: float
-    """Standard deviation of `gap` over this person's frames."""
+    Attributes:
+        closed: (49, 3) in the template's coordinates.
+        spread: standard deviation of `lip_gap` over this person's frames.
+    """
+
+    closed: FloatArray
+    spread: float
 
 
 def fit_person_norm(mouths: FloatArray) -> PersonNorm:
-    """The habit behind a person's pose-free mouths (N, 49, 3): the most closed sixth is rest."""
-    openings = gap(mouths)
-    closed = mouths[openings <= np.quantile(openings, 0.16)]
-    return PersonNorm(np.asarray(np.median(closed, axis=0), np.float32), float(openings.std()))
+    """The norm of a person's pose-free mouths (N, 49, 3); closed is the median of the most closed 16 %."""
+    gaps = lip_gap(mouths)
+    closed = mouths[gaps <= np.quantile(gaps, _CLOSED_SHARE)]
+    return PersonNorm(np.asarray(np.median(closed, axis=0), np.float32), float(gaps.std()))
 
 
 @dataclass(frozen=True)
 class ShapeSpace:
-    """The main directions of shapes: `shape = moves / reach-share @ directions`."""
+    """Principal directions of mouth shapes.
+
+    Attributes:
+        components: (coefficients, 147), one standard deviation of each coefficient as movements of
+            the 49 points, in distances between the eyes.
+        spread: median `PersonNorm.spread`.
+    """
 
     components: FloatArray
-    """(numbers, 147): one standard deviation of each number, in the template's units."""
-    reach: float
-    """The usual `PersonNorm.reach`."""
+    spread: float
 
-    def numbers(self, mouths: FloatArray, habit: PersonNorm) -> FloatArray:
-        """Pose-free mouths (T, 49, 3) of one person as shapes (T, numbers)."""
-        moves = (mouths - habit.resting).reshape(len(mouths), -1) / self.share(habit)
+    def encode(self, mouths: FloatArray, norm: PersonNorm) -> FloatArray:
+        """Pose-free mouths (T, 49, 3) of one person as coefficients (T, coefficients)."""
+        moves = (mouths - norm.closed).reshape(len(mouths), -1) / self.amplitude(norm)
         inverse = np.linalg.pinv(self.components)
         return np.asarray(moves @ inverse, np.float32)
 
-    def share(self, habit: PersonNorm) -> float:
-        """How far this person's mouth moves, over the usual."""
-        return float(np.clip(habit.reach / self.reach, 0.4, 2.5))
+    def amplitude(self, norm: PersonNorm) -> float:
+        """How far this person moves the mouth relative to the median person, within 0.4 to 2.5."""
+        return float(np.clip(norm.spread / self.spread, 0.4, 2.5))
 
 
-def learn_space(
-    mouths: dict[str, FloatArray], habits: dict[str, PersonNorm], numbers: int, seed: int = 0
+def fit_shape_space(
+    mouths: dict[str, FloatArray], norms: dict[str, PersonNorm], coefficients: int, seed: int = 0
 ) -> ShapeSpace:
-    """The shape space of several people, each of the same weight."""
-    generator = np.random.default_rng(seed)
-    reach = float(np.median([habit.reach for habit in habits.values()]))
-    space = ShapeSpace(np.zeros((numbers, 147), np.float32), reach)
+    """The shape space of several people, each with the same weight.
+
+    Args:
+        mouths: pose-free mouths (N, 49, 3) by person.
+    """
+    rng = np.random.default_rng(seed)
+    spread = float(np.median([norm.spread for norm in norms.values()]))
+    space = ShapeSpace(np.zeros((coefficients, 147), np.float32), spread)
     rows = []
     for person, points in mouths.items():
-        pick = generator.integers(len(points), size=300)
-        moves = (points[pick] - habits[person].resting) / space.share(habits[person])
+        pick = rng.integers(len(points), size=300)
+        moves = (points[pick] - norms[person].closed) / space.amplitude(norms[person])
         rows.append(moves.reshape(len(pick), -1))
     # Not centred: the origin must stay the closed mouth, so that silence is a shape of zeros.
     moves = np.concatenate(rows)
     _, _, directions = np.linalg.svd(moves, full_matrices=False)
-    directions = directions[:numbers]
-    spread = (moves @ directions.T).std(0)
-    return ShapeSpace(np.asarray(directions * spread[:, None], np.float32), reach)
+    directions = directions[:coefficients]
+    deviation = (moves @ directions.T).std(0)
+    return ShapeSpace(np.asarray(directions * deviation[:, None], np.float32), spread)

@@ -1,76 +1,81 @@
-"""A folder of videos to a training set: 25 fps, faces followed, scenes parted, landmarks, split by person."""
+"""Preparation of a training set: a folder of videos to face clips, split by person."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import re
 import shutil
-import unicodedata
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 
 from lipsync.errors import Cancelled, InputError, LipsyncError, OutputError
-from lipsync.faces import DETECTORS, FaceDetector
+from lipsync.faces import DETECTORS
 from lipsync.options import option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.training.data.clip_extraction import CutOptions, cut_file
+from lipsync.training.data.clip_extraction import ExtractionOptions, FaceTools, extract_clips
 from lipsync.training.data.dataset_format import (
-    Row,
+    ManifestRow,
     clip_files,
-    fix_crop_side,
     read_manifest,
     remove_clip,
+    set_crop_side,
     write_manifest,
     write_table,
 )
-from lipsync.training.data.landmarks import FaceLandmarker, MediaPipeLandmarker
+from lipsync.training.data.landmarks import MediaPipeLandmarker
+from lipsync.training.data.prepare_state import FileRecord, Job, find_jobs, read_records
 from lipsync.training.data.sources import Source
 from lipsync.utils.atomic_write import atomic_write
 from lipsync.utils.worker_pool import run_jobs
 
-_VERSION = 2
-"""Of what is written; clips of another one are made anew."""
-_CHOICES_OF_SPLIT = ("held_out", "held_share", "workers")  # these change no clip
-
 
 @dataclass(frozen=True)
-class PrepareOptions(CutOptions):
-    """What is taken into a training set."""
+class PrepareOptions(ExtractionOptions):
+    """Which clips a training set has, and how they are split."""
 
     landmarker: Path | None = option(  # noqa: RUF009 - a field declaration
         None,
         "MediaPipe's face landmarker model, face_landmarker.task; only the built-in model needs landmarks",
     )
-    held_out: tuple[str, ...] = option((), "people to measure on; they are never trained on")
-    held_share: float = option(0.0, "share of further people to hold out, chosen by name", min=0.0, max=0.9)
-    workers: int = option(2, "files prepared at the same time", min=1, max=64)
+    val_people: tuple[str, ...] = option((), "people of the validation split, never trained on")
+    val_share: float = option(
+        0.0, "share of the other people that joins the validation split, chosen by name", min=0.0, max=0.9
+    )
+    workers: int = option(2, "files prepared in parallel", min=1, max=64)
+
+
+_SPLIT_OPTIONS = ("val_people", "val_share", "workers")  # these change no clip
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What came of it: the clips, and for each file that gave none, why.
+    """Clips of a prepared set, and the files that gave none.
 
-    The failures are in the set's `failures.tsv` too.
+    Attributes:
+        rows: of the manifest, sorted by name.
+        failures: why, by file; also in the set's `failures.tsv`.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ManifestRow, ...]
     failures: dict[str, str]
 
 
-Tools = Callable[[PrepareOptions], tuple[FaceDetector, FaceLandmarker | None]]
+MakeFaceTools = Callable[[PrepareOptions], FaceTools]
 
 
-def usual_tools(options: PrepareOptions) -> tuple[FaceDetector, FaceLandmarker | None]:
-    """CenterFace, and MediaPipe where a landmarker is given."""
-    teacher = MediaPipeLandmarker(options.landmarker) if options.landmarker else None
-    return DETECTORS.create("centerface"), teacher
+def default_face_tools(options: PrepareOptions) -> FaceTools:
+    """CenterFace, and MediaPipe's landmarker where its model is given.
+
+    Raises:
+        ToolError: the mediapipe package or its model is missing.
+    """
+    landmarker = MediaPipeLandmarker(options.landmarker) if options.landmarker else None
+    return FaceTools(DETECTORS.create("centerface"), landmarker)
 
 
 def prepare(
@@ -80,159 +85,91 @@ def prepare(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
     *,
-    tools: Tools = usual_tools,
+    tools: MakeFaceTools = default_face_tools,
 ) -> Prepared:
-    """Prepare all sources into `folder`; the manifest lists their clips and no others.
+    """Prepare all sources into `folder`; its manifest lists their clips and no others.
 
-    Files that are done already are passed over, unless they or the options have changed. A file
+    Files that were prepared before are skipped, unless they or the options have changed. A file
     that fails is reported, and the others go on.
+
+    Args:
+        tools: makes detector and landmarker, once in each worker process; importable by name there.
 
     Raises:
         Cancelled: the user stopped the job; what is done stays.
-        InputError: the set has crops of another size, or nobody is called as `held_out` says.
-        OutputError: the set cannot be written.
+        InputError: the set has crops of another size, or no source shows a person of `val_people`.
+        DiskFullError, OutputError: the set cannot be written.
         ToolError: a package or model is missing.
     """
     _check_people(sources, options)
     folder.mkdir(parents=True, exist_ok=True)
-    fix_crop_side(folder, options.crop_side)
+    set_crop_side(folder, options.crop_side)
     cancel = cancel or CancelToken()
-    notes = _read_notes(folder)
-    jobs = list(_jobs(sources, folder, options, notes))
-    _forget(folder, [clip for job in jobs for clip in job.outdated])
+    settings = _clip_settings(options)
+    jobs = list(find_jobs([source.path for source in sources], folder, settings, read_records(folder)))
+    _remove_from_manifest(folder, {clip for job in jobs for clip in job.outdated})
     stage = StageProgress("Preparing clips", len(sources), progress, cancel)
     stage.advance(len(sources) - len(jobs))
     failures = {}
     try:
-        with closing(_do(jobs, _Preparer(folder, options, tools), options.workers, cancel)) as ended:
+        with closing(_run(jobs, _Preparer(folder, options, tools), options.workers, cancel)) as ended:
             for job, failure in ended:
                 failures[str(job.path)] = failure
-                shutil.rmtree(folder / "partial" / job.name, ignore_errors=True)  # of one that was killed
+                shutil.rmtree(folder / "partial" / job.name, ignore_errors=True)  # of a killed worker
                 stage.advance()
     finally:
         shutil.rmtree(folder / "partial", ignore_errors=True)
-    return _conclude(sources, folder, options, failures)
+    return _write_set(sources, folder, options, failures)
 
 
 def _check_people(sources: list[Source], options: PrepareOptions) -> None:
-    if unknown := sorted(set(options.held_out) - {source.person for source in sources}):
-        raise InputError("Nobody is called that, so nobody can be held out", given=", ".join(unknown))
+    if unknown := sorted(set(options.val_people) - {source.person for source in sources}):
+        raise InputError(
+            "No video shows a person of that name",
+            given=", ".join(unknown),
+            hint="People are named by their folder, or by the column person of manifest.tsv.",
+        )
 
 
-# --- what is known of files that are done --------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Note:
-    """What came of a file: the clips with their frames, or why there are none.
-
-    `made_with` is the state of the file and of the options; when it changes, the note is void.
-    """
-
-    path: str
-    name: str
-    made_with: dict[str, Any]
-    clips: dict[str, int]
-    failure: str
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A file to prepare into clips called `<name>_00` and so on; `outdated` are its old ones."""
-
-    path: Path
-    name: str
-    made_with: dict[str, Any]
-    outdated: tuple[str, ...]
-
-
-def _read_notes(folder: Path) -> dict[str, _Note]:
-    """By the path of the file; notes that cannot be read count as none."""
-    notes = {}
-    for path in (folder / "sources").glob("*.json"):
-        with suppress(ValueError, TypeError):
-            note = _Note(**json.loads(path.read_text("utf-8")))
-            notes[note.path] = note
-    return notes
-
-
-def _made_with(path: Path, options: PrepareOptions) -> dict[str, Any]:
-    chosen = {
-        name: value for name, value in dataclasses.asdict(options).items() if name not in _CHOICES_OF_SPLIT
+def _clip_settings(options: PrepareOptions) -> dict[str, object]:
+    """The options that decide what the clips are, as they are recorded in the set."""
+    settings = {
+        name: value for name, value in dataclasses.asdict(options).items() if name not in _SPLIT_OPTIONS
     }
-    chosen["landmarker"] = options.landmarker.name if options.landmarker else None
-    try:
-        state = path.stat()
-    except OSError:
-        return {"version": _VERSION, "bytes": -1, **chosen}
-    return {"version": _VERSION, "bytes": state.st_size, "changed": state.st_mtime_ns, **chosen}
+    return {**settings, "landmarker": options.landmarker.name if options.landmarker else None}
 
 
-def _holds(note: _Note | None, made_with: dict[str, Any], folder: Path) -> bool:
-    """Whether a note is of the file and the options as they are now, and its clips are there."""
-    return (
-        note is not None
-        and note.made_with == made_with
-        and all(file.exists() for clip in note.clips for file in clip_files(folder, clip))
-    )
-
-
-def _jobs(
-    sources: list[Source], folder: Path, options: PrepareOptions, notes: dict[str, _Note]
-) -> Iterator[_Job]:
-    """What is to be done; each file has a name of its own, which it keeps."""
-    taken = {note.name.casefold() for note in notes.values()}
-    for path in dict.fromkeys(source.path.resolve() for source in sources):
-        note, made_with = notes.get(str(path)), _made_with(path, options)
-        if _holds(note, made_with, folder):
-            continue
-        name = note.name if note else _free_name(path, taken)
-        taken.add(name.casefold())
-        yield _Job(path, name, made_with, tuple(note.clips) if note else ())
-
-
-def _free_name(path: Path, taken: Iterable[str]) -> str:
-    """The file's own name in letters, digits, dots and dashes, and a number where that is taken.
-
-    Names that differ in case alone count as the same, as some systems' files do.
-    """
-    word = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", path.stem)).strip("._-")[:80] or "clip"
-    if word.casefold() not in taken:
-        return word
-    return f"{word}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-
-
-def _forget(folder: Path, clips: list[str]) -> None:
-    """Take clips that are to be made anew out of the manifest: a stopped run must not leave them in it."""
+def _remove_from_manifest(folder: Path, clips: set[str]) -> None:
+    """Drop clips that are about to be replaced: a stopped run must not leave them in the manifest."""
     if clips and (folder / "manifest.tsv").exists():
-        write_manifest(folder, [row for row in read_manifest(folder) if row.name not in set(clips)])
+        write_manifest(folder, [row for row in read_manifest(folder) if row.name not in clips])
 
 
-# --- the work ------------------------------------------------------------------------------------
+# --- one file after the other --------------------------------------------------------------------
 
 
 class _Preparer:
-    """Prepares one file after the other, and notes what came of it; may run in another process."""
+    """Prepares files one by one, in this process or in a worker, and records what came of each."""
 
-    def __init__(self, folder: Path, options: PrepareOptions, tools: Tools) -> None:
-        self._folder, self._options, self._tools = folder, options, tools
-        self._made: tuple[FaceDetector, FaceLandmarker | None] | None = None
+    def __init__(self, folder: Path, options: PrepareOptions, make_tools: MakeFaceTools) -> None:
+        self._folder, self._options, self._make_tools = folder, options, make_tools
+        self._tools: FaceTools | None = None
 
-    def __call__(self, job: _Job, cancel: CancelToken) -> str:
-        """Why the file gave no clip, "" if it did.
+    def __call__(self, job: Job, cancel: CancelToken) -> str:
+        """Prepare one file; returns why it gave no clip, "" if it did.
 
         Raises:
             OutputError, ToolError: no file can be prepared here.
         """
         cv2.setNumThreads(1)
-        self._made = self._made or self._tools(self._options)
+        self._tools = self._tools or self._make_tools(self._options)
         part = self._folder / "partial" / job.name
         try:
-            clips = cut_file(job.path, part, job.name, self._options, *self._made, cancel)
+            clips = extract_clips(job.path, part, job.name, self._options, self._tools, cancel)
             failure = "" if clips else "no part of it shows one face long and large enough"
             self._keep(job, part, clips, failure)
         except InputError as error:
-            cancel.check()  # Ctrl-C also ends the ffmpeg that was reading: that is no fault of the file
+            cancel.check()  # Ctrl-C also ends the ffmpeg that was reading, which is no fault of the file
             failure = str(error)
             self._keep(job, part, {}, failure)
         except (Cancelled, OutputError):
@@ -243,69 +180,74 @@ class _Preparer:
             shutil.rmtree(part, ignore_errors=True)
         return failure
 
-    def _keep(self, job: _Job, part: Path, clips: dict[str, int], failure: str) -> None:
-        """Write the note and then move the clips: one that is stopped between is done again."""
+    def _keep(self, job: Job, part: Path, clips: dict[str, int], failure: str) -> None:
+        """Write the record, then move the clips: a file stopped in between is prepared again."""
         for clip in {*job.outdated, *clips}:
             remove_clip(self._folder, clip)
-        note = _Note(str(job.path), job.name, job.made_with, clips, failure)
+        record = FileRecord(str(job.path), job.name, job.made_with, clips, failure)
         path = self._folder / "sources" / f"{job.name}.json"
         path.parent.mkdir(exist_ok=True)
         with atomic_write(path) as written:
-            written.write_text(json.dumps(dataclasses.asdict(note)), "utf-8")
+            written.write_text(json.dumps(dataclasses.asdict(record)), "utf-8")
         (self._folder / "clips").mkdir(exist_ok=True)
         for clip in clips:
             for file in clip_files(self._folder, clip):
                 (part / file.name).replace(file)
 
 
-def _do(
-    jobs: list[_Job], work: _Preparer, workers: int, cancel: CancelToken
-) -> Generator[tuple[_Job, str], None, None]:
+def _run(
+    jobs: list[Job], work: _Preparer, workers: int, cancel: CancelToken
+) -> Generator[tuple[Job, str], None, None]:
     if workers == 1:
         return ((job, work(job, cancel)) for job in jobs)
     return run_jobs(work, jobs, workers, cancel)
 
 
-# --- the result ----------------------------------------------------------------------------------
+# --- manifest and failures -----------------------------------------------------------------------
 
 
-def _conclude(
+def _write_set(
     sources: list[Source], folder: Path, options: PrepareOptions, failed: dict[str, str]
 ) -> Prepared:
-    """Write the manifest and the list of failures; lags that were noted before are kept."""
-    notes = _read_notes(folder)
+    """Write the manifest and the list of failures; audio delays measured before are kept."""
+    records = read_records(folder)
     known = {row.name: row for row in read_manifest(folder)} if (folder / "manifest.tsv").exists() else {}
-    rows: dict[str, Row] = {}
+    rows: dict[str, ManifestRow] = {}
     failures = {}
     for source in sources:
         path = source.path.resolve()
-        note = notes.get(str(path))
-        why = failed.get(str(path)) or (note.failure if note else "")
+        record = records.get(str(path))
+        why = failed.get(str(path)) or (record.failure if record else "")
         if why:
             failures[str(source.path)] = why
-        elif note:
-            rows |= {row.name: row for row in _rows(source, note, known)}
-    split = _split([*rows.values()], {source.person for source in sources if source.use != "check"}, options)
+        elif record:
+            rows |= {row.name: row for row in _rows(source, record, known)}
+    people = {source.person for source in sources if source.use != "test"}
+    split = _split_by_person([*rows.values()], people, options)
     write_manifest(folder, split)
     _write_failures(folder, failures)
     return Prepared(tuple(sorted(split, key=lambda row: row.name)), failures)
 
 
-def _rows(source: Source, note: _Note, known: dict[str, Row]) -> Iterator[Row]:
-    use = "train" if source.use == "train" else "check"
-    for name, frames in note.clips.items():
-        row = Row(name, source.person, use, frames, source=source.source, licence=source.licence)
+def _rows(source: Source, record: FileRecord, known: dict[str, ManifestRow]) -> Iterator[ManifestRow]:
+    split = "train" if source.use == "train" else "test"
+    for name, frames in record.clips.items():
+        row = ManifestRow(name, source.person, split, frames, source=source.source, licence=source.licence)
         if before := known.get(name):
-            row = dataclasses.replace(row, lag=before.lag, note=before.note)
+            row = dataclasses.replace(row, audio_delay=before.audio_delay, note=before.note)
         yield row
 
 
-def _split(rows: list[Row], people: set[str], options: PrepareOptions) -> list[Row]:
-    """By person, never by frame: a person who is held out is held out in all clips."""
-    order = sorted(people - set(options.held_out), key=lambda name: hashlib.sha256(name.encode()).digest())
-    held = {*options.held_out, *order[: round(options.held_share * len(order))]}
+def _split_by_person(rows: list[ManifestRow], people: set[str], options: PrepareOptions) -> list[ManifestRow]:
+    """Move all clips of the validation people from train to val.
+
+    `val_share` takes people in the order of a hash of their names, so that further people change
+    the split of few.
+    """
+    order = sorted(people - set(options.val_people), key=lambda name: hashlib.sha256(name.encode()).digest())
+    val = {*options.val_people, *order[: round(options.val_share * len(order))]}
     return [
-        dataclasses.replace(row, split="held") if row.split == "train" and row.person in held else row
+        dataclasses.replace(row, split="val") if row.split == "train" and row.person in val else row
         for row in rows
     ]
 

@@ -1,4 +1,4 @@
-"""Which files a training set is made of, and who speaks in them."""
+"""Source videos of a training set, and the person in each."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipsync.errors import InputError
+from lipsync.training.data.dataset_format import RENAMED_SPLITS
 
 _SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".mpg", ".webm")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file to prepare; `use` "check" keeps it out of training altogether."""
+    """One video to prepare.
+
+    Attributes:
+        person: who is seen.
+        use: "train", or "test" to keep it for the final evaluation ("check" in earlier releases).
+        licence, source: free text, copied into the manifest of the set.
+    """
 
     path: Path
     person: str
@@ -22,13 +29,16 @@ class Source:
     licence: str = ""
     source: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "use", RENAMED_SPLITS.get(self.use, self.use))
+
 
 def find_sources(folder: Path) -> list[Source]:
     """The videos of a folder.
 
-    With a `manifest.tsv` (columns file and person; use, licence and source if there are any) those
-    it lists; else all, the name of the folder that a file lies in being the person. Prepared sets
-    within the folder are left out.
+    With a `manifest.tsv` (columns file and person; optionally use, licence and source) those it
+    lists; else all videos, the folder that a file lies in naming the person. Prepared sets within
+    the folder are left out.
 
     Raises:
         InputError: there is none, or the manifest lacks a column.
@@ -44,14 +54,14 @@ def _listed(manifest: Path) -> Iterator[Source]:
     with manifest.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if not row.get("file") or not row.get("person"):
-                hint = "It needs the columns file and person, parted by tabs."
+                hint = "It needs the tab-separated columns file and person."
                 raise InputError("The list of videos cannot be used", given=manifest, hint=hint)
             more = {name: row[name] for name in ("use", "licence", "source") if row.get(name)}
             yield Source(manifest.parent / row["file"], row["person"], **more)
 
 
 def _unlisted(folder: Path) -> Iterator[Source]:
-    sets = {note.parent for note in folder.rglob("set.json")}
+    sets = {marker.parent for marker in folder.rglob("set.json")}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _SUFFIXES and sets.isdisjoint(path.parents):
             yield Source(path, path.parent.name if path.parent != folder else path.stem)

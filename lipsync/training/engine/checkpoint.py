@@ -1,4 +1,4 @@
-"""Checkpoints on disk: written whole or not at all, read without trusting them."""
+"""Checkpoints of a training run: atomic writes and safe reads."""
 
 from __future__ import annotations
 
@@ -13,23 +13,30 @@ from lipsync.errors import OutputError, WeightsError
 from lipsync.utils.atomic_write import atomic_write
 from lipsync.utils.disk_errors import disk_full, is_disk_full, write_error
 
-_GOES_ON = "start again: training goes on from its last checkpoint."
+_RENAMED_KEYS = {"average": "ema", "worse": "bad_evaluations"}
+"""Keys that earlier releases wrote, and what they are called now."""
+_RESUMES = "start again: training resumes from its last checkpoint."
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write to a neighbour first, then move it into place; what was there stays whole until then.
+    """Write a checkpoint atomically; the previous one stays intact until then.
+
+    Args:
+        state: what `torch.load(weights_only=True)` reads: tensors, numbers, strings and their containers.
 
     Raises:
-        DiskFullError: no space is left; the checkpoint before this one is still there.
-        OutputError: the folder cannot be written to.
+        DiskFullError: no space is left.
+        OutputError: the folder is not writable.
     """
-    # Given an open file, torch passes the system's error on; given a name, it hides it.
+    # Given an open file, torch raises the system's OSError; given a name, it hides it.
     with atomic_write(path, explain=run_error, durable=True) as part, part.open("wb") as file:
         torch.save(state, file)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `write_checkpoint` wrote, onto the CPU; never runs code from the file.
+    """Read a checkpoint of `write_checkpoint` onto the CPU, without unpickling code.
+
+    Checkpoints of earlier releases are read too; their keys get today's names.
 
     Raises:
         WeightsError: the file is missing or damaged.
@@ -40,20 +47,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsError(
             "A checkpoint cannot be read", given=path, hint="Delete it to start anew."
         ) from error
-    return state
+    return {_RENAMED_KEYS.get(key, key): value for key, value in state.items()}
 
 
 def run_error(error: OSError, path: Path) -> OutputError:
-    """Our error for the system's in writing `path` of a run's folder."""
+    """The error to raise for an OSError in writing `path` of a run's folder."""
     if is_disk_full(error):
-        return disk_full(path.parent, f"Free some space and {_GOES_ON}")
-    hint = f"Make the folder writable and {_GOES_ON}"
+        return disk_full(path.parent, f"Free some space and {_RESUMES}")
+    hint = f"Make the folder writable and {_RESUMES}"
     return write_error(error, path, "The training cannot write to its folder", hint)
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns the system's errors in writing `path` into ours, which say what to do."""
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Context that raises `run_error` for an OSError in writing `path`.
+
+    Raises:
+        DiskFullError, OutputError: the file cannot be written.
+    """
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""One training in several processes, started by torchrun; with one process all this does nothing.
+"""Data-parallel training in the processes that torchrun started; a single process needs none of it.
 
-Each process draws a batch of its own, and PyTorch's DistributedDataParallel takes the mean of their
-gradients, so that the processes' weights stay equal. The first process alone measures and writes.
+Each process (rank) draws its own batch. PyTorch's DistributedDataParallel averages their gradients,
+so that the weights of all ranks stay equal. Rank 0 alone evaluates and writes.
 """
 
 from __future__ import annotations
@@ -23,50 +23,52 @@ from lipsync.devices import choose_device
 from lipsync.errors import OptionError
 from lipsync.training.engine.task import Batch, Task
 
-# The others wait while the first process measures. When one dies, torchrun ends them all.
-_PATIENCE = timedelta(hours=12)
+# The other ranks wait while rank 0 evaluates. When one dies, torchrun ends them all.
+_TIMEOUT = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
 class Distributed:
-    """The processes of a training, as seen by one of them.
+    """The process group of a training run, as one of its processes sees it.
 
     Attributes:
         device: where this process computes.
-        rank: the number of this process, from 0.
-        size: how many there are.
+        rank: number of this process, from 0.
+        world_size: number of processes.
     """
 
     device: torch.device
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
     @property
-    def first(self) -> bool:
-        """Whether this process is the one that measures and writes."""
+    def is_main(self) -> bool:
+        """Whether this is rank 0, the process that evaluates and writes."""
         return self.rank == 0
 
-    def gather(self, number: float) -> list[float]:
-        """Every process's number, in the order of their ranks; waits until all have come here."""
-        if self.size == 1:
-            return [number]
-        parts = [torch.zeros(1, dtype=torch.float64, device=self.device) for _ in range(self.size)]
-        dist.all_gather(parts, torch.full_like(parts[0], number))
+    def gather(self, value: float) -> list[float]:
+        """The value of every rank, in rank order; blocks until all ranks have called this."""
+        if self.world_size == 1:
+            return [value]
+        parts = [torch.zeros(1, dtype=torch.float64, device=self.device) for _ in range(self.world_size)]
+        dist.all_gather(parts, torch.full_like(parts[0], value))
         return [part.item() for part in parts]
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up in any process; all get the same answer."""
+        """Whether the flag is set in any rank; the same answer in all."""
         return any(self.gather(float(flag)))
 
-    def share(self, task: Task) -> nn.Module:
-        """A module that gives `task.loss(batch, step)`, with gradients shared by all processes."""
-        step = _Step(task)
-        # A task may leave parts of its network out of the loss, a critic that starts late for one.
-        return step if self.size == 1 else DistributedDataParallel(step, find_unused_parameters=True)
+    def wrap(self, task: Task) -> nn.Module:
+        """A module that computes `task.loss(batch, step)`, its gradients averaged over all ranks."""
+        module = _LossModule(task)
+        if self.world_size == 1:
+            return module
+        # A task may leave parts of its network out of the loss, such as a discriminator that starts late.
+        return DistributedDataParallel(module, find_unused_parameters=True)
 
 
-class _Step(nn.Module):
-    """Gives DistributedDataParallel the one `forward` it needs, while tasks call their own methods."""
+class _LossModule(nn.Module):
+    """A task's loss as the `forward` that DistributedDataParallel needs."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -78,42 +80,42 @@ class _Step(nn.Module):
 
 
 @contextmanager
-def join(device: str) -> Iterator[Distributed]:
-    """Meet the other processes that torchrun started, if any; parts from them at the end.
+def process_group(device: str) -> Iterator[Distributed]:
+    """Join the process group of torchrun, if it started one, and leave it at the end of the block.
 
     Args:
-        device: a name of `devices.choose_device`; on CUDA each process of a machine takes a GPU.
+        device: a name of `devices.choose_device`; on CUDA each process of a machine takes one GPU.
 
     Raises:
-        OptionError: the device is missing, cannot be shared, or torchrun's variables are incomplete.
+        OptionError: the device is missing or cannot be shared, or torchrun's variables are incomplete.
     """
-    size = int(os.environ.get("WORLD_SIZE") or 1)
-    if size == 1:
+    world_size = int(os.environ.get("WORLD_SIZE") or 1)
+    if world_size == 1:
         yield Distributed(choose_device(device))
         return
     if "RANK" not in os.environ:
         hint = "Start the processes with torchrun, or unset WORLD_SIZE."
-        raise OptionError("WORLD_SIZE asks for several processes without a RANK", given=size, hint=hint)
+        raise OptionError("WORLD_SIZE asks for several processes without a RANK", given=world_size, hint=hint)
     rank = int(os.environ["RANK"])
-    chosen = _own_device(choose_device(device), int(os.environ.get("LOCAL_RANK", rank)))
-    store, _, _ = next(rendezvous("env://", rank, size))
-    # A store outlives a process group under torchrun, and a second group must not find the first
-    # one's addresses. Every process counts its trainings there, so all reach the same number.
-    training = store.add(f"lipsync/{rank}", 1)
+    chosen = _device_of_rank(choose_device(device), int(os.environ.get("LOCAL_RANK", rank)))
+    store, _, _ = next(rendezvous("env://", rank, world_size))
+    # Under torchrun the store outlives a process group, and a second group must not find the addresses
+    # of the first. Every rank counts its training runs in the store, so all get the same prefix.
+    run_number = store.add(f"lipsync/{rank}", 1)
     dist.init_process_group(
         "nccl" if chosen.type == "cuda" else "gloo",
-        store=PrefixStore(f"lipsync/training{training}", store),
+        store=PrefixStore(f"lipsync/training{run_number}", store),
         rank=rank,
-        world_size=size,
-        timeout=_PATIENCE,
+        world_size=world_size,
+        timeout=_TIMEOUT,
     )
     try:
-        yield Distributed(chosen, rank, size)
+        yield Distributed(chosen, rank, world_size)
     finally:
         dist.destroy_process_group()
 
 
-def _own_device(device: torch.device, local_rank: int) -> torch.device:
+def _device_of_rank(device: torch.device, local_rank: int) -> torch.device:
     if device.type == "mps":
         raise OptionError(
             "Several processes cannot share this device", given=device, hint="Use 'cpu', or one process."
@@ -124,7 +126,7 @@ def _own_device(device: torch.device, local_rank: int) -> torch.device:
         raise OptionError(
             "There are more processes than GPUs",
             given=f"{torch.cuda.device_count()} GPUs",
-            hint="Start as many with --nproc_per_node.",
+            hint="Start one process for each GPU with --nproc_per_node.",
         )
-    torch.cuda.set_device(local_rank)  # NCCL takes the current one
+    torch.cuda.set_device(local_rank)  # NCCL uses the current device
     return torch.device("cuda", local_rank)

@@ -1,4 +1,4 @@
-"""Mixed precision in training: which number format the forward pass runs in."""
+"""Mixed precision: number format of the forward pass, autocast and gradient scaling."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from lipsync.errors import OptionError
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The format called `name`; "auto" is bf16 on CUDA devices that have it in hardware, else fp32.
+def choose_training_dtype(number_format: str, device: torch.device) -> torch.dtype:
+    """The dtype of the forward pass; "auto" is bf16 on CUDA devices that have it in hardware, else fp32.
 
-    A CPU takes bf16 when told to, yet its backward pass was measured ten times slower than in fp32.
+    A CPU takes bf16 when asked to, but its backward pass was measured ten times slower than in fp32.
 
     Raises:
         OptionError: `device` cannot train in that format.
     """
-    known = ["fp32"]
+    supported = ["fp32"]
     if device.type == "cpu":
-        known.append("bf16")
+        supported.append("bf16")
     elif device.type == "cuda":
-        known.append("fp16")
+        supported.append("fp16")
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            known.append("bf16")
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" and "bf16" in known else torch.float32
-    if name not in known:
+            supported.append("bf16")
+    if number_format == "auto":
+        return torch.bfloat16 if device.type == "cuda" and "bf16" in supported else torch.float32
+    if number_format not in supported:
         raise OptionError(
-            "This device does not train in that precision",
-            given=f"{name} on {device}",
-            hint=f"It knows: {', '.join(known)}.",
+            "This device cannot train in that number format",
+            given=f"{number_format} on {device}",
+            hint=f"Use one of: {', '.join(supported)}.",
         )
-    return _DTYPES[name]
+    return _DTYPES[number_format]
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """What the forward pass runs in; changes nothing for fp32."""
+    """Autocast of the forward pass to `dtype`; disabled for fp32."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def make_scaler(dtype: torch.dtype) -> torch.amp.GradScaler:
-    """Keeps small gradients from vanishing in fp16; passes everything through in other formats."""
+    """Gradient scaler, enabled for fp16 alone, where small gradients would underflow."""
     return torch.amp.GradScaler("cuda", enabled=dtype == torch.float16)

@@ -1,10 +1,9 @@
-"""The state of one training: weights, their average, the optimizer, and what was best so far."""
+"""State of a training run: weights, their moving average, optimizer, best score."""
 
 from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,123 +12,140 @@ from torch import Tensor
 from lipsync.errors import WeightsError
 from lipsync.training.engine.checkpoint import read_checkpoint, write_checkpoint
 from lipsync.training.engine.distributed import Distributed
-from lipsync.training.engine.mixed_precision import autocast, choose_precision, make_scaler
+from lipsync.training.engine.mixed_precision import autocast, choose_training_dtype, make_scaler
 from lipsync.training.engine.run_log import RunLog
-from lipsync.training.engine.task import Batch, LoopOptions, Report, Task
+from lipsync.training.engine.task import Batch, LoopOptions, Task, TrainingRun
 from lipsync.utils.atomic_write import remove_parts
 
 _REPORT_EVERY = 20
 
 
 class Trainer:
-    """The state of one training, and the only things that change it."""
+    """Optimizer steps, evaluation and checkpoints of one training run.
 
-    def __init__(self, task: Task, options: LoopOptions, folder: Path, world: Distributed) -> None:
-        self.task, self.options, self.folder, self.world = task, options, folder, world
-        self.dtype = choose_precision(options.precision, world.device)
-        self.network = task.network.to(world.device)
+    Attributes:
+        ema: exponential moving average of the weights, by name; what is evaluated and exported.
+        step: steps done.
+        best: lowest validation score so far; inf before the first evaluation. Valid on rank 0 only.
+        bad_evaluations: evaluations in a row without a better score. Valid on rank 0 only.
+
+    Raises:
+        OptionError: the device cannot train in that number format.
+        WeightsError: the folder's checkpoint is damaged, of another network, or not seen by all ranks.
+    """
+
+    def __init__(self, task: Task, run: TrainingRun, distributed: Distributed) -> None:
+        self.task, self.run, self.options, self.distributed = task, run, run.options, distributed
+        self.dtype = choose_training_dtype(run.options.number_format, distributed.device)
+        self.network = task.network.to(distributed.device)
         self.optimizer = torch.optim.AdamW(self.network.parameters())
         self.scaler = make_scaler(self.dtype)
-        self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-        self.step, self.best, self.worse = 0, math.inf, 0
-        if world.first:
-            remove_parts(folder)
+        self.ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.step, self.best, self.bad_evaluations = 0, math.inf, 0
+        if distributed.is_main:
+            remove_parts(run.folder)
         self._resume()
-        self.saved = time.monotonic()
-        self.shared = world.share(task)
-        self.journal = RunLog(folder, self.step, options.board) if world.first else None
+        self._last_save = time.monotonic()
+        self._loss = distributed.wrap(task)
+        self._log = RunLog(run.folder, self.step, run.options.tensorboard) if distributed.is_main else None
 
     @property
-    def tired(self) -> bool:
-        """Patience ran out; only the first process knows."""
-        return 0 < self.options.patience <= self.worse
+    def early_stop(self) -> bool:
+        """Whether patience has run out; valid on rank 0 only."""
+        return 0 < self.options.patience <= self.bad_evaluations
 
-    def advance(self, batch: Batch) -> dict[str, float]:
-        """Do one step with this process's batch; gives the figures of the step."""
-        options, world = self.options, self.world
-        rate = _rate(self.step, options)
-        for group in self.optimizer.param_groups:  # every time, as a checkpoint brings its own along
+    def train_step(self, batch: Batch) -> dict[str, float]:
+        """One optimizer step with this rank's batch; returns the figures to log."""
+        options, distributed = self.options, self.distributed
+        rate = learning_rate_at(self.step, options)
+        for group in self.optimizer.param_groups:  # at every step, since a checkpoint restores its own
             group.update(lr=rate, betas=(options.beta1, options.beta2), weight_decay=options.weight_decay)
         self.network.train()
-        with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
-            torch.manual_seed(options.seed * 1_000_003 + self.step * world.size + world.rank)
-            with autocast(world.device, self.dtype):
-                loss, figures = self.shared(batch, self.step)
+        with torch.random.fork_rng(devices=[distributed.device] if distributed.device.type == "cuda" else []):
+            batch_number = self.step * distributed.world_size + distributed.rank
+            torch.manual_seed(options.seed * 1_000_003 + batch_number)
+            with autocast(distributed.device, self.dtype):
+                loss, figures = self._loss(batch, self.step)
             self.optimizer.zero_grad(set_to_none=True)
             self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        length = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip or math.inf)
-        if torch.isfinite(length):  # one broken batch must not end a night's training
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.grad_clip or math.inf)
+        if torch.isfinite(norm):  # one broken batch must not end a night's training
             self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
-        if world.first:
-            self._follow()
-        return {"loss": loss.item(), "gradient": length.item(), "rate": rate, **figures}
+        if distributed.is_main:
+            self._update_ema()
+        return {"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": rate, **figures}
 
-    def _follow(self) -> None:
-        # Early on the average is young: it follows faster, else it would remember the first weights.
-        keep = min(self.options.average, (1 + self.step) / (10 + self.step))
+    def _update_ema(self) -> None:
+        # A low decay at first: else the average would remember the initial weights for long.
+        decay = min(self.options.ema_decay, (1 + self.step) / (10 + self.step))
         for name, value in self.network.state_dict().items():
-            mean = self.average[name]
+            mean = self.ema[name]
             if mean.is_floating_point():
-                mean.lerp_(value.detach(), 1 - keep)
+                mean.lerp_(value.detach(), 1 - decay)
             else:
                 mean.copy_(value)
 
-    def note(self, figures: dict[str, float], report: Report, ending: bool) -> None:
-        """Report, measure, log and save what is due after a step; the first process alone does."""
-        if self.journal is None:
+    def after_step(self, figures: dict[str, float], is_last: bool) -> None:
+        """Report, evaluate, log and save, whichever is due; does nothing on ranks other than 0."""
+        if self._log is None:
             return
-        found: dict[str, dict[str, float]] = {}
-        pictures: dict[str, Tensor] = {}
+        logged: dict[str, dict[str, float]] = {}
+        images: dict[str, Tensor] = {}
         if self.step % _REPORT_EVERY == 0:
-            found["training"] = figures
-            report(self.step, figures)
-        if self.step % self.options.evaluate_every == 0 or ending:
-            found["held_out"], pictures = self._measure(self.journal.shows_pictures)
-            report(self.step, found["held_out"])
-        if found:
-            self.journal.add(self.step, found, pictures)
-        if time.monotonic() - self.saved > self.options.save_every * 60:
+            logged["train"] = figures
+            self.run.report(self.step, figures)
+        if self.step % self.options.evaluate_every == 0 or is_last:
+            logged["val"], images = self._evaluate(self._log.takes_images)
+            self.run.report(self.step, logged["val"])
+        if logged:
+            self._log.add(self.step, logged, images)
+        if time.monotonic() - self._last_save > self.options.save_every * 60:
             self.save()
 
-    def _measure(self, with_pictures: bool) -> tuple[dict[str, float], dict[str, Tensor]]:
+    def _evaluate(self, with_images: bool) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """Evaluate the averaged weights; writes `best.pt` where the score improves."""
         network = self.network
         trained = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        network.load_state_dict(self.average)
+        network.load_state_dict(self.ema)
         network.eval()
         try:
             with torch.inference_mode():
                 figures = self.task.evaluate(network)
-                pictures = self.task.pictures(network) if with_pictures else {}
+                images = self.task.sample_images(network) if with_images else {}
         finally:
             network.load_state_dict(trained)
         if figures["score"] < self.best:
-            self.best, self.worse = figures["score"], 0
-            write_checkpoint(self.folder / "best.pt", {"network": self.average, "step": self.step, **figures})
+            self.best, self.bad_evaluations = figures["score"], 0
+            write_checkpoint(self.run.folder / "best.pt", {"network": self.ema, "step": self.step, **figures})
         else:
-            self.worse += 1
-        return figures, pictures
+            self.bad_evaluations += 1
+        return figures, images
 
     def save(self) -> None:
-        """Write `last.pt`; the first process alone does."""
-        if not self.world.first:
+        """Write `last.pt`; does nothing on ranks other than 0.
+
+        Raises:
+            DiskFullError, OutputError: it cannot be written.
+        """
+        if not self.distributed.is_main:
             return
         state = {
             "network": self.network.state_dict(),
-            "average": self.average,
+            "ema": self.ema,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "best": self.best,
-            "worse": self.worse,
+            "bad_evaluations": self.bad_evaluations,
         }
-        write_checkpoint(self.folder / "last.pt", state)
-        self.saved = time.monotonic()
+        write_checkpoint(self.run.folder / "last.pt", state)
+        self._last_save = time.monotonic()
 
     def _resume(self) -> None:
-        path = self.folder / "last.pt"
+        path = self.run.folder / "last.pt"
         if path.exists():
             state = read_checkpoint(path)
             try:
@@ -137,30 +153,33 @@ class Trainer:
             except (KeyError, ValueError, RuntimeError) as error:
                 hint = "Choose another folder for this training, or delete that file."
                 raise WeightsError("A checkpoint is of another network", given=path, hint=hint) from error
-        if len(set(self.world.gather(self.step))) > 1:
+        if len(set(self.distributed.gather(self.step))) > 1:
             hint = "Give a folder that all processes see."
-            raise WeightsError("Not all processes found the same checkpoint", given=self.folder, hint=hint)
+            raise WeightsError(
+                "Not all processes found the same checkpoint", given=self.run.folder, hint=hint
+            )
 
     def _load(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for name, value in self.average.items():
-            value.copy_(state["average"][name])
+        for name, value in self.ema.items():
+            value.copy_(state["ema"][name])
         if self.scaler.is_enabled() and state.get("scaler"):  # empty after training in another format
             self.scaler.load_state_dict(state["scaler"])
-        self.step, self.best, self.worse = state["step"], state["best"], state["worse"]
+        self.step, self.best = state["step"], state["best"]
+        self.bad_evaluations = state["bad_evaluations"]
 
     def close(self) -> None:
-        """Write out what is held back."""
-        if self.journal is not None:
-            self.journal.close()
+        """Close the logs."""
+        if self._log is not None:
+            self._log.close()
 
 
-def _rate(step: int, options: LoopOptions) -> float:
-    """Linear up, then half a cosine down or level."""
-    if step < options.warm_up:
-        return options.learning_rate * (step + 1) / options.warm_up
+def learning_rate_at(step: int, options: LoopOptions) -> float:
+    """The learning rate of a step: linear warm-up, then half a cosine down to 0, or constant."""
+    if step < options.warmup_steps:
+        return options.learning_rate * (step + 1) / options.warmup_steps
     if options.schedule == "constant":
         return options.learning_rate
-    share = (step - options.warm_up) / max(1, options.steps - options.warm_up)
-    return options.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    progress = (step - options.warmup_steps) / max(1, options.steps - options.warmup_steps)
+    return options.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

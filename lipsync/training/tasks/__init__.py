@@ -1,1 +1,1 @@
-"""What is trained: one module a network, and export of the weights that ship."""
+"""Training tasks, one module a network; their losses and discriminators; export of weights."""

@@ -1,9 +1,9 @@
-"""The built-in model end to end: its mouths are shown to a sync expert while it draws as it will be used.
+"""End-to-end finetuning of the built-in model with a sync expert.
 
-Trained apart, the VoiceNet knows no picture and the Painter no voice. Here a clip is drawn with
-another clip's voice, each frame being its own reference, and a frozen expert says how surely it
-finds the voice's windows among those before and after; both networks follow. What they learned
-apart is trained on beside it, so that mouths stay those of people.
+Trained separately, Audio2Shape knows no image and the renderer no audio. Here a clip is rendered with
+another clip's audio, each frame being its own reference as at inference, and a frozen expert has to find
+the audio's windows among those before and after; both networks get its gradients. Their own tasks
+continue beside it, so that mouths stay those of people.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -25,40 +26,61 @@ from lipsync.options import OptionGroup, option
 from lipsync.sync_score import CompactSyncNet
 from lipsync.sync_score.base import WINDOW_FRAMES
 from lipsync.sync_score.offset import MAX_OFFSET
-from lipsync.training.data.augment import change_picture, sample_augmentation
-from lipsync.training.data.dataset import ByPerson, Clip, TrainingSet
+from lipsync.training.data.augment import Rng, augment_crop, sample_augmentation
+from lipsync.training.data.dataset import Clip, PersonBalancedSampler, TrainingSet
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE
-from lipsync.training.data.mel_windows import windows_of_mel
+from lipsync.training.data.mel_windows import mel_windows
 from lipsync.training.engine.loop import Batch, device_of, to_device
 from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
-from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask, draw
+from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask, render
+from lipsync.training.tasks.losses import feature_distance
 from lipsync.types import AudioClip, FloatArray
 
 _CONTEXT = 100
-"""Columns of the voice before and after a stretch; the VoiceNet hears 65 of them."""
-_PER_FRAME = MEL_RATE // FPS
+"""Mel columns before and after a sequence; Audio2Shape's receptive field has 65 to either side."""
+_COLUMNS_PER_FRAME = MEL_RATE // FPS
+_L1_SCORE_WEIGHT = 20
 
 
 @dataclass(frozen=True)
 class FinetuneOptions(OptionGroup):
-    """How the built-in model is tuned end to end."""
+    """End-to-end finetuning of the built-in model."""
 
-    stretches: int = option(2, "stretches of video of a step that are drawn with another voice", min=1)
-    frames: int = option(24, "frames of each", min=6, max=500)
-    sync: float = option(0.03, "weight of the expert's judgement", min=0.0)
-    voice: float = option(0.1, "weight of what the VoiceNet learned apart", min=0.0)
-    similarity: float = option(0.2, "weight of the expert's features of drawn and real pictures", min=0.0)
-    own: float = option(0.2, "share of stretches that are drawn with their own voice", min=0.0, max=1.0)
-    batch: int = option(8, "pictures of a step that are drawn apart", min=1, max=4096)
-    sharpness: float = option(12.0, "how sharply the expert tells likenesses apart", min=0.1)
-    seed: int = option(1, "of every random choice", min=0)
+    sequences: int = option(2, "sequences in a step that are rendered with other audio", min=1)
+    frames: int = option(24, "frames of each sequence", min=6, max=500)
+    sync_weight: float = option(0.03, "weight of the expert's loss", min=0.0)
+    audio2shape_weight: float = option(0.1, "weight of Audio2Shape's own loss", min=0.0)
+    feature_weight: float = option(
+        0.2, "weight of the distance of rendered and true mouths in the expert's features", min=0.0
+    )
+    own_audio_share: float = option(
+        0.2, "share of sequences that are rendered with their own audio", min=0.0, max=1.0
+    )
+    batch: int = option(8, "images in a step for the renderer's own loss", min=1, max=4096)
+    logit_scale: float = option(
+        12.0, "scale of the expert's similarities, the inverse of the temperature", min=0.1
+    )
+    seed: int = option(1, "seed of all random choices", min=0)
+
+
+@dataclass(frozen=True)
+class FinetuneModels:
+    """Weights that finetuning starts from.
+
+    Attributes:
+        base: the built-in model to continue with.
+        expert: a compact sync expert, see `ExpertOptions`.
+    """
+
+    base: Path
+    expert: Path
 
 
 class FinetuneTask:
-    """The loop's view of the whole built-in model.
+    """Training task of the whole built-in model.
 
     Args:
-        network: a trained model; trained on in place.
+        network: a trained model; its weights change in place.
         expert: frozen.
     """
 
@@ -67,170 +89,184 @@ class FinetuneTask:
     ) -> None:
         self.options = options
         self._expert = expert
-        self._net = _Tuned(network)
+        self._network = _PartlyFrozen(network)
         components = network.components.numpy()
-        clips = _retold(training, components)
-        learned = [clip for clip in clips if clip.split == "train" and _is_drawable(clip, options.frames)]
-        self._clips = ByPerson(learned)
-        self._held = [clip for clip in clips if clip.split == "held" and _is_drawable(clip, options.frames)]
-        self._voice = Audio2ShapeTask(
+        clips = _in_shape_space(training, components)
+        visible = [clip for clip in clips if _is_visible(clip, options.frames)]
+        self._sampler = PersonBalancedSampler([clip for clip in visible if clip.split == "train"])
+        self._val_clips = [clip for clip in visible if clip.split == "val"]
+        self._audio2shape = Audio2ShapeTask(
             clips, components, network.config, Audio2ShapeOptions(batch=16, seed=options.seed), network.voice
         )
-        self._painter = RendererTask(
+        self._renderer = RendererTask(
             clips,
             components,
             network.config,
             RendererOptions(batch=options.batch, seed=options.seed),
             network.painter,
         )
-        self._by_name = {clip.name: clip for clip in clips}
-        self._hear = lru_cache(maxsize=2048)(self._hear_clip)
+        self._clips = {clip.name: clip for clip in clips}
+        self._mels = lru_cache(maxsize=2048)(self._compute_mels)
 
     @property
     def network(self) -> nn.Module:
-        """The built-in model, in a wrapping that keeps its batch norms as they are."""
-        return self._net
+        """The built-in model, in a wrapper that keeps parts of it frozen."""
+        return self._network
+
+    # --- examples --------------------------------------------------------------------------------
 
     def batch(self, step: int) -> Batch:
-        """What is drawn with other voices, and the batches of both networks apart.
+        """Sequences with other audio, and a batch of each network's own task.
 
-        "crops" uint8 (C, T, 128, 128, 3), "heard" (C, 80, 4 T + 200) the voice as the VoiceNet hears
-        it, "mel" (C, T - 4 + 30, 80, 16) its windows as the expert hears them, 15 more at each end.
+        "crops" uint8 (C, T, 128, 128, 3) RGB; "log_mel" (C, 80, 4 T + 200), input of Audio2Shape; "mel"
+        (C, T - 4 + 30, 80, 16), windows for the expert with 15 more at each end. The other batches are
+        prefixed "audio2shape." and "renderer.".
         """
-        generator = np.random.default_rng((self.options.seed, 3, step))
-        drawn = []
-        for _ in range(self.options.stretches):
-            clip = self._clips.draw(generator)
-            other = clip if generator.random() < self.options.own else self._clips.draw(generator)
-            drawn.append(self._stretch(clip, other, generator))
-        batch = {name: torch.from_numpy(np.stack([one[name] for one in drawn])) for name in drawn[0]}
-        for prefix, task in (("voice", self._voice), ("painter", self._painter)):
+        rng = np.random.default_rng((self.options.seed, 3, step))
+        examples = []
+        for _ in range(self.options.sequences):
+            clip = self._sampler.sample(rng)
+            other = clip if rng.random() < self.options.own_audio_share else self._sampler.sample(rng)
+            examples.append(self._sequence(clip, other, rng))
+        batch = {name: torch.from_numpy(np.stack([one[name] for one in examples])) for name in examples[0]}
+        for prefix, task in (("audio2shape", self._audio2shape), ("renderer", self._renderer)):
             batch |= {f"{prefix}.{name}": value for name, value in task.batch(step).items()}
         return batch
 
-    def _stretch(
-        self, clip: Clip, other: Clip, generator: np.random.Generator | None
-    ) -> dict[str, npt.NDArray[np.generic]]:
-        """Frames of one clip and as much of another's voice, both from random places."""
+    def _sequence(self, clip: Clip, other: Clip, rng: Rng | None) -> dict[str, npt.NDArray[np.generic]]:
+        """Frames of one clip and as much audio of another, both from random places.
+
+        Without `rng` the places are the same every time, and nothing is augmented.
+        """
         assert clip.crops is not None
         length = self.options.frames
-        places = generator or np.random.default_rng(5)
+        places = rng or np.random.default_rng(5)
         start = int(places.integers(len(clip) - length + 1))
         first = start if other is clip else int(places.integers(max(1, len(other) - length + 1)))
         stored = np.array(clip.crops[start : start + length])
-        if generator is None:
+        if rng is None:
             crops = stored[:, MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
         else:
-            look = dataclasses.replace(sample_augmentation(generator, 0.7), noise=0.0, quality=100)
-            crops = np.stack([change_picture(picture, look, generator) for picture in stored])
-        (heard, mel), at = self._hear(other.name), _PER_FRAME * first
-        padded = np.pad(heard, ((0, 0), (_CONTEXT, _CONTEXT + _PER_FRAME * length)), constant_values=SILENCE)
+            augmentation = dataclasses.replace(sample_augmentation(rng, 0.7), noise=0.0, jpeg_quality=100)
+            crops = np.stack([augment_crop(crop, augmentation, rng) for crop in stored])
+        (bands, mel), at = self._mels(other.name), _COLUMNS_PER_FRAME * first
+        after = _CONTEXT + _COLUMNS_PER_FRAME * length
+        padded = np.pad(bands, ((0, 0), (_CONTEXT, after)), constant_values=SILENCE)
         return {
             "crops": crops,
-            "heard": padded[:, at : at + 2 * _CONTEXT + _PER_FRAME * length],
-            "mel": windows_of_mel(mel, first - MAX_OFFSET, length - WINDOW_FRAMES + 1 + 2 * MAX_OFFSET, 0.0),
+            "log_mel": padded[:, at : at + 2 * _CONTEXT + _COLUMNS_PER_FRAME * length],
+            "mel": mel_windows(mel, first - MAX_OFFSET, length - WINDOW_FRAMES + 1 + 2 * MAX_OFFSET, 0.0),
         }
 
-    def _hear_clip(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """A clip's voice as the VoiceNet hears it, and as the expert does."""
-        sound = self._by_name[name].sound
-        return log_mel(sound, self._net.built.config.mels), mel_spectrogram(AudioClip(sound))
+    def _compute_mels(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """A clip's log-mel for Audio2Shape, and Wav2Lip's mel for the expert."""
+        audio = self._clips[name].audio
+        return log_mel(audio, self._network.built.config.mels), mel_spectrogram(AudioClip(audio))
+
+    # --- loss and evaluation ---------------------------------------------------------------------
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The expert's judgement, likeness to real pictures, and the losses of both networks apart."""
+        """Weighted sum of sync loss, feature distance, and the networks' own losses."""
         options = self.options
-        sync, figures = self._sync(self._net.built, batch)
-        voice, voice_figures = self._voice.loss(_part(batch, "voice"), step)
-        painted = _part(batch, "painter")
-        drawn, inner = draw(self._net.built.painter, painted)
-        picture, picture_figures = self._painter.judge(drawn, inner, painted)
-        like = feature_distance(self._expert, drawn, painted["target"])
-        loss = picture + options.sync * sync + options.voice * voice + options.similarity * like
+        sync, figures = self._sync_loss(self._network.built, batch)
+        audio2shape, shape_figures = self._audio2shape.loss(_sub_batch(batch, "audio2shape"), step)
+        own = _sub_batch(batch, "renderer")
+        rendered, maps = render(self._network.built.painter, own)
+        image, image_figures = self._renderer.reconstruction_loss(rendered, maps, own)
+        features = feature_distance(self._expert, rendered, own["target"])
+        loss = (
+            image
+            + options.sync_weight * sync
+            + options.audio2shape_weight * audio2shape
+            + options.feature_weight * features
+        )
         return loss, {
             **figures,
-            "agreement": voice_figures["agreement"],
-            "colours": picture_figures["colours"],
-            "edges": picture_figures["edges"],
-            "like": like.item(),
+            "correlation": shape_figures["correlation"],
+            "l1": image_figures["l1"],
+            "edges": image_figures["edges"],
+            "features": features.item(),
         }
 
-    def _sync(self, built: BuiltinNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Cross entropy of finding each drawn window's voice among 31 offsets; chance is ln 31 = 3.43."""
-        similarity = self._likeness_by_offset(built, batch)
-        logits = similarity * self.options.sharpness
-        near = torch.zeros(2 * MAX_OFFSET + 1, dtype=torch.bool, device=logits.device)
-        near[[MAX_OFFSET - 1, MAX_OFFSET + 1]] = True  # shares four of five frames; counts neither way
-        wanted = torch.full(logits.shape[:1], MAX_OFFSET, device=logits.device)
-        loss = F.cross_entropy(logits.masked_fill(near, -1e4), wanted)
+    def _sync_loss(self, network: BuiltinNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy of the true offset of each rendered window among 31; chance is ln 31 = 3.43."""
+        similarity = self._similarity_by_offset(network, batch)
+        logits = similarity * self.options.logit_scale
+        neighbours = torch.zeros(2 * MAX_OFFSET + 1, dtype=torch.bool, device=logits.device)
+        neighbours[[MAX_OFFSET - 1, MAX_OFFSET + 1]] = True  # share four of five frames; not negatives
+        target = torch.full(logits.shape[:1], MAX_OFFSET, device=logits.device)
+        loss = F.cross_entropy(logits.masked_fill(neighbours, -1e4), target)
         mean = similarity.detach().mean(0)
-        return loss, {"sync": loss.item(), "margin": (mean[MAX_OFFSET] - mean.median()).item()}
+        return loss, {"sync": loss.item(), "sync_confidence": (mean[MAX_OFFSET] - mean.median()).item()}
 
-    def _likeness_by_offset(self, built: BuiltinNetwork, batch: Batch) -> Tensor:
-        """(C (T - 4), 31) of drawn stretches with the voice they were drawn with."""
+    def _similarity_by_offset(self, network: BuiltinNetwork, batch: Batch) -> Tensor:
+        """Similarities (C (T - 4), 31) of rendered sequences with the audio they were rendered with."""
         expert = self._expert.to(batch["crops"].device)
         count, length = batch["crops"].shape[:2]
         crops = batch["crops"].flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-        shapes = speak(built, batch["heard"], length)
-        drawn = built(crops, shapes.flatten(0, 1))
-        lower = drawn[:, :, drawn.shape[2] // 2 :]
-        pictures = lower.view(count, length, *lower.shape[1:]).transpose(1, 2)  # (C, 3, T, 64, 128)
-        faces = expert.embed_features(expert.encode_frames(pictures))
-        sound = expert.embed_audio(batch["mel"].flatten(0, 1).unsqueeze(1)).view(count, -1, faces.shape[-1])
-        around = sound.unfold(1, 2 * MAX_OFFSET + 1, 1)  # (C, T - 4, D, 31), the earliest sound first
-        return torch.einsum("cwd,cwdo->cwo", faces, around).flatten(0, 1)
+        shapes = predict_shapes(network, batch["log_mel"], length)
+        rendered = network(crops, shapes.flatten(0, 1))
+        lower = rendered[:, :, rendered.shape[2] // 2 :]
+        sequences = lower.view(count, length, *lower.shape[1:]).transpose(1, 2)  # (C, 3, T, 64, 128)
+        faces = expert.embed_features(expert.encode_frames(sequences))
+        audio = expert.embed_audio(batch["mel"].flatten(0, 1).unsqueeze(1)).view(count, -1, faces.shape[-1])
+        offsets = audio.unfold(1, 2 * MAX_OFFSET + 1, 1)  # (C, T - 4, D, 31), the earliest audio first
+        return torch.einsum("cwd,cwdo->cwo", faces, offsets).flatten(0, 1)
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """The expert's margin and loss on held-out people with each other's voices, and L1 at the mouth.
+        """Sync loss and confidence on the val split with other people's audio, and L1 at the mouth.
 
-        "score" is that loss and twenty times that L1, so that neither is bought with the other.
+        "score" is the sync loss plus twenty times the L1, so that neither improves at the other's cost.
         """
-        assert isinstance(network, _Tuned)
+        assert isinstance(network, _PartlyFrozen)
         found = []
-        for number, clip in enumerate(self._held):
-            other = self._held[(number + len(self._held) // 2) % len(self._held)]
-            one = self._stretch(clip, other, None)
-            batch = {name: torch.from_numpy(np.ascontiguousarray(part))[None] for name, part in one.items()}
-            _, figures = self._sync(network.built, to_device(batch, device_of(network)))
-            found.append((figures["sync"], figures["margin"]))
-        sync, margin = (float(value) for value in np.mean(found, axis=0))
-        painted = self._painter.evaluate(self._painter.network)
-        heard = self._voice.evaluate(network.built.voice)
+        for number, clip in enumerate(self._val_clips):
+            other = self._val_clips[(number + len(self._val_clips) // 2) % len(self._val_clips)]
+            batch = self._val_batch(clip, other)
+            _, figures = self._sync_loss(network.built, to_device(batch, device_of(network)))
+            found.append((figures["sync"], figures["sync_confidence"]))
+        sync, confidence = (float(value) for value in np.mean(found, axis=0))
+        image = self._renderer.evaluate(self._renderer.network)
+        shape = self._audio2shape.evaluate(network.built.voice)
         return {
-            "score": sync + 20 * painted["score"],
+            "score": sync + _L1_SCORE_WEIGHT * image["score"],
             "sync": sync,
-            "margin": margin,
-            "l1": painted["score"],
-            "r": -heard["score"],
+            "sync_confidence": confidence,
+            "l1": image["score"],
+            "correlation": -shape["score"],
         }
 
-    def pictures(self, network: nn.Module) -> dict[str, Tensor]:
-        """Held-out frames over the same frames with other voices, some a person."""
-        assert isinstance(network, _Tuned)
-        if not self._held:
+    def _val_batch(self, clip: Clip, other: Clip) -> Batch:
+        """A batch of one sequence, the same every time."""
+        example = self._sequence(clip, other, None)
+        return {name: torch.from_numpy(np.ascontiguousarray(part))[None] for name, part in example.items()}
+
+    def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
+        """Frames of one validation clip above the same frames with other audio."""
+        assert isinstance(network, _PartlyFrozen)
+        if not self._val_clips:
             return {}
-        one = self._stretch(self._held[0], self._held[-1], None)
-        batch = {name: torch.from_numpy(np.ascontiguousarray(part))[None] for name, part in one.items()}
-        batch = to_device(batch, device_of(network))
+        batch = to_device(self._val_batch(self._val_clips[0], self._val_clips[-1]), device_of(network))
         crops = batch["crops"][0, ::4].permute(0, 3, 1, 2).float() / 255
-        shapes = speak(network.built, batch["heard"], self.options.frames)[0, ::4]
-        return {"other_voice": torch.cat([crops, network.built(crops, shapes)], dim=2)}
+        shapes = predict_shapes(network.built, batch["log_mel"], self.options.frames)[0, ::4]
+        return {"other_audio": torch.cat([crops, network.built(crops, shapes)], dim=2)}
 
 
-class _Tuned(nn.Module):
-    """The model with its PlaceNet and its batch norms held as they are.
+class _PartlyFrozen(nn.Module):
+    """The built-in model with its mouth locator and its batch norms frozen.
 
-    The batch norms were learned on pictures of other moments as references; a few stretches a
-    step would only make their statistics noisy.
+    The batch norms' statistics are of references from other moments; the few sequences of a step
+    would only make them noisy.
     """
 
-    def __init__(self, built: BuiltinNetwork) -> None:
+    def __init__(self, network: BuiltinNetwork) -> None:
         super().__init__()
-        self.built = built
-        built.requires_grad_(True)
-        built.place.requires_grad_(False)
+        self.built = network  # the attribute's name is in the keys of checkpoints
+        network.requires_grad_(True)
+        network.place.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> _Tuned:
-        """As usual, but for what is held."""
+    def train(self, mode: bool = True) -> _PartlyFrozen:
+        """Set the mode, batch norms staying in evaluation mode."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -238,42 +274,29 @@ class _Tuned(nn.Module):
         return self
 
 
-def feature_distance(expert: CompactSyncNet, drawn: Tensor, real: Tensor) -> Tensor:
-    """A perceptual distance by what the expert looks at: lips, teeth and the dark between them.
-
-    L1 of features (after Johnson et al. 2016, arXiv 1603.08155) of its first three layers.
+def predict_shapes(network: BuiltinNetwork, log_mels: Tensor, frames: int) -> Tensor:
+    """Shapes (C, T, coefficients) of T frames, as `Builtin.encode_audio` makes them where there is speech.
 
     Args:
-        drawn, real: (B, 3, H, W) RGB in [0, 1], mouths about as large as in a face crop.
+        log_mels: (C, 80, 4 T + 200), with a second of context at either end.
     """
-    layers = list(expert.look)[:3]
-    a, b = drawn - 0.5, real - 0.5
-    total = drawn.new_zeros(())
-    for layer in layers:
-        a, b = layer(a), layer(b)
-        total = total + F.l1_loss(a, b)
-    return total / len(layers)
-
-
-def speak(built: BuiltinNetwork, heard: Tensor, length: int) -> Tensor:
-    """Shapes (C, T, numbers) of each frame, as `Builtin.encode_audio` makes them where there is a voice."""
-    fast = built.voice(heard) * built.gain.view(1, -1, 1)  # (C, numbers, 2 T + 100) at 50 Hz
+    fast = network.voice(log_mels) * network.gain.view(1, -1, 1)  # (C, coefficients, 2 T + 100) at 50 Hz
     smooth = (fast[..., :-2] + 2 * fast[..., 1:-1] + fast[..., 2:]) / 4
     first = _CONTEXT // 2 - 1
-    told: Tensor = smooth[..., first : first + 2 * length : 2].mT
-    return told
+    shapes: Tensor = smooth[..., first : first + 2 * frames : 2].mT
+    return shapes
 
 
-def _retold(training: TrainingSet, components: FloatArray) -> list[Clip]:
-    """The clips with their shapes in the numbers of a model, whose directions may be of another set."""
+def _in_shape_space(training: TrainingSet, components: FloatArray) -> list[Clip]:
+    """The clips with their shapes in the space of a model, which may be of another set."""
     change = (training.space.components @ np.linalg.pinv(components)).astype(np.float32)
     return [dataclasses.replace(clip, shapes=clip.shapes @ change) for clip in training.clips]
 
 
-def _part(batch: Batch, prefix: str) -> Batch:
+def _sub_batch(batch: Batch, prefix: str) -> Batch:
     start = prefix + "."
     return {name.removeprefix(start): value for name, value in batch.items() if name.startswith(start)}
 
 
-def _is_drawable(clip: Clip, frames: int) -> bool:
+def _is_visible(clip: Clip, frames: int) -> bool:
     return clip.crops is not None and len(clip) >= frames and len(clip.usable) >= 25

@@ -1,14 +1,14 @@
-"""Judging the built-in model from outside, on people it has never seen, by landmarks and a sync expert.
+"""Evaluation of the built-in model on unseen people, by face landmarks and a sync expert.
 
-Each clip is drawn three times: with its own voice, with another clip's voice, and with silence. A
-mouth that follows the voice moves with the other voice as it was told to, and rests in silence; a
-mouth that shines through from the source moves with the real one instead. The expert is to be one
-that the model was not trained with.
+Each clip is rendered three times: with its own audio, with another clip's audio, and with silence. A
+mouth that follows the audio moves with the other audio and rests in silence; where the source's mouth
+leaks through, it moves with the source instead. The expert should be one that the model was not
+trained with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import cv2
@@ -29,42 +29,46 @@ from lipsync.sync_score import (
 )
 from lipsync.sync_score.base import WINDOW_FRAMES
 from lipsync.training.data.dataset import Clip
-from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE, scaled
+from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE, resize_images
 from lipsync.training.data.landmarks import FaceLandmarker
-from lipsync.training.data.mel_windows import windows_of_mel
-from lipsync.training.tasks.builtin_audio2shape import opening_of
-from lipsync.training.tasks.builtin_finetune import feature_distance
+from lipsync.training.data.mel_windows import mel_windows
+from lipsync.training.tasks.builtin_audio2shape import opening_weights
+from lipsync.training.tasks.losses import feature_distance
 from lipsync.types import AudioClip, FloatArray
 
-Pictures = npt.NDArray[np.uint8]
+Images = npt.NDArray[np.uint8]
+_MOUTH = (slice(None), slice(64, 120), slice(24, 104))
+"""The mouth's region of face crops (T, 128, 128, 3)."""
+_FEATURE_STRIDE = 3  # every third frame
+_SSIM_STRIDE = 5
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Figures of one clip; openings are read by the teacher, in distances between the eyes.
+class MouthFigures:
+    """Figures of one clip; openings are of MediaPipe's landmarks, in distances between the eyes.
 
     Attributes:
-        real_loudness: correlation of the real opening with the loudness of the clip's own voice.
-        own_loudness: the same of the drawn opening.
-        own_real: correlation of the opening drawn with the own voice with the real one.
-        other_told: correlation of the opening drawn with another voice with what was asked for.
-        other_loudness: the same with that voice's loudness.
-        other_real: the same with the mouth of the source, which should not be seen any more.
+        real_loudness: correlation of the real opening with the loudness of the clip's own audio.
+        own_loudness: the same of the opening rendered with its own audio.
+        own_real: correlation of the opening rendered with its own audio with the real one.
+        other_requested: correlation of the opening rendered with other audio with the requested one.
+        other_loudness: the same with the loudness of that audio.
+        other_real: the same with the mouth of the source, which should not show.
         real_moves, own_moves, other_moves, silent_moves: standard deviations of the openings.
-        silent_opening, own_opening, real_opening: their means.
-        own_l1, own_ssim: the mouth's region drawn with the own voice against the real one.
-        own_distance: their distance in what the expert looks at, see `feature_distance`.
-        far_distance: the same of the real picture and the real one 0.4 s before, for comparison.
-        real_offset, own_offset, other_offset: 1 where the expert finds the voice within one frame of
-            where it is, among 31 offsets, else 0; the real clip's known lag is taken out.
+        real_opening, own_opening, silent_opening: their means.
+        own_l1, own_ssim: L1 in [0, 1] and SSIM of the mouth's region rendered with its own audio.
+        own_distance: its `feature_distance` from the real one.
+        far_distance: that of the real mouth and the real one 0.4 s earlier, for comparison.
+        real_offset, own_offset, other_offset: 1 where the expert finds the audio within one frame of
+            where it is, among 31 offsets, else 0; the real clip's known delay is removed.
         real_seconds, own_seconds, other_seconds: the share of single seconds in which it does.
-        real_margin, own_margin, other_margin: its likeness at the best offset over the median.
+        real_margin, own_margin, other_margin: the expert's confidence, see `SyncEstimate`.
     """
 
     real_loudness: float
     own_loudness: float
     own_real: float
-    other_told: float
+    other_requested: float
     other_loudness: float
     other_real: float
     real_moves: float
@@ -89,75 +93,91 @@ class Verdict:
     other_margin: float
 
 
-def judge(
+@dataclass(frozen=True, repr=False)
+class _Rendering:
+    """A clip with one audio: face crops (T, 128, 128, 3), openings (T,) and requested shapes."""
+
+    crops: Images
+    openings: FloatArray
+    shapes: FloatArray
+
+
+def evaluate_clip(
     generator: Builtin,
     clip: Clip,
-    other: FloatArray,
-    teacher: FaceLandmarker,
+    other_audio: FloatArray,
+    landmarker: FaceLandmarker,
     expert: CompactSyncNet,
     frames: int = 250,
-) -> Verdict:
-    """Draw one clip and read what was drawn.
+) -> MouthFigures:
+    """Render one clip and measure the result.
 
     Args:
-        other: another person's voice, float32 (n,) at 16 kHz; repeated where it is shorter.
-        frames: how much of the clip is used at most.
+        clip: with crops.
+        other_audio: of another person, float32 (n,) at 16 kHz; repeated where it is shorter.
+        frames: of the clip that are used at most.
     """
     assert clip.crops is not None
     count = min(frames, len(clip))
     stored = np.array(clip.crops[:count])
-    inner = slice(MARGIN, MARGIN + SIDE)
-    crops = np.ascontiguousarray(stored[:, inner, inner])
-
-    other = np.resize(other, count * SAMPLE_RATE // FPS)
-
-    def draw(sound: FloatArray) -> tuple[Pictures, FloatArray, FloatArray]:
-        rows = generator.encode_audio(AudioClip(np.ascontiguousarray(sound)), FPS, count)
-        drawn = generator.generate(crops, rows).transpose(0, 2, 3, 1)
-        pictures = np.asarray(drawn * 255 + 0.5, np.uint8)
-        whole = stored.copy()
-        whole[:, inner, inner] = pictures
-        return pictures, read_openings(teacher, whole), rows
-
-    real = read_openings(teacher, stored)
-    own_pictures, own, _ = draw(clip.sound)
-    other_pictures, told, rows = draw(other)
-    _, silent, _ = draw(np.zeros_like(other))
-    asked = rows @ opening_of(generator.network.components.cpu().numpy())
-    mouth = (slice(None), slice(64, 120), slice(24, 104))
-    own_sync, other_sync = (
-        _sync(expert, pictures, sound)
-        for pictures, sound in ((own_pictures, clip.sound), (other_pictures, other))
-    )
-    real_sync = _sync(expert, crops, clip.sound, clip.lag)
-    return Verdict(
-        real_loudness=_r(real, _loudness(clip.sound, count)),
-        own_loudness=_r(own, _loudness(clip.sound, count)),
-        own_real=_r(own, real),
-        other_told=_r(told, asked),
-        other_loudness=_r(told, _loudness(other, count)),
-        other_real=_r(told, real),
+    crops = np.ascontiguousarray(stored[:, MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE])
+    other_audio = np.resize(other_audio, count * SAMPLE_RATE // FPS)
+    render = _renderer(generator, stored, landmarker)
+    own, other = render(clip.audio), render(other_audio)
+    silent = render(np.zeros_like(other_audio)).openings
+    real = read_openings(landmarker, stored)
+    requested = other.shapes @ opening_weights(generator.network.components.cpu().numpy())
+    own_sync, other_sync = _sync(expert, own.crops, clip.audio), _sync(expert, other.crops, other_audio)
+    real_sync = _sync(expert, crops, clip.audio, clip.audio_delay)
+    return MouthFigures(
+        real_loudness=_correlation(real, _loudness(clip.audio, count)),
+        own_loudness=_correlation(own.openings, _loudness(clip.audio, count)),
+        own_real=_correlation(own.openings, real),
+        other_requested=_correlation(other.openings, requested),
+        other_loudness=_correlation(other.openings, _loudness(other_audio, count)),
+        other_real=_correlation(other.openings, real),
         real_moves=float(np.nanstd(real)),
-        own_moves=float(np.nanstd(own)),
-        other_moves=float(np.nanstd(told)),
+        own_moves=float(np.nanstd(own.openings)),
+        other_moves=float(np.nanstd(other.openings)),
         silent_moves=float(np.nanstd(silent)),
         real_opening=float(np.nanmean(real)),
-        own_opening=float(np.nanmean(own)),
+        own_opening=float(np.nanmean(own.openings)),
         silent_opening=float(np.nanmean(silent)),
-        own_l1=float(np.abs(own_pictures[mouth].astype(np.float32) - crops[mouth]).mean() / 255),
-        own_ssim=_ssim(own_pictures[mouth], crops[mouth]),
-        own_distance=_distance(expert, own_pictures[mouth], crops[mouth]),
-        far_distance=_distance(expert, crops[mouth][:-10], crops[mouth][10:]),
+        own_l1=float(np.abs(own.crops[_MOUTH].astype(np.float32) - crops[_MOUTH]).mean() / 255),
+        own_ssim=_ssim(own.crops[_MOUTH], crops[_MOUTH]),
+        own_distance=_feature_distance(expert, own.crops[_MOUTH], crops[_MOUTH]),
+        far_distance=_feature_distance(expert, crops[_MOUTH][:-10], crops[_MOUTH][10:]),
         **{f"real_{name}": value for name, value in real_sync.items()},
         **{f"own_{name}": value for name, value in own_sync.items()},
         **{f"other_{name}": value for name, value in other_sync.items()},
     )
 
 
-def _sync(expert: CompactSyncNet, crops: Pictures, sound: FloatArray, lag: float = 0.0) -> dict[str, float]:
-    """Whether the expert finds the sound where it belongs, in the whole and by the second, and its margin."""
-    mel = windows_of_mel(mel_spectrogram(AudioClip(sound)), 0, len(crops) - WINDOW_FRAMES + 1, lag)
-    lower = scaled(crops, (96, 96))[:, 48:]
+def _renderer(
+    generator: Builtin, stored: Images, landmarker: FaceLandmarker
+) -> Callable[[FloatArray], _Rendering]:
+    """A function that renders stored crops (T, 160, 160, 3) with given audio."""
+    inner = slice(MARGIN, MARGIN + SIDE)
+    crops = np.ascontiguousarray(stored[:, inner, inner])
+
+    def render(audio: FloatArray) -> _Rendering:
+        shapes = generator.encode_audio(AudioClip(np.ascontiguousarray(audio)), FPS, len(crops))
+        mouths = generator.generate(crops, shapes).transpose(0, 2, 3, 1)
+        rendered = np.asarray(mouths * 255 + 0.5, np.uint8)
+        whole = stored.copy()
+        whole[:, inner, inner] = rendered
+        return _Rendering(rendered, read_openings(landmarker, whole), shapes)
+
+    return render
+
+
+def _sync(
+    expert: CompactSyncNet, crops: Images, audio: FloatArray, audio_delay: float = 0.0
+) -> dict[str, float]:
+    """Whether the expert finds the true offset, in the whole clip and by the second, and its confidence."""
+    count = len(crops) - WINDOW_FRAMES + 1
+    mel = mel_windows(mel_spectrogram(AudioClip(audio)), 0, count, audio_delay)
+    lower = resize_images(crops, (96, 96))[:, 48:]
     table = similarity_by_offset(*embed_clip(expert, lower, mel))
     whole = estimate_sync(table)
     seconds = [
@@ -171,14 +191,19 @@ def _sync(expert: CompactSyncNet, crops: Pictures, sound: FloatArray, lag: float
 
 
 @torch.inference_mode()
-def _distance(expert: CompactSyncNet, a: Pictures, b: Pictures) -> float:
-    first, second = (torch.from_numpy(p[::3].copy()).permute(0, 3, 1, 2).float() / 255 for p in (a, b))
+def _feature_distance(expert: CompactSyncNet, a: Images, b: Images) -> float:
+    first, second = (
+        torch.from_numpy(images[::_FEATURE_STRIDE].copy()).permute(0, 3, 1, 2).float() / 255
+        for images in (a, b)
+    )
     return float(feature_distance(expert, first, second))
 
 
-def mean_verdict(verdicts: Sequence[Verdict]) -> Verdict:
-    """The mean of each figure; give one verdict a person, so that people count alike."""
-    return Verdict(*(_mean([getattr(v, f.name) for v in verdicts]) for f in fields(Verdict)))
+def mean_figures(figures: Sequence[MouthFigures]) -> MouthFigures:
+    """The mean of each figure, NaN left out; given one clip a person, all people count alike."""
+    return MouthFigures(
+        *(_mean([getattr(one, field.name) for one in figures]) for field in fields(MouthFigures))
+    )
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -186,28 +211,31 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def read_openings(teacher: FaceLandmarker, pictures: Pictures) -> FloatArray:
-    """How far the inner lips are apart in each picture (T,), over the distance of the eyes; NaN unseen."""
+def read_openings(landmarker: FaceLandmarker, crops: Images) -> FloatArray:
+    """The distance of the inner lips over that of the eyes in each crop, (T,); NaN where not detected."""
     framed = (
-        cv2.copyMakeBorder(cv2.resize(p, None, fx=2, fy=2), 64, 64, 64, 64, cv2.BORDER_REPLICATE)
-        for p in pictures
+        cv2.copyMakeBorder(cv2.resize(crop, None, fx=2, fy=2), 64, 64, 64, 64, cv2.BORDER_REPLICATE)
+        for crop in crops
     )
-    points = teacher(np.asarray(picture, np.uint8) for picture in framed)[..., :2]
+    points = landmarker(np.asarray(image, np.uint8) for image in framed)[..., :2]
     gap = np.linalg.norm(points[:, 13] - points[:, 14], axis=1)
     return np.asarray(gap / np.linalg.norm(points[:, 33] - points[:, 263], axis=1), np.float32)
 
 
-def _loudness(sound: FloatArray, frames: int) -> FloatArray:
-    level = np.convolve(np.maximum(loudness(sound), -60), np.ones(9) / 9, "same")
+def _loudness(audio: FloatArray, frames: int) -> FloatArray:
+    """Loudness in dB at each frame, averaged over 90 ms."""
+    level = np.convolve(np.maximum(loudness(audio), -60), np.ones(9) / 9, "same")
     at_frames = np.interp(np.arange(frames) / FPS, np.arange(len(level)) / MEL_RATE, level)
     return np.asarray(at_frames, np.float32)
 
 
-def _r(a: FloatArray, b: FloatArray) -> float:
+def _correlation(a: FloatArray, b: FloatArray) -> float:
+    """Pearson's r where both are known."""
     known = ~(np.isnan(a) | np.isnan(b))
     return float(np.corrcoef(a[known], b[known])[0, 1])
 
 
-def _ssim(a: Pictures, b: Pictures) -> float:
-    """Mean structural similarity of every fifth picture, windows across the edges counted too."""
-    return float(np.stack([ssim_map(x, y) for x, y in zip(a[::5], b[::5], strict=True)]).mean())
+def _ssim(a: Images, b: Images) -> float:
+    """Mean SSIM of every fifth image, windows across the edges included."""
+    pairs = zip(a[::_SSIM_STRIDE], b[::_SSIM_STRIDE], strict=True)
+    return float(np.stack([ssim_map(x, y) for x, y in pairs]).mean())

@@ -1,6 +1,7 @@
-"""From checkpoints to the file that ships: safetensors, half precision, a header that says what it is.
+"""Export of trained weights: the built-in model, Wav2Lip generators and sync experts.
 
-A generator of Wav2Lip's kind can also be written in the official format.
+Our own files are safetensors in half precision with a header that says what they are; networks of
+Wav2Lip can also be written in the official format.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,53 +22,65 @@ from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.wav2lip.adapter import FORMAT as GENERATOR_FORMAT
 from lipsync.generators.wav2lip.network import network_from_state_dict
 from lipsync.options import OptionGroup
+from lipsync.sync_score import CompactSyncNet, CompactSyncNetConfig, SyncNetColor, save_expert
 from lipsync.training.data.dataset_format import FPS, read_manifest
 from lipsync.training.data.face_clips import FaceClip
 from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.run_log import read_run_log
 from lipsync.types import FloatArray
 from lipsync.utils.atomic_write import atomic_write
 from lipsync.weights.checkpoint import load_into
 
 ABOUT = "about.json"
-"""The file in the folder of a generator's run that says what was trained on what."""
+"""File in the folder of a generator's run: the training set and the settings."""
+_RENAMED_FACTS = {"held-out clips": "validation clips"}
+"""Entries that earlier releases wrote, and what they are called now."""
 _UNKNOWN_LICENCE = "not stated; what was trained on may forbid more than personal use"
+
+# --- the built-in model --------------------------------------------------------------------------
 
 
 def assemble(
     config: NetworkConfig,
     components: FloatArray,
     gain: FloatArray,
-    voice: Mapping[str, Tensor],
-    place: Mapping[str, Tensor],
-    painter: Mapping[str, Tensor],
+    audio2shape: Mapping[str, Tensor],
+    locator: Mapping[str, Tensor],
+    renderer: Mapping[str, Tensor],
 ) -> BuiltinNetwork:
-    """One network out of the averaged weights of the three trainings."""
+    """The built-in network from the weights of its three trainings, in evaluation mode.
+
+    Args:
+        components: float32 (coefficients, 147) of the shape space.
+        gain: float32 (coefficients,).
+        renderer: with its critic, which is left out.
+    """
     network = BuiltinNetwork(config)
-    network.voice.load_state_dict(voice)
-    network.place.load_state_dict(place)
-    ours = {
-        name.removeprefix("painter."): value for name, value in painter.items() if name.startswith("painter.")
-    }
-    network.painter.load_state_dict(ours)  # its critic stays behind
+    network.voice.load_state_dict(audio2shape)
+    network.place.load_state_dict(locator)
+    network.painter.load_state_dict(_strip_prefix(renderer, "painter."))
     network.components.copy_(torch.from_numpy(components))
     network.gain.copy_(torch.from_numpy(gain))
     return network.eval()
 
 
 def export(network: BuiltinNetwork, path: Path, notes: Mapping[str, str] | None = None) -> int:
-    """Write the weights' file whole or not at all; gives its size in bytes.
+    """Write the built-in model's weights file atomically; returns its size in bytes.
 
-    Convolutions and matrices are stored in 16 bits; what normalises, and the shapes, in 32.
+    Convolutions and matrices are stored in 16 bits; normalisation, biases and the shape space in 32.
 
     Args:
         notes: further entries of the header, such as the commit and the seeds.
+
+    Raises:
+        DiskFullError, OutputError: the file cannot be written.
     """
     state = {}
     for name, value in network.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
-        wide = value.ndim < 2 or name in ("components", "gain")
-        state[name] = (value if wide else value.half()).contiguous()
+        in_full = value.ndim < 2 or name in ("components", "gain")
+        state[name] = (value if in_full else value.half()).contiguous()
     header = {
         **(notes or {}),
         "format": FORMAT,
@@ -80,79 +92,75 @@ def export(network: BuiltinNetwork, path: Path, notes: Mapping[str, str] | None 
     return path.stat().st_size
 
 
-def note_training(run: Path, folder: Path, clips: Sequence[FaceClip], options: OptionGroup) -> None:
-    """Note in a run's folder what the model card tells later; files by their names alone."""
-    learned = [clip for clip in clips if clip.split == "train"]
+# --- Wav2Lip generators --------------------------------------------------------------------------
+
+
+def write_run_facts(run: Path, folder: Path, clips: Sequence[FaceClip], options: OptionGroup) -> None:
+    """Record in a run's folder what its model card needs; of paths the file names alone.
+
+    Args:
+        run: folder of the training run.
+        folder: the training set.
+
+    Raises:
+        DiskFullError, OutputError: the file cannot be written.
+    """
+    train_clips = [clip for clip in clips if clip.split == "train"]
     rows = read_manifest(folder) if (folder / "manifest.tsv").exists() else []
     settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}  # type: ignore[arg-type]
-    about = {
+    facts = {
         "set": folder.resolve().name,
-        "clips": len(learned),
-        "people": len({clip.person for clip in learned}),
-        "minutes": round(sum(len(clip) for clip in learned) / FPS / 60, 1),
-        "held-out clips": sum(clip.split == "held" for clip in clips),
+        "clips": len(train_clips),
+        "people": len({clip.person for clip in train_clips}),
+        "minutes": round(sum(len(clip) for clip in train_clips) / FPS / 60, 1),
+        "validation clips": sum(clip.split == "val" for clip in clips),
         "licences": sorted({row.licence for row in rows if row.licence and row.split == "train"}),
         "options": {k: v.name if isinstance(v, Path) else v for k, v in settings.items()},
     }
     run.mkdir(parents=True, exist_ok=True)
     with atomic_write(run / ABOUT) as part:
-        part.write_text(json.dumps(about, indent=2), "utf-8")
+        part.write_text(json.dumps(facts, indent=2), "utf-8")
 
 
 def export_generator(
     run: Path, path: Path, notes: Mapping[str, str] | None = None, averaged: bool = True
 ) -> int:
-    """Put a trained generator into one file, and a model card beside it; gives the size in bytes.
+    """Write a trained Wav2Lip generator and its model card; returns the file's size in bytes.
 
     Args:
         run: the folder that `train_generator` wrote.
-        path: ending in `.pth` for the official format, which the original's own programs read too, or
-            in `.safetensors` for half the size and a header. The card is the same name with `.md`.
+        path: ending in `.pth` for the official format, which the original's programs read too, or in
+            `.safetensors` for half the size and a header. The card has the same name with `.md`.
         notes: further entries of header and card, such as "licence" or the commit.
-        averaged: the averaged weights, which draw more steadily, else those of the last step.
+        averaged: the averaged weights, which give steadier results, else those of the last step.
 
     Raises:
         OptionError: the path ends in something else.
         WeightsError: the run has no checkpoint, or not of a generator.
-        OutputError: the file cannot be written.
+        DiskFullError, OutputError: the file cannot be written.
     """
     if path.suffix not in (".pth", ".safetensors"):
         hint = "Use a name that ends in .pth (the official format) or .safetensors."
-        raise OptionError("A generator is not exported into such a file", given=path, hint=hint)
+        raise OptionError("A generator cannot be exported into such a file", given=path, hint=hint)
     last = read_checkpoint(run / "last.pt")
-    state = {
-        name.removeprefix("generator."): value.contiguous()
-        for name, value in last["average" if averaged else "network"].items()
-        if name.startswith("generator.")
-    }
+    state = _strip_prefix(last["ema" if averaged else "network"], "generator.")
     network = network_from_state_dict(state)
     load_into(network, state, what="the Wav2Lip generator", path=run / "last.pt")
     form = {"size": "x".join(map(str, network.size)), "width": f"{network.width:g}"}
     facts = {**form, **_facts(run, int(last["step"]), averaged), **(notes or {})}
     with atomic_write(path) as part:
         if path.suffix == ".pth":
-            _write_official(state, int(last["step"]), part)
+            _write_official({f"module.{name}": value for name, value in state.items()}, last["step"], part)
         else:
             header = {**facts, "format": GENERATOR_FORMAT}
-            part.write_bytes(save(_halved(state), metadata=header))
+            part.write_bytes(save(_to_half(state), metadata=header))
     with atomic_write(path.with_suffix(".md")) as part:
-        part.write_text(_card(path, facts), "utf-8")
+        part.write_text(_model_card(path, facts), "utf-8")
     return path.stat().st_size
 
 
-def _write_official(state: Mapping[str, Tensor], step: int, path: Path) -> None:
-    official = {
-        "state_dict": {f"module.{name}": value for name, value in state.items()},
-        "optimizer": None,  # which the original's training takes for "start with a new one"
-        "global_step": step,
-        "global_epoch": 0,
-    }
-    with path.open("wb") as file:  # given a name, torch would hide the system's errors
-        torch.save(official, file)
-
-
-def _halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Convolutions in 16 bits, what normalises in 32; counters that only training reads left out."""
+def _to_half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convolutions in 16 bits, normalisation in 32; counters that only training reads left out."""
     return {
         name: value.half() if value.ndim > 1 else value
         for name, value in state.items()
@@ -161,49 +169,39 @@ def _halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _facts(run: Path, step: int, averaged: bool) -> dict[str, str]:
-    """What the run's folder tells: the set, the settings, and what was measured last."""
-    about = _read_json(run / ABOUT)
+    """Entries of the model card: set, settings, and the figures of the last evaluation."""
+    path = run / ABOUT
+    about: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     settings: dict[str, Any] = about.pop("options", {})
     licences = "; ".join(about.pop("licences", []))
+    evaluations = [kinds["val"] for _, kinds in read_run_log(run) if "val" in kinds]
+    figures = evaluations[-1] if evaluations else {}
     return {
         "step": str(step),
         "weights": "averaged" if averaged else "of the last step",
-        **{name: str(value) for name, value in about.items()},
+        **{_RENAMED_FACTS.get(name, name): str(value) for name, value in about.items()},
         "licence": _UNKNOWN_LICENCE,
         **({"licences of the set": licences} if licences else {}),
-        **{f"held out: {name}": f"{value:.4g}" for name, value in _measured_last(run / "log.jsonl").items()},
+        **{f"validation: {name}": f"{value:.4g}" for name, value in figures.items()},
         **{f"option: {name}": str(value) for name, value in settings.items()},
     }
 
 
-def _measured_last(log: Path) -> dict[str, float]:
-    figures: dict[str, float] = {}
-    for line in log.read_text("utf-8").splitlines() if log.exists() else []:
-        with suppress(json.JSONDecodeError):  # a line that a kill cut short
-            figures = json.loads(line).get("held_out", figures)
-    return figures
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
-
-
-def _card(path: Path, facts: Mapping[str, str]) -> str:
-    """A model card: what the file is, what it may be used for, and all that is known of its making."""
+def _model_card(path: Path, facts: Mapping[str, str]) -> str:
+    """A model card in Markdown: what the file is, what it may be used for, and how it was trained."""
     cells = [f"| {name} | {value.replace('|', '/')} |" for name, value in facts.items()]
     return "\n".join(
         [
             f"# {path.stem}",
             "",
-            f"`{path.name}`: a lip generator of Wav2Lip's kind (Prajwal et al., ACM MM 2020, arXiv",
-            f"2008.10010) for face crops of {facts['size']} pixels (height x width), trained with",
-            "`lipsync.training`. It takes crops in BGR with the lower half hidden, another frame of the same",
+            f"`{path.name}`: a lip-sync generator with Wav2Lip's architecture (Prajwal et al., ACM MM 2020,",
+            f"arXiv 2008.10010) for face crops of {facts['size']} pixels (height x width), trained with",
+            "`lipsync.training`. Inputs: crops in BGR with the lower half masked, another frame of the same",
             "face, and 0.2 s of mel spectrogram.",
             "",
             f"**Licence:** {facts['licence']}.",
             "",
-            "Videos made with it must be told from real ones: say that the lips were generated, and ask",
-            "whoever is shown.",
+            "Label videos made with it as generated, and have the consent of whoever is shown.",
             "",
             "| | |",
             "|---|---|",
@@ -211,3 +209,67 @@ def _card(path: Path, facts: Mapping[str, str]) -> str:
             "",
         ]
     )
+
+
+# --- sync experts --------------------------------------------------------------------------------
+
+
+def is_expert_run(run: Path) -> bool:
+    """Whether a sync expert was trained in this folder.
+
+    Raises:
+        WeightsError: there is no checkpoint.
+    """
+    return any(name.startswith("expert.") for name in read_checkpoint(run / "last.pt")["ema"])
+
+
+def export_expert(run: Path, path: Path) -> int:
+    """Write a sync expert as of its best validation score; returns the file's size in bytes.
+
+    Args:
+        run: the folder that `train_expert` wrote.
+        path: ending in `.safetensors` for the compact network, in `.pth` for Wav2Lip's.
+
+    Raises:
+        OptionError: the path ends in something else.
+        WeightsError: the run has no checkpoint of an evaluation.
+        DiskFullError, OutputError: the file cannot be written.
+    """
+    best = read_checkpoint(run / "best.pt")
+    state = _strip_prefix(best["network"], "expert.")
+    compact = state.keys() == CompactSyncNet(CompactSyncNetConfig()).state_dict().keys()
+    suffix = ".safetensors" if compact else ".pth"
+    if path.suffix != suffix:
+        hint = f"Use a name that ends in {suffix}."
+        raise OptionError("This expert cannot be exported into such a file", given=path, hint=hint)
+    expert = CompactSyncNet(CompactSyncNetConfig()) if compact else SyncNetColor()
+    load_into(expert, state, what="a sync expert", path=run / "best.pt")
+    if isinstance(expert, CompactSyncNet):
+        return save_expert(expert, path, {"step": str(best["step"])})
+    with atomic_write(path) as part:
+        _write_official(expert.state_dict(), best["step"], part)
+    return path.stat().st_size
+
+
+# --- shared --------------------------------------------------------------------------------------
+
+
+def _strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries of a state dict whose names begin with `prefix`, without it."""
+    return {
+        name.removeprefix(prefix): value.contiguous()
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }
+
+
+def _write_official(state: Mapping[str, Tensor], step: int, path: Path) -> None:
+    """Write weights as Wav2Lip's training programs do."""
+    official = {
+        "state_dict": state,
+        "optimizer": None,  # which the original's training takes for "start with a new one"
+        "global_step": int(step),
+        "global_epoch": 0,
+    }
+    with path.open("wb") as file:  # given a name, torch would hide the system's errors
+        torch.save(official, file)

@@ -1,9 +1,9 @@
-"""Training of a sync expert: windows of one clip are told apart by when they are, not by who speaks."""
+"""Training of sync experts: face and audio windows of one clip matched by time, not by speaker."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.errors import InputError
@@ -21,55 +20,78 @@ from lipsync.sync_score import embed_clip, estimate_sync, similarity_by_offset, 
 from lipsync.sync_score.base import LOWER_FACE_SIZE, WINDOW_FRAMES, SyncExpert
 from lipsync.sync_score.compact_syncnet import CompactSyncNet, CompactSyncNetConfig
 from lipsync.sync_score.wav2lip_expert import SyncNetColor
-from lipsync.training.data.augment import Augmentation, change_picture, sample_augmentation
-from lipsync.training.data.dataset import ByPerson, read_set
+from lipsync.training.data.augment import Augmentation, Rng, augment_crop, sample_augmentation
+from lipsync.training.data.dataset import PersonBalancedSampler, read_set
 from lipsync.training.data.dataset_format import MARGIN, SIDE, has_landmarks
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
-from lipsync.training.data.mel_windows import ClipMels, windows_of_mel
-from lipsync.training.engine.loop import Batch, LoopOptions, Outcome, Report, train
+from lipsync.training.data.mel_windows import MelCache, mel_windows
+from lipsync.training.engine.loop import Batch, Outcome, TrainingRun, train
+from lipsync.training.tasks.losses import contrastive_loss, offset_table_loss, pair_loss
 from lipsync.types import AudioClip, FloatArray
 
-_EVEN_LOOK = (96, 96)
+_FACE_SIZE = (96, 96)
+_MAX_LOGIT_SCALE = 50
 Shapes = Mapping[str, FloatArray]
+"""Mouth shapes (T, coefficients) by clip."""
 
 
 @dataclass(frozen=True)
 class ExpertOptions(OptionGroup):
-    """Which expert is trained, and how."""
+    """Network and training of a sync expert."""
 
-    architecture: str = option("lean", "network: our own, or that of Wav2Lip", choices=("lean", "wav2lip"))
+    architecture: str = option(
+        "compact",
+        "network: our compact one, or that of Wav2Lip ('lean' is the compact one's old name)",
+        choices=("compact", "wav2lip", "lean"),
+    )
     recipe: str = option(
         "contrast",
-        "contrast: find each window's sound among all windows of its clip; wav2lip: the original's pairs",
+        "contrast: find each window's audio among all windows of its clip (InfoNCE); wav2lip: binary "
+        "cross-entropy of pairs",
         choices=("contrast", "wav2lip"),
     )
-    clips: int = option(12, "clips of a step", min=1, max=1024)
-    frames: int = option(40, "frames of each clip of a step", min=10, max=500)
-    every: int = option(1, "every n-th window of them is compared", min=1, max=25)
-    variants: int = option(6, "ways in which each clip's sound is changed", min=1, max=1000)
-    shapes: float = option(
-        0.5, "weight of telling the mouth's shape, from sets with landmarks (contrast)", min=0.0
+    clips: int = option(12, "clips in a step", min=1, max=1024)
+    frames: int = option(40, "frames of each clip in a step", min=10, max=500)
+    window_stride: int = option(1, "compare every n-th window of them", min=1, max=25)
+    audio_variants: int = option(6, "augmented variants of each clip's audio", min=1, max=1000)
+    shape_weight: float = option(
+        0.5,
+        "weight of predicting the mouth shape from either embedding, for sets with landmarks (contrast)",
+        min=0.0,
     )
-    people: float = option(1.0, "share of the people to train on, drawn by the seed", min=0.01, max=1.0)
-    seed: int = option(1, "of every random choice", min=0)
+    people_share: float = option(
+        1.0, "share of the people to train on, chosen by the seed", min=0.01, max=1.0
+    )
+    seed: int = option(1, "seed of all random choices", min=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.architecture == "lean":
+            object.__setattr__(self, "architecture", "compact")
 
 
-class _Trained(nn.Module):
-    """An expert, and what it needs in training alone."""
+class _ExpertWithHeads(nn.Module):
+    """An expert, and what it needs in training alone: logit scale and shape head."""
 
-    def __init__(self, architecture: str, numbers: int) -> None:
+    def __init__(self, architecture: str, coefficients: int) -> None:
         super().__init__()
-        self.expert = CompactSyncNet(CompactSyncNetConfig()) if architecture == "lean" else SyncNetColor()
-        size = CompactSyncNetConfig().size if architecture == "lean" else 512
-        self.sharpness = nn.Parameter(torch.tensor(2.3))  # e^2.3 = 10
-        self.shape = nn.Linear(size, WINDOW_FRAMES * numbers) if numbers else None
+        compact = architecture == "compact"
+        self.expert = CompactSyncNet(CompactSyncNetConfig()) if compact else SyncNetColor()
+        size = CompactSyncNetConfig().size if compact else 512
+        # Attributes' names are in the keys of checkpoints. Sharpness: log of the logit scale, e^2.3 = 10.
+        self.sharpness = nn.Parameter(torch.tensor(2.3))
+        self.shape = nn.Linear(size, WINDOW_FRAMES * coefficients) if coefficients else None
 
 
 class ExpertTask:
-    """The loop's view of a sync expert.
+    """Training task of a sync expert.
 
     Args:
-        shapes: mouth shapes (T, numbers) of clips by name, where they are known; see `shapes`.
+        clips: the train split is learned from, the val split evaluated.
+        shapes: mouth shapes of the clips where they are known, see `mouth_shapes`.
+
+    Raises:
+        InputError: no clip to train on is long enough.
     """
 
     def __init__(
@@ -81,234 +103,186 @@ class ExpertTask:
         if not chosen:
             hint = f"Give clips of more than {options.frames + 2} frames, or choose fewer with --frames."
             raise InputError("There is nothing to train an expert on in this set", hint=hint)
-        self._clips = ByPerson(chosen)
-        self._held = [clip for clip in clips if clip.split == "held"]
-        self._shapes = shapes if shapes and options.shapes and options.recipe == "contrast" else {}
-        numbers = next(iter(self._shapes.values())).shape[1] if self._shapes else 0
+        self._sampler = PersonBalancedSampler(chosen)
+        self._val_clips = [clip for clip in clips if clip.split == "val"]
+        self._shapes = shapes if shapes and options.shape_weight and options.recipe == "contrast" else {}
+        self._coefficients = next(iter(self._shapes.values())).shape[1] if self._shapes else 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
-            self._net = _Trained(options.architecture, numbers)
-        self._mels = ClipMels(options.seed)
+            self._network = _ExpertWithHeads(options.architecture, self._coefficients)
+        self._mels = MelCache(options.seed)
 
     @property
     def network(self) -> nn.Module:
-        """The expert, in a wrapping that holds what only training needs."""
-        return self._net
+        """The expert, in a module with what only training needs."""
+        return self._network
 
     @property
     def expert(self) -> SyncExpert:
         """The expert alone."""
-        return self._net.expert
+        return self._network.expert
+
+    # --- examples --------------------------------------------------------------------------------
 
     def batch(self, step: int) -> Batch:
-        """Stretches of random clips: "faces" uint8 (C, T, 48, 96, 3), "mel" (C, T - 4, 80, 16)."""
-        generator = np.random.default_rng((self.options.seed, step))
-        drawn = [self._draw(generator) for _ in range(self.options.clips)]
-        return {name: torch.from_numpy(np.stack([one[name] for one in drawn])) for name in drawn[0]}
+        """Sequences of random clips.
 
-    def _draw(self, generator: np.random.Generator) -> dict[str, npt.NDArray[np.generic]]:
-        clip, length = self._clips.draw(generator), self.options.frames
-        start = int(generator.integers(len(clip) - length + 1))
+        "faces" uint8 (C, T, 48, 96, 3) RGB, "mel" (C, T - 4, 80, 16); with shapes, "shapes"
+        (C, T, coefficients) and "known" (C,), 0 for clips without.
+        """
+        rng = np.random.default_rng((self.options.seed, step))
+        examples = [self._sample(rng) for _ in range(self.options.clips)]
+        return {name: torch.from_numpy(np.stack([one[name] for one in examples])) for name in examples[0]}
+
+    def _sample(self, rng: Rng) -> dict[str, npt.NDArray[np.generic]]:
+        clip, length = self._sampler.sample(rng), self.options.frames
+        start = int(rng.integers(len(clip) - length + 1))
         frames = np.arange(start, start + length)
-        mel = self._mels(clip, int(generator.integers(self.options.variants)))
-        drawn: dict[str, npt.NDArray[np.generic]] = {
-            "faces": _changed(clip.faces(frames, (SIDE, SIDE)), _soft_look(generator), generator),
-            "mel": windows_of_mel(mel, start, length - WINDOW_FRAMES + 1, clip.lag),
+        mel = self._mels(clip, int(rng.integers(self.options.audio_variants)))
+        example: dict[str, npt.NDArray[np.generic]] = {
+            "faces": _augment_lower_faces(clip.faces(frames, (SIDE, SIDE)), rng),
+            "mel": mel_windows(mel, start, length - WINDOW_FRAMES + 1, clip.audio_delay),
         }
         if self._shapes:
             known = self._shapes.get(clip.name)
-            drawn["shapes"] = known[frames] if known is not None else np.zeros((length, self._numbers), "f4")
-            drawn["known"] = np.array(known is not None, np.float32)
-        return drawn
+            unknown = np.zeros((length, self._coefficients), "f4")
+            example["shapes"] = known[frames] if known is not None else unknown
+            example["known"] = np.array(known is not None, np.float32)
+        return example
 
-    @property
-    def _numbers(self) -> int:
-        return int(next(iter(self._shapes.values())).shape[1])
+    # --- loss and evaluation ---------------------------------------------------------------------
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Of the recipe chosen; "right" is the share of windows whose own sound is the most alike."""
-        pictures = batch["faces"].permute(0, 4, 1, 2, 3).float() / 255  # (C, 3, T, 48, 96)
-        every = self.options.every
-        faces = embed_windows(self.expert, pictures, every)
-        mel = batch["mel"][:, ::every]
-        sound = self.expert.embed_audio(mel.flatten(0, 1).unsqueeze(1)).view(*mel.shape[:2], -1)
+        """The loss of the chosen recipe, and that of the shapes; "accuracy" is that of the matching."""
+        sequences = batch["faces"].permute(0, 4, 1, 2, 3).float() / 255  # (C, 3, T, 48, 96)
+        stride = self.options.window_stride
+        faces = embed_windows(self.expert, sequences, stride)
+        mel = batch["mel"][:, ::stride]
+        audio = self.expert.embed_audio(mel.flatten(0, 1).unsqueeze(1)).view(*mel.shape[:2], -1)
         if self.options.recipe == "wav2lip":
-            return pair_loss(faces, sound, step, self.options.seed)
-        loss, figures = contrast_loss(faces, sound, self._net.sharpness.exp().clamp(max=50), every)
-        if self._net.shape is not None:
-            told = self._shape_loss(faces, sound, batch, every)
-            loss, figures = loss + self.options.shapes * told, {**figures, "shape": told.item()}
+            return pair_loss(faces, audio, step, self.options.seed)
+        scale = self._network.sharpness.exp().clamp(max=_MAX_LOGIT_SCALE)
+        loss, figures = contrastive_loss(faces, audio, scale, stride)
+        if self._network.shape is not None:
+            shape = self._shape_loss(faces, audio, batch, stride)
+            loss, figures = loss + self.options.shape_weight * shape, {**figures, "shape": shape.item()}
         return loss, figures
 
-    def _shape_loss(self, faces: Tensor, sound: Tensor, batch: Batch, every: int) -> Tensor:
-        """L1 of the mouth's shape in the five frames, told from picture and from sound by one layer.
+    def _shape_loss(self, faces: Tensor, audio: Tensor, batch: Batch, stride: int) -> Tensor:
+        """L1 of the mouth shapes of the five frames, predicted from either embedding by one linear layer.
 
-        That both are read by the same layer draws them together long before contrast alone would
-        find out what they have in common.
+        That both go through the same layer aligns them long before contrast alone would find out what
+        they have in common.
         """
-        assert self._net.shape is not None
-        wanted = batch["shapes"].unfold(1, WINDOW_FRAMES, 1)[:, ::every].flatten(2)
+        assert self._network.shape is not None
+        target = batch["shapes"].unfold(1, WINDOW_FRAMES, 1)[:, ::stride].flatten(2)
         known = batch["known"].view(-1, 1, 1)
-        told = self._net.shape(torch.stack([faces, sound]))
-        error: Tensor = ((told - wanted).abs() * known).mean()
+        predicted = self._network.shape(torch.stack([faces, audio]))
+        error: Tensor = ((predicted - target).abs() * known).mean()
         return 2 * error
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """How often the right offset is found among 31 on held-out clips, within one frame, by person.
+        """How often the true offset is found among 31, within one frame, on the val split; by person.
 
-        "second" is for single seconds, "clip" for whole clips, "margin" the likeness at no offset
-        over the median, "loss" the recipe's on what is held out; "score" is what to lower.
+        "second" is for single seconds, "clip" for whole clips, "confidence" the similarity at no offset
+        over the median, "loss" that of the recipe; "score" is minimised.
         """
-        assert isinstance(network, _Trained)
-        sharpness = None if self.options.recipe == "wav2lip" else network.sharpness.exp().item()
-        found: dict[str, list[tuple[float, ...]]] = {}
-        for clip in self._held:
-            table = judge_clip(network.expert, clip)
+        assert isinstance(network, _ExpertWithHeads)
+        scale = None if self.options.recipe == "wav2lip" else network.sharpness.exp().item()
+        by_person: dict[str, list[tuple[float, ...]]] = {}
+        for clip in self._val_clips:
+            table = clip_similarity(network.expert, clip)
             whole, seconds = estimate_sync(table), [estimate_sync(part) for part in split_into_seconds(table)]
             right = [abs(one.offset) <= 1 for one in seconds if one is not None]
             if whole is not None and right:
                 figures = (float(np.mean(right)), float(abs(whole.offset) <= 1), whole.confidence_at_zero)
-                found.setdefault(clip.person, []).append((*figures, held_loss(table, sharpness)))
-        if not found:
+                by_person.setdefault(clip.person, []).append((*figures, offset_table_loss(table, scale)))
+        if not by_person:
             return {"score": 0.0}
-        people = [np.mean(rows, axis=0) for rows in found.values()]
-        second, whole_clip, margin, loss = (float(value) for value in np.mean(people, axis=0))
+        people = [np.mean(rows, axis=0) for rows in by_person.values()]
+        second, whole_clip, confidence, loss = (float(value) for value in np.mean(people, axis=0))
         return {
-            "score": -second - margin,
+            "score": -second - confidence,
             "second": second,
             "clip": whole_clip,
-            "margin": margin,
+            "confidence": confidence,
             "loss": loss,
         }
 
-    def pictures(self, network: nn.Module) -> dict[str, Tensor]:
-        """None: what an expert learns is not seen."""
+    def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
+        """Nothing: an expert makes no images."""
         return {}
 
 
 def _some_people(clips: list[FaceClip], options: ExpertOptions) -> list[FaceClip]:
     people = sorted({clip.person for clip in clips})
-    count = max(1, round(options.people * len(people)))
-    generator = np.random.default_rng(options.seed)
-    chosen = {people[number] for number in generator.permutation(len(people))[:count]}
+    count = max(1, round(options.people_share * len(people)))
+    rng = np.random.default_rng(options.seed)
+    chosen = {people[number] for number in rng.permutation(len(people))[:count]}
     return [clip for clip in clips if clip.person in chosen]
 
 
-def _soft_look(generator: np.random.Generator) -> Augmentation:
-    """One look for all frames; noise and compression of single frames would only cost time."""
-    return dataclasses.replace(sample_augmentation(generator), noise=0.0, quality=100)
+def _augment_lower_faces(faces: npt.NDArray[np.uint8], rng: Rng) -> npt.NDArray[np.uint8]:
+    """Faces (T, 128, 128, 3) as augmented lower halves (T, 48, 96, 3), all frames alike.
 
-
-def _changed(
-    faces: npt.NDArray[np.uint8], look: Augmentation, generator: np.random.Generator
-) -> npt.NDArray[np.uint8]:
-    """Faces (T, 128, 128, 3) as lower halves (T, 48, 96, 3) of that look."""
-    onto = np.array([[1.0, 0, MARGIN], [0, 1, MARGIN]])  # a look counts from the stored crop's corner
+    Without noise and compression, which would have to be computed for every frame.
+    """
+    augmentation: Augmentation = dataclasses.replace(sample_augmentation(rng), noise=0.0, jpeg_quality=100)
+    to_stored = np.array([[1.0, 0, MARGIN], [0, 1, MARGIN]])  # augmentations start from the stored crop
     out = np.empty((len(faces), *LOWER_FACE_SIZE, 3), np.uint8)
-    for face, place in zip(faces, out, strict=True):
-        changed = change_picture(face, look, generator, onto)
-        place[:] = cv2.resize(changed, _EVEN_LOOK, interpolation=cv2.INTER_AREA)[-LOWER_FACE_SIZE[0] :]
+    for face, lower in zip(faces, out, strict=True):
+        augmented = augment_crop(face, augmentation, rng, to_stored)
+        resized = cv2.resize(augmented, _FACE_SIZE, interpolation=cv2.INTER_AREA)
+        lower[:] = resized[-LOWER_FACE_SIZE[0] :]
     return out
 
 
-def embed_windows(expert: SyncExpert, pictures: Tensor, every: int = 1) -> Tensor:
-    """Every n-th window of stretches (C, 3, T, 48, 96), as (C, windows, D)."""
+def embed_windows(expert: SyncExpert, sequences: Tensor, stride: int = 1) -> Tensor:
+    """Embeddings (C, windows, D) of every n-th window of lower faces.
+
+    Args:
+        sequences: (C, 3, T, 48, 96) RGB in [0, 1].
+        stride: frames from window to window.
+    """
     if isinstance(expert, CompactSyncNet):
-        return expert.embed_features(expert.encode_frames(pictures))[:, ::every]
-    windows = pictures.unfold(2, WINDOW_FRAMES, every).permute(0, 2, 1, 5, 3, 4)  # (C, windows, 3, 5, 48, 96)
+        return expert.embed_features(expert.encode_frames(sequences))[:, ::stride]
+    windows = sequences.unfold(2, WINDOW_FRAMES, stride).permute(0, 2, 1, 5, 3, 4)  # (C, W, 3, 5, 48, 96)
     return expert.embed_faces(windows.flatten(0, 1)).view(*windows.shape[:2], -1)
 
 
-def contrast_loss(
-    faces: Tensor, sound: Tensor, sharpness: Tensor, every: int
-) -> tuple[Tensor, dict[str, float]]:
-    """Find each window's sound among all of its clip, and the reverse: InfoNCE (arXiv 1807.03748).
-
-    Only windows of the same clip are compared: across clips it would be enough to learn who
-    speaks. A window one frame away shares four of five frames; it counts neither way.
-
-    Args:
-        faces, sound: (C, W, D) of length 1.
-    """
-    similarity = torch.einsum("cvd,cwd->cvw", faces, sound)
-    count = similarity.shape[1]
-    apart = torch.arange(count, device=faces.device)
-    near = (apart[:, None] - apart[None]).abs() * every == 1
-    logits = (similarity * sharpness).masked_fill(near, -1e4)
-    wanted = apart.expand(len(faces), -1)
-    both = F.cross_entropy(logits.mT, wanted) + F.cross_entropy(logits, wanted)
-    right = (logits.detach().argmax(2) == wanted).float().mean()
-    return both / 2, {"contrast": both.item() / 2, "right": right.item()}
-
-
-def pair_loss(faces: Tensor, sound: Tensor, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
-    """The original's: cosine and binary cross entropy of pairs, half of them of two other moments."""
-    count = faces.shape[1]
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    moved = torch.randint(1, count, (len(faces), count), generator=generator)
-    together = torch.rand(len(faces), count, generator=generator) < 0.5
-    other = torch.where(together, 0, moved).to(faces.device)
-    index = (torch.arange(count, device=faces.device) + other) % count
-    given = torch.take_along_dim(sound, index.unsqueeze(2), dim=1)
-    # ReLU keeps the official network's cosine in [0, 1]; others may go below.
-    similarity = (faces * given).sum(2).clamp(1e-6, 1 - 1e-6)
-    loss = F.binary_cross_entropy(similarity, together.to(similarity))
-    right = ((similarity > 0.5) == together.to(similarity.device)).float().mean()
-    return loss, {"pairs": loss.item(), "right": right.item()}
-
-
-def held_loss(table: FloatArray, sharpness: float | None) -> float:
-    """The loss of a recipe on what `similarity_by_offset` gave, in nats.
-
-    Args:
-        sharpness: of contrast, where each window's sound is sought among all offsets, so that chance
-            is ln 31 = 3.43; None for the original's pairs, chance being ln 2 = 0.69 at best.
-    """
-    whole = table[~np.isnan(table).any(1)]
-    middle = table.shape[1] // 2
-    if sharpness is not None:
-        logits = whole * sharpness
-        return float((np.log(np.exp(logits).sum(1)) - logits[:, middle]).mean())
-    sure = np.clip(whole, 1e-6, 1 - 1e-6)
-    apart = np.delete(sure, range(middle - 1, middle + 2), axis=1)
-    return float(-(np.log(sure[:, middle]).mean() + np.log(1 - apart).mean()) / 2)
-
-
-def judge_clip(expert: nn.Module, clip: FaceClip, frames: int = 500, correct: bool = True) -> FloatArray:
+def clip_similarity(
+    expert: nn.Module, clip: FaceClip, max_frames: int = 500, correct_delay: bool = True
+) -> FloatArray:
     """`similarity_by_offset` of the first frames of a clip; (windows, 31).
 
     Args:
-        correct: take the clip's known lag out of its sound first.
+        expert: a `SyncExpert`.
+        correct_delay: remove the clip's known audio delay first.
     """
     assert isinstance(expert, SyncExpert)
-    count = min(frames, len(clip))
-    faces = clip.faces(np.arange(count), _EVEN_LOOK)[:, -LOWER_FACE_SIZE[0] :]
-    mel = windows_of_mel(
-        mel_spectrogram(AudioClip(clip.sound())), 0, count - WINDOW_FRAMES + 1, clip.lag if correct else 0.0
-    )
+    count = min(max_frames, len(clip))
+    faces = clip.faces(np.arange(count), _FACE_SIZE)[:, -LOWER_FACE_SIZE[0] :]
+    audio_delay = clip.audio_delay if correct_delay else 0.0
+    mel = mel_windows(mel_spectrogram(AudioClip(clip.audio())), 0, count - WINDOW_FRAMES + 1, audio_delay)
     return similarity_by_offset(*embed_clip(expert, faces, mel))
 
 
-def train_expert(
-    folder: Path,
-    run: Path,
-    options: ExpertOptions,
-    loop: LoopOptions,
-    report: Report,
-    stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
-    """Train an expert on a set of either layout; resumes what `run` holds.
+def train_expert(folder: Path, options: ExpertOptions, run: TrainingRun) -> Outcome:
+    """Train a sync expert; resumes what the run's folder holds.
 
     Args:
-        folder: a prepared set, or one in the original's layout.
-        report, stop: as for `loop.train`.
+        folder: a prepared set, or one in the layout of Wav2Lip's preprocess.py.
+
+    Raises:
+        InputError: there is no set, or no clip to train on is long enough.
+        WeightsError, OutputError: see `loop.train`.
     """
     clips = read_face_clips(folder)
-    return train(ExpertTask(clips, options, known_shapes(folder)), loop, run, report, stop)
+    return train(ExpertTask(clips, options, read_shapes(folder)), run)
 
 
-def known_shapes(folder: Path) -> dict[str, FloatArray]:
-    """Mouth shapes of the clips of a set that was prepared with landmarks; of others, none."""
+def read_shapes(folder: Path) -> dict[str, FloatArray]:
+    """Mouth shapes of the clips of a prepared set with landmarks; empty for other sets."""
     if not has_landmarks(folder):
         return {}
-    return {clip.name: clip.shapes for clip in read_set(folder, pictures=False).clips}
+    return {clip.name: clip.shapes for clip in read_set(folder, with_crops=False).clips}

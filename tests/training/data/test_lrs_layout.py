@@ -66,10 +66,10 @@ def test_clips_are_stretches_without_a_gap(root: Path) -> None:
         "ann/00001": ("ann", "train", 50),
         "ann/00002:3": ("ann", "train", 17),
         "ann/00002:25": ("ann", "train", 15),
-        "bob/00001": ("bob", "held", 12),  # it is in two lists: measured on, so never trained on
-        "carl/00009": ("carl", "check", 6),
+        "bob/00001": ("bob", "val", 12),  # it is in two lists: measured on, so never trained on
+        "carl/00009": ("carl", "test", 6),
     }
-    assert {clip.lag for clip in clips.values()} == {0.0}
+    assert {clip.audio_delay for clip in clips.values()} == {0.0}
 
     late = clips["ann/00002:25"]
     faces = late.faces(np.array([0, 14]), (20, 16))
@@ -77,7 +77,7 @@ def test_clips_are_stretches_without_a_gap(root: Path) -> None:
     assert faces[:, 5, 13].mean(1) == pytest.approx([25 * GREY, 39 * GREY], abs=3)
     red, green, blue = faces[0, 10, 3].astype(int)
     assert red > 200 and green < 60 and blue < 60
-    sound = late.sound()
+    sound = late.audio()
     assert len(sound) == 15 * 640
     assert sound[[0, -1]] * 32768 == pytest.approx([25 * 640, 40 * 640 - 1])
 
@@ -98,17 +98,17 @@ def test_no_file_is_opened_before_it_is_needed(root: Path) -> None:
     with pytest.raises(MediaError, match=r"7\.jpg"):
         clip.faces(np.array([7]), (96, 96))
     with pytest.raises(MediaError, match=r"audio\.wav"):
-        clip.sound()
+        clip.audio()
 
 
 def test_other_sounds_than_the_original_s(root: Path) -> None:
     folder = root / "ann" / "00001"
     run_ffmpeg("-i", folder / "audio.wav", "-ar", "48000", folder / "other.wav")
     (folder / "other.wav").replace(folder / "audio.wav")
-    sound = read_face_clips(root)[0].sound()
+    sound = read_face_clips(root)[0].audio()
     assert len(sound) == 50 * 640 and sound[10_000] == pytest.approx(10_000 / 32768, abs=0.01)
     write_wave(folder / "audio.wav", np.full(640, 1000))
-    sound = read_face_clips(root)[0].sound()
+    sound = read_face_clips(root)[0].audio()
     assert len(sound) == 50 * 640 and sound[639] > 0 and not sound[640:].any()
 
 
@@ -130,7 +130,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = folder / "other.mp4"
     run_ffmpeg("-i", video, "-c", "copy", other)
     sources = [Source(video, "ann lee"), Source(other, "bob")]
-    prepare(sources, folder / "set", PrepareOptions(workers=1, held_out=("bob",)), tools=no_landmarks)
+    prepare(sources, folder / "set", PrepareOptions(workers=1, val_people=("bob",)), tools=no_landmarks)
     return folder / "set"
 
 
@@ -153,22 +153,22 @@ def test_a_prepared_set_is_written_in_that_layout(prepared: Path, tmp_path: Path
     frames = np.array([0, len(before) - 1])
     pictures = [clip.faces(frames, (128, 128)).astype(int) for clip in (before, after)]
     assert np.abs(pictures[0] - pictures[1]).mean() < 2  # JPEG, and the same colour order
-    heard = [clip.sound()[: len(before) * 640 - 1024] for clip in (before, after)]
+    heard = [clip.audio()[: len(before) * 640 - 1024] for clip in (before, after)]
     assert np.abs(heard[0] - heard[1]).max() < 1e-3
     with pytest.raises(OutputError, match="a whole set already"):
         write_lrs_layout(prepared, root)
 
 
-@pytest.mark.parametrize("lag", [0.08, -0.04])
-def test_a_known_lag_is_taken_out_of_the_sound(prepared: Path, tmp_path: Path, lag: float) -> None:
+@pytest.mark.parametrize("delay", [0.08, -0.04])
+def test_a_known_delay_is_removed_from_the_audio(prepared: Path, tmp_path: Path, delay: float) -> None:
     rows = read_manifest(prepared)
-    write_manifest(prepared, [dataclasses.replace(row, lag=lag) for row in rows])
+    write_manifest(prepared, [dataclasses.replace(row, audio_delay=delay) for row in rows])
     try:
         write_lrs_layout(prepared, tmp_path)
-        before, after = (read_face_clips(place)[0].sound() for place in (prepared, tmp_path))
+        before, after = (read_face_clips(place)[0].audio() for place in (prepared, tmp_path))
     finally:
         write_manifest(prepared, rows)
-    late = round(lag * 16_000)
+    late = round(delay * 16_000)
     middle = np.arange(4000, 20_000)
     assert np.abs(after[middle] - before[middle + late]).max() < 1e-3
 

@@ -24,12 +24,12 @@ def face() -> np.ndarray:
 def test_pose_is_taken_out_and_put_back(face: np.ndarray) -> None:
     poses = [(0.4, 0.1, 80, (100, 90, 5)), (-0.3, -0.2, 120, (50, 60, 0)), (0, 0, 90, (10, 20, 30))]
     frames = np.stack([turned(face, *pose) for pose in poses]).astype(np.float32)
-    template = mouth_shapes.make_template(frames)
-    pose = mouth_shapes.fit_pose(frames, template)
-    free = pose.free(mouth_shapes.mouth_points(frames))
+    template = mouth_shapes.fit_template(frames)
+    pose = mouth_shapes.fit_head_pose(frames, template)
+    free = pose.to_template(mouth_shapes.mouth_points(frames))
     np.testing.assert_allclose(free[0], free[1], atol=1e-3)
     np.testing.assert_allclose(free[0], free[2], atol=1e-3)
-    np.testing.assert_allclose(pose.apply(free), mouth_shapes.mouth_points(frames), atol=0.05)
+    np.testing.assert_allclose(pose.to_frame(free), mouth_shapes.mouth_points(frames), atol=0.05)
 
 
 def test_shapes_are_nothing_at_rest_and_free_of_the_persons_reach() -> None:
@@ -40,9 +40,9 @@ def test_shapes_are_nothing_at_rest_and_free_of_the_persons_reach() -> None:
         name: (np.ones((49, 3)) * number + strength[:, None, None] * direction * number).astype(np.float32)
         for number, name in ((1, "quiet"), (2, "lively"))
     }
-    habits = {name: mouth_shapes.fit_person_norm(points) for name, points in people.items()}
-    space = mouth_shapes.learn_space(people, habits, 1)
-    quiet, lively = (space.numbers(people[name], habits[name]) for name in people)
+    norms = {name: mouth_shapes.fit_person_norm(points) for name, points in people.items()}
+    space = mouth_shapes.fit_shape_space(people, norms, 1)
+    quiet, lively = (space.encode(people[name], norms[name]) for name in people)
     np.testing.assert_allclose(quiet, lively, atol=0.02)
     assert np.abs(quiet[strength < 0.05]).max() < 0.3 * np.abs(quiet).max()
 

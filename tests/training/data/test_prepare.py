@@ -13,13 +13,22 @@ from lipsync.errors import Cancelled, InputError, MediaError, ToolError
 from lipsync.generators.builtin.adapter import Builtin
 from lipsync.media import open_audio, open_video, probe_video
 from lipsync.progress import CancelToken, Progress
-from lipsync.training.data.av_offset import AvOffset, note_lags
+from lipsync.training.data.clip_extraction import FaceTools
 from lipsync.training.data.dataset import read_set
-from lipsync.training.data.dataset_format import Stored, _pack, _unpack, part_of, read_manifest, write_clip
-from lipsync.training.data.face_clips import StoredFaces, read_face_clips
-from lipsync.training.data.landmarks import MediaPipeLandmarker, whole_head
+from lipsync.training.data.dataset_format import (
+    ClipContent,
+    FaceAnnotations,
+    open_audio_part,
+    pack_landmarks,
+    read_manifest,
+    unpack_landmarks,
+    write_clip,
+)
+from lipsync.training.data.face_clips import PreparedClip, read_face_clips
+from lipsync.training.data.landmarks import MediaPipeLandmarker, crop_head
 from lipsync.training.data.prepare import Prepared, PrepareOptions, prepare
 from lipsync.training.data.sources import Source, find_sources
+from lipsync.training.tasks.av_offset import AvOffset, write_av_offsets
 from lipsync.training.tasks.builtin import BuiltinOptions, export_builtin, train_builtin
 from lipsync.types import AudioClip, Face, Frame
 from tests.make_media import make_flash_and_beep
@@ -44,21 +53,21 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_becomes_a_set_that_can_be_trained_on(videos: Path, tmp_path: Path) -> None:
     sources = find_sources(videos)
     assert [source.person for source in sources] == ["ann", "bob", "bob"]
-    options = PrepareOptions(held_out=("bob",), workers=1)
+    options = PrepareOptions(val_people=("bob",), workers=1)
     prepared = prepare(sources, tmp_path, options, tools=fake_tools)
-    assert [(row.name, row.split) for row in prepared.rows] == [("ann1_00", "train"), ("bob1_00", "held")]
+    assert [(row.name, row.split) for row in prepared.rows] == [("ann1_00", "train"), ("bob1_00", "val")]
     assert len(prepared.failures) == 1 and "broken.mp4" in next(iter(prepared.failures))
     assert read_manifest(tmp_path) == list(prepared.rows)
 
-    def refuse(_: PrepareOptions) -> tuple[FixedDetector, None]:
+    def refuse(_: PrepareOptions) -> FaceTools:
         raise AssertionError("what is done must not be done again")
 
     assert prepare(sources, tmp_path, options, tools=refuse) == prepared
 
-    training = read_set(tmp_path, numbers=2)
+    training = read_set(tmp_path, coefficients=2)
     clip = training.clips[0]
     assert clip.crops is not None and clip.crops.shape == (len(clip), 160, 160, 3)
-    assert 46 <= len(clip) <= 50 and abs(len(clip.sound) / 16_000 - len(clip) / 25) < 0.1
+    assert 46 <= len(clip) <= 50 and abs(len(clip.audio) / 16_000 - len(clip) / 25) < 0.1
     assert np.corrcoef(clip.shapes[:, 0], np.sin(np.arange(len(clip)) / 3) ** 2)[0, 1] ** 2 > 0.9
 
 
@@ -82,17 +91,17 @@ def test_only_what_has_changed_is_done_again(videos: Path, tmp_path: Path) -> No
     talker(videos, source / "ann", "a.mp4")
     talker(videos, source / "bob", "b.mp4")
     prepared_from(source, into)
-    note_lags(into, {person: AvOffset(0.08, 0.6, 0.4) for person in ("ann", "bob")})
+    write_av_offsets(into, {person: AvOffset(0.08, 0.6, 0.4) for person in ("ann", "bob")})
     before = written(into)
 
     os.utime(source / "bob" / "b.mp4", (1, 1))
     prepared = prepared_from(source, into)
     assert {name for name, at in written(into).items() if at != before[name]} == {"b_00.mp4", "b_00.npz"}
-    assert [(row.name, row.lag) for row in prepared.rows] == [("a_00", 0.08), ("b_00", 0.0)]
+    assert [(row.name, row.audio_delay) for row in prepared.rows] == [("a_00", 0.08), ("b_00", 0.0)]
 
     before = written(into)
-    assert len(prepared_from(source, into, held_out=("bob",)).rows) == 2
-    assert written(into) == before  # who is held out changes no clip
+    assert len(prepared_from(source, into, val_people=("bob",)).rows) == 2
+    assert written(into) == before  # the split changes no clip
 
     assert len(prepared_from(source, into, min_side=400.0).failures) == 2
     assert written(into) == {} and read_manifest(into) == []
@@ -113,7 +122,7 @@ def test_what_was_decoded_of_an_old_clip_is_forgotten(videos: Path, tmp_path: Pa
     prepared_from(source, into)
     clip = read_face_clips(into)[0]
     inside = clip.faces(np.array([0]), (96, 96)).mean()
-    original = StoredFaces(into, read_manifest(into)[0]).faces(np.array([0]), (96, 96)).mean()
+    original = PreparedClip(into, read_manifest(into)[0]).faces(np.array([0]), (96, 96)).mean()
     assert inside == original and len(list((into / "cache").glob("*.160.npy"))) == 1
     frame = next(open_video(source / "ann" / "a.mp4").read([0]))
     x1, y1, x2, y2 = FACE_BOX.astype(int)
@@ -142,7 +151,7 @@ def test_odd_names_and_equal_names_of_two_files(videos: Path, tmp_path: Path) ->
 def test_without_a_landmarker_there_are_faces_but_no_landmarks(videos: Path, tmp_path: Path) -> None:
     prepared_from(videos, tmp_path)
     clip = read_face_clips(tmp_path)[0]
-    assert clip.faces(np.arange(5), (96, 96)).shape == (5, 96, 96, 3) and len(clip.sound()) > 30_000
+    assert clip.faces(np.arange(5), (96, 96)).shape == (5, 96, 96, 3) and len(clip.audio()) > 30_000
     with pytest.raises(InputError, match=r"no landmarks.*--landmarker"):
         read_set(tmp_path)
 
@@ -157,11 +166,11 @@ def test_a_set_with_larger_crops(videos: Path, tmp_path: Path) -> None:
     assert with_pixels.shape == (1, 192, 192, 3)
     faces = [clip.faces(np.array([7]), (96, 96)).astype(int) for clip in (large, usual)]
     assert np.abs(faces[0] - faces[1]).mean() < 3  # the same part of the face
-    clips = [read_set(tmp_path / name, numbers=2).clips[0] for name in ("large", "usual")]
+    clips = [read_set(tmp_path / name, coefficients=2).clips[0] for name in ("large", "usual")]
     assert clips[0].crops is not None and clips[1].crops is not None
     assert clips[0].crops.shape == clips[1].crops.shape == (len(clips[0]), 160, 160, 3)
     assert np.abs(clips[0].crops[7].astype(int) - clips[1].crops[7]).mean() < 3
-    np.testing.assert_array_equal(clips[0].now, clips[1].now)
+    np.testing.assert_array_equal(clips[0].mouth, clips[1].mouth)
     with pytest.raises(InputError, match="192x192 pixels, not 128x128"):
         prepare(sources, tmp_path / "large", PrepareOptions(workers=1), tools=fake_tools)
 
@@ -171,8 +180,9 @@ def test_the_sound_stays_where_it_was(tmp_path: Path) -> None:
     click = make_flash_and_beep(tmp_path / "click.mp4", at=1.2, seconds=2.4)
     frames = np.zeros((45, 160, 160, 3), np.uint8)
     for start in (0.0, 0.6):
-        voice, info = part_of(click, start, 1.8), probe_video(click)
-        write_clip(tmp_path / "clips", "c", info, voice, frames, Stored(np.zeros((45, 4), np.float32)))
+        voice, info = open_audio_part(click, start, 1.8), probe_video(click)
+        annotations = FaceAnnotations(np.zeros((45, 4), np.float32))
+        write_clip(tmp_path / "clips", "c", ClipContent(info, voice, frames, annotations))
         heard = open_audio(tmp_path / "clips" / "c.mp4")
         assert (heard.info.sample_rate, heard.info.channels) == (16_000, 1)
         samples = heard.read().samples
@@ -228,7 +238,7 @@ def test_what_breaks_in_a_library_is_the_file_s_failure(videos: Path, tmp_path: 
             raise MemoryError("17 GB")
 
     sources, options = find_sources(videos)[:1], PrepareOptions(workers=1)
-    prepared = prepare(sources, tmp_path, options, tools=lambda _: (Broken(), None))
+    prepared = prepare(sources, tmp_path, options, tools=lambda _: FaceTools(Broken()))
     assert list(prepared.failures.values()) == ["MemoryError: 17 GB"]
     assert len(prepare(sources, tmp_path, options, tools=no_landmarks).rows) == 1
 
@@ -243,27 +253,27 @@ def test_an_ffmpeg_that_ctrl_c_ended_is_no_fault_of_the_file(videos: Path, tmp_p
 
     sources, options = find_sources(videos)[:1], PrepareOptions(workers=1)
     with pytest.raises(Cancelled):
-        prepare(sources, tmp_path, options, cancel=cancel, tools=lambda _: (Interrupted(), None))
+        prepare(sources, tmp_path, options, cancel=cancel, tools=lambda _: FaceTools(Interrupted()))
     assert len(prepare(sources, tmp_path, options, tools=no_landmarks).rows) == 1
 
 
 def test_settings_that_fit_nothing_are_refused_before_the_work(videos: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"Nobody is called that.*: bop"):
-        prepared_from(videos, tmp_path, held_out=("bop",))
+    with pytest.raises(InputError, match=r"No video shows a person of that name.*: bop"):
+        prepared_from(videos, tmp_path, val_people=("bop",))
     with pytest.raises(ToolError):
         prepare(find_sources(videos), tmp_path, PrepareOptions(workers=1, landmarker=tmp_path / "none.task"))
     assert not (tmp_path / "sources").exists()
 
 
 def test_a_set_becomes_weights_that_draw(videos: Path, tmp_path: Path) -> None:
-    options = PrepareOptions(held_out=("bob",), workers=1)
+    options = PrepareOptions(val_people=("bob",), workers=1)
     prepare(find_sources(videos), tmp_path, options, tools=fake_tools)
     parts: list[str] = []
     short = BuiltinOptions(
-        voice_steps=2, place_steps=2, painter_steps=2, batch=2, critic_share=0.5, threads=1
+        audio2shape_steps=2, locator_steps=2, renderer_steps=2, batch=2, critic_share=0.5, threads=1
     )
     outcomes = train_builtin(tmp_path, tmp_path / "runs", short, lambda part, *_: parts.append(part))
-    assert list(outcomes) == ["voice", "place", "painter", "painter with critic"]
+    assert list(outcomes) == ["audio2shape", "locator", "renderer", "renderer with critic"]
     assert [outcome.step for outcome in outcomes.values()] == [2, 2, 1, 2]
     weights = tmp_path / "model.safetensors"
     assert 1_000_000 < export_builtin(tmp_path, tmp_path / "runs", weights, {"seed": "1"}) < 25_000_000
@@ -272,11 +282,11 @@ def test_a_set_becomes_weights_that_draw(videos: Path, tmp_path: Path) -> None:
     assert generator.generate(np.zeros((1, 128, 128, 3), np.uint8), rows).shape == (1, 3, 128, 128)
 
 
-def test_believable_lags_are_noted_and_others_are_not(videos: Path, tmp_path: Path) -> None:
+def test_reliable_delays_are_written_and_others_are_not(videos: Path, tmp_path: Path) -> None:
     prepare(find_sources(videos), tmp_path, PrepareOptions(workers=1), tools=fake_tools)
-    lags = {"ann": AvOffset(0.08, 0.6, 0.4), "bob": AvOffset(0.08, 0.3, 0.1)}
-    assert note_lags(tmp_path, lags) == 1
-    assert [row.lag for row in read_manifest(tmp_path)] == [0.08, 0.0]
+    offsets = {"ann": AvOffset(0.08, 0.6, 0.4), "bob": AvOffset(0.08, 0.3, 0.1)}
+    assert write_av_offsets(tmp_path, offsets) == 1
+    assert [row.audio_delay for row in read_manifest(tmp_path)] == [0.08, 0.0]
 
 
 def test_an_empty_folder_and_a_missing_package_say_what_to_do(tmp_path: Path) -> None:
@@ -291,7 +301,7 @@ def test_an_empty_folder_and_a_missing_package_say_what_to_do(tmp_path: Path) ->
 def test_landmarks_are_kept_to_a_fraction_of_a_pixel() -> None:
     landmarks = np.random.default_rng(0).uniform(-400, 900, (9, 4, 3)).astype(np.float32)
     landmarks[3] = np.nan
-    again = _unpack(_pack(landmarks))
+    again = unpack_landmarks(pack_landmarks(landmarks))
     np.testing.assert_allclose(again, landmarks, atol=1 / 60)
 
 
@@ -312,6 +322,6 @@ def test_a_manifest_says_who_and_what_for(tmp_path: Path) -> None:
 def test_a_head_is_cut_out_and_the_way_back_is_right() -> None:
     frame = np.zeros((600, 800, 3), np.uint8)
     cv2.circle(frame, (420, 330), 12, (255, 255, 255), -1)
-    picture, (x, y, scale) = whole_head(frame, np.array([300, 200, 500, 440], np.float32))
+    picture, (x, y, scale) = crop_head(frame, np.array([300, 200, 500, 440], np.float32))
     row, column = np.argwhere(picture[..., 0] > 200).mean(0)
     assert (column * scale + x, row * scale + y) == pytest.approx((420, 330), abs=1.5)

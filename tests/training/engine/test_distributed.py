@@ -13,11 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from lipsync.errors import OptionError
-from lipsync.training.engine.distributed import join
-from lipsync.training.engine.loop import LoopOptions, read_checkpoint, train
+from lipsync.training.engine.distributed import process_group
+from lipsync.training.engine.loop import LoopOptions, TrainingRun, read_checkpoint, train
 
 OPTIONS = LoopOptions(
-    steps=12, learning_rate=0.02, warm_up=2, evaluate_every=4, average=0.9, device="cpu", board=False
+    steps=12,
+    learning_rate=0.02,
+    warmup_steps=2,
+    evaluate_every=4,
+    ema_decay=0.9,
+    device="cpu",
+    tensorboard=False,
 )
 
 
@@ -52,39 +58,41 @@ class Curve:
         x = torch.linspace(0, 1, 10)[:, None]
         return {"score": (self.draw(x) - (6 * x).sin()).square().mean().item()}
 
-    def pictures(self, network: nn.Module) -> dict[str, Tensor]:
+    def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
         return {}
 
 
 def work(folder: Path) -> None:
     """What each of the two processes does."""
     rank = int(os.environ["RANK"])
-    told: dict[str, Any] = {}
+    results: dict[str, Any] = {}
 
     def run(name: str, options: LoopOptions, stop_at: int = 1000) -> Curve:
         task, reports, steps = Curve(), [], iter(range(2000))
         outcome = train(
             task,
-            options,
-            folder / name.split(" ")[0],
-            lambda step, _: reports.append(step),
-            stop=lambda: next(steps) >= stop_at,
+            TrainingRun(
+                folder / name.split(" ")[0],
+                options,
+                lambda step, _: reports.append(step),
+                stop=lambda: next(steps) >= stop_at,
+            ),
         )
-        told[name] = {**vars(outcome), "reports": len(reports), "measured": task.measured}
+        results[name] = {**vars(outcome), "reports": len(reports), "measured": task.measured}
         return task
 
-    told["random"] = run("whole", OPTIONS).random
-    # Only the second process is told to stop, only the first one knows of patience.
+    results["random"] = run("whole", OPTIONS).random
+    # Only the second process is stopped, only the first one counts the patience.
     run("parts", OPTIONS, stop_at=5 if rank == 1 else 1000)
     run("parts again", OPTIONS)
     run("patience", replace(OPTIONS, steps=500, learning_rate=0.0, patience=2))
     run("minutes", replace(OPTIONS, steps=100_000, max_minutes=0.005))
-    (folder / f"told{rank}.json").write_text(json.dumps(told))
+    (folder / f"results{rank}.json").write_text(json.dumps(results))
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """The folder of two processes' trainings, and what each of them told."""
+    """The folder of two processes' trainings, and the results of each."""
     folder = tmp_path_factory.mktemp("two")
     script = folder / "script.py"
     script.write_text(
@@ -101,22 +109,22 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, 
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return folder, [json.loads((folder / f"told{rank}.json").read_text()) for rank in (0, 1)]
+    return folder, [json.loads((folder / f"results{rank}.json").read_text()) for rank in (0, 1)]
 
 
 Two = tuple[Path, list[dict[str, Any]]]
 
 
 def test_two_processes_equal_one_with_both_batches(two: Two, tmp_path: Path) -> None:
-    folder, told = two
-    outcome = train(Curve(together=2), OPTIONS, tmp_path, lambda *_: None)
+    folder, results = two
+    outcome = train(Curve(together=2), TrainingRun(tmp_path, OPTIONS, lambda *_: None))
     alone, shared = (read_checkpoint(run / "last.pt") for run in (tmp_path, folder / "whole"))
     start = Curve().network.state_dict()
-    for part in ("network", "average"):
+    for part in ("network", "ema"):
         for name, value in alone[part].items():
             torch.testing.assert_close(shared[part][name], value, rtol=1e-4, atol=1e-5)
             assert name.startswith("unused") or (value - start[name]).abs().max() > 0.01
-    for process in told:
+    for process in results:
         assert process["whole"]["step"] == 12 and process["whole"]["finished"]
         assert process["whole"]["best"] == pytest.approx(outcome.best, rel=1e-3)
 
@@ -134,12 +142,12 @@ def test_their_random_choices_differ(two: Two) -> None:
 
 
 def test_they_stop_together_and_resume(two: Two) -> None:
-    folder, told = two
-    for process in told:
+    folder, results = two
+    for process in results:
         assert process["parts"]["step"] == 5 and not process["parts"]["finished"]
         assert process["parts again"]["step"] == 12 and process["parts again"]["finished"]
     whole, parts = (read_checkpoint(folder / name / "last.pt") for name in ("whole", "parts"))
-    for part in ("network", "average"):
+    for part in ("network", "ema"):
         assert all(torch.equal(whole[part][name], parts[part][name]) for name in whole[part])
     assert whole["best"] == parts["best"]
 
@@ -152,10 +160,10 @@ def test_patience_and_minutes_end_all_of_them(two: Two) -> None:
     assert not first["minutes"]["finished"] and not second["minutes"]["finished"]
 
 
-def test_one_process_meets_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_makes_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
-    with join("cpu") as world:
-        assert world.first and world.gather(3.0) == [3.0] and world.any(True) and not world.any(False)
+    with process_group("cpu") as group:
+        assert group.is_main and group.gather(3.0) == [3.0] and group.any(True) and not group.any(False)
     assert not torch.distributed.is_initialized()
 
 
@@ -165,4 +173,4 @@ def test_half_of_torchruns_variables_are_refused_in_words(
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(OptionError, match="torchrun"):
-        train(Curve(), OPTIONS, tmp_path, lambda *_: None)
+        train(Curve(), TrainingRun(tmp_path, OPTIONS, lambda *_: None))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lipsync.errors import OutputError
-from lipsync.training.engine.loop import LoopOptions, train
+from lipsync.training.engine.loop import LoopOptions, TrainingRun, train
 from lipsync.training.engine.run_log import RunLog
 from tests.training.engine.test_loop import Line, quiet
 
@@ -20,7 +20,7 @@ PICTURES = {"faces": torch.linspace(-0.5, 1.5, 2 * 3 * 8 * 8).view(2, 3, 8, 8)}
 def shown(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, list[int]]]:
     """What TensorBoard would show: values by tag and step, and the steps of pictures by tag."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    board = accumulator.EventAccumulator(str(folder / "board"))
+    board = accumulator.EventAccumulator(str(folder / "tensorboard"))
     board.Reload()
     tags = board.Tags()
     scalars = {tag: [(event.step, event.value) for event in board.Scalars(tag)] for tag in tags["scalars"]}
@@ -29,31 +29,31 @@ def shown(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, l
 
 def test_tensorboard_shows_figures_and_pictures_of_a_training(tmp_path: Path) -> None:
     class Seen(Line):
-        def pictures(self, network: nn.Module) -> dict[str, Tensor]:
+        def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
             assert not network.training
             return PICTURES
 
     options = LoopOptions(steps=40, evaluate_every=20, device="cpu")
-    train(Seen(), options, tmp_path, quiet)
+    train(Seen(), TrainingRun(tmp_path, options, quiet))
     scalars, pictures = shown(tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [step for step, _ in scalars["training/loss"]] == [20, 40]
-    scores = [(line["step"], pytest.approx(line["held_out"]["score"])) for line in lines]
-    assert scalars["held_out/score"] == scores
+    assert [step for step, _ in scalars["train/loss"]] == [20, 40]
+    scores = [(line["step"], pytest.approx(line["val"]["score"])) for line in lines]
+    assert scalars["val/score"] == scores
     assert list(pictures) == ["faces"] and pictures["faces"][-1] == 40
 
 
 def test_what_comes_again_is_shown_once(tmp_path: Path) -> None:
-    first = RunLog(tmp_path, 0, board=True)
+    first = RunLog(tmp_path, 0, tensorboard=True)
     for step in (20, 40, 60):
-        first.add(step, {"training": {"loss": float(step)}}, {})
+        first.add(step, {"train": {"loss": float(step)}}, {})
     first.close()
-    second = RunLog(tmp_path, 40, board=True)
-    second.add(60, {"training": {"loss": -60.0}}, {})
+    second = RunLog(tmp_path, 40, tensorboard=True)
+    second.add(60, {"train": {"loss": -60.0}}, {})
     second.close()
     values = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["training"]["loss"]) for line in values] == [(20, 20), (40, 40), (60, -60)]
-    assert shown(tmp_path)[0]["training/loss"] == [(20, 20), (40, 40), (60, -60)]
+    assert [(line["step"], line["train"]["loss"]) for line in values] == [(20, 20), (40, 40), (60, -60)]
+    assert shown(tmp_path)[0]["train/loss"] == [(20, 20), (40, 40), (60, -60)]
 
 
 def test_without_tensorboard_the_training_goes_on_and_says_so_once(
@@ -61,23 +61,25 @@ def test_without_tensorboard_the_training_goes_on_and_says_so_once(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # importing it now fails
     with caplog.at_level(logging.WARNING, logger="lipsync"):
-        outcome = train(Line(), LoopOptions(steps=40, evaluate_every=20, device="cpu"), tmp_path, quiet)
-    assert outcome.finished and (tmp_path / "log.jsonl").exists() and not (tmp_path / "board").exists()
+        outcome = train(
+            Line(), TrainingRun(tmp_path, LoopOptions(steps=40, evaluate_every=20, device="cpu"), quiet)
+        )
+    assert outcome.finished and (tmp_path / "log.jsonl").exists() and not (tmp_path / "tensorboard").exists()
     assert len(caplog.records) == 1 and "pip install tensorboard" in caplog.text
 
 
 def test_nobody_draws_pictures_that_nobody_sees(tmp_path: Path) -> None:
     class Unseen(Line):
-        def pictures(self, network: nn.Module) -> dict[str, Tensor]:
+        def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
             raise AssertionError
 
-    options = LoopOptions(steps=5, board=False, device="cpu")
-    assert train(Unseen(), options, tmp_path, quiet).finished
-    assert not (tmp_path / "board").exists()
+    options = LoopOptions(steps=5, tensorboard=False, device="cpu")
+    assert train(Unseen(), TrainingRun(tmp_path, options, quiet)).finished
+    assert not (tmp_path / "tensorboard").exists()
 
 
-def test_a_log_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
-    journal = RunLog(tmp_path, 0, board=False)
+def test_a_log_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, 0, tensorboard=False)
     (tmp_path / "log.jsonl").mkdir()
     with pytest.raises(OutputError, match="writable"):
-        journal.add(1, {"training": {}}, {})
+        log.add(1, {"train": {}}, {})

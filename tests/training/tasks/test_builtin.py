@@ -8,11 +8,20 @@ import torch
 
 from lipsync.generators.builtin.adapter import Builtin
 from lipsync.generators.builtin.network import NetworkConfig
-from lipsync.training.data.augment import change_voice, move_points, no_augmentation, sample_augmentation
-from lipsync.training.data.dataset import ByPerson
+from lipsync.training.data.augment import (
+    augment_audio,
+    no_augmentation,
+    sample_augmentation,
+    transform_points,
+)
+from lipsync.training.data.dataset import PersonBalancedSampler
 from lipsync.training.data.mouth_shapes import MIRRORED
-from lipsync.training.engine.loop import LoopOptions, Outcome, Task, read_checkpoint, train
-from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask, lag_curve
+from lipsync.training.engine.loop import LoopOptions, Outcome, Task, TrainingRun, read_checkpoint, train
+from lipsync.training.tasks.builtin_audio2shape import (
+    Audio2ShapeOptions,
+    Audio2ShapeTask,
+    correlation_by_offset,
+)
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
 from lipsync.training.tasks.export import assemble, export
@@ -33,26 +42,30 @@ def run(task: Task, folder: Path, steps: int, **options: float) -> tuple[Outcome
         if "loss" in figures:
             losses.append(figures["loss"])
 
-    settings = {"learning_rate": 3e-3, "warm_up": 2, "evaluate_every": steps, "clip": 10.0, **options}
-    return train(task, LoopOptions(steps=steps, **settings), folder, note), losses  # type: ignore[arg-type]
+    settings = {
+        "learning_rate": 3e-3,
+        "warmup_steps": 2,
+        "evaluate_every": steps,
+        "grad_clip": 10.0,
+        **options,
+    }
+    return train(task, TrainingRun(folder, LoopOptions(steps=steps, **settings), note)), losses  # type: ignore[arg-type]
 
 
 def test_all_three_learn_and_ship_as_one_model(tmp_path: Path) -> None:
     clips = make_clips()
-    voice = Audio2ShapeTask(clips, COMPONENTS, CONFIG, Audio2ShapeOptions(batch=8, variants=2))
+    voice = Audio2ShapeTask(clips, COMPONENTS, CONFIG, Audio2ShapeOptions(batch=8, audio_variants=2))
     place = LocatorTask(clips, CONFIG, LocatorOptions(batch=8))
     painter = RendererTask(clips, COMPONENTS, CONFIG, RendererOptions(batch=4))
-    untrained = [held(task) for task in (voice, place, painter)]
+    untrained = [val_score(task) for task in (voice, place, painter)]
     for task, name, steps in ((voice, "voice", 60), (place, "place", 40), (painter, "painter", 40)):
         outcome, losses = run(task, tmp_path / name, steps)
         assert outcome.finished and losses[-1] < losses[0]
-    trained = [held(task) for task in (voice, place, painter)]
+    trained = [val_score(task) for task in (voice, place, painter)]
     assert trained[0] < -0.5  # the hum opens the mouth
     assert trained[1] < untrained[1] and trained[2] < untrained[2]
 
-    averages = [
-        read_checkpoint(tmp_path / name / "last.pt")["average"] for name in ("voice", "place", "painter")
-    ]
+    averages = [read_checkpoint(tmp_path / name / "last.pt")["ema"] for name in ("voice", "place", "painter")]
     network = assemble(CONFIG, COMPONENTS, np.ones(2, np.float32), *averages)
     assert export(network, tmp_path / "model.safetensors") < 25_000_000
     generator = Builtin(tmp_path / "model.safetensors", device="cpu")
@@ -61,13 +74,13 @@ def test_all_three_learn_and_ship_as_one_model(tmp_path: Path) -> None:
     )
 
 
-def held(task: Task) -> float:
+def val_score(task: Task) -> float:
     with torch.inference_mode():
         return task.evaluate(task.network.eval())["score"]
 
 
-def test_the_critic_trains_beside_the_painter(tmp_path: Path) -> None:
-    task = RendererTask(make_clips(), COMPONENTS, CONFIG, RendererOptions(batch=2, critic=0.01))
+def test_the_critic_trains_with_the_renderer(tmp_path: Path) -> None:
+    task = RendererTask(make_clips(), COMPONENTS, CONFIG, RendererOptions(batch=2, critic_weight=0.01))
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
     run(task, tmp_path, 2)
     changed = {
@@ -83,14 +96,16 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path: Path, kind: str
     def make() -> Task:
         torch.manual_seed(0)
         if kind == "voice":
-            return Audio2ShapeTask(make_clips(), COMPONENTS, CONFIG, Audio2ShapeOptions(batch=2, variants=2))
-        return RendererTask(make_clips(), COMPONENTS, CONFIG, RendererOptions(batch=2, critic=0.01))
+            return Audio2ShapeTask(
+                make_clips(), COMPONENTS, CONFIG, Audio2ShapeOptions(batch=2, audio_variants=2)
+            )
+        return RendererTask(make_clips(), COMPONENTS, CONFIG, RendererOptions(batch=2, critic_weight=0.01))
 
     options = LoopOptions(steps=6, evaluate_every=100)
-    train(make(), options, tmp_path / "whole", lambda *_: None)
+    train(make(), TrainingRun(tmp_path / "whole", options, lambda *_: None))
     steps = iter(range(100))
-    train(make(), options, tmp_path / "parts", lambda *_: None, stop=lambda: next(steps) >= 3)
-    train(make(), options, tmp_path / "parts", lambda *_: None)
+    train(make(), TrainingRun(tmp_path / "parts", options, lambda *_: None, stop=lambda: next(steps) >= 3))
+    train(make(), TrainingRun(tmp_path / "parts", options, lambda *_: None))
     whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
     assert whole["step"] == parts["step"] == 6
     assert all(torch.equal(whole["network"][name], parts["network"][name]) for name in whole["network"])
@@ -98,32 +113,32 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path: Path, kind: str
 
 def test_people_come_up_alike_whatever_their_minutes() -> None:
     clips = [make_clip("much", "train", seed) for seed in range(16)] + [make_clip("little", "train", 99)]
-    sampler, rng = ByPerson(clips), np.random.default_rng(0)
-    drawn = [sampler.draw(rng).person for _ in range(600)]
+    sampler, rng = PersonBalancedSampler(clips), np.random.default_rng(0)
+    drawn = [sampler.sample(rng).person for _ in range(600)]
     assert 0.25 < drawn.count("little") / 600 < 0.42  # sixteen times the minutes, twice the weight
 
 
 def test_points_move_with_the_picture() -> None:
     clip = make_clip("p", "train", 0)
-    mouth = clip.now[7]
-    np.testing.assert_allclose(move_points(mouth, no_augmentation(), MIRRORED), mouth, atol=1e-4)
+    mouth = clip.mouth[7]
+    np.testing.assert_allclose(transform_points(mouth, no_augmentation(), MIRRORED), mouth, atol=1e-4)
     rng = np.random.default_rng(3)
     for _ in range(8):
-        moved = move_points(mouth, sample_augmentation(rng), MIRRORED)
+        moved = transform_points(mouth, sample_augmentation(rng), MIRRORED)
         assert moved[20, 0] < moved[30, 0]  # mirrored or not, the first corner is on the left
         assert moved[40:, 1].mean() > moved[:20, 1].mean()
 
 
 def test_a_changed_voice_keeps_its_length_and_its_time() -> None:
-    sound = make_clip("p", "train", 1).sound
+    sound = make_clip("p", "train", 1).audio
     for seed in range(4):
-        changed = change_voice(sound, np.random.default_rng(seed))
+        changed = augment_audio(sound, np.random.default_rng(seed))
         assert changed.shape == sound.shape and np.isfinite(changed).all()
         slow = [np.convolve(x**2, np.ones(1600), "same") for x in (sound, changed)]
         assert np.corrcoef(*slow)[0, 1] > 0.8
 
 
-def test_the_lag_of_a_late_picture_is_found() -> None:
+def test_the_offset_of_a_late_video_is_found() -> None:
     heard = np.random.default_rng(0).normal(size=80).astype(np.float32)
     seen = np.concatenate([np.zeros(3, np.float32), heard[:-3]])
-    assert lag_curve(heard, seen, 6).argmax() - 6 == 3
+    assert correlation_by_offset(heard, seen, 6).argmax() - 6 == 3

@@ -14,21 +14,35 @@ import torch
 from lipsync.generators.builtin.adapter import Builtin, load
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.sync_score import CompactSyncNet, CompactSyncNetConfig, load_expert
-from lipsync.training import FinetuneOptions, LoopOptions, TrainingSet, export_finetuned, train
+from lipsync.training import (
+    FinetuneOptions,
+    LoopOptions,
+    TrainingRun,
+    TrainingSet,
+    export_finetuned,
+    train,
+)
 from lipsync.training.data.dataset_format import SIDE
 from lipsync.training.data.landmarks import LANDMARKS
 from lipsync.training.data.mouth_shapes import ShapeSpace
 from lipsync.training.engine.loop import read_checkpoint
-from lipsync.training.tasks.builtin_finetune import FinetuneTask, feature_distance, speak
-from lipsync.training.tasks.evaluate_builtin import judge, mean_verdict
+from lipsync.training.tasks.builtin_finetune import FinetuneTask, predict_shapes
+from lipsync.training.tasks.evaluate_builtin import evaluate_clip, mean_figures
 from lipsync.training.tasks.export import export
+from lipsync.training.tasks.losses import feature_distance
 from lipsync.types import Frame
 from lipsync.weights import require
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips, resting_mouth
 
-OPTIONS = FinetuneOptions(stretches=1, frames=10, batch=2)
+OPTIONS = FinetuneOptions(sequences=1, frames=10, batch=2)
 LOOP = LoopOptions(
-    steps=4, learning_rate=1e-3, warm_up=1, evaluate_every=2, average=0.5, device="cpu", board=False
+    steps=4,
+    learning_rate=1e-3,
+    warmup_steps=1,
+    evaluate_every=2,
+    ema_decay=0.5,
+    device="cpu",
+    tensorboard=False,
 )
 
 
@@ -64,7 +78,7 @@ def test_the_expert_s_loss_falls() -> None:
     """With what ships, on one stretch over and over, so that few steps are enough to see it."""
     expert = load_expert(require("expert"))
     assert isinstance(expert, CompactSyncNet)
-    options = dataclasses.replace(OPTIONS, sync=1.0, voice=0.0)
+    options = dataclasses.replace(OPTIONS, sync_weight=1.0, audio2shape_weight=0.0)
     task = FinetuneTask(a_set(), load(require("builtin")), expert, options)
     batch = task.batch(0)
     optimizer = torch.optim.Adam(task.network.parameters(), 1e-3)
@@ -79,17 +93,17 @@ def test_the_expert_s_loss_falls() -> None:
 
 
 def test_a_resumed_run_equals_the_whole(tmp_path: Path) -> None:
-    train(make_task(), LOOP, tmp_path / "whole", quiet)
+    train(make_task(), TrainingRun(tmp_path / "whole", LOOP, quiet))
     steps = iter(range(9))
-    train(make_task(), LOOP, tmp_path / "parts", quiet, stop=lambda: next(steps) >= 3)
-    train(make_task(), LOOP, tmp_path / "parts", quiet)
+    train(make_task(), TrainingRun(tmp_path / "parts", LOOP, quiet, stop=lambda: next(steps) >= 3))
+    train(make_task(), TrainingRun(tmp_path / "parts", LOOP, quiet))
     whole, parts = (read_checkpoint(tmp_path / name / "last.pt")["network"] for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_what_finds_the_place_and_the_batch_norms_stay_as_they_are(tmp_path: Path) -> None:
     export(made_up_network(), tmp_path / "before.safetensors")
-    train(make_task(), LOOP, tmp_path / "run", quiet)
+    train(make_task(), TrainingRun(tmp_path / "run", LOOP, quiet))
     export_finetuned(tmp_path / "run", tmp_path / "before.safetensors", tmp_path / "after.safetensors")
     before, after = (load(tmp_path / f"{name}.safetensors").state_dict() for name in ("before", "after"))
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
@@ -102,22 +116,22 @@ def test_shapes_are_those_that_the_finished_model_draws() -> None:
     """Training must hear a voice as `encode_audio` does, frame by frame."""
     network = made_up_network()
     task = make_task(dataclasses.replace(OPTIONS, frames=50))
-    clip = task._by_name[a_set().clips[0].name]
-    heard = torch.from_numpy(task._stretch(clip, clip, None)["heard"])[None]  # type: ignore[arg-type]
+    clip = task._clips[a_set().clips[0].name]
+    log_mels = torch.from_numpy(task._sequence(clip, clip, None)["log_mel"])[None]  # type: ignore[arg-type]
     with torch.inference_mode():
-        told = speak(network, heard, 50)[0].numpy()
+        shapes = predict_shapes(network, log_mels, 50)[0].numpy()
     generator = Builtin(made_up_network(), device="cpu", number_format="fp32")
-    drawn = generator._hear(clip.sound)
+    drawn = generator._hear(clip.audio)
     smooth = (drawn[:-2] + 2 * drawn[1:-1] + drawn[2:]) / 4
     # Within 0.65 s of an end they differ: there the one hears silence, the other nothing.
-    np.testing.assert_allclose(told[17:-17], smooth[33 : 33 + 2 * 16 : 2], atol=1e-4)
+    np.testing.assert_allclose(shapes[17:-17], smooth[33 : 33 + 2 * 16 : 2], atol=1e-4)
 
 
-def test_shapes_of_another_set_are_told_in_the_model_s_own_numbers() -> None:
+def test_shapes_of_another_set_are_mapped_to_the_model_s_space() -> None:
     flipped = dataclasses.replace(a_set().space, components=-COMPONENTS[::-1].copy())
     clips = [dataclasses.replace(clip, shapes=-clip.shapes[:, ::-1]) for clip in a_set().clips]
     task = FinetuneTask(TrainingSet(clips, flipped), made_up_network(), made_up_expert(), OPTIONS)
-    ours = task._by_name[clips[0].name].shapes
+    ours = task._clips[clips[0].name].shapes
     np.testing.assert_allclose(ours, a_set().clips[0].shapes, atol=1e-4)
 
 
@@ -128,20 +142,20 @@ def test_likeness_is_nothing_for_equal_pictures() -> None:
 
 
 class DarknessReader:
-    """A teacher that tells the height of what is dark in a picture as the opening of the mouth."""
+    """A landmarker that takes the height of what is dark in a frame for the opening of the mouth."""
 
-    def __call__(self, pictures: Iterable[Frame]) -> npt.NDArray[np.float32]:
+    def __call__(self, frames: Iterable[Frame]) -> npt.NDArray[np.float32]:
         rows = []
-        for picture in pictures:
+        for frame in frames:
             points = np.zeros((LANDMARKS, 3), np.float32)
             points[263] = (100, 0, 0)
-            points[14, 1] = (picture[64:-64].max(axis=2) < 60).sum() / 100
+            points[14, 1] = (frame[64:-64].max(axis=2) < 60).sum() / 100
             rows.append(points)
         return np.asarray(rows)
 
 
 def test_a_model_that_gives_back_its_source_is_found_out() -> None:
-    """Its mouth moves with the source's own voice, whatever it is told."""
+    """Its mouth moves with the source's own voice, whatever audio it is given."""
 
     class GivesBack(Builtin):
         def _draw(
@@ -150,10 +164,10 @@ def test_a_model_that_gives_back_its_source_is_found_out() -> None:
             return crops.transpose(0, 3, 1, 2).astype(np.float32) / 255
 
     generator = GivesBack(made_up_network(), device="cpu", number_format="fp32")
-    clip, other = make_clip("a", "held", 1), make_clip("b", "held", 2)
-    verdict = judge(generator, clip, other.sound, DarknessReader(), made_up_expert(), frames=50)
-    assert verdict.own_l1 < 0.003 and verdict.own_ssim > 0.99 and verdict.own_distance < 0.01
-    assert verdict.own_real > 0.99 and verdict.other_real > 0.99
-    assert verdict.silent_moves == pytest.approx(verdict.real_moves)
-    assert verdict.own_margin == pytest.approx(verdict.real_margin, abs=0.01)
-    assert mean_verdict([verdict, verdict]).own_ssim == pytest.approx(verdict.own_ssim)
+    clip, other = make_clip("a", "val", 1), make_clip("b", "val", 2)
+    figures = evaluate_clip(generator, clip, other.audio, DarknessReader(), made_up_expert(), frames=50)
+    assert figures.own_l1 < 0.003 and figures.own_ssim > 0.99 and figures.own_distance < 0.01
+    assert figures.own_real > 0.99 and figures.other_real > 0.99
+    assert figures.silent_moves == pytest.approx(figures.real_moves)
+    assert figures.own_margin == pytest.approx(figures.real_margin, abs=0.01)
+    assert mean_figures([figures, figures]).own_ssim == pytest.approx(figures.own_ssim)

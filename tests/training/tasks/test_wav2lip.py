@@ -20,27 +20,34 @@ from lipsync.generators.wav2lip.adapter import Wav2Lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import SyncOptions
-from lipsync.training.data.augment import change_face, change_picture, no_augmentation, sample_augmentation
-from lipsync.training.data.dataset_format import MARGIN, Row, Stored, scaled, write_clip, write_manifest
-from lipsync.training.engine.loop import read_checkpoint, train
+from lipsync.training.data.augment import augment_crop, augment_face, no_augmentation, sample_augmentation
+from lipsync.training.data.dataset_format import (
+    MARGIN,
+    ClipContent,
+    FaceAnnotations,
+    ManifestRow,
+    resize_images,
+    write_clip,
+    write_manifest,
+)
+from lipsync.training.engine.loop import TrainingRun, read_checkpoint, train
+from lipsync.training.tasks.discriminators import QualityDiscriminator, adversarial_losses
 from lipsync.training.tasks.export import ABOUT, export_generator
+from lipsync.training.tasks.losses import sync_loss
 from lipsync.training.tasks.wav2lip import (
     GeneratorTask,
-    GeneratorTraining,
-    bgr,
-    draw,
-    hidden,
-    original_loop,
-    sync_loss,
+    generate,
+    mask_lower_half,
+    to_bgr,
     train_generator,
 )
-from lipsync.training.tasks.wav2lip_discriminator import QualityDiscriminator, adversarial_losses
+from lipsync.training.tasks.wav2lip_options import GeneratorTrainingOptions, original_loop
 from lipsync.types import AudioClip
 from tests.material import make_head, make_voice
 from tests.training.synthetic import Drawn, drawn_clips
 
-THIN = GeneratorTraining(size=(32, 64), width=0.125, batch=2, voices=2, held=4)
-LOOP = original_loop(steps=6, learning_rate=1e-3, evaluate_every=2, device="cpu", board=False)
+THIN = GeneratorTrainingOptions(size=(32, 64), width=0.125, batch=2, audio_variants=2, val_examples=4)
+LOOP = original_loop(steps=6, learning_rate=1e-3, evaluate_every=2, device="cpu", tensorboard=False)
 
 
 class TinyExpert(nn.Module):
@@ -64,7 +71,7 @@ class TinyExpert(nn.Module):
 def quiet(step: int, figures: dict[str, float]) -> None: ...
 
 
-def with_expert(**changes: object) -> GeneratorTraining:
+def with_expert(**changes: object) -> GeneratorTrainingOptions:
     return dataclasses.replace(THIN, expert=Path("tiny"), **changes)  # type: ignore[arg-type]
 
 
@@ -76,8 +83,8 @@ def test_frames_and_their_sound_belong_together() -> None:
     numbers = np.arange(40, dtype=np.uint8)[:, None, None, None]
     crops = np.broadcast_to(numbers, (40, 96, 96, 3)).copy()
     samples = np.random.default_rng(0).normal(0, 0.1, 40 * 640).astype(np.float32)
-    clip = Drawn("a", "a", "train", crops, samples, lag=0.08)
-    options = dataclasses.replace(THIN, batch=30, looks=False, voices=1)
+    clip = Drawn("a", "a", "train", crops, samples, audio_delay=0.08)
+    options = dataclasses.replace(THIN, batch=30, augment=False, audio_variants=1)
     batch = GeneratorTask([clip], options).batch(0)
     mel = np.pad(mel_spectrogram(AudioClip(samples)), ((0, 0), (0, 40)), constant_values=-4)
     targets, references = (batch[name][:, :, 0, 0, 0].long().numpy() for name in ("target", "reference"))
@@ -113,25 +120,25 @@ def test_what_the_generator_is_shown() -> None:
             return face[:, :3]
 
     recorder, batch = Recorder(), GeneratorTask(drawn_clips(), THIN).batch(0)
-    draw(recorder, batch)
+    generate(recorder, batch)
     target = batch["target"].permute(0, 4, 1, 2, 3).flip(1) / 255
     torch.testing.assert_close(recorder.face[:, :3, :, :16], target[:, :, :, :16])
     assert not recorder.face[:, :3, :, 16:].any()
-    torch.testing.assert_close(recorder.face[:, 3:], bgr(batch["reference"]))
+    torch.testing.assert_close(recorder.face[:, 3:], to_bgr(batch["reference"]))
 
 
 @pytest.mark.parametrize("size", [(128, 128), (96, 96), (192, 288)])
 def test_a_look_is_the_same_at_any_size(size: tuple[int, int]) -> None:
     [clip, *_] = drawn_clips()
     face, rng = clip.faces(np.array([7]), size)[0], np.random.default_rng(0)
-    np.testing.assert_array_equal(change_face(face, no_augmentation(), rng), face)
+    np.testing.assert_array_equal(augment_face(face, no_augmentation(), rng), face)
     stored = cv2_border(clip.crops[7])
     for seed in range(4):
         look = dataclasses.replace(
-            sample_augmentation(np.random.default_rng(seed)), blur=0.0, noise=0.0, quality=100
+            sample_augmentation(np.random.default_rng(seed)), blur=0.0, noise=0.0, jpeg_quality=100
         )
-        wanted = scaled(change_picture(stored, look, rng)[None], size)[0]
-        changed = change_face(face, look, rng)
+        wanted = resize_images(augment_crop(stored, look, rng)[None], size)[0]
+        changed = augment_face(face, look, rng)
         assert changed.shape == (*size, 3)
         assert np.abs(changed.astype(int) - wanted).mean() < 1.5
 
@@ -203,14 +210,14 @@ class Watched(GeneratorTask):
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    task = Watched(drawn_clips(), dataclasses.replace(THIN, edges=0.5))
+    task = Watched(drawn_clips(), dataclasses.replace(THIN, edge_weight=0.5))
     scores: list[float] = []
     loop = dataclasses.replace(LOOP, steps=60, learning_rate=3e-3, evaluate_every=20)
     outcome = train(
         task,
-        loop,
-        tmp_path,
-        lambda _, figures: scores.append(figures["score"]) if "score" in figures else None,
+        TrainingRun(
+            tmp_path, loop, lambda _, figures: scores.append(figures["score"]) if "score" in figures else None
+        ),
     )
     assert outcome.finished and outcome.best == min(scores) and len(scores) == 3
     # Between 0.56 and 0.84 with other seeds; one that does not learn stays at 1.
@@ -227,32 +234,32 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(
     def task() -> GeneratorTask:
         return GeneratorTask(drawn_clips(), options, TinyExpert())
 
-    train(task(), LOOP, tmp_path / "whole", quiet)
+    train(task(), TrainingRun(tmp_path / "whole", LOOP, quiet))
     asked = iter(range(100))
-    train(task(), LOOP, tmp_path / "parts", quiet, stop=lambda: next(asked) >= stopped_after)
+    train(task(), TrainingRun(tmp_path / "parts", LOOP, quiet, stop=lambda: next(asked) >= stopped_after))
     assert read_checkpoint(tmp_path / "parts" / "last.pt")["step"] == stopped_after
-    train(task(), LOOP, tmp_path / "parts", quiet)
+    train(task(), TrainingRun(tmp_path / "parts", LOOP, quiet))
     whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
     assert whole["step"] == parts["step"] == 6
-    for state in ("network", "average"):
+    for state in ("network", "ema"):
         assert all(torch.equal(whole[state][name], parts[state][name]) for name in whole[state])
     assert whole["network"]["sync_counts"] == 1
     assert any(name.startswith("discriminator.") for name in whole["network"]) == discriminator
 
 
 def test_it_trains_in_16_bits(tmp_path: Path) -> None:
-    options = with_expert(discriminator=True, sync_from=50.0, edges=1.0)
+    options = with_expert(discriminator=True, sync_from=50.0, edge_weight=1.0)
     task = GeneratorTask(drawn_clips(), options, TinyExpert())
     losses: list[float] = []
-    loop = dataclasses.replace(LOOP, steps=20, precision="bf16", evaluate_every=1)
-    train(task, loop, tmp_path, lambda _, figures: losses.append(figures.get("loss", 0.0)))
+    loop = dataclasses.replace(LOOP, steps=20, number_format="bf16", evaluate_every=1)
+    train(task, TrainingRun(tmp_path, loop, lambda _, figures: losses.append(figures.get("loss", 0.0))))
     assert np.isfinite(losses).all()
     state = read_checkpoint(tmp_path / "last.pt")["network"]
     assert all(value.dtype in (torch.float32, torch.int64) for value in state.values())
 
 
 def test_the_expert_counts_once_the_lips_are_good_enough(tmp_path: Path) -> None:
-    def weights_of(options: GeneratorTraining, folder: Path) -> list[bool]:
+    def weights_of(options: GeneratorTrainingOptions, folder: Path) -> list[bool]:
         task, counted = GeneratorTask(drawn_clips(), options, TinyExpert()), []
         inner = task.loss
 
@@ -267,7 +274,7 @@ def test_the_expert_counts_once_the_lips_are_good_enough(tmp_path: Path) -> None
             return total, figures
 
         task.loss = loss  # type: ignore[method-assign]
-        train(task, LOOP, folder, quiet)
+        train(task, TrainingRun(folder, LOOP, quiet))
         return counted
 
     assert (
@@ -282,35 +289,41 @@ def test_the_weights_of_the_original() -> None:
     assert with_expert(discriminator=True).weights == (0.03, 0.07)
     assert with_expert(discriminator=True, sync_weight=0.5, disc_weight=0.25).weights == (0.5, 0.25)
     task = GeneratorTask(drawn_clips(), with_expert(discriminator=True), TinyExpert())
-    task._both.sync_counts.fill_(1)
+    task._network.sync_counts.fill_(1)
     loss, figures = task.loss(task.batch(0), 0)
     wanted = (
-        0.9 * figures["l1"] + 0.03 * figures["sync"] + 0.07 * figures["fooled"] + figures["discriminator"]
+        0.9 * figures["l1"]
+        + 0.03 * figures["sync"]
+        + 0.07 * figures["adversarial"]
+        + figures["discriminator"]
     )
     assert loss.item() == pytest.approx(wanted, rel=1e-4)
 
 
-def test_held_out_figures_and_pictures() -> None:
+def test_validation_figures_and_images() -> None:
     task = GeneratorTask(drawn_clips(), with_expert(discriminator=True), TinyExpert())
     network = task.network.eval()
     with torch.inference_mode():
-        figures, shown = task.evaluate(network), task.pictures(network)["held_out"]
+        figures, shown = (
+            task.evaluate(network),
+            task.sample_images(network)["reference, masked, generated, real"],
+        )
     assert figures == {**task.evaluate(network)}
-    assert set(figures) == {"score", "l1", "sync", "real_told", "drawn_told"}
+    assert set(figures) == {"score", "l1", "sync", "p_real", "p_generated"}
     assert figures["score"] == pytest.approx(0.97 * figures["l1"] + 0.03 * figures["sync"])
     assert shown.shape == (2, 3, 32, 4 * 64) and shown.min() >= 0 and shown.max() <= 1
     covered, drawn, real = (shown[..., n * 64 : (n + 1) * 64] for n in (1, 2, 3))
-    torch.testing.assert_close(covered, hidden(real))
+    torch.testing.assert_close(covered, mask_lower_half(real))
     assert not torch.equal(drawn, real)
-    batch = next(task.held_batches())
-    torch.testing.assert_close(real, bgr(batch["target"]).flip(1)[:, :, 2])
+    batch = next(task.val_batches())
+    torch.testing.assert_close(real, to_bgr(batch["target"]).flip(1)[:, :, 2])
 
 
 def test_it_goes_on_from_an_official_checkpoint(checkpoint: Path) -> None:
-    options = GeneratorTraining(width=1 / 16, batch=1, start_from=checkpoint)
+    options = GeneratorTrainingOptions(width=1 / 16, batch=1, start_from=checkpoint)
     task = GeneratorTask(drawn_clips(), options)
     given = torch.load(checkpoint, weights_only=True)["state_dict"]
-    for name, value in task._both.generator.state_dict().items():
+    for name, value in task._network.generator.state_dict().items():
         assert torch.equal(value, given[f"module.{name}"])
     with pytest.raises(WeightsError, match="another shape"):
         GeneratorTask(drawn_clips(), dataclasses.replace(THIN, start_from=checkpoint))
@@ -318,10 +331,10 @@ def test_it_goes_on_from_an_official_checkpoint(checkpoint: Path) -> None:
 
 def test_what_cannot_be_trained_is_refused_in_words() -> None:
     with pytest.raises(OptionError, match="multiples of 32, got 100x96"):
-        GeneratorTraining(size=(100, 96))
+        GeneratorTrainingOptions(size=(100, 96))
     with pytest.raises(OptionError, match="1/16"):
-        GeneratorTraining(width=0.3)
-    with pytest.raises(OptionError, match="nothing for the picture"):
+        GeneratorTrainingOptions(width=0.3)
+    with pytest.raises(OptionError, match="nothing for the pixels"):
         with_expert(sync_weight=0.6, disc_weight=0.6, discriminator=True)
     short = [dataclasses.replace(clip, crops=clip.crops[:15]) for clip in drawn_clips()]
     with pytest.raises(InputError, match="at least 16 frames"):
@@ -346,8 +359,9 @@ def prepared(head_and_voice: tuple[Path, Path], tmp_path_factory: pytest.TempPat
     head, voice = head_and_voice
     crops = np.random.default_rng(0).integers(0, 256, (20, 160, 160, 3), dtype=np.uint8)
     boxes = np.zeros((20, 4), np.float32)
-    write_clip(folder / "clips", "a", probe_video(head), open_audio(voice, ()), crops, Stored(boxes))
-    write_manifest(folder, [Row("a", "ann", "train", 20, licence="CC BY 4.0")])
+    content = ClipContent(probe_video(head), open_audio(voice, ()), crops, FaceAnnotations(boxes))
+    write_clip(folder / "clips", "a", content)
+    write_manifest(folder, [ManifestRow("a", "ann", "train", 20, licence="CC BY 4.0")])
     return folder
 
 
@@ -355,10 +369,10 @@ def prepared(head_and_voice: tuple[Path, Path], tmp_path_factory: pytest.TempPat
 def test_a_large_face_is_trained_exported_and_used(
     prepared: Path, head_and_voice: tuple[Path, Path], tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    options = dataclasses.replace(THIN, size=size, batch=1, held=1, discriminator=True)
+    options = dataclasses.replace(THIN, size=size, batch=1, val_examples=1, discriminator=True)
     loop = dataclasses.replace(LOOP, steps=1)
     run = tmp_path / "run"
-    assert train_generator(prepared, run, options, loop, quiet).finished
+    assert train_generator(prepared, options, TrainingRun(run, loop, quiet)).finished
 
     official, own = tmp_path / "face.pth", tmp_path / "face.safetensors"
     assert export_generator(run, official) > export_generator(run, own, {"licence": "for tests only"})
@@ -379,7 +393,7 @@ def test_a_large_face_is_trained_exported_and_used(
 
 def test_what_is_exported(prepared: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train_generator(prepared, run, THIN, dataclasses.replace(LOOP, steps=2), quiet)
+    train_generator(prepared, THIN, TrainingRun(run, dataclasses.replace(LOOP, steps=2), quiet))
     export_generator(run, tmp_path / "mine.pth", {"licence": "CC BY 4.0"})
     loaded = torch.load(tmp_path / "mine.pth", weights_only=True)
     assert list(loaded) == ["state_dict", "optimizer", "global_step", "global_epoch"]
@@ -388,7 +402,7 @@ def test_what_is_exported(prepared: Path, tmp_path: Path) -> None:
     assert all(name.startswith("module.") for name in loaded["state_dict"])
     state = {name.replace("module.", ""): value for name, value in loaded["state_dict"].items()}
     assert list(state) == list(Wav2LipNetwork().state_dict())
-    averaged = read_checkpoint(run / "last.pt")["average"]
+    averaged = read_checkpoint(run / "last.pt")["ema"]
     assert all(torch.equal(value, averaged[f"generator.{name}"]) for name, value in state.items())
 
     card = (tmp_path / "mine.md").read_text()
@@ -397,7 +411,7 @@ def test_what_is_exported(prepared: Path, tmp_path: Path) -> None:
         "CC BY 4.0",
         "| step | 2 |",
         "| option: seed | 1 |",
-        "| held out: l1 |",
+        "| validation: l1 |",
         "| people | 1 |",
     ):
         assert told in card, told
