@@ -177,7 +177,7 @@ def _check_enhancer() -> list[CheckResult]:
     try:
         return [CheckResult("gfpgan", "ok", metadata.version("gfpgan"))]
     except metadata.PackageNotFoundError:
-        return [CheckResult("gfpgan", "note", "not installed", "It does not build on Python 3.13 and newer.")]
+        return [CheckResult("gfpgan", "ok", "not installed; spandrel is used instead")]
 
 
 def _check_javascript() -> list[CheckResult]:

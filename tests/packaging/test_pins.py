@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -94,6 +95,16 @@ def test_the_supported_pythons_are_said_alike_everywhere() -> None:
     assert [f"3.{minor}" for _, minor in doctor.PYTHONS] == [PYTHONS[0], PYTHONS[-1]]
     assert "3.10 to 3.14" in (ROOT / "constraints.txt").read_text("utf-8").splitlines()[0]
     assert "Python 3.10 to 3.14" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_what_the_package_asks_for_is_what_requirements_say(tmp_path: Path) -> None:
+    """But the extra gfpgan, whose packages pip cannot build in an empty environment."""
+    build = [sys.executable, "-m", "hatchling", "metadata"]
+    built = json.loads(subprocess.run(build, cwd=ROOT, capture_output=True, check=True).stdout)
+    said = {str(Requirement(line)) for line in built["dependencies"]}
+    gfpgan = {str(Requirement(line)) for line in EXTRAS["gfpgan"]}
+    assert said | gfpgan == {str(line) for line in requirement_lines(ROOT / "requirements.txt")}
+    assert not said & gfpgan and len(gfpgan) == 2
 
 
 @pytest.mark.parametrize("version", [(3, 9), (3, 15), (2, 7)])
