@@ -9,17 +9,14 @@ from typing import Any
 
 import ffmpeg
 
-from lipsync.errors import OutputError
 from lipsync.media.container import checked_file, open_container
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
+from lipsync.media.output_formats import OutputFormat, output_format
 from lipsync.media.probe import probe_video
 from lipsync.media.subtitle_formats import Cue, format_srt, read_subtitles
-from lipsync.media.video.writer import MUXERS, muxer_settings
 from lipsync.progress import CancelToken
 from lipsync.utils.atomic_write import atomic_write, part_of, remove_part
 
-_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
-"""MP4 has text subtitles only as timed text (ETSI TS 126 245), which players from QuickTime to VLC show."""
 # ISO 639-1 to ISO 639-2/T, which MP4 and Matroska require.
 _LANGUAGES = {
     "af": "afr", "am": "amh", "ar": "ara", "az": "aze", "be": "bel", "bg": "bul", "bn": "ben",
@@ -72,16 +69,13 @@ def add_subtitles(
     """
     video = checked_file(video)
     target = (Path(target) if target else video).absolute()
-    muxer = MUXERS.get(target.suffix.lower())
-    if muxer is None:
-        hint = f"Use one of: {', '.join(MUXERS)}."
-        raise OutputError("This kind of file cannot hold subtitles", given=target.name, hint=hint)
+    container = output_format(target)
     cues = _trimmed(read_subtitles(subtitles), probe_video(video).duration)
     track = {
-        "c:s": _CODECS[muxer],
-        "metadata:s:s:0": f"language={_language_code(language, muxer)}",
+        "c:s": container.subtitle_codec,
+        "metadata:s:s:0": f"language={_language_code(language, container)}",
         "disposition:s:0": "default" if default else "0",
-        **muxer_settings(target),
+        **container.settings,
     }
     # ffmpeg reads a file that this program wrote, so that nothing in the user's is interpreted.
     text = part_of(target.with_suffix(".srt"))
@@ -99,12 +93,12 @@ def _trimmed(cues: tuple[Cue, ...], duration: float) -> list[Cue]:
     return [replace(cue, end=min(cue.end, duration)) for cue in cues if cue.start < duration]
 
 
-def _language_code(language: str, muxer: str) -> str:
+def _language_code(language: str, container: OutputFormat) -> str:
     """The language as the container spells it; "und" if unknown."""
     code = _LANGUAGES.get(language.lower(), language.lower())
     if not re.fullmatch("[a-z]{3}", code):
         return "und"
-    return _QUICKTIME.get(code, code) if muxer == "mov" else code
+    return _QUICKTIME.get(code, code) if container.quicktime_languages else code
 
 
 def _mux(video: Path, text: Path, part: Path, track: dict[str, Any], cancel: CancelToken) -> None:

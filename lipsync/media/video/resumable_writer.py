@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from lipsync.errors import OutputError
 from lipsync.media.audio.encoder_settings import audio_settings, pad_or_trim
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
+from lipsync.media.output_formats import output_format
 from lipsync.media.video.reader import open_video
 from lipsync.media.video.writer import (
     COMMENT,
@@ -34,7 +35,6 @@ from lipsync.media.video.writer import (
     check_frame_count,
     checked_target,
     incomplete,
-    muxer_settings,
     result_error,
 )
 from lipsync.media.video.yuv import YuvFrame
@@ -163,7 +163,7 @@ class ResumableWriter:
     def _graph(self, listing: Path, target: Path) -> Any:
         streams = [media_input(listing, "concat")["v:0"]]
         settings: dict[str, Any] = {"c:v": "copy", "metadata": f"comment={COMMENT}"}
-        settings |= muxer_settings(self.path)
+        settings |= output_format(self.path).settings
         if self.spec.audio:
             streams.append(pad_or_trim(self.spec.audio, self.spec.frames / self.spec.fps))
             settings |= audio_settings(self.spec.audio.info)
