@@ -1,1 +1,1 @@
-"""Programs that measure. Each prints a table and writes JSON; run them with `python -m benchmarks.NAME`."""
+"""Benchmarks: each prints a table and writes JSON; run them with `python -m benchmarks.NAME`."""

@@ -1,20 +1,20 @@
-"""This program against the original Wav2Lip: the same clip, voice, weights and box, in one go.
+"""This program against the original Wav2Lip: same clip, voice, weights and box, in one run.
 
     git clone https://github.com/Rudrabha/Wav2Lip ORIGINAL
     python -m benchmarks.against_original ORIGINAL
 
-The original is run from a copy, in which what today's packages no longer take is replaced (`EDITS`);
-nothing else is changed and none of its code is here:
+The original runs from a copy in which only what current packages no longer accept is replaced (`EDITS`);
+none of its code is here:
 
-- `librosa.filters.mel(rate, n_fft, ...)`: since librosa 0.10 both must be given by name.
+- `librosa.filters.mel(rate, n_fft, ...)`: since librosa 0.10 both are keyword-only.
 - ffmpeg is found by the name "ffmpeg", so the one that this program uses is put on its path.
-- its face detector S3FD is made up: random weights of the right shapes, which find a face in every
-  frame. What is found does not matter, since the time is that of the network.
+- its face detector S3FD gets random weights of the right shapes, which find a face in every frame. What is
+  found does not matter, since the time is that of the network.
 
-First both take the face box as given: ours once as it comes, with the mouth blended in, and once with
-the original's own paste of the whole box (`--mask box`). Then both look for the face; the original does
-so in a short clip only, and the time that it needs more than with the box is scaled to the length of the
-clip, which the report says. Wall time suffers from whatever else the machine does; CPU time hardly.
+First both get the face box: ours with its default blending of the mouth, and with the original's paste of
+the whole box (`--mask box`). Then both detect the face; the original does so in a short clip only, and the
+time that it needs more than with the box is scaled to the length of the clip, as the report says. Other
+programs on the machine affect the wall time, the CPU time hardly.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from pathlib import Path
 
 from benchmarks.common import (
     FPS,
-    Measured,
+    Measurement,
     apply_edits,
-    made_up_checkpoint,
     make_talking_head,
     measure_command,
+    measure_lipsync,
+    random_checkpoint,
     report,
-    run_measured,
 )
 from lipsync.media import ffmpeg_path
 
@@ -46,7 +46,7 @@ EDITS = (
         "librosa.filters.mel(sr=hp.sample_rate, n_fft=hp.n_fft,",
     ),
 )
-"""File of the original, what it says, and what it must say with today's packages."""
+"""File of the original, its text, and the replacement for current packages."""
 DETECTOR = """
 import sys
 import torch
@@ -58,7 +58,7 @@ for name, value in network.state_dict().items():
         torch.nn.init.kaiming_normal_(value, nonlinearity="relu")
     elif name.endswith("bias"):
         value.zero_()
-# A face at every place of the coarsest grid, as certain as can be, and nowhere else.
+# A face in every cell of the coarsest grid with full confidence, and nowhere else.
 for name, module in network.named_modules():
     if name.endswith("_conf"):
         module.weight.data.zero_()
@@ -68,16 +68,16 @@ for name, module in network.named_modules():
         module.weight.data.zero_()
 torch.save(network.state_dict(), sys.argv[1])
 """
-"""Run in the original's folder: writes weights for its face detector."""
+"""Script for the original's folder: writes weights for its face detector."""
 Box = tuple[int, int, int, int]
 
 
 class Original:
-    """A copy of the original, ready to be run.
+    """A runnable copy of the original.
 
     Args:
-        checkout: its files.
-        folder: where the copy goes.
+        checkout: of Rudrabha/Wav2Lip.
+        folder: parent of the copy.
     """
 
     def __init__(self, checkout: Path, folder: Path) -> None:
@@ -94,13 +94,13 @@ class Original:
             "PYTHONPATH": str(self.folder),
         }
 
-    def make_up_detector(self) -> None:
-        """Weights for its face detector."""
+    def write_detector_weights(self) -> None:
+        """Write weights for its face detector."""
         target = self.folder / "face_detection" / "detection" / "sfd" / "s3fd.pth"
         measure_command([sys.executable, "-c", DETECTOR, str(target)], self.folder, self.environment)
 
-    def run(self, video: Path, voice: Path, weights: Path, box: Box | None) -> Measured:
-        """Its whole program, from start to end."""
+    def run(self, video: Path, voice: Path, weights: Path, box: Box | None) -> Measurement:
+        """Measure a whole run of the original."""
         command = [sys.executable, "inference.py", "--checkpoint_path", str(weights)]
         command += ["--face", str(video), "--audio", str(voice), "--outfile", "results/out.mp4"]
         command += ["--box", *map(str, box)] if box else []
@@ -109,17 +109,19 @@ class Original:
 
 def run_ours(
     folder: Path, video: Path, voice: Path, weights: Path, box: Box | None, mask: str = "mouth"
-) -> Measured:
-    """Our whole program, from start to end."""
+) -> Measurement:
+    """Measure a whole run of this program."""
     arguments = ["run", str(video), str(voice), "-o", str(folder / "ours.mp4"), "--json", "--no-cache"]
     arguments += ["--variant", "wav2lip", "--weights", str(weights), "--number-format", "auto", "--no-score"]
     arguments += ["--mask", mask, *(["--box", *map(str, box)] if box else [])]
-    return run_measured(arguments)
+    return measure_lipsync(arguments)
 
 
-def scaled(with_box: Measured, short_box: Measured, short_found: Measured, times: float) -> Measured:
-    """The whole run with detection, from what detection costs in a short one."""
-    return Measured(
+def scaled(
+    with_box: Measurement, short_box: Measurement, short_found: Measurement, times: float
+) -> Measurement:
+    """Estimate of the whole run with detection, from the cost of detection in a short one."""
+    return Measurement(
         "",
         with_box.seconds + times * max(0.0, short_found.seconds - short_box.seconds),
         with_box.cpu_seconds + times * max(0.0, short_found.cpu_seconds - short_box.cpu_seconds),
@@ -127,11 +129,14 @@ def scaled(with_box: Measured, short_box: Measured, short_found: Measured, times
     )
 
 
-def in_rows(case: str, original: Measured, ours: Measured) -> list[tuple[str, str]]:
-    """Both, and how many times as much the original takes."""
+def table_rows(case: str, original: Measurement, ours: Measurement) -> list[tuple[str, str]]:
+    """Both values and the ratio of the original to ours."""
 
-    def row(what: str, theirs: float, own: float, unit: str) -> tuple[str, str]:
-        return f"{case}: {what}", f"{theirs:8.1f} {unit} original, {own:7.1f} ours, {theirs / own:6.1f} x"
+    def row(what: str, original: float, ours: float, unit: str) -> tuple[str, str]:
+        return (
+            f"{case}: {what}",
+            f"{original:8.1f} {unit} original, {ours:7.1f} ours, {original / ours:6.1f} x",
+        )
 
     return [
         row("wall time", original.seconds, ours.seconds, "s"),
@@ -141,24 +146,24 @@ def in_rows(case: str, original: Measured, ours: Measured) -> list[tuple[str, st
 
 
 def main() -> None:
-    """Run both, one after the other, and report."""
+    """Measure both in turn and report."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("original", type=Path, help="checkout of Rudrabha/Wav2Lip")
-    parser.add_argument("--size", default="1080x1920", help="of the made clip (default 1080x1920)")
+    parser.add_argument("--size", default="1080x1920", help="of the generated clip (default 1080x1920)")
     parser.add_argument("--seconds", type=float, default=10, help="its length (default 10)")
-    parser.add_argument("--video", type=Path, help="a clip of your own instead, at 25 frames a second")
-    parser.add_argument("--voice", type=Path, help="a voice of your own, WAV")
+    parser.add_argument("--video", type=Path, help="your own clip, at 25 frames a second")
+    parser.add_argument("--voice", type=Path, help="your own voice, WAV")
     parser.add_argument("--box", type=int, nargs=4, metavar=("TOP", "BOTTOM", "LEFT", "RIGHT"))
-    parser.add_argument("--weights", type=Path, help="checkpoint (default: made-up weights)")
-    parser.add_argument("--rounds", type=int, default=1, help="of both with the box; the shortest count")
-    parser.add_argument("--detected-frames", type=int, default=5, help="0 leaves detection out")
+    parser.add_argument("--weights", type=Path, help="checkpoint (default: random weights)")
+    parser.add_argument("--rounds", type=int, default=1, help="of both with the box; the shortest counts")
+    parser.add_argument("--detected-frames", type=int, default=5, help="0 skips detection")
     chosen = parser.parse_args()
     width, height = map(int, chosen.size.split("x"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weights = (chosen.weights or made_up_checkpoint(folder)).absolute()
+        weights = (chosen.weights or random_checkpoint(folder)).absolute()
         made = make_talking_head(folder, width, height, chosen.seconds)
         video, voice = (chosen.video or made[0]).absolute(), (chosen.voice or made[1]).absolute()
         box = tuple(chosen.box or (height // 6, height // 2, width // 4, width * 3 // 4))
@@ -174,13 +179,13 @@ def main() -> None:
         with_box, ours, pasted = (
             min(side, key=lambda run: run.cpu_seconds) for side in zip(*turns, strict=True)
         )
-        table = in_rows("box given", with_box, ours) + in_rows("its own paste", with_box, pasted)
+        table = table_rows("box given", with_box, ours) + table_rows("its own paste", with_box, pasted)
         values = {"box": {"original": asdict(with_box), "ours": asdict(ours), "ours, box": asdict(pasted)}}
         if chosen.detected_frames:
-            original.make_up_detector()
+            original.write_detector_weights()
             short, _ = make_talking_head(folder, width, height, chosen.detected_frames / FPS)
             times = chosen.seconds * FPS / chosen.detected_frames
-            # The voice is longer than these few frames: the original repeats them, but looks once.
+            # The voice is longer than these few frames: the original repeats them, but detects once.
             estimate = scaled(
                 with_box,
                 original.run(short, voice, weights, box),
@@ -188,9 +193,9 @@ def main() -> None:
                 times,
             )
             found = run_ours(folder, video, voice, weights, None)
-            table += in_rows("with detection", estimate, found)
+            table += table_rows("with detection", estimate, found)
             table.append(
-                ("", f"(the original looked for {chosen.detected_frames} frames; times {times:g} here)")
+                ("", f"(the original detected in {chosen.detected_frames} frames; scaled by {times:g})")
             )
             values["detection"] = {"original, scaled": asdict(estimate), "ours": asdict(found)}
     report("against_original", table, values)

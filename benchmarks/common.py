@@ -1,4 +1,4 @@
-"""What the benchmarks share: material, a measured run in a process of its own, and the report."""
+"""Shared parts of the benchmarks: test clips, measured subprocesses, and the report."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ FPS = 25
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One run of a command: its output, seconds, and peak bytes of it and all its children."""
+class Measurement:
+    """Output, time and memory of one command, with its child processes."""
 
     output: str
     seconds: float
@@ -36,25 +36,28 @@ class Measured:
     peak_bytes: int
 
 
-def run_measured(arguments: Sequence[str]) -> Measured:
-    """Run `python -m lipsync …` by itself and watch it."""
+def measure_lipsync(arguments: Sequence[str]) -> Measurement:
+    """Measure `python -m lipsync …` in a subprocess."""
     return measure_command([sys.executable, "-m", "lipsync", *arguments])
 
 
 def measure_command(
     command: Sequence[str], folder: Path | None = None, environment: Mapping[str, str] | None = None
-) -> Measured:
-    """Run a command and watch the memory and the CPU time of the whole process tree.
+) -> Measurement:
+    """Run a command and measure memory and CPU time of its process tree.
 
-    Memory is the proportional share (PSS) where the system tells it, so that pages which two
-    processes share count once; else the resident size.
+    Memory is the proportional set size (PSS) where available, so that shared pages count once; else
+    the resident set size.
 
     Args:
-        folder: to run it in.
-        environment: variables that it gets besides this process's own.
+        folder: working directory.
+        environment: variables in addition to this process's own.
+
+    Raises:
+        SystemExit: the command failed.
     """
-    me, started = psutil.Process(), time.perf_counter()
-    before = me.cpu_times()
+    own, started = psutil.Process(), time.perf_counter()
+    before = own.cpu_times()
     process = psutil.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -80,13 +83,13 @@ def measure_command(
     watcher.join()
     if process.returncode:
         raise SystemExit(f"the run failed:\n{errors}")
-    after = me.cpu_times()  # where the system adds ended children up, nothing is missed
+    after = own.cpu_times()  # includes children that ended between two samples
     ended = after.children_user + after.children_system - before.children_user - before.children_system
-    return Measured(output, seconds, max(cpu, ended), peak)
+    return Measurement(output, seconds, max(cpu, ended), peak)
 
 
 def _tree(process: psutil.Process) -> tuple[int, float]:
-    """Bytes and CPU seconds of a process and its living children."""
+    """Bytes and CPU seconds of a process and its running children."""
     total, cpu = 0, 0.0
     try:
         members = [process, *process.children(recursive=True)]
@@ -106,9 +109,9 @@ def _tree(process: psutil.Process) -> tuple[int, float]:
 
 
 def make_talking_head(folder: Path, width: int, height: int, seconds: float) -> tuple[Path, Path]:
-    """A video of the sample face, slowly moving, and the sample voice, repeated to that length."""
+    """A video of the sample face with a slow camera motion, and the sample voice looped to that length."""
     video, voice = folder / f"head_{width}x{height}_{seconds:g}s.mp4", folder / f"voice_{seconds:g}s.wav"
-    # The part of the picture around the face, of the wanted shape; then a slowly wandering view of it.
+    # A crop around the face with the wanted aspect ratio; then a slowly moving view of it.
     shape = f"min(iw\\,ih*{width}/{height})':'min(ih\\,iw*{height}/{width})"
     wide, high = round(width * 0.6) * 2, round(height * 0.6) * 2
     motion = (
@@ -124,19 +127,19 @@ def make_talking_head(folder: Path, width: int, height: int, seconds: float) -> 
 
 
 def apply_edits(folder: Path, edits: Sequence[tuple[str, str, str]]) -> None:
-    """Replace text in a copy of somebody's program.
+    """Replace text in a copy of another program.
 
     Args:
-        edits: file below `folder`, what it says, and what it must say.
+        edits: file below `folder`, old text, new text.
 
     Raises:
-        SystemExit: a file says neither.
+        SystemExit: a file has neither text.
     """
     for name, old, new in edits:
         path = folder / name
         text = path.read_text()
         if old not in text and new not in text:
-            raise SystemExit(f"{path} is not as expected: it does not say {old!r}")
+            raise SystemExit(f"{path} is not as expected: it does not contain {old!r}")
         path.write_text(text.replace(old, new))
 
 
@@ -144,11 +147,11 @@ def _ffmpeg(arguments: Sequence[str]) -> None:
     subprocess.run([ffmpeg_path(), "-y", "-v", "error", *arguments], check=True)
 
 
-def made_up_checkpoint(folder: Path, width: float = 1.0, gain: float = 1.2, seed: int = 0) -> Path:
-    """A checkpoint in the official format with random weights: at full width, the same work as the real one.
+def random_checkpoint(folder: Path, width: float = 1.0, gain: float = 1.2, seed: int = 0) -> Path:
+    """A checkpoint in the official format with random weights; at full width as much work as the real one.
 
-    Convolutions are scaled so that activations keep their size through the network; with torch's
-    own start the picture would hardly depend on the voice.
+    Convolutions are scaled so that activations keep their magnitude; with torch's default initialisation
+    the output would hardly depend on the audio.
 
     Args:
         width: of the network, as a share of the official one's channels; a multiple of 1/16.
@@ -168,17 +171,17 @@ def made_up_checkpoint(folder: Path, width: float = 1.0, gain: float = 1.2, seed
 
 
 def material_arguments(description: str | None, *, size: str, seconds: float) -> argparse.ArgumentParser:
-    """The arguments every benchmark of a whole run takes."""
+    """Arguments that every benchmark of a whole run takes."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--size", default=size, help=f"width x height of the made clip (default {size})")
+    parser.add_argument("--size", default=size, help=f"width x height of the generated clip (default {size})")
     parser.add_argument("--seconds", type=float, default=seconds, help=f"its length (default {seconds:g})")
-    parser.add_argument("--weights", type=Path, help="Wav2Lip checkpoint (default: one with made-up weights)")
+    parser.add_argument("--weights", type=Path, help="Wav2Lip checkpoint (default: random weights)")
     parser.add_argument("extra", nargs="*", help="more settings for `lipsync run`, after --")
     return parser
 
 
 def report(name: str, table: Sequence[tuple[str, str]], values: dict[str, Any]) -> None:
-    """Print a table and write the figures, with the machine they come from, as JSON."""
+    """Print a table, and write the values and a description of the machine as JSON."""
     width = max(len(label) for label, _ in table)
     for label, value in table:
         print(f"{label:<{width}}  {value}")

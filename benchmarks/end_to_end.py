@@ -1,7 +1,7 @@
-"""One whole run from the command line: seconds per stage, frames per second, peak memory.
+"""One run from the command line: seconds per stage, frames per second, peak memory.
 
-Stages overlap, so their seconds add up to more than the wall time. The wall time holds the start
-of Python and the loading of the network too.
+Stages overlap, so their seconds add up to more than the wall time. The wall time includes the start of
+Python and the loading of the network.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks.common import made_up_checkpoint, make_talking_head, material_arguments, report, run_measured
+from benchmarks.common import (
+    make_talking_head,
+    material_arguments,
+    measure_lipsync,
+    random_checkpoint,
+    report,
+)
 
 
 def main() -> None:
-    """Make the clip, run, and report."""
+    """Measure and report."""
     parser = material_arguments(__doc__, size="1080x1920", seconds=10)
-    parser.add_argument("--video", type=Path, help="a clip of your own instead of the made one")
-    parser.add_argument("--voice", type=Path, help="a voice of your own")
+    parser.add_argument("--video", type=Path, help="your own clip instead of the generated one")
+    parser.add_argument("--voice", type=Path, help="your own voice")
     parser.add_argument("--variant", default="wav2lip", help="model (default wav2lip)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -29,7 +35,7 @@ def main() -> None:
             voice = voice or made_voice
         weights = chosen.weights
         if weights is None and chosen.variant.startswith("wav2lip"):
-            weights = made_up_checkpoint(folder)
+            weights = random_checkpoint(folder)
         arguments = [
             "run",
             str(video),
@@ -41,7 +47,7 @@ def main() -> None:
         ]
         arguments += ["--variant", chosen.variant, *chosen.extra]
         arguments += ["--weights", str(weights)] if weights else []
-        measured = run_measured(arguments)
+        measured = measure_lipsync(arguments)
     result = json.loads(measured.output)
     timings: dict[str, float] = result["timings"]
     total = timings.pop("total")

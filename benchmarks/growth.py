@@ -1,7 +1,7 @@
-"""Do time and memory grow with the length? Runs of several lengths and sizes: a straight line, a flat one.
+"""Time and memory by the length of the video: linear and constant, if all is well.
 
-Lengths are 10 s, 1 min and 10 min; `--quick` takes 5, 10 and 20 s. A further frame's time is what a run
-needs more than the next shorter one, so that the start is left out.
+Lengths are 10 s, 1 min and 10 min; `--quick` takes 5, 10 and 20 s. The time per further frame is the
+difference to the next shorter run, so that start-up is not counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.common import FPS, made_up_checkpoint, make_talking_head, report, run_measured
+from benchmarks.common import FPS, make_talking_head, measure_lipsync, random_checkpoint, report
 
 SIZES = ("854x480", "1920x1080")
 LENGTHS, QUICK_LENGTHS = (10.0, 60.0, 600.0), (5.0, 10.0, 20.0)
@@ -28,18 +28,20 @@ class Run:
 
 
 def run(folder: Path, size: str, seconds: float, more: list[str]) -> Run:
-    """Make a clip and run it through."""
+    """Measure one run on a generated clip."""
     width, height = map(int, size.split("x"))
     video, voice = make_talking_head(folder, width, height, seconds)
     output = folder / "out.mp4"
-    measured = run_measured(["run", str(video), str(voice), "-o", str(output), "--json", "--no-cache", *more])
+    measured = measure_lipsync(
+        ["run", str(video), str(voice), "-o", str(output), "--json", "--no-cache", *more]
+    )
     for path in (video, voice, output):
         path.unlink()
     return Run(seconds, measured.seconds, measured.cpu_seconds, measured.peak_bytes)
 
 
-def in_rows(size: str, runs: list[Run]) -> list[tuple[str, str]]:
-    """One line a length: what it took, by itself and a frame, and the memory against the shortest."""
+def table_rows(size: str, runs: list[Run]) -> list[tuple[str, str]]:
+    """One row per length: totals, time per further frame, and memory against the shorter run."""
     rows = []
     for number, done in enumerate(runs):
         mebibytes = done.peak_bytes / 2**20
@@ -56,13 +58,13 @@ def in_rows(size: str, runs: list[Run]) -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    """Run every length at every size and report."""
+    """Measure every length at every size and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short lengths")
     parser.add_argument("--sizes", nargs="*", default=SIZES, help=f"default {' '.join(SIZES)}")
-    parser.add_argument("--lengths", nargs="*", type=float, help="seconds, instead of the usual ones")
+    parser.add_argument("--lengths", nargs="*", type=float, help="seconds, instead of the default ones")
     parser.add_argument("--variant", default="wav2lip", help="builtin, or one with Wav2Lip's network")
-    parser.add_argument("--weights", type=Path, help="Wav2Lip checkpoint (default: made-up weights)")
+    parser.add_argument("--weights", type=Path, help="Wav2Lip checkpoint (default: random weights)")
     parser.add_argument("extra", nargs="*", help="more settings for `lipsync run`, after --")
     chosen = parser.parse_args()
     lengths = chosen.lengths or (QUICK_LENGTHS if chosen.quick else LENGTHS)
@@ -71,10 +73,10 @@ def main() -> None:
         folder = Path(name)
         more = ["--variant", chosen.variant, *chosen.extra]
         if chosen.variant != "builtin":
-            more += ["--weights", str(chosen.weights or made_up_checkpoint(folder))]
+            more += ["--weights", str(chosen.weights or random_checkpoint(folder))]
         for size in chosen.sizes:
             runs = [run(folder, size, seconds, more) for seconds in sorted(lengths)]
-            table += in_rows(size, runs)
+            table += table_rows(size, runs)
             values[size] = [vars(done) for done in runs]
     report("growth", table, values)
 

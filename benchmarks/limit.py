@@ -1,9 +1,9 @@
-"""What can this machine do at most? The ceilings that the other figures are a share of.
+"""Peak rates of this machine, the upper bounds for the other benchmarks.
 
-Arithmetic in units of 10^9 operations a second (a multiplication and an addition are two): product of
-two matrices, and 3x3 convolutions of the shapes that most of Wav2Lip's work has, as packed for the
-CPU's kernels as they can be. "A core" is told from CPU time with one thread, which other programs
-disturb little; "all" from wall time with all threads. ffmpeg's rates are for the clip, alone on the machine.
+Arithmetic in GFLOP/s (a multiplication and an addition are two operations): matrix product, and 3x3
+convolutions of the shapes that dominate Wav2Lip, packed for oneDNN where possible. "A core" comes from CPU
+time with one thread, which other programs hardly affect; "all" from wall time with all threads. ffmpeg's
+rates are for the clip, with nothing else running.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lipsync.utils.onednn_conv import PackedConv, can_pack
 
 CPU = torch.device("cpu")
 CONVOLUTIONS = ((64, 96), (128, 48), (256, 24), (384, 12), (512, 6))
-"""Channels in and out, and sides of the square picture, of Wav2Lip's decoder."""
+"""Channels, and side of the square feature map, in Wav2Lip's decoder."""
 BATCH = 4
 MATRIX = 2048
 COPIED_BYTES = 256 << 20
@@ -37,12 +37,12 @@ REPEATS = 8
 
 
 def formats() -> dict[str, torch.dtype]:
-    """The number formats that this CPU computes in without a detour."""
+    """Number formats that this CPU supports natively."""
     return {"fp32": torch.float32, **({"bf16": torch.bfloat16} if cpu_has_bf16() else {})}
 
 
 def convolution(channels: int, side: int, dtype: torch.dtype) -> tuple[Callable[[], Any], float]:
-    """A 3x3 convolution over a batch, ready to be run, and its operations."""
+    """A 3x3 convolution over a batch, and its number of operations."""
     conv = torch.nn.Conv2d(channels, channels, 3, 1, 1).requires_grad_(False).to(dtype)
     conv = conv.to(memory_format=torch.channels_last)
     layer = PackedConv(conv) if can_pack(CPU, dtype) else conv
@@ -51,13 +51,13 @@ def convolution(channels: int, side: int, dtype: torch.dtype) -> tuple[Callable[
 
 
 def product(dtype: torch.dtype) -> tuple[Callable[[], Any], float]:
-    """A product of two matrices, ready to be run, and its operations."""
+    """A matrix product, and its number of operations."""
     a, b = (torch.randn(MATRIX, MATRIX).to(dtype) for _ in range(2))
     return lambda: a @ b, 2.0 * MATRIX**3
 
 
 def best_seconds(work: Callable[[], Any], clock: Callable[[], float], repeats: int = REPEATS) -> float:
-    """The shortest of some repeats, after one that does not count."""
+    """The shortest of several runs, after one warm-up run."""
     work()
     found = []
     for _ in range(repeats):
@@ -68,7 +68,7 @@ def best_seconds(work: Callable[[], Any], clock: Callable[[], float], repeats: i
 
 
 def rates(work: Callable[[], Any], amount: float) -> dict[str, float]:
-    """`amount` a second, in units of 10^9, of one core and of all."""
+    """10^9 units of `amount` per second, of one core and of all."""
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -80,7 +80,7 @@ def rates(work: Callable[[], Any], amount: float) -> dict[str, float]:
 
 @torch.inference_mode()
 def arithmetic() -> dict[str, dict[str, float]]:
-    """Rates by "matmul fp32", "convolution bf16", ...; of the convolutions the best."""
+    """Rates by "matmul fp32", "convolution bf16", ...; the best of the convolutions."""
     found = {}
     for name, dtype in formats().items():
         found[f"matmul {name}"] = rates(*product(dtype))
@@ -90,56 +90,56 @@ def arithmetic() -> dict[str, dict[str, float]]:
 
 
 def bandwidth() -> dict[str, float]:
-    """10^9 bytes a second that a copy reads and writes, together."""
+    """GB/s read and written by a copy, added up."""
     source = torch.zeros(COPIED_BYTES, dtype=torch.uint8)
     target = torch.empty_like(source)
     return rates(lambda: target.copy_(source), 2.0 * COPIED_BYTES)
 
 
 def ffmpeg_rates(clip: Path, most_frames: int = 100) -> dict[str, dict[str, float]]:
-    """Frames a second of the clip's first frames: decoded, turned into RGB, encoded as results are."""
-    picture = open_video(clip)
-    count = min(most_frames, picture.frame_count)
+    """Frames per second over the first frames of a clip: decoding, with conversion to RGB, encoding."""
+    video = open_video(clip)
+    count = min(most_frames, video.frame_count)
     decode = ["-i", str(clip), "-frames:v", str(count)]
-    settings = video_settings("libx264", MediaOptions().quality, Fraction(picture.fps))
-    settings["threads"] = 0  # as many as it likes: here it has the machine for itself
+    settings = video_settings("libx264", MediaOptions().quality, Fraction(video.fps))
+    settings["threads"] = 0  # no limit: nothing else runs
     encode = ["-c:v", str(settings.pop("vcodec"))]
     encode += [part for key, value in settings.items() for part in (f"-{key}", str(value))]
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "frames.yuv"
-        size = f"{picture.info.width}x{picture.info.height}"
+        size = f"{video.info.width}x{video.info.height}"
         stored = ["-f", "rawvideo", "-pix_fmt", "yuv420p"]
         _run([*decode, *stored, str(raw)], 1)
         return {
             "decode": _run([*decode, "-f", "null", "-"], count),
             "decode to RGB": _run([*decode, "-pix_fmt", "rgb24", "-f", "null", "-"], count),
             "encode": _run(
-                [*stored, "-s", size, "-r", str(picture.fps), "-i", str(raw), *encode, "-f", "null", "-"],
+                [*stored, "-s", size, "-r", str(video.fps), "-i", str(raw), *encode, "-f", "null", "-"],
                 count,
             ),
         }
 
 
 def _run(arguments: list[str], frames: int) -> dict[str, float]:
-    me = psutil.Process()
-    before, started = me.cpu_times(), time.perf_counter()
+    own = psutil.Process()
+    before, started = own.cpu_times(), time.perf_counter()
     subprocess.run([ffmpeg_path(), "-y", "-v", "error", *arguments], check=True)
-    wall, after = time.perf_counter() - started, me.cpu_times()
+    wall, after = time.perf_counter() - started, own.cpu_times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return {"core": frames / max(cpu, 1e-3), "all": frames / wall}
 
 
 def main() -> None:
-    """Measure everything and report."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clip", type=Path, help="for ffmpeg's rates (default: 4 s of 1080x1920, made)")
+    parser.add_argument("--clip", type=Path, help="for ffmpeg's rates (default: 4 s of 1080x1920, generated)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         clip = chosen.clip or make_talking_head(Path(name), 1080, 1920, 4)[0]
         found = {**arithmetic(), "memory copy": bandwidth(), **ffmpeg_rates(clip)}
     units = {"memory copy": "GB/s", "decode": "frames/s", "decode to RGB": "frames/s", "encode": "frames/s"}
     table = [
-        (label, f"{rate['core']:7.0f} a core {rate['all']:7.0f} all  {units.get(label, '10^9/s')}")
+        (label, f"{rate['core']:7.0f} a core {rate['all']:7.0f} all  {units.get(label, 'GFLOP/s')}")
         for label, rate in found.items()
     ]
     report("limit", table, found)

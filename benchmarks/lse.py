@@ -1,17 +1,16 @@
-"""LSE against the reference scripts: the same clips and weights, by turns, each in a process of its own.
+"""LSE against the reference scripts: same clips and weights, in turn, each in its own process.
 
     git clone https://github.com/Rudrabha/Wav2Lip WAV2LIP
     git clone https://github.com/joonson/syncnet_python SYNCNET
     pip install --no-deps --target SCENEDETECT scenedetect==0.5.6.1
     python -m benchmarks.lse WAV2LIP SYNCNET --scenedetect SCENEDETECT
 
-Three forms are measured. "frames": a clip in which one face fills the frame, as in the LRS sets. "set":
-several such clips of two to seven seconds, one after the other; what a process does only once counts for
-less. "tracks": a real video, in which the faces are looked for first; the reference does so in every frame
-with S3FD, this program with its own detector. The reference is run from a copy; what is changed there is
-told in `benchmarks.lse_reference`.
+Three cases are measured. "frames": a clip in which one face fills the frame, as in the LRS sets. "set":
+several such clips of two to seven seconds in one process, so that one-time costs count less. "tracks": a
+real video, in which faces are detected first; the reference does so in every frame with S3FD, this program
+with its own detector. The reference runs from a copy, changed as `benchmarks.lse_reference` says.
 
-All may use every core; `--threads 1` shows the work itself.
+All may use every core; `--threads 1` shows the amount of work.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ import numpy as np
 import torch
 
 from benchmarks.common import SAMPLES, report
-from benchmarks.lse_reference import environment, make_up_detector, prepare_reference
-from benchmarks.lse_turn import PROGRAMS, Turn
+from benchmarks.lse_reference import environment, prepare_reference, write_detector_weights
+from benchmarks.lse_worker import PROGRAMS, Turn
 from lipsync.media import ffmpeg_path
 from lipsync.types import PixelBox
 
 PIECES = ((0.0, 6.6), (0.0, 4.0), (2.0, 5.0), (4.0, 6.0))
-"""Seconds of the sample that the clips are, start and end; the first is all of it."""
+"""Start and end of the clips in seconds of the sample; the first is all of it."""
 Figures = dict[str, float]
 
 
 def main() -> None:
-    """Run all by turns and print the ratios."""
+    """Measure all in turn and print the ratios."""
     chosen = _arguments()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weights = chosen.weights or made_up_syncnet(folder)
+        weights = chosen.weights or random_syncnet(folder)
         reference = prepare_reference(chosen.wav2lip, chosen.syncnet, folder)
         clips = {
             "frames": make_clips(folder / "clip", PIECES[:1]),
@@ -53,7 +52,7 @@ def main() -> None:
             "tracks": chosen.video or make_real_video(folder),
         }
         if "tracks" in chosen.forms:
-            make_up_detector(reference, *find_face(clips["tracks"]))
+            write_detector_weights(reference, *find_face(clips["tracks"]))
         turns = [
             Turn(form, program, *map(_absolute, (clips[form], weights, reference, chosen.scenedetect)))
             for form in chosen.forms
@@ -68,7 +67,7 @@ def main() -> None:
             for number, turn in enumerate(turns)
             if turn.form == form
         }
-        table += [(f"{form}: {clips[form].name}", ""), *in_rows(found)]
+        table += [(f"{form}: {clips[form].name}", ""), *table_rows(found)]
         values[form] = {**found, "clip": clips[form].name}
     report("lse", table, values)
 
@@ -80,12 +79,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("wav2lip", type=Path, help="checkout of Rudrabha/Wav2Lip")
     parser.add_argument("syncnet", type=Path, help="checkout of joonson/syncnet_python")
     parser.add_argument("--scenedetect", type=Path, help="folder with scenedetect 0.5.6.1")
-    parser.add_argument("--clips", type=Path, help="set: folder of *.mp4 (default: pieces of the sample)")
-    parser.add_argument("--video", type=Path, help="with one face (default: the sample in 1280x720)")
-    parser.add_argument("--weights", type=Path, help="syncnet_v2.model (default: made-up weights)")
+    parser.add_argument("--clips", type=Path, help="set: folder of *.mp4 (default: parts of the sample)")
+    parser.add_argument("--video", type=Path, help="a video with one face (default: the sample in 1280x720)")
+    parser.add_argument("--weights", type=Path, help="syncnet_v2.model (default: random weights)")
     parser.add_argument("--forms", nargs="+", choices=sorted(PROGRAMS), default=sorted(PROGRAMS))
-    parser.add_argument("--turns", type=int, default=3, help="the medians count")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="that each may use")
+    parser.add_argument("--turns", type=int, default=3, help="rounds; medians are reported")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of each process")
     return parser.parse_args()
 
 
@@ -94,10 +93,10 @@ def _absolute(path: Path | None) -> str:
 
 
 def run_turn(turn: Turn, threads: int) -> Figures:
-    """One turn in a process of its own; the same threads for all."""
+    """Measure one turn in its own process."""
     variables = {**os.environ, **environment(Path(turn.reference)), "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.lse_turn", turn.as_json()],
+        [sys.executable, "-m", "benchmarks.lse_worker", turn.as_json()],
         env=variables,
         stdin=subprocess.DEVNULL,  # the reference opens a debugger where ffmpeg fails
         capture_output=True,
@@ -111,18 +110,18 @@ def run_turn(turn: Turn, threads: int) -> Figures:
 
 
 def medians(turns: Sequence[Figures]) -> Figures:
-    """Of each figure over the turns."""
+    """Median of each value over the turns."""
     return {key: median(turn[key] for turn in turns) for key in turns[0]}
 
 
-def in_rows(found: Mapping[str, Figures]) -> list[tuple[str, str]]:
-    """A table with a column for each program; the first is the one that the others are compared with."""
-    theirs = next(iter(found.values()))
+def table_rows(found: Mapping[str, Figures]) -> list[tuple[str, str]]:
+    """A table with a column for each program, and ratios of the first to each."""
+    reference = next(iter(found.values()))
     rows = [("", "".join(f"{name:>14}" for name in found))]
     for key in ("wall_seconds", "cpu_seconds", "peak_megabytes"):
         rows.append((key, "".join(f"{each[key]:14.2f}" for each in found.values())))
         rows.append(
-            (" reference over it", "".join(f"{theirs[key] / each[key]:14.2f}" for each in found.values()))
+            (" reference over it", "".join(f"{reference[key] / each[key]:14.2f}" for each in found.values()))
         )
     for key in ("distance", "confidence", "offset", "rows"):
         rows.append((key, "".join(f"{each[key]:14.4g}" for each in found.values())))
@@ -130,7 +129,7 @@ def in_rows(found: Mapping[str, Figures]) -> list[tuple[str, str]]:
 
 
 def make_clips(folder: Path, pieces: Sequence[tuple[float, float]]) -> Path:
-    """Pieces of the sample, 25 frames a second."""
+    """Parts of the sample, 25 frames a second."""
     folder.mkdir()
     for number, (start, end) in enumerate(pieces):
         piece = ["-i", str(SAMPLES / "talk.mp4"), "-ss", str(start), "-to", str(end)]
@@ -140,33 +139,33 @@ def make_clips(folder: Path, pieces: Sequence[tuple[float, float]]) -> Path:
 
 
 def make_real_video(folder: Path) -> Path:
-    """The sample in the middle of a picture of 1280x720."""
+    """The sample in the middle of a 1280x720 frame."""
     path = folder / "talk_720p.mp4"
-    picture = ["-vf", "scale=-2:720,pad=1280:720:(ow-iw)/2:0", "-c:v", "libx264", "-crf", "18"]
-    command = [str(ffmpeg_path()), "-v", "error", "-i", str(SAMPLES / "talk.mp4"), *picture]
+    layout = ["-vf", "scale=-2:720,pad=1280:720:(ow-iw)/2:0", "-c:v", "libx264", "-crf", "18"]
+    command = [str(ffmpeg_path()), "-v", "error", "-i", str(SAMPLES / "talk.mp4"), *layout]
     subprocess.run([*command, "-c:a", "copy", str(path)], check=True)
     return path
 
 
 def find_face(video: Path) -> tuple[tuple[int, int], PixelBox]:
-    """Size of the frames, and where the face is that is seen longest."""
+    """Size of the frames, and median box of the longest face track."""
     from lipsync.faces import DETECTORS
     from lipsync.media import open_video
     from lipsync.metrics.lse import LSE_FPS
     from lipsync.metrics.lse_tracks import TrackOptions, find_tracks
     from lipsync.options import MediaOptions
 
-    picture = open_video(video, MediaOptions(fps=LSE_FPS))
-    tracks = find_tracks(picture, DETECTORS.create("centerface"), TrackOptions())
+    reader = open_video(video, MediaOptions(fps=LSE_FPS))
+    tracks = find_tracks(reader, DETECTORS.create("centerface"), TrackOptions())
     if not tracks:
-        raise SystemExit(f"no face is seen long enough in {video}")
+        raise SystemExit(f"no face track is long enough in {video}")
     longest = max(tracks, key=lambda path: len(path.boxes))
     box = PixelBox(*(round(float(edge)) for edge in np.median(longest.boxes, axis=0)))
-    return (picture.width, picture.height), box
+    return (reader.width, reader.height), box
 
 
-def made_up_syncnet(folder: Path) -> Path:
-    """A checkpoint in the official format with random weights: the same work as the real one."""
+def random_syncnet(folder: Path) -> Path:
+    """A checkpoint in the official format with random weights; as much work as the real one."""
     from lipsync.sync_score import SyncNet
 
     torch.manual_seed(0)

@@ -1,28 +1,34 @@
-"""Does memory grow with the length of the video? Peak memory of a short and a ten times longer run."""
+"""Peak memory by the length of the video: a short run and one of ten times the length."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from benchmarks.common import made_up_checkpoint, make_talking_head, material_arguments, report, run_measured
+from benchmarks.common import (
+    make_talking_head,
+    material_arguments,
+    measure_lipsync,
+    random_checkpoint,
+    report,
+)
 
 TIMES_LONGER = 10
 
 
 def main() -> None:
-    """Run twice and compare."""
+    """Measure both and report."""
     parser = material_arguments(__doc__, size="640x360", seconds=60)
     chosen = parser.parse_args()
     width, height = map(int, chosen.size.split("x"))
     peaks, times = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weights = chosen.weights or made_up_checkpoint(folder)
+        weights = chosen.weights or random_checkpoint(folder)
         for seconds in (chosen.seconds, chosen.seconds * TIMES_LONGER):
             video, voice = make_talking_head(folder, width, height, seconds)
             arguments = ["run", str(video), str(voice), "-o", str(folder / "out.mp4"), "--json", "--no-cache"]
-            measured = run_measured(
+            measured = measure_lipsync(
                 [*arguments, "--variant", "wav2lip", "--weights", str(weights), *chosen.extra]
             )
             peaks.append(measured.peak_bytes)

@@ -43,7 +43,7 @@ def main() -> None:
     mean = mean_figures(list(figures.values()))
     report(
         "mouths",
-        [(f"{len(clips)} people", chosen.split), *in_rows(mean)],
+        [(f"{len(clips)} people", chosen.split), *table_rows(mean)],
         {"mean": dataclasses.asdict(mean), **{p: dataclasses.asdict(one) for p, one in figures.items()}},
     )
 
@@ -62,7 +62,7 @@ def one_per_person(clips: Sequence[Clip], split: str) -> list[Clip]:
     return list(first.values())
 
 
-def in_rows(mean: MouthFigures) -> list[tuple[str, str]]:
+def table_rows(mean: MouthFigures) -> list[tuple[str, str]]:
     """Table rows of every figure, and of two ratios."""
     rows = [(name, f"{value:.3f}") for name, value in dataclasses.asdict(mean).items()]
     rows.append(("margin, other audio over real", f"{mean.other_margin / mean.real_margin:.2f}"))

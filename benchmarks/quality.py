@@ -1,8 +1,7 @@
-"""How drawn mouths sit in real faces: seam, tint, sharpness, jitter, and movement in silence.
+"""Quality of blended mouths in real faces: seam, colour shift, sharpness, jitter, motion in silence.
 
-Clips of one person each are lip-synced with the next clip's voice, and with silence, and pasted in
-several ways; see `benchmarks.picture_measures` for the figures. Sheets of frames at full size, to be
-looked at, are written where `--sheets` says.
+Clips of one person each are synced to the next clip's voice, and to silence, and blended in several ways;
+see `benchmarks.mouth_metrics` for the metrics. `--sheets` writes contact sheets of full-size frames.
 
     python -m benchmarks.quality CLIPS --sheets sheets
 """
@@ -20,12 +19,12 @@ import cv2
 import numpy as np
 
 from benchmarks.common import report
-from benchmarks.picture_measures import (
+from benchmarks.mouth_metrics import (
     Edge,
-    HeadFollower,
+    MotionMeter,
     Movement,
     color_shift,
-    grown,
+    expand_box,
     jitter,
     seam,
     sharpness,
@@ -41,19 +40,19 @@ from lipsync.types import AudioClip, FloatArray, Frame, Mask, PixelBox, TimeRang
 from lipsync.weights import create_model, require
 
 PLAIN = BlendOptions(color_match=0, keep_detail=0, occlusion=False)
-WAYS = {
+BLENDS = {
     "hard paste": BlendOptions(mask="box"),
     "feathered": PLAIN,
     "default": BlendOptions(),
     "multi-band": BlendOptions(blend="multiband"),
 }
-TINTED_WAYS = {
+TINTED_BLENDS = {
     "tinted, hard paste": BlendOptions(mask="box"),
     "tinted, feathered": PLAIN,
     "tinted, default": BlendOptions(),
     "tinted, multi-band": BlendOptions(blend="multiband", color_match=0),
 }
-"""The same with mouths in the wrong light, as networks draw that give back colours less exactly."""
+"""The same with a colour cast on the mouths, as from networks with less exact colours."""
 _TINT = np.array([1.08, 0.97, 0.9], np.float32)
 SMOOTHINGS = {
     "none": FaceOptions(smoothing="none"),
@@ -61,24 +60,24 @@ SMOOTHINGS = {
     **{f"symmetric {n}": FaceOptions(smoothing_frames=n) for n in (3, 5, 9, 15, 25)},
 }
 FIGURES = {
-    "seam": "new steps across the mask's border, worst sector, grey levels a pixel",
-    "tint": "colours inside the border against the source, CIELAB",
-    "sharpness": "of the mouth's region, source 1",
-    "jitter": "with silence, the mouth against the head, % of the box's width",
+    "seam": "added gradient across the mask's border, worst sector, grey levels per pixel",
+    "tint": "colour difference to the source inside the border, CIELAB",
+    "sharpness": "of the mouth region, relative to the source",
+    "jitter": "of the mouth relative to the head, with silence, % of the box's width",
     "jitter, photo": "the same in a photo with noise (with --smoothings)",
-    "speech": "movement of the mouth in speech over that of the source's own",
+    "speech": "motion of the mouth in speech, relative to the source",
     "silence": "the same in silence",
 }
 _NOISE = 2.0
-"""Levels; makes boxes in a still photo shake as a camera's noise does."""
+"""Grey levels; makes the boxes in a photo jitter as camera noise does."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A few seconds of a face and what was drawn for it.
+    """A few seconds of a face with generated mouths.
 
     Attributes:
-        frames: those with a face; boxes, points, crops: one a frame.
+        frames: those with a face; boxes, points, crops: one per frame.
         mouths: by voice, "speech" and "silence"; float32 (n, 3, h, w).
         fps: frames per second.
     """
@@ -90,16 +89,16 @@ class Shot:
     mouths: dict[str, FloatArray]
     fps: float
 
-    def pasted(self, options: BlendOptions, voice: str) -> Iterator[tuple[Frame, Mask | None]]:
-        """The results, in order."""
+    def blended(self, options: BlendOptions, voice: str) -> Iterator[tuple[Frame, Mask | None]]:
+        """Result and mask of each frame."""
         blender = Blender(options, self.fps)
         for n, frame in enumerate(self.frames):
-            place = frame, self.mouths[voice][n], self.boxes[n], self.points[n]
-            yield blender.blend(*place, crop=self.crops[n])
+            inputs = frame, self.mouths[voice][n], self.boxes[n], self.points[n]
+            yield blender.blend(*inputs, crop=self.crops[n])
 
 
-class Studio:
-    """Detector and generator, and how long the clips are."""
+class ShotMaker:
+    """Generates mouths for clips; holds detector, generator and the length of the clips."""
 
     def __init__(self, variant: str, weights: Path | None, seconds: float) -> None:
         name = choose_variant(variant)
@@ -107,44 +106,44 @@ class Studio:
         self.detector: FaceDetector = DETECTORS.create("centerface")
         self.seconds = seconds
 
-    def record(self, clip: Path, voice: Path, faces: FaceOptions, photo: bool = False) -> Shot:
-        """Find, crop and draw the first seconds of a clip; `photo` takes its first frame, with noise.
+    def make(self, clip: Path, voice: Path, faces: FaceOptions, photo: bool = False) -> Shot:
+        """Generate for the first seconds of a clip; `photo` repeats its first frame with noise.
 
         Raises:
-            LipsyncError: as the program's own stages.
+            LipsyncError: as the stages of the pipeline.
         """
         part, cancel = (TimeRange(0, self.seconds),), CancelToken()
-        picture = open_video(clip, MediaOptions(video_ranges=part))
-        frames = list(picture.read(np.arange(picture.frame_count)))
+        video = open_video(clip, MediaOptions(video_ranges=part))
+        frames = list(video.read(np.arange(video.frame_count)))
         if photo:
             frames = noisy(frames[0], len(frames))
-        size = picture.width, picture.height
+        size = video.width, video.height
         track = track_faces(
             [_reduced(frame, faces.detect_size) for frame in frames],
             count=len(frames),
             frame_size=size,
-            fps=picture.fps,
+            fps=video.fps,
             detector=self.detector,
             options=faces,
             progress=StageProgress("faces", len(frames), ignore_progress, cancel),
         ).track
-        seen = np.flatnonzero(track.present).tolist()
-        boxes = [pixel_box(track.boxes[n], *size) for n in seen]
+        present = np.flatnonzero(track.present).tolist()
+        boxes = [pixel_box(track.boxes[n], *size) for n in present]
         spec = self.generator.spec
-        crops = [crop_face(frames[n], b, spec.crop_size, True) for n, b in zip(seen, boxes, strict=True)]
-        heard = {"silence": AudioClip(np.zeros(int(self.seconds * 16_000), np.float32))}
+        crops = [crop_face(frames[n], b, spec.crop_size, True) for n, b in zip(present, boxes, strict=True)]
+        voices = {"silence": AudioClip(np.zeros(int(self.seconds * 16_000), np.float32))}
         if not photo:
-            heard["speech"] = open_audio(voice, part).read(cancel=cancel)
-        drawn = {}
-        for name, sound in heard.items():
-            rows = self.generator.encode_audio(sound, picture.fps, len(frames))
-            drawn[name] = self.generator.generate(np.stack(crops), rows[np.array(seen)])
-        kept = [frames[n] for n in seen]
-        return Shot(kept, boxes, track.points[seen], crops, drawn, float(picture.fps))
+            voices["speech"] = open_audio(voice, part).read(cancel=cancel)
+        mouths = {}
+        for name, audio in voices.items():
+            rows = self.generator.encode_audio(audio, video.fps, len(frames))
+            mouths[name] = self.generator.generate(np.stack(crops), rows[np.array(present)])
+        kept = [frames[n] for n in present]
+        return Shot(kept, boxes, track.points[present], crops, mouths, float(video.fps))
 
 
 def noisy(frame: Frame, count: int) -> list[Frame]:
-    """The same frame, each time with noise of its own, the same ones in every run."""
+    """Copies of a frame, each with different noise, from a fixed seed."""
     random = np.random.default_rng(0)
     grain = (random.normal(0, _NOISE, frame.shape) for _ in range(count))
     return [np.clip(frame + each, 0, 255).astype(np.uint8) for each in grain]
@@ -156,10 +155,10 @@ def _reduced(frame: Frame, longest: int) -> Frame:
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def of_pictures(shot: Shot, options: BlendOptions) -> dict[str, float]:
-    """Seam, tint and sharpness of one way of pasting; medians over every third frame."""
+def image_metrics(shot: Shot, options: BlendOptions) -> dict[str, float]:
+    """Seam, colour shift and sharpness of one blend; medians over every third frame."""
     found = defaultdict(list)
-    for n, (result, mask) in enumerate(shot.pasted(options, "speech")):
+    for n, (result, mask) in enumerate(shot.blended(options, "speech")):
         if n % 3 or mask is None:
             continue
         frame = shot.frames[n]
@@ -170,16 +169,16 @@ def of_pictures(shot: Shot, options: BlendOptions) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in found.items()}
 
 
-def of_movement(shot: Shot, options: BlendOptions, own: Sequence[Movement]) -> dict[str, float]:
-    """Jitter, and the mouth's movement in speech and in silence; `own` is the source's."""
-    spoken, silent = (
-        movements(shot, [result for result, _ in shot.pasted(options, voice)])
+def motion_metrics(shot: Shot, options: BlendOptions, own: Sequence[Movement]) -> dict[str, float]:
+    """Jitter, and motion of the mouth in speech and in silence relative to the source's (`own`)."""
+    speech, silence = (
+        movements(shot, [result for result, _ in shot.blended(options, voice)])
         for voice in ("speech", "silence")
     )
     return {
-        "jitter": jitter(silent),
-        "speech": _change(spoken) / _change(own),
-        "silence": _change(silent) / _change(own),
+        "jitter": jitter(silence),
+        "speech": _change(speech) / _change(own),
+        "silence": _change(silence) / _change(own),
     }
 
 
@@ -188,43 +187,43 @@ def _change(moved: Sequence[Movement]) -> float:
 
 
 def movements(shot: Shot, results: Sequence[Frame]) -> list[Movement]:
-    """How the mouth moves from each frame to the next."""
-    follower = HeadFollower()
+    """Motion of the mouth from each frame to the next."""
+    meter = MotionMeter()
     return [
-        follower.movement(shot.frames[n : n + 2], results[n : n + 2], shot.boxes[n], _area(shot, n))
+        meter.movement(shot.frames[n : n + 2], results[n : n + 2], shot.boxes[n], _area(shot, n))
         for n in range(len(results) - 1)
     ]
 
 
 def _area(shot: Shot, n: int) -> Mask:
-    """The mouth's region of a frame, the same for every way of pasting."""
+    """The mouth region of a frame, the same for all blends."""
     return make_mask(shot.frames[n], shot.boxes[n], shot.points[n], BlendOptions())
 
 
 def sheet(shot: Shot) -> Frame:
-    """The source and every way beside each other, full size: the mouth farthest open, and in silence."""
-    spoken, silent = shot.mouths["speech"], shot.mouths["silence"]
-    widest = int(np.abs(spoken - silent).mean(axis=(1, 2, 3)).argmax())
+    """Contact sheet of source and all blends: the frame with the widest mouth, in speech and in silence."""
+    speech, silence = shot.mouths["speech"], shot.mouths["silence"]
+    widest = int(np.abs(speech - silence).mean(axis=(1, 2, 3)).argmax())
     frame, box = shot.frames[widest], shot.boxes[widest]
-    x1, y1, x2, y2 = grown(box, (box[2] - box[0]) // 8, frame)
+    x1, y1, x2, y2 = expand_box(box, (box[2] - box[0]) // 8, frame)
     rows = []
     for voice in ("speech", "silence"):
-        pictures = [_labelled(frame[y1:y2, x1:x2], "source")]
-        for name, options in WAYS.items():
-            result = [each for each, _ in shot.pasted(options, voice)][widest]
-            pictures.append(_labelled(result[y1:y2, x1:x2], f"{name}, {voice}"))
-        rows.append(np.hstack(pictures))
+        images = [_labelled(frame[y1:y2, x1:x2], "source")]
+        for name, options in BLENDS.items():
+            result = [each for each, _ in shot.blended(options, voice)][widest]
+            images.append(_labelled(result[y1:y2, x1:x2], f"{name}, {voice}"))
+        rows.append(np.hstack(images))
     return np.vstack(rows)
 
 
-def _labelled(picture: Frame, label: str) -> Frame:
-    bar = np.full((24, picture.shape[1], 3), 255, np.uint8)
+def _labelled(image: Frame, label: str) -> Frame:
+    bar = np.full((24, image.shape[1], 3), 255, np.uint8)
     cv2.putText(bar, label, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.vstack([bar, picture])
+    return np.vstack([bar, image])
 
 
 def choose_clips(folder: Path, count: int, seconds: float) -> list[Path]:
-    """One clip a person, those first that no model was trained on; without a manifest, any."""
+    """One clip per person, first those that no model was trained on; any clips without a manifest."""
     manifest = folder / "manifest.tsv"
     if not manifest.exists():
         return sorted(folder.rglob("*.mp4"))[:count]
@@ -238,40 +237,40 @@ def choose_clips(folder: Path, count: int, seconds: float) -> list[Path]:
 
 
 def main() -> None:
-    """Measure all clips and print the means."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder with clips of people who speak")
     parser.add_argument("--count", type=int, default=9, help="how many clips (default 9)")
     parser.add_argument("--seconds", type=float, default=1.6, help="of each (default 1.6)")
     parser.add_argument("--variant", default="builtin")
     parser.add_argument("--weights", type=Path, help="checkpoint of the variant")
-    parser.add_argument("--sheets", type=Path, help="folder to write pictures into")
-    parser.add_argument("--smoothings", action="store_true", help="compare ways to steady boxes instead")
+    parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
+    parser.add_argument("--smoothings", action="store_true", help="compare box smoothings instead")
     chosen = parser.parse_args()
     clips = choose_clips(chosen.clips, chosen.count, chosen.seconds) if chosen.clips.is_dir() else []
     if not clips:
         raise SystemExit(f"skipped: no clips in {chosen.clips}")
-    studio = Studio(chosen.variant, chosen.weights, chosen.seconds)
-    work = compare_smoothings if chosen.smoothings else compare_ways
-    work(studio, clips, chosen.sheets)
+    maker = ShotMaker(chosen.variant, chosen.weights, chosen.seconds)
+    work = compare_smoothings if chosen.smoothings else compare_blends
+    work(maker, clips, chosen.sheets)
 
 
-def compare_ways(studio: Studio, clips: Sequence[Path], sheets: Path | None) -> None:
-    """Every way of pasting on every clip."""
+def compare_blends(maker: ShotMaker, clips: Sequence[Path], sheets: Path | None) -> None:
+    """Measure every blend on every clip."""
     figures: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for clip, voice in zip(clips, [*clips[1:], clips[0]], strict=True):
         try:
-            shot = studio.record(clip, voice, FaceOptions())
+            shot = maker.make(clip, voice, FaceOptions())
         except LipsyncError as error:
             print(f"{clip.stem}: left out, {error}")
             continue
         own = movements(shot, shot.frames)
         figures["source"][clip.stem] = {"sharpness": 1, "jitter": jitter(own), "speech": 1}
-        for name, options in WAYS.items():
-            figures[name][clip.stem] = {**of_pictures(shot, options), **of_movement(shot, options, own)}
-        tinted = replace(shot, mouths={v: _in_another_light(mouths) for v, mouths in shot.mouths.items()})
-        for name, options in TINTED_WAYS.items():
-            figures[name][clip.stem] = of_pictures(tinted, options)
+        for name, options in BLENDS.items():
+            figures[name][clip.stem] = {**image_metrics(shot, options), **motion_metrics(shot, options, own)}
+        tinted = replace(shot, mouths={v: _with_color_cast(mouths) for v, mouths in shot.mouths.items()})
+        for name, options in TINTED_BLENDS.items():
+            figures[name][clip.stem] = image_metrics(tinted, options)
         shown = figures["default"][clip.stem].items()
         print(f"{clip.stem}:", "  ".join(f"{name} {value:.3f}" for name, value in shown), flush=True)
         if sheets is not None:
@@ -280,27 +279,27 @@ def compare_ways(studio: Studio, clips: Sequence[Path], sheets: Path | None) -> 
     _report("quality", figures)
 
 
-def _in_another_light(mouths: FloatArray) -> FloatArray:
+def _with_color_cast(mouths: FloatArray) -> FloatArray:
     return np.asarray(np.clip(mouths * _TINT[:, None, None], 0, 1), np.float32)
 
 
-def compare_smoothings(studio: Studio, clips: Sequence[Path], _: Path | None) -> None:
-    """Jitter under every way of steadying the boxes."""
+def compare_smoothings(maker: ShotMaker, clips: Sequence[Path], _: Path | None) -> None:
+    """Measure the jitter of every box smoothing."""
     figures: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     for clip, voice in zip(clips, [*clips[1:], clips[0]], strict=True):
         for name, faces in SMOOTHINGS.items():
             found = figures[name].setdefault(clip.stem, {})
             for figure, photo in (("jitter", False), ("jitter, photo", True)):
-                shot = studio.record(clip, voice, faces, photo)
+                shot = maker.make(clip, voice, faces, photo)
                 found[figure] = jitter(
-                    movements(shot, [r for r, _ in shot.pasted(BlendOptions(), "silence")])
+                    movements(shot, [r for r, _ in shot.blended(BlendOptions(), "silence")])
                 )
         print(clip.stem, flush=True)
     _report("smoothings", figures)
 
 
 def _report(name: str, figures: dict[str, dict[str, dict[str, float]]]) -> None:
-    """Medians over the clips, one line a way."""
+    """Print medians over the clips, one line per variant."""
     used = [f for f in FIGURES if any(f in clip for clips in figures.values() for clip in clips.values())]
     table = [(f, FIGURES[f]) for f in used]
     for way, clips in figures.items():

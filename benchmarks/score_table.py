@@ -1,7 +1,7 @@
-"""Score cards of real clips: the source with its own voice, and the built-in model with another one's.
+"""Score cards of real clips: the source with its own voice, and a result with another voice.
 
-The folder is one of real talking-face clips with a `manifest.tsv` (columns file and person). Each clip is
-drawn with the voice of the next one.
+The folder holds real talking-face clips and a `manifest.tsv` (columns file and person). Each clip is
+synced to the voice of the next one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from lipsync.types import SyncScore
 
 
 def main() -> None:
-    """Draw and print."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="clips, with a manifest.tsv")
-    parser.add_argument("names", nargs="+", help="beginnings of the clips' names")
-    parser.add_argument("--seconds", type=float, default=8.0, help="how much of a clip is used at most")
+    parser.add_argument("names", nargs="+", help="prefixes of the clips' names")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of a clip, at most")
     parser.add_argument("--variant", default="builtin")
     chosen = parser.parse_args()
     clips = find_clips(chosen.folder, chosen.names)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def find_clips(folder: Path, names: list[str]) -> list[tuple[Path, float]]:
-    """The first clip of each name, and its seconds."""
+    """The first clip of each name prefix, and its length in seconds."""
     with (folder / "manifest.tsv").open(encoding="utf-8") as file:
         listed = [
             (folder / row["file"], float(row["seconds"])) for row in csv.DictReader(file, delimiter="\t")
@@ -54,7 +54,7 @@ def find_clips(folder: Path, names: list[str]) -> list[tuple[Path, float]]:
 
 
 def short(score: SyncScore | None) -> str:
-    """Verdict, confidence, distance, offset."""
+    """Verdict, confidence, distance and offset in one line."""
     if score is None or score.confidence is None:
         return "-" if score is None else score.verdict.value
     return f"{score.verdict.value:5} {score.confidence:.3f} {score.distance:.3f} at {score.offset:+d}"

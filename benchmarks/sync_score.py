@@ -1,8 +1,8 @@
-"""What the sync score says of real video, of the same video with its sound moved, and of a wrong voice.
+"""Sync score of real video, of the same video with shifted audio, and with a wrong voice.
 
-The folder is one of real talking-face clips with a `manifest.tsv` (columns file and person). Every clip
-goes the whole way: file, faces, 25 frames a second, expert. The thresholds of `lipsync.types` and
-`lipsync.sync_score.thresholds` come from the rows of people whom the expert was not trained on.
+The folder holds real talking-face clips and a `manifest.tsv` (columns file and person). Every clip passes
+through all stages: decoding, face tracking, 25 frames a second, expert. The thresholds of `lipsync.types`
+and `lipsync.sync_score.thresholds` come from the people whom the expert was not trained on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lipsync.sync_score.thresholds import score_similarity
 from lipsync.types import AudioClip, FloatArray, Frame, SyncScore, Verdict
 from lipsync.weights import require
 
-SEEN = (
+TRAINED = (
     *(
         "aniportrait_pose_ref",
         "dfrf_cnn2_25fps",
@@ -41,64 +41,69 @@ SEEN = (
     *("hdtf_WDA_AlexandriaOcasioCortez", "latentsync_demo2", "morfant_1", "pcavs_00015", "pcavs_517600055"),
     *("pcavs_620900105", "pcavs_731200067", "pcavs_796100172", "vanshg_talk", "vrt_3"),
 )
-"""Whom the expert that ships was trained on: `--seed 2 --people 0.7`, see weights/README.md."""
-HELD = (
+"""People that the shipped expert was trained on: `--seed 2 --people 0.7`, see weights/README.md."""
+VALIDATION = (
     *("grid_s2", "grid_unk_lrwp9a", "hdtf_RD_Radio2", "hdtf_WDA_EdMarkey0", "obama", "pcavs_00086"),
     *("pcavs_741400163", "vrt_1", "vrt_2"),
 )
-"""Who steered when its training ended."""
+"""People of its validation split."""
 RATE = 16_000
 
 
 @dataclass(frozen=True)
 class Material:
-    """One clip: its windows of pictures, and its sound."""
+    """One clip: embeddings of its face windows, and its audio.
+
+    Attributes:
+        windows: number of the first window and embeddings of each run, as from `FaceEmbedder.push`.
+        audio: float32 (n,) at 16 kHz.
+    """
 
     name: str
     person: str
     windows: Sequence[tuple[int, FloatArray]]
-    sound: FloatArray
+    audio: FloatArray
 
-    def score(self, expert: SyncExpert, sound: FloatArray) -> SyncScore:
-        """With this sound."""
-        heard = AudioEmbedder(expert, AudioClip(np.ascontiguousarray(sound)))
+    def score(self, expert: SyncExpert, audio: FloatArray) -> SyncScore:
+        """Sync score with another audio."""
+        embedder = AudioEmbedder(expert, AudioClip(np.ascontiguousarray(audio)))
         return score_similarity(
-            np.concatenate([heard.similarity(first, faces) for first, faces in self.windows]),
+            np.concatenate([embedder.similarity(first, faces) for first, faces in self.windows]),
             np.concatenate([np.arange(first, first + len(faces)) for first, faces in self.windows]),
-            np.concatenate([heard.loudness(first, len(faces)) for first, faces in self.windows]),
+            np.concatenate([embedder.loudness(first, len(faces)) for first, faces in self.windows]),
         )
 
-    def moved(self, frames: int) -> FloatArray:
-        """Its sound so many frames early, silence at the end; negative is late."""
+    def shifted(self, frames: int) -> FloatArray:
+        """Its audio this many frames earlier, padded with silence; negative is later."""
         by = frames * RATE // EXPERT_FPS
-        return np.pad(self.sound, (max(0, -by), max(0, by)))[max(0, by) :][: len(self.sound) - max(0, by)]
+        return np.pad(self.audio, (max(0, -by), max(0, by)))[max(0, by) :][: len(self.audio) - max(0, by)]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="clips, with a manifest.tsv")
-    parser.add_argument("--expert", type=Path, help="weights of the expert (default: those that ship)")
-    parser.add_argument("--seconds", type=float, default=8.0, help="how much of a clip is used at most")
-    parser.add_argument("--clips", type=int, default=1, help="clips of each person at most")
+    parser.add_argument("--expert", type=Path, help="weights of the expert (default: the shipped ones)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of a clip, at most")
+    parser.add_argument("--clips", type=int, default=1, help="clips per person, at most")
     chosen = parser.parse_args()
     expert = load_expert(chosen.expert or require("expert"))
     clips = list(read_material(chosen.folder, expert, chosen.seconds, chosen.clips))
     rows, values = [], {}
     groups = {
-        "seen by the expert": [clip for clip in clips if clip.person in SEEN],
-        "held out": [clip for clip in clips if clip.person in HELD],
-        "not seen": [clip for clip in clips if clip.person not in SEEN],
+        "trained on": [clip for clip in clips if clip.person in TRAINED],
+        "validation": [clip for clip in clips if clip.person in VALIDATION],
+        "not trained on": [clip for clip in clips if clip.person not in TRAINED],
     }
     for name, members in groups.items():
         figures = measure(members, clips, expert)
         values[name] = figures
         rows += [("", ""), (name, f"{len(members)} clips"), *figures.items()]
     for clip in clips:
-        score = clip.score(expert, clip.sound)
-        seen = "seen" if clip.person in SEEN else "held" if clip.person in HELD else "-"
+        score = clip.score(expert, clip.audio)
+        split = "train" if clip.person in TRAINED else "val" if clip.person in VALIDATION else "-"
         values[clip.name] = score.as_dict()
-        rows.append((clip.name[:40], f"{seen:4}  {in_short(score)}"))
+        rows.append((clip.name[:40], f"{split:5}  {format_score(score)}"))
     report("sync_score", [(label, str(value)) for label, value in rows], values)
 
 
@@ -111,24 +116,24 @@ def read_material(folder: Path, expert: SyncExpert, seconds: float, most: int) -
         if taken.get(person, 0) >= most:
             continue
         taken[person] = taken.get(person, 0) + 1
-        picture = open_video(path, MediaOptions(fps=EXPERT_FPS))
-        numbers = np.arange(min(round(seconds * EXPERT_FPS), picture.frame_count))
+        video = open_video(path, MediaOptions(fps=EXPERT_FPS))
+        numbers = np.arange(min(round(seconds * EXPERT_FPS), video.frame_count))
         tracked = track_faces(
-            picture.read(numbers, max_side=FaceOptions().detect_size),
+            video.read(numbers, max_side=FaceOptions().detect_size),
             count=len(numbers),
-            frame_size=(picture.width, picture.height),
+            frame_size=(video.width, video.height),
             fps=EXPERT_FPS,
             detector=detector,
             options=FaceOptions(),
             progress=StageProgress(path.name, len(numbers)),
         )
-        windows = list(embed(picture.read(numbers), tracked.track.boxes, expert))
-        sound = open_audio(path).read().samples[: len(numbers) * RATE // EXPERT_FPS]
-        yield Material(path.name, person, windows, sound)
+        windows = list(embed(video.read(numbers), tracked.track.boxes, expert))
+        audio = open_audio(path).read().samples[: len(numbers) * RATE // EXPERT_FPS]
+        yield Material(path.name, person, windows, audio)
 
 
 def embed(frames: Iterator[Frame], boxes: FloatArray, expert: SyncExpert) -> Iterator[tuple[int, FloatArray]]:
-    """All windows with a face, as the meter embeds them."""
+    """Embed all windows with a face, as the meter does."""
     faces = FaceEmbedder(expert)
     for number, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
         if not np.isnan(box[0]) and (windows := faces.push(number, crop_lower_face(frame, box))):
@@ -137,16 +142,16 @@ def embed(frames: Iterator[Frame], boxes: FloatArray, expert: SyncExpert) -> Ite
         yield last
 
 
-def measure(members: list[Material], everybody: list[Material], expert: SyncExpert) -> dict[str, str]:
-    """The figures of one group, in words."""
-    real = [clip.score(expert, clip.sound) for clip in members]
+def measure(members: list[Material], all_clips: list[Material], expert: SyncExpert) -> dict[str, str]:
+    """Values of one group, as text."""
+    real = [clip.score(expert, clip.audio) for clip in members]
     wrong, silent = [], []
     for number, clip in enumerate(members):
-        others = [other for other in everybody if other.person != clip.person]
+        others = [other for other in all_clips if other.person != clip.person]
         for step in range(4):
-            voice = others[(7 * number + 5 * step) % len(others)].sound
-            wrong.append(clip.score(expert, np.resize(voice, len(clip.sound))))
-        silent.append(clip.score(expert, np.zeros_like(clip.sound)))
+            voice = others[(7 * number + 5 * step) % len(others)].audio
+            wrong.append(clip.score(expert, np.resize(voice, len(clip.audio))))
+        silent.append(clip.score(expert, np.zeros_like(clip.audio)))
     return {
         "real, confidence at 10, 25, 50, 75, 90 %": quantiles(real, "confidence"),
         "real, distance": quantiles(real, "distance"),
@@ -155,24 +160,26 @@ def measure(members: list[Material], everybody: list[Material], expert: SyncExpe
         "wrong voice, verdicts": verdicts(wrong),
         "wrong voice, confidence where there is one": quantiles(wrong, "confidence"),
         "silence, verdicts": verdicts(silent),
-        **shifted(members, real, expert),
+        **shift_accuracy(members, real, expert),
     }
 
 
-def shifted(members: list[Material], real: list[SyncScore], expert: SyncExpert) -> dict[str, str]:
-    """Whether sound moved by n frames is found n frames from where it was, where that is in reach."""
-    right, near, total, lost = 0, 0, 0, 0
+def shift_accuracy(members: list[Material], real: list[SyncScore], expert: SyncExpert) -> dict[str, str]:
+    """How often audio shifted by n frames is found n frames from its offset, within the search range."""
+    exact, near, total, missing = 0, 0, 0, 0
     for clip, own in zip(members, real, strict=True):
         if own.offset is None or own.verdict is Verdict.POOR:
             continue
         for frames in range(-MAX_OFFSET, MAX_OFFSET + 1):
             if abs(own.offset + frames) > MAX_OFFSET - 1:
                 continue
-            found = clip.score(expert, clip.moved(frames)).offset
-            total, lost = total + 1, lost + (found is None)
-            apart = None if found is None else abs(found - own.offset - frames)
-            right, near = right + (apart == 0), near + (apart is not None and apart <= 1)
-    return {"moved by -15 .. 15 frames": f"{right} exact, {near} within 1, {lost} not judged of {total}"}
+            found = clip.score(expert, clip.shifted(frames)).offset
+            total, missing = total + 1, missing + (found is None)
+            error = None if found is None else abs(found - own.offset - frames)
+            exact, near = exact + (error == 0), near + (error is not None and error <= 1)
+    return {
+        "shifted by -15 .. 15 frames": f"{exact} exact, {near} within 1, {missing} without score of {total}"
+    }
 
 
 def quantiles(scores: list[SyncScore], name: str) -> str:
@@ -182,12 +189,12 @@ def quantiles(scores: list[SyncScore], name: str) -> str:
 
 
 def verdicts(scores: list[SyncScore]) -> str:
-    """How many of each."""
+    """Number of scores with each verdict."""
     return ", ".join(f"{sum(s.verdict is kind for s in scores)} {kind.value}" for kind in Verdict)
 
 
-def in_short(score: SyncScore) -> str:
-    """The figures of one clip."""
+def format_score(score: SyncScore) -> str:
+    """The values of one clip in one line."""
     if score.confidence is None:
         return f"{score.verdict.value} ({score.windows} windows)"
     return (

@@ -66,17 +66,17 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     The same class and the same file as at full size, for an eighth of the time of a run. With so few channels
     most random weights lose the voice on the way; with these the mouth depends on it as much as at full size.
     """
-    from benchmarks.common import made_up_checkpoint
+    from benchmarks.common import random_checkpoint
 
-    return made_up_checkpoint(tmp_path_factory.mktemp("thin"), width=1 / 16, gain=1.4, seed=12)
+    return random_checkpoint(tmp_path_factory.mktemp("thin"), width=1 / 16, gain=1.4, seed=12)
 
 
 @pytest.fixture(scope="session")
 def full_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same at full width, as large as the official weights."""
-    from benchmarks.common import made_up_checkpoint
+    from benchmarks.common import random_checkpoint
 
-    return made_up_checkpoint(tmp_path_factory.mktemp("full"))
+    return random_checkpoint(tmp_path_factory.mktemp("full"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the benchmark of LSE does around the programs that it measures; a reference is made up."""
+"""The benchmark of LSE around the programs that it measures, with a fake reference."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks import lse_reference
-from benchmarks.lse import in_rows, medians, run_turn
+from benchmarks.lse import medians, run_turn, table_rows
 from benchmarks.lse_reference import EDITS, face_loc, prepare_reference
-from benchmarks.lse_turn import PROGRAMS, Turn
+from benchmarks.lse_worker import PROGRAMS, Turn
 
 PIPELINE = """
 import sys
@@ -34,7 +34,7 @@ print("6.0 3.0")
 
 @pytest.fixture
 def checkouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Files of the reference's names: Wav2Lip's and SyncNet's folder."""
+    """Fake checkouts of Wav2Lip and SyncNet."""
     monkeypatch.setattr(lse_reference, "ffmpeg_path", lambda: Path(sys.executable))
     wav2lip, syncnet = tmp_path / "wav2lip", tmp_path / "syncnet"
     scripts = wav2lip / "evaluation" / "scores_LSE"
@@ -69,7 +69,7 @@ def test_another_reference_is_refused(tmp_path: Path, checkouts: tuple[Path, Pat
         prepare_reference(*checkouts, tmp_path)
 
 
-def test_the_made_up_face_is_where_it_is_wanted() -> None:
+def test_the_face_of_the_detector_weights_is_in_its_place() -> None:
     """S3FD's decoding, with the prior box of the first coarsest cell: 512 pixels around (64, 64)."""
     width, height = 1280, 720
     x, y, log_width, log_height = face_loc((width, height), (500, 170, 780, 490))
@@ -77,16 +77,16 @@ def test_the_made_up_face_is_where_it_is_wanted() -> None:
     middle = 64 + 0.1 * 512 * np.array([x, y])
     corners = (
         np.concatenate([middle - sides / 2, middle + sides / 2]) * 4
-    )  # it is shown a quarter of the picture
+    )  # the detector gets the frame at a quarter of its size
     np.testing.assert_allclose(corners, (500, 170, 780, 490), rtol=1e-6)
 
 
 def test_ratios_are_to_the_reference() -> None:
     figures = dict.fromkeys(("distance", "confidence", "offset", "rows"), 1.0)
     times = [{"wall_seconds": wall, "cpu_seconds": 2.0, "peak_megabytes": 3.0} for wall in (9.0, 10.0, 90.0)]
-    theirs = medians([{**figures, **time} for time in times])
-    ours = {**theirs, "wall_seconds": 4.0}
-    rows = in_rows({"reference": theirs, "ours": ours})
+    reference = medians([{**figures, **time} for time in times])
+    ours = {**reference, "wall_seconds": 4.0}
+    rows = table_rows({"reference": reference, "ours": ours})
     assert rows[1] == ("wall_seconds", f"{10.0:14.2f}{4.0:14.2f}")
     assert rows[2][1].split() == ["1.00", "2.50"]
     assert all(set(programs) == set(PROGRAMS["frames"]) for programs in PROGRAMS.values())

@@ -1,4 +1,4 @@
-"""The arithmetic of the programs that measure speed; what they measure is not tested."""
+"""Arithmetic of the speed benchmarks; the measured values are not tested."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks import against_original
 from benchmarks.against_original import EDITS, Original, scaled
-from benchmarks.common import Measured, measure_command
+from benchmarks.common import Measurement, measure_command
 from benchmarks.generator import collect_faces, operations
-from benchmarks.growth import Run, in_rows
+from benchmarks.growth import Run, table_rows
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 
 
@@ -38,8 +38,8 @@ def test_a_command_is_measured_with_its_children(tmp_path: Path) -> None:
 
 
 def test_detection_is_scaled_to_the_whole_clip() -> None:
-    whole, short = Measured("", 50, 80, 5 << 30), Measured("", 20, 30, 2 << 30)
-    found = scaled(whole, short, Measured("", 45, 70, 6 << 30), 50)
+    whole, short = Measurement("", 50, 80, 5 << 30), Measurement("", 20, 30, 2 << 30)
+    found = scaled(whole, short, Measurement("", 45, 70, 6 << 30), 50)
     assert (found.seconds, found.cpu_seconds, found.peak_bytes) == (50 + 50 * 25, 80 + 50 * 40, 6 << 30)
 
 
@@ -59,6 +59,6 @@ def test_the_original_is_edited_in_a_copy(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_growth_leaves_the_start_out() -> None:
-    rows = in_rows("854x480", [Run(10, 9.0, 12.0, 1 << 30), Run(20, 14.0, 22.0, 1 << 30)])
+    rows = table_rows("854x480", [Run(10, 9.0, 12.0, 1 << 30), Run(20, 14.0, 22.0, 1 << 30)])
     assert rows[0][0] == "854x480, 10 s" and "further" not in rows[0][1]
     assert "40.0 ms of CPU a further frame" in rows[1][1] and "memory x 1.00" in rows[1][1]

@@ -62,11 +62,13 @@ def material(path: Path, expert: SyncExpert) -> Material:
 def test_every_shift_of_the_sound_is_found(name: str, clip: Clip, expert: SyncExpert) -> None:
     """From 15 frames late to 15 early, the whole search range."""
     one = material(clip(name), expert)
-    own = one.score(expert, one.sound).offset
+    own = one.score(expert, one.audio).offset
     assert own is not None and abs(own - OFFSETS[name]) <= 1
     moves = [frames for frames in range(-15, 16) if abs(own + frames) <= 15]
     errors = [
-        (one.score(expert, one.moved(frames)).offset or 99) - own - frames for frames in moves if own + frames
+        (one.score(expert, one.shifted(frames)).offset or 99) - own - frames
+        for frames in moves
+        if own + frames
     ]
     assert len(errors) >= 26
     assert max(map(abs, errors)) <= 1
@@ -78,13 +80,13 @@ def test_a_wrong_voice_and_silence_are_told_from_the_right_one(
     name: str, clip: Clip, expert: SyncExpert
 ) -> None:
     one = material(clip(name), expert)
-    own = one.score(expert, one.sound)
+    own = one.score(expert, one.audio)
     assert own.verdict in (Verdict.GOOD, Verdict.OFF)
     for other in OFFSETS:
         if other != name:
-            wrong = one.score(expert, np.resize(material(clip(other), expert).sound, len(one.sound)))
+            wrong = one.score(expert, np.resize(material(clip(other), expert).audio, len(one.audio)))
             assert wrong.verdict in (Verdict.POOR, Verdict.TOO_SHORT)
-    assert one.score(expert, np.zeros_like(one.sound)).verdict is Verdict.TOO_SHORT
+    assert one.score(expert, np.zeros_like(one.audio)).verdict is Verdict.TOO_SHORT
 
 
 def test_native_frame_rate_matches_25_fps(clip: Clip, expert: SyncExpert) -> None:
@@ -96,7 +98,7 @@ def test_native_frame_rate_matches_25_fps(clip: Clip, expert: SyncExpert) -> Non
     for number, frame in enumerate(picture.read_yuv(np.arange(len(track)))):
         meter.update(number / 30, frame, track.boxes[number] if track.present[number] else None)
     score, at_25 = meter.result(), material(path, expert)
-    other = at_25.score(expert, at_25.sound)
+    other = at_25.score(expert, at_25.audio)
     assert (score.verdict, score.offset) == (other.verdict, other.offset)
     assert score.confidence == pytest.approx(other.confidence, abs=0.03)
     assert abs(score.windows - other.windows) <= 1

@@ -1,8 +1,8 @@
-"""One turn of `benchmarks.lse`, in a process of its own: one program judges clips, and is measured.
+"""Worker process of `benchmarks.lse`: one program measures clips, and is measured.
 
-Not timed: starting Python, loading packages and networks, and this program's look at which ffmpeg there is
-(the reference takes the one of that name), since a run judges many clips. Only the reference's scripts for
-real videos load their networks in the time, as they do so anew for each video.
+Not timed, since a run measures many clips: the start of Python, loading of packages and networks, and this
+program's search for ffmpeg (the reference takes the one of that name). Only the reference's scripts for real
+videos are timed with their loading, as they load for each video.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ import torch
 from lipsync.media import ffmpeg_path
 
 Evaluate: TypeAlias = Callable[[], dict[str, float]]
-"""Gives mean LSE-D, LSE-C, offset where it is told, and how many clips or tracks they are of."""
+"""Returns mean LSE-D, LSE-C, offset if known, and the number of clips or tracks."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one process does.
+    """One measurement by one process.
 
     Attributes:
         form: "frames", "set" or "tracks".
-        name: whose program.
-        clip: what is judged: for "tracks" a video, for the others a folder of *.mp4.
+        name: of the program in `PROGRAMS`.
+        clip: for "tracks" a video, for the others a folder of *.mp4.
         weights: `syncnet_v2.model`.
         reference: folder of the reference's copy.
-        scenedetect: folder in which that package lies, or empty.
+        scenedetect: folder of that package; "" for none.
     """
 
     form: str
@@ -54,17 +54,17 @@ class Turn:
     scenedetect: str = ""
 
     def as_json(self) -> str:
-        """For the command line of the process."""
+        """Argument for the command line of the process."""
         return json.dumps(asdict(self))
 
 
 def main() -> None:
-    """Do the turn that the only argument describes, and print the figures."""
-    print(json.dumps(measured(Turn(**json.loads(sys.argv[1])))))
+    """Measure the turn in the only argument, and print the values as JSON."""
+    print(json.dumps(measure(Turn(**json.loads(sys.argv[1])))))
 
 
-def measured(turn: Turn) -> dict[str, float]:
-    """Get ready, then judge; only the second is timed."""
+def measure(turn: Turn) -> dict[str, float]:
+    """Load, then evaluate; only the latter is timed."""
     ffmpeg_path()
     evaluate = PROGRAMS[turn.form][turn.name](turn)
     loaded_peak = peak_bytes()
@@ -80,7 +80,7 @@ def measured(turn: Turn) -> dict[str, float]:
 
 
 def our_frames(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
-    """This program, where the face fills the frame."""
+    """This program on frames that one face fills."""
     from lipsync.metrics.lse_tracks import evaluate_frames
     from lipsync.sync_score import load_syncnet
 
@@ -106,14 +106,14 @@ def our_tracks(turn: Turn, dtype: torch.dtype = torch.float32) -> Evaluate:
         rows = evaluate_tracks(turn.clip, network, detector)
         score = mean_lse(rows)
         if score is None:
-            raise SystemExit(f"no face is seen long enough in {turn.clip}")
+            raise SystemExit(f"no face track is long enough in {turn.clip}")
         return figures(score.distance, score.confidence, score.offset, len(rows))
 
     return evaluate
 
 
 def reference_frames(turn: Turn) -> Evaluate:
-    """The reference, as `calculate_scores_LRS.py` calls it."""
+    """The reference as called by `calculate_scores_LRS.py`."""
     _enter_reference(turn)
     network = import_module("SyncNetInstance_calc_scores").SyncNetInstance()
     network.loadParameters(turn.weights)
@@ -131,9 +131,9 @@ def reference_frames(turn: Turn) -> Evaluate:
 
 
 def reference_tracks(turn: Turn) -> Evaluate:
-    """The reference's two scripts, as `calculate_scores_real_videos.sh` calls them for one video.
+    """The reference's two scripts as called by `calculate_scores_real_videos.sh` for one video.
 
-    They are run in this process, so that their imports, done before, don't count. They print no offset.
+    They run in this process, so that their imports, done before, do not count. They print no offset.
     """
     _enter_reference(turn)
     for module in ("scenedetect", "detectors", "SyncNetInstance_calc_scores"):
@@ -167,7 +167,7 @@ PROGRAMS: dict[str, dict[str, Callable[[Turn], Evaluate]]] = {
 
 
 def means(found: Sequence[tuple[float, float, float]]) -> dict[str, float]:
-    """Of the distance, confidence and offset of several clips."""
+    """Mean distance, confidence and offset of several clips."""
     distance, confidence, offset = np.mean(found, axis=0).tolist()
     return figures(distance, confidence, offset, len(found))
 
@@ -177,12 +177,12 @@ def _clips(turn: Turn) -> list[Path]:
 
 
 def figures(distance: float, confidence: float, offset: float, rows: int = 1) -> dict[str, float]:
-    """What is compared besides the time."""
+    """Values that are compared besides the time."""
     return {"distance": distance, "confidence": confidence, "offset": offset, "rows": rows}
 
 
 def _enter_reference(turn: Turn) -> None:
-    """Its folder is where it looks for its modules and weights; `cuda()` does nothing."""
+    """Make its folder the working directory, with its modules and weights; `cuda()` does nothing."""
     torch.nn.Module.cuda = lambda self, device=None: self  # type: ignore[method-assign]
     torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
     os.chdir(turn.reference)
@@ -190,7 +190,7 @@ def _enter_reference(turn: Turn) -> None:
 
 
 def _run_script(name: str, arguments: list[str]) -> str:
-    """What the script prints."""
+    """Run a script; returns what it prints."""
     sys.argv = [name, *arguments]
     with redirect_stdout(io.StringIO()) as printed:
         runpy.run_path(name)
@@ -198,12 +198,12 @@ def _run_script(name: str, arguments: list[str]) -> str:
 
 
 def cpu_seconds() -> float:
-    """Of this process and of those that it started and that have ended."""
+    """CPU seconds of this process and of its ended children."""
     return float(sum(os.times()[:4]))
 
 
 def peak_bytes() -> int:
-    """The most that this process has held so far; its ffmpeg is not counted."""
+    """Peak resident bytes of this process so far, without its ffmpeg."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

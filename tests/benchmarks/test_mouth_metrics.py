@@ -1,4 +1,4 @@
-"""The figures of `benchmarks.quality` say what they claim, on pictures made for it."""
+"""The metrics of `benchmarks.quality`, on synthetic images."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.picture_measures import (
+from benchmarks.mouth_metrics import (
     Edge,
-    HeadFollower,
+    MotionMeter,
     Movement,
     color_shift,
     jitter,
@@ -36,7 +36,7 @@ def disc(soft: float) -> Mask:
     return Mask(80, 150, np.clip(depth / soft + 0.5, 0, 1).astype(np.float32))
 
 
-def laid(source: Frame, mask: Mask, change: FloatArray | float) -> Frame:
+def add_under_mask(source: Frame, mask: Mask, change: FloatArray | float) -> Frame:
     """The source with `change` added under the mask."""
     alpha = np.zeros((*source.shape[:2], 1), np.float32)
     height, width = mask.alpha.shape
@@ -51,31 +51,32 @@ def test_no_change_is_no_seam_and_no_tint(source: Frame) -> None:
     assert sharpness(source, source, disc(1)) == 1
 
 
-def test_a_hard_edge_is_a_seam_and_a_soft_one_is_less(source: Frame) -> None:
+def test_a_hard_edge_is_a_stronger_seam_than_a_soft_one(source: Frame) -> None:
     found = [
-        seam(laid(source, disc(soft), 25.0), source, Edge.of(disc(soft), BOX, source)) for soft in (1, 12, 50)
+        seam(add_under_mask(source, disc(soft), 25.0), source, Edge.of(disc(soft), BOX, source))
+        for soft in (1, 12, 50)
     ]
     assert found[0] > 2 * found[1] > 4 * found[2]
 
 
 def test_a_seam_in_one_place_is_enough(source: Frame) -> None:
     result, mask = source.copy(), disc(1)
-    result[265:] = laid(source, mask, 60.0)[265:]  # at the chin only
+    result[265:] = add_under_mask(source, mask, 60.0)[265:]  # at the chin only
     assert seam(result, source, Edge.of(mask, BOX, source)) > 3
 
 
 def test_the_shift_is_in_lab_and_texture_does_not_count(source: Frame) -> None:
     mask, grey = disc(1), np.full_like(source, 120)
-    edge, lighter = Edge.of(mask, BOX, source), laid(grey, mask, 20.0)
+    edge, lighter = Edge.of(mask, BOX, source), add_under_mask(grey, mask, 20.0)
     lab = [cv2.cvtColor(np.full((1, 1, 3), v / 255, np.float32), cv2.COLOR_RGB2Lab)[0, 0] for v in (120, 140)]
     assert color_shift(lighter, grey, edge) == pytest.approx(np.linalg.norm(lab[1] - lab[0]), rel=0.05)
     noise = np.random.default_rng(1).normal(0, 20, source.shape)
-    assert color_shift(laid(grey, mask, noise), grey, edge) < 2
+    assert color_shift(add_under_mask(grey, mask, noise), grey, edge) < 2
 
 
 def test_blur_is_less_sharp(source: Frame) -> None:
     blurred = [np.asarray(cv2.GaussianBlur(source, (0, 0), sigma), np.uint8) for sigma in (1, 3)]
-    soft, softer = (sharpness(picture, source, disc(1)) for picture in blurred)
+    soft, softer = (sharpness(image, source, disc(1)) for image in blurred)
     assert 1 > soft > 2 * softer > 0
 
 
@@ -86,9 +87,9 @@ def moved(frame: Frame, dx: float, dy: float, degrees: float = 0.0) -> Frame:
 
 
 @pytest.mark.parametrize("motion", [(0, 0, 0), (4, -3, 0), (2, 1, 1.5)])
-def test_a_mouth_that_goes_with_the_head_does_not_move(source: Frame, motion: tuple[float, ...]) -> None:
+def test_a_mouth_that_moves_with_the_head_has_no_motion(source: Frame, motion: tuple[float, ...]) -> None:
     after = moved(source, *motion)
-    movement = HeadFollower().movement((source, after), (source, after), BOX, disc(4))
+    movement = MotionMeter().movement((source, after), (source, after), BOX, disc(4))
     assert (
         np.abs(movement.drift).max() < 0.1 and movement.change < 0.2
     )  # 0.1 % of 200 pixels is a fifth of one
@@ -96,8 +97,8 @@ def test_a_mouth_that_goes_with_the_head_does_not_move(source: Frame, motion: tu
 
 def test_a_mouth_that_slips_is_measured_in_per_cent_of_the_box(source: Frame) -> None:
     head = moved(source, 3, 0)
-    slipped = laid(head, disc(6), moved(source, 3, 2).astype(np.float32) - head)
-    movement = HeadFollower().movement((source, head), (source, slipped), BOX, disc(6))
+    slipped = add_under_mask(head, disc(6), moved(source, 3, 2).astype(np.float32) - head)
+    movement = MotionMeter().movement((source, head), (source, slipped), BOX, disc(6))
     np.testing.assert_allclose(movement.drift, [0, 100 * 2 / WIDTH], atol=0.25)
     assert movement.change < 0.2  # nothing in it moves against the rest
 
@@ -105,12 +106,12 @@ def test_a_mouth_that_slips_is_measured_in_per_cent_of_the_box(source: Frame) ->
 def test_a_mouth_that_opens_changes_but_does_not_slip(source: Frame) -> None:
     head, lip = moved(source, 3, 0), disc(6)
     lip.alpha[:80] = 0
-    opened = laid(head, lip, moved(source, 3, 4).astype(np.float32) - head)
-    movement = HeadFollower().movement((source, head), (source, opened), BOX, disc(6))
+    opened = add_under_mask(head, lip, moved(source, 3, 4).astype(np.float32) - head)
+    movement = MotionMeter().movement((source, head), (source, opened), BOX, disc(6))
     assert np.abs(movement.drift).max() < 0.3 < 0.4 < movement.change
 
 
-def test_jitter_is_what_is_quick() -> None:
+def test_jitter_is_fast_motion() -> None:
     def of(drifts: FloatArray) -> float:
         return jitter([Movement(drift, 0) for drift in drifts])
 

@@ -1,7 +1,7 @@
-"""Figures for how a drawn mouth sits in a face: seam, tint, sharpness, and movement against the head.
+"""Metrics of a blended mouth in a face: seam, colour shift, sharpness, and motion relative to the head.
 
-All of them take the source frame beside the result, so that what the picture itself shows (a beard's
-edge, a blurred shot, a turning head) cancels out.
+All of them compare with the source frame, so that properties of the frame itself (the edge of a beard, blur,
+a turning head) cancel out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy.typing as npt
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 Bools = npt.NDArray[np.bool_]
-_BORDER, _BESIDE = 0.02, 0.08
-"""Widths of the border and of the bands beside it, in widths of the box."""
+_BORDER, _BAND = 0.02, 0.08
+"""Half widths of the border and of the band around it, in widths of the box."""
 _SECTORS = 12
 _FLOW_WIDTH = 192
-"""Pixels that the box is wide when movement is measured."""
+"""Width of the box in pixels at which motion is measured."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Edge:
     """The border of a mask in a window of the frame.
 
     Attributes:
-        window: the box and a margin around it.
+        window: the box with a margin.
         depth: float32 (h, w), pixels inside the border; negative outside.
         unit: width of the box, pixels.
     """
@@ -39,9 +39,9 @@ class Edge:
 
     @classmethod
     def of(cls, mask: Mask, box: PixelBox, frame: Frame) -> Edge:
-        """The line where the mask is half transparent."""
+        """The contour where the mask is half transparent."""
         unit = box.width
-        window = grown(box, round(_BESIDE * unit) + 2, frame)
+        window = expand_box(box, round(_BAND * unit) + 2, frame)
         x1, y1, x2, y2 = window
         inside = np.zeros((y2 - y1, x2 - x1), np.uint8)
         height, width = mask.alpha.shape
@@ -52,24 +52,24 @@ class Edge:
         return cls(window, np.asarray(depth, np.float32), unit)
 
     def between(self, low: float, high: float) -> Bools:
-        """The pixels so deep inside, in widths of the box."""
+        """Pixels whose depth is in this range, in widths of the box."""
         return np.asarray((self.depth >= low * self.unit) & (self.depth <= high * self.unit))
 
     def sectors(self) -> npt.NDArray[np.int64]:
-        """The sector of every pixel, (h, w), seen from the middle of the mask."""
+        """Sector of every pixel around the centre of the mask, int64 (h, w)."""
         rows, columns = np.nonzero(self.depth > 0)
         y, x = np.indices(self.depth.shape)
-        turn = np.arctan2(y - rows.mean(), x - columns.mean()) / (2 * np.pi) + 0.5
-        return np.asarray((turn * _SECTORS).astype(np.int64).clip(0, _SECTORS - 1))
+        angle = np.arctan2(y - rows.mean(), x - columns.mean()) / (2 * np.pi) + 0.5
+        return np.asarray((angle * _SECTORS).astype(np.int64).clip(0, _SECTORS - 1))
 
-    def cut(self, frame: Frame) -> Frame:
+    def crop(self, frame: Frame) -> Frame:
         """The window of a frame."""
         x1, y1, x2, y2 = self.window
         return frame[y1:y2, x1:x2]
 
 
-def grown(box: PixelBox, margin: int, frame: Frame) -> PixelBox:
-    """A box with a margin around it, as far as the frame goes."""
+def expand_box(box: PixelBox, margin: int, frame: Frame) -> PixelBox:
+    """The box with a margin, clipped to the frame."""
     height, width = frame.shape[:2]
     x1, y1, x2, y2 = box
     return PixelBox(
@@ -78,25 +78,25 @@ def grown(box: PixelBox, margin: int, frame: Frame) -> PixelBox:
 
 
 def seam(result: Frame, source: Frame, edge: Edge) -> float:
-    """Steps across the border that the source does not have, less those beside it; grey levels a pixel.
+    """Added gradient across the border, less that in the band around it, in grey levels per pixel.
 
-    That of the worst of 12 sectors: a seam at the chin is one, whatever the cheeks look like.
+    The value of the worst of 12 sectors: a seam at the chin counts, however good the cheeks are.
     """
-    added = np.maximum(_steps(edge.cut(result), edge) - _steps(edge.cut(source), edge), 0)
+    added = np.maximum(_gradient(edge.crop(result), edge) - _gradient(edge.crop(source), edge), 0)
     sectors = edge.sectors()
     border = edge.between(-_BORDER, _BORDER)
-    beside = edge.between(-_BESIDE, _BESIDE) & ~border
+    band = edge.between(-_BAND, _BAND) & ~border
     found = []
     for sector in range(_SECTORS):
-        on, off = border & (sectors == sector), beside & (sectors == sector)
+        on, off = border & (sectors == sector), band & (sectors == sector)
         if on.any() and off.any():
             found.append(float(added[on].mean() - added[off].mean()))
     return max(found)
 
 
-def _steps(picture: Frame, edge: Edge) -> FloatArray:
-    """Gradients square to the border, (h, w), grey levels a pixel."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def _gradient(frame: Frame, edge: Edge) -> FloatArray:
+    """Gradient magnitude normal to the border, (h, w), grey levels per pixel."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
     down, right = np.gradient(edge.depth)
     grey_down, grey_right = np.gradient(grey)
     across = np.abs(grey_down * down + grey_right * right) / np.maximum(np.hypot(down, right), 1e-6)
@@ -104,14 +104,14 @@ def _steps(picture: Frame, edge: Edge) -> FloatArray:
 
 
 def color_shift(result: Frame, source: Frame, edge: Edge) -> float:
-    """How far the colours just inside the border are from the source's, CIELAB; mean over sectors.
+    """Colour difference to the source just inside the border, CIELAB; mean over sectors.
 
     Colours are averaged over each of 12 sectors first, so that texture does not count.
     """
-    ring = edge.between(0, _BESIDE)
+    ring = edge.between(0, _BAND)
     sectors = edge.sectors()[ring]
     lab = [
-        cv2.cvtColor(edge.cut(frame).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[ring]
+        cv2.cvtColor(edge.crop(frame).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[ring]
         for frame in (result, source)
     ]
     shifts = [np.hypot.reduce((lab[0] - lab[1])[sectors == n].mean(axis=0)) for n in np.unique(sectors)]
@@ -119,7 +119,7 @@ def color_shift(result: Frame, source: Frame, edge: Edge) -> float:
 
 
 def sharpness(result: Frame, source: Frame, area: Mask) -> float:
-    """Variance of the Laplacian where `area` is more than half, over the source's own there."""
+    """Variance of the Laplacian where `area` exceeds 0.5, relative to the source's."""
     height, width = area.alpha.shape
     part = slice(area.y, area.y + height), slice(area.x, area.x + width)
     found = [
@@ -131,19 +131,19 @@ def sharpness(result: Frame, source: Frame, area: Mask) -> float:
 
 @dataclass(frozen=True)
 class Movement:
-    """How the mouth moves against the head between two frames, in % of the box's width.
+    """Motion of the mouth relative to the head between two frames, in % of the box's width.
 
     Attributes:
-        drift: float32 (2,), the mouth as a whole (median over its pixels), right and down.
-        change: how far its pixels move against each other, mean length.
+        drift: float32 (2,), median over the mouth's pixels, right and down.
+        change: mean length of the motion of its pixels relative to each other.
     """
 
     drift: FloatArray
     change: float
 
 
-class HeadFollower:
-    """Measures a mouth's movement against the head, from dense optical flow in the face box."""
+class MotionMeter:
+    """Measures motion of the mouth relative to the head, by dense optical flow in the face box."""
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -151,7 +151,7 @@ class HeadFollower:
     def movement(
         self, sources: Sequence[Frame], results: Sequence[Frame], box: PixelBox, area: Mask
     ) -> Movement:
-        """Between two frames: the head from eyes and nose of the source, the mouth from the result.
+        """Motion between two frames: head from eyes and nose of the source, mouth from the result.
 
         Args:
             sources, results: two consecutive frames each.
@@ -168,9 +168,9 @@ class HeadFollower:
         head &= np.abs(columns / mouth.shape[1] - 0.5) < 0.35
         area_flow, inside = self._between(results, box, scale), mouth > 0.9
         drift = np.median((area_flow - _similarity(head_flow, head))[inside], axis=0)
-        apart = (area_flow - _similarity(area_flow, inside))[inside]
+        residual = (area_flow - _similarity(area_flow, inside))[inside]
         unit = np.float32(100 / _FLOW_WIDTH)
-        return Movement(drift * unit, float(np.hypot(apart[:, 0], apart[:, 1]).mean() * unit))
+        return Movement(drift * unit, float(np.hypot(residual[:, 0], residual[:, 1]).mean() * unit))
 
     def _between(self, frames: Sequence[Frame], box: PixelBox, scale: float) -> FloatArray:
         grey = [
@@ -181,14 +181,14 @@ class HeadFollower:
         return np.asarray(self._flow.calc(grey[0], grey[1], flow), np.float32)
 
 
-def _window(picture: FloatArray, box: PixelBox, scale: float) -> FloatArray:
+def _window(image: FloatArray, box: PixelBox, scale: float) -> FloatArray:
     x1, y1, x2, y2 = box
     size = round(box.width * scale), round(box.height * scale)
-    return np.asarray(cv2.resize(picture[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(image[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _similarity(flow: FloatArray, where: Bools) -> FloatArray:
-    """The shift, turn and growth that fits `flow` best at the given pixels, as a flow everywhere."""
+    """Least-squares similarity transform of `flow` at the given pixels, as a flow over all pixels."""
     rows, columns = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
 
     def design(x: FloatArray, y: FloatArray) -> FloatArray:
@@ -198,7 +198,7 @@ def _similarity(flow: FloatArray, where: Bools) -> FloatArray:
     x, y, moved = columns[where][::7], rows[where][::7], flow[where][::7]
     keep = np.ones(len(x), bool)
     fit = np.zeros(4, np.float32)
-    for _ in range(2):  # once more without what does not fit: blinking eyes
+    for _ in range(2):  # a second fit without outliers such as blinking eyes
         target = np.concatenate([moved[keep, 0], moved[keep, 1]])
         fit = np.linalg.lstsq(design(x[keep], y[keep]), target, rcond=None)[0].astype(np.float32)
         error = (design(x, y) @ fit).reshape(2, -1).T - moved
@@ -209,15 +209,14 @@ def _similarity(flow: FloatArray, where: Bools) -> FloatArray:
 
 
 def jitter(movements: Sequence[Movement]) -> float:
-    """Root mean square of the mouth's drift from frame to frame, % of the box's width.
+    """RMS of the mouth's drift from frame to frame, % of the box's width.
 
-    What is slower than five frames is taken out: the flat mouth of a turning head moves otherwise
-    than its nose.
+    Motion slower than five frames is removed: on a turning head the mouth moves unlike the nose.
     """
     drift = np.stack([movement.drift for movement in movements])
     if len(drift) < 5:
         return float("nan")
     kernel = np.ones(5) / 5
     slow = np.stack([np.convolve(column, kernel, mode="valid") for column in drift.T], axis=1)
-    quick = drift[2:-2] - slow
-    return float(np.sqrt(np.square(quick).sum(axis=1).mean()))
+    fast = drift[2:-2] - slow
+    return float(np.sqrt(np.square(fast).sum(axis=1).mean()))
