@@ -1,6 +1,6 @@
-"""Lip generators: networks that draw the mouth that fits the audio into a face crop.
+"""Stage 4: lip generators, from face crop and audio to the face with its mouth.
 
-`lipsync.registries.GENERATORS` lists them, `lipsync.weights.create_model` makes one.
+Members are listed in `lipsync.registries.GENERATORS` and made by `lipsync.weights.create_model`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ __all__ = [
     "choose_variant",
 ]
 
-_BEST_FIRST = ("wav2lip_gan", "wav2lip", "builtin")
-"""What "auto" looks for; the model that ships with the program comes last and is always there."""
+_PREFERENCE = ("wav2lip_gan", "wav2lip", "builtin")
+"""Order of "auto", best first; the model that ships with the program is always there."""
 
 
 def choose_variant(name: str = "auto") -> str:
-    """The member to use: `name` itself, or for "auto" the best one whose weights are here.
+    """Name of the generator to use.
 
-    With none here it is "wav2lip", whose weights are then downloaded.
+    "auto" chooses the best one whose weights are here. With none here it is "wav2lip", whose weights are
+    then downloaded.
 
     Raises:
-        OptionError: there is no such member.
+        OptionError: there is no generator of that name.
     """
     if name == "auto":
-        return next((member for member in _BEST_FIRST if weights.find(member)), "wav2lip")
+        return next((member for member in _PREFERENCE if weights.find(member)), "wav2lip")
     if name not in GENERATORS:
         hint = f"Known: auto, {', '.join(GENERATORS)}."
         raise OptionError("There is no such generator", given=repr(name), hint=hint)

@@ -1,4 +1,4 @@
-"""What every lip generator promises, whatever network is inside."""
+"""Interface of lip generators."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from lipsync.types import AudioClip, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """What a caller has to know about a generator before it is used.
+    """Properties of a generator.
 
     Attributes:
         name: its name in the registry.
-        crop_size: (height, width) in pixels of the face crops it takes and of the mouths it draws.
-        fps: frames per second it was trained at; others work, further away a little worse.
-        number_formats: names out of `options.NUMBER_FORMATS` it runs in; "fp32" among them.
+        crop_size: (height, width) in pixels of the face crops it takes and gives.
+        fps: frame rate of its training; other rates work, a little worse the further away.
+        number_formats: supported precisions, names out of `options.NUMBER_FORMATS`; "fp32" among them.
         licence: what its weights may be used for, in words.
-        paper: where it is described.
-        averaged_crops: a larger face is to be shrunk by averaging (the crops of the training were),
-            not by picking pixels bilinearly, as the official program does.
+        paper: citation.
+        antialias_crops: shrink larger faces by area averaging, as the training's crops were, and not
+            bilinearly as the official program does.
     """
 
     name: str
@@ -37,11 +37,10 @@ class GeneratorSpec:
 
 
 class AudioRows(Protocol):
-    """What `encode_audio` gives: one row per frame of the result.
+    """Audio features of `encode_audio`, one row per frame of the result.
 
-    Some rows at a time are taken as an array, by a slice or by an array of frame numbers; a numpy
-    array will do. A row may be made only when it is taken, so that the rows of an hour need no
-    more memory than its mel.
+    Indexed by a slice or by an array of frame numbers, it gives float32 arrays; a NumPy array will do.
+    Rows may be computed on demand, so that those of an hour take no more memory than its mel.
     """
 
     def __len__(self) -> int: ...
@@ -51,46 +50,49 @@ class AudioRows(Protocol):
 
 @runtime_checkable
 class LipGenerator(Protocol):
-    """Draws the mouth that fits the sound into a face.
+    """Generates the mouth for the audio in a face crop; thread-safe.
 
     Attributes:
-        batch_size: frames that are best given at a time; gets smaller when memory runs out.
+        batch_size: recommended number of frames per call; reduced when memory runs out.
     """
 
     batch_size: int
 
     @property
     def concurrent_batches(self) -> int:
-        """Batches that are best drawn at the same time, by as many threads that share the cores."""
+        """Recommended number of concurrent calls, by threads that share the cores."""
         ...
 
     @property
     def spec(self) -> GeneratorSpec:
-        """What it takes and gives."""
+        """Properties of the generator."""
         ...
 
-    def encode_audio(self, voice: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> AudioRows:
-        """The sound that belongs to each of `frames` frames.
+    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> AudioRows:
+        """Computes the audio features of each frame.
 
         Args:
-            voice: mono at 16 kHz.
+            audio: mono speech at 16 kHz.
             fps: frames per second of the result.
-            frames: how many rows; beyond the end of the voice they hold silence.
-            lead: frames by which each row's sound starts earlier.
+            frames: number of rows; beyond the end of the audio they hold silence.
+            lead: frames by which the audio of each row starts earlier.
 
         Returns:
-            `frames` rows of float32; what is in a row is the network's own business.
+            `frames` rows of float32, whose shape is the network's own.
         """
         ...
 
     def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        """Draw the mouths of one batch.
+        """Generates the faces of one batch.
 
         Args:
-            crops: (B, H, W, 3) uint8 RGB, H and W being `spec.crop_size`.
-            audio_rows: (B, ...) float32, a slice of what `encode_audio` gave.
+            crops: (B, H, W, 3) RGB uint8, H and W being `spec.crop_size`.
+            audio_rows: (B, ...) float32, rows of `encode_audio`.
 
         Returns:
-            (B, 3, H, W) float32 RGB in [0, 1].
+            (B, 3, H, W) RGB float32 in [0, 1].
+
+        Raises:
+            ToolError: not even one frame fits into memory.
         """
         ...

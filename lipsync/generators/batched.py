@@ -1,4 +1,4 @@
-"""Drawing in batches that fit into memory, whatever the network."""
+"""Batching of generators, with smaller batches when memory runs out."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from lipsync.devices import concurrent_batches, run_in_batches
 from lipsync.generators.base import GeneratorSpec
 from lipsync.types import FloatArray
 
-# On a CPU larger batches are no faster, and a cancel has to wait for the batch under way.
-_SIZES = {"cpu": 4, "mps": 32, "cuda": 128}
+_BATCH_SIZES = {"cpu": 4, "mps": 32, "cuda": 128}
+"""By type of device. On a CPU larger batches are no faster, and a cancel waits for the batch under way."""
 
 
 class BatchedGenerator(ABC):
-    """Splits what it is asked to draw; a batch that does not fit is drawn in halves.
+    """Base class of generators: splits `generate` into batches that fit into memory.
 
     Attributes:
-        spec, device: of the network inside.
-        batch_size: frames drawn at a time; halved, for good, when memory runs out.
+        spec: properties of the generator.
+        device: where the network runs.
+        batch_size: frames per forward pass; halved, for good, when memory runs out.
     """
 
     spec: GeneratorSpec
@@ -30,32 +31,33 @@ class BatchedGenerator(ABC):
 
     @property
     def concurrent_batches(self) -> int:
-        """Batches to draw at the same time, see `LipGenerator`."""
+        """See `LipGenerator.concurrent_batches`."""
         return concurrent_batches(self.device)
 
     @staticmethod
     def default_batch_size(device: torch.device) -> int:
-        """Frames at a time that suit `device`."""
-        return _SIZES.get(device.type, _SIZES["cpu"])
+        """Frames per forward pass that suit `device`."""
+        return _BATCH_SIZES.get(device.type, _BATCH_SIZES["cpu"])
 
     def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        """Draw mouths; (B, H, W, 3) uint8 RGB and (B, ...) float32 -> (B, 3, H, W) RGB in [0, 1].
+        """See `LipGenerator.generate`.
 
         Raises:
+            ValueError: the shapes are not those of the network, or do not fit each other.
             ToolError: not even one frame fits into memory.
         """
         height, width = self.spec.crop_size
         if crops.shape[1:] != (height, width, 3) or len(crops) != len(audio_rows):
             raise ValueError(f"crops {crops.shape} and audio rows {audio_rows.shape} do not fit")
-        drawn = np.empty((len(crops), 3, height, width), np.float32)
+        generated = np.empty((len(crops), 3, height, width), np.float32)
 
-        def draw(part: slice) -> None:
-            drawn[part] = self._draw(crops[part], audio_rows[part])
+        def generate(part: slice) -> None:
+            generated[part] = self._forward(crops[part], audio_rows[part])
 
-        size = run_in_batches(draw, len(crops), self.batch_size, self.device, "draw even one frame")
+        size = run_in_batches(generate, len(crops), self.batch_size, self.device, "draw even one frame")
         self.batch_size = min(size, self.batch_size)  # another thread may have found a smaller one
-        return drawn
+        return generated
 
     @abstractmethod
-    def _draw(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        """Run the network once; arguments and result as for `generate`."""
+    def _forward(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+        """One forward pass; arguments and result as for `generate`."""

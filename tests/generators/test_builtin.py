@@ -9,7 +9,7 @@ import torch
 from lipsync.errors import WeightsError
 from lipsync.generators.base import LipGenerator
 from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
-from lipsync.generators.builtin.adapter import Builtin, gate, load
+from lipsync.generators.builtin.adapter import Builtin, load, speech_gate
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, Renderer, warp
 from lipsync.training.tasks.export import export
 from lipsync.types import AudioClip
@@ -99,15 +99,15 @@ def test_rows_follow_the_clock_not_the_frame_rate(generator: Builtin) -> None:
 def test_a_long_voice_heard_in_pieces_equals_one_heard_whole(generator: Builtin) -> None:
     sound = voice(65.0)
     mel = torch.from_numpy(log_mel.log_mel(sound.samples))[None]
-    whole = generator.voice(mel)[0].numpy().T * generator.gain
-    np.testing.assert_allclose(generator._hear(sound.samples), whole, atol=1e-4)
+    whole = generator.audio2shape(mel)[0].numpy().T * generator.gain
+    np.testing.assert_allclose(generator._predict_shapes(sound.samples), whole, atol=1e-4)
 
 
 def test_the_level_of_a_recording_does_not_matter() -> None:
     loud, quiet = log_mel.log_mel(voice(1.0, 0.2).samples), log_mel.log_mel(voice(1.0, 0.02).samples)
     np.testing.assert_allclose(loud, quiet, atol=0.01)
     assert np.all(log_mel.log_mel(np.zeros(1600, np.float32)) == log_mel.SILENCE)
-    assert gate(voice(1.0).samples).max() == pytest.approx(1.0)
+    assert speech_gate(voice(1.0).samples).max() == pytest.approx(1.0)
 
 
 def test_a_few_words_in_a_long_silence_are_heard_as_alone() -> None:
@@ -115,7 +115,7 @@ def test_a_few_words_in_a_long_silence_are_heard_as_alone() -> None:
     long = np.concatenate([np.zeros(16_000 * 70, np.float32), spoken, np.zeros(16_000 * 20, np.float32)])
     alone, among = log_mel.log_mel(spoken), log_mel.log_mel(long)[:, 7000:7201]
     assert np.abs(alone - among)[:, 10:190].mean() < 0.25
-    assert gate(long)[3520:3580].min() > 0.9 and gate(long)[:3400].max() == 0
+    assert speech_gate(long)[3520:3580].min() > 0.9 and speech_gate(long)[:3400].max() == 0
 
 
 def test_a_tone_is_heard_in_its_band() -> None:
@@ -198,7 +198,7 @@ def test_an_opening_mouth_gets_dark_below_its_upper_teeth() -> None:
     def finish(was: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         halves = mouth_outline.render_interior_halves(target, 80, 112)
         gaps = mouth_interior.inner_lip_gap(was), mouth_interior.inner_lip_gap(target)
-        return mouth_interior.refine_interior(grey, theirs, mask, halves, *gaps, shade)
+        return mouth_interior.refine_interior(grey, theirs, mask, halves, gaps, shade)
 
     middle = opened[0, mouth_outline.INNER].mean(0).round().long()
     upper, lower = (finish(closed, opened)[0, :, middle[1] + by, middle[0]].mean() for by in (-4, 4))
@@ -212,7 +212,7 @@ def test_nothing_in_a_mouth_is_bluer_than_white() -> None:
     skin = torch.tensor([0.8, 0.7, 0.6]).view(1, 3, 1, 1)
     lilac, rose = torch.tensor([0.6, 0.5, 0.6]), torch.tensor([0.7, 0.5, 0.45])
     drawn = torch.stack([lilac, rose], dim=1)[None, :, None]
-    mended = mouth_interior._not_bluer_than_white(drawn, skin)
+    mended = mouth_interior._limit_blue(drawn, skin)
     assert mended[0, 2, 0, 0] == pytest.approx(0.5 * 0.6 / 0.7 * 1.12)
     torch.testing.assert_close(mended[..., 1], drawn[..., 1])
 

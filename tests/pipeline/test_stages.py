@@ -34,7 +34,7 @@ class Numbers:
         self._first_done = threading.Event()
         self.drawn: list[int] = []
 
-    def encode_audio(self, voice: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> FloatArray:
+    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> FloatArray:
         return np.arange(frames, dtype=np.float32)[:, None]
 
     def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:

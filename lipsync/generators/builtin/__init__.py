@@ -1,1 +1,1 @@
-"""The model that ships with the program: small, our own, trained by `lipsync.training`."""
+"""The built-in model: small, our own, trained by `lipsync.training`."""

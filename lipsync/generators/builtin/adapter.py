@@ -1,4 +1,4 @@
-"""The built-in model as a `LipGenerator`: pictures and sound in, mouths out."""
+"""The built-in model as a `LipGenerator`."""
 
 from __future__ import annotations
 
@@ -22,30 +22,31 @@ from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import load_into
 
 FORMAT = "lipsync-builtin-1"
-"""What the header of a weights' file says under "format"."""
+"""Value of "format" in the header of a weights' file."""
 LICENCE = "research and demonstration; see weights/README.md"
 _SHAPE_RATE = MEL_RATE / 2
-_QUIET, _LOUD = -34.0, -22.0
-"""Decibels below the voice's louder parts: closed mouth, and mouth free to move."""
-_SILENT = -55.0
-"""Decibels of full scale that are silence in any recording."""
+"""Mouth shapes per second."""
+_CLOSED_DB, _OPEN_DB = -34.0, -22.0
+"""Levels relative to the speech level, dB: the mouth is closed below the first, free above the second."""
+_SILENCE_DB = -55.0
+"""Level, dB of full scale, that is silence in any recording."""
 
 
 class Builtin(BatchedGenerator):
-    """The model that ships with the program.
+    """The built-in model; a `LipGenerator`.
 
-    Crops are (B, S, S, 3), S being 128 in the weights that ship, audio rows (B, shape_numbers). Every
-    frame is its own reference, and no frame depends on the others of its batch.
+    Crops are (B, S, S, 3), S being 128 in the weights that ship; audio rows are mouth shapes
+    (B, shape_numbers). Every frame is its own reference, independent of the others in its batch.
 
     Args:
         weights: a file of `lipsync.training.tasks.export`, or the network itself.
-        name: what the spec is to say.
+        name: its name in the spec.
         device, number_format: as in `GeneratorOptions`.
-        batch_size: frames drawn at a time; 0 chooses by device.
+        batch_size: frames per forward pass; 0 chooses by device.
 
     Raises:
         WeightsError: the file is not of this model.
-        OptionError: there is no such device, or no such number format for it.
+        OptionError: there is no such device, or it does not support the precision.
     """
 
     def __init__(
@@ -61,71 +62,86 @@ class Builtin(BatchedGenerator):
         self.spec = _spec(name, network.config)
         self.device = choose_device(device) if isinstance(device, str) else device
         self.dtype = choose_dtype(number_format, self.device, self.spec.number_formats)
-        # The voice network runs once for the whole clip: on the CPU, in full precision.
-        self.voice = network.voice.float().eval().requires_grad_(False)
+        # Audio2Shape runs once for the whole clip: on the CPU, in full precision.
+        self.audio2shape = network.voice.float().eval().requires_grad_(False)
         self.gain = network.gain.float().numpy()
         self.network = prepare_for_inference(network, self.device, self.dtype)
         self.batch_size = batch_size or self.default_batch_size(self.device)
 
-    def encode_audio(self, voice: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> FloatArray:
-        """Mouth shapes (frames, shape_numbers) float32; all zeros is the closed mouth.
+    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> FloatArray:
+        """Mouth shapes, float32 (frames, shape_numbers); all zeros is the closed mouth.
 
-        The voice is heard whole, 0.65 s around each frame. Where it is silent, and beyond its end,
+        Each row depends on 0.65 s of audio to either side. In silence, and beyond the end of the audio,
         the mouth closes; the shapes are smooth in time.
+
+        Raises:
+            ValueError: the audio is not at 16 kHz.
         """
-        clock = (np.arange(frames) - lead) / float(fps)
-        if voice.sample_rate != SAMPLE_RATE:
-            raise ValueError(f"the voice must be at {SAMPLE_RATE} Hz, got {voice.sample_rate}")
-        if len(voice.samples) == 0:
+        times = (np.arange(frames) - lead) / float(fps)
+        if audio.sample_rate != SAMPLE_RATE:
+            raise ValueError(f"the audio must be at {SAMPLE_RATE} Hz, got {audio.sample_rate}")
+        if len(audio.samples) == 0:
             return np.zeros((frames, len(self.gain)), np.float32)
-        shapes = self._hear(voice.samples) * gate(voice.samples)[:, None]
-        at = clock * _SHAPE_RATE
+        shapes = self._predict_shapes(audio.samples) * speech_gate(audio.samples)[:, None]
+        positions = times * _SHAPE_RATE
         steps = np.arange(len(shapes))
-        columns = [np.interp(at, steps, column, left=0.0, right=0.0) for column in smooth(shapes).T]
+        columns = [
+            np.interp(positions, steps, column, left=0.0, right=0.0) for column in smooth_shapes(shapes).T
+        ]
         return np.stack(columns, axis=1).astype(np.float32)
 
     @torch.inference_mode()
-    def _hear(self, samples: FloatArray) -> FloatArray:
-        """Shapes (T, shape_numbers) at 50 Hz, in pieces so that an hour needs little memory."""
+    def _predict_shapes(self, samples: FloatArray) -> FloatArray:
+        """Mouth shapes (T, shape_numbers) at 50 Hz.
+
+        In pieces, so that an hour takes little memory.
+        """
         mel = torch.from_numpy(log_mel(samples, self.network.config.mels))
-        piece, context = 6000, 200  # columns of the mel; both even, for the network halves their rate
+        piece, context = 6000, 200  # columns of the mel; both even, since the network halves their rate
         parts = []
         for start in range(0, mel.shape[1], piece):
             first = max(0, start - context)
-            out: Tensor = self.voice(mel[None, :, first : start + piece + context])[0]
+            out: Tensor = self.audio2shape(mel[None, :, first : start + piece + context])[0]
             parts.append(out[:, (start - first) // 2 : (start - first + piece) // 2])
         return np.asarray(torch.cat(parts, dim=1).numpy().T * self.gain, np.float32)
 
     @torch.inference_mode()
-    def _draw(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        pictures = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
-        faces = pictures.permute(0, 3, 1, 2).float().div_(255)
+    def _forward(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+        images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
+        faces = images.permute(0, 3, 1, 2).float().div_(255)
         shapes = torch.from_numpy(np.ascontiguousarray(audio_rows, np.float32)).to(self.device)
         rgb: FloatArray = self.network(faces, shapes).float().clamp_(0, 1).cpu().numpy()
         return rgb
 
 
-def gate(samples: FloatArray) -> FloatArray:
-    """How far the mouth may move, 0..1 at 50 Hz: 0 in silence, opening and closing softly."""
+def speech_gate(samples: FloatArray) -> FloatArray:
+    """Gain on mouth shapes by the level of the audio, smooth in time.
+
+    Args:
+        samples: float32 (n,) at 16 kHz.
+
+    Returns:
+        float32 (T,) in [0, 1] at 50 Hz; 0 in silence.
+    """
     level = loudness(samples)
-    loud = max(speech_level(level), _SILENT - _QUIET)
-    free = np.clip((level - loud - _QUIET) / (_LOUD - _QUIET), 0, 1)
-    # The mouth moves before it is heard, and short gaps between words do not close it: widen first.
-    padded = np.pad(free, 12)
+    reference = max(speech_level(level), _SILENCE_DB - _CLOSED_DB)
+    gain = np.clip((level - reference - _CLOSED_DB) / (_OPEN_DB - _CLOSED_DB), 0, 1)
+    # The mouth moves before it is heard, and short gaps between words do not close it: dilate first.
+    padded = np.pad(gain, 12)
     wide = np.lib.stride_tricks.sliding_window_view(padded, 25).max(1)
     kernel = np.hanning(19)[1:-1]
     soft = np.convolve(np.pad(wide, 8, mode="edge"), kernel / kernel.sum(), mode="valid")
     return np.asarray(soft[::2], np.float32)
 
 
-def smooth(shapes: FloatArray) -> FloatArray:
-    """(T, numbers) at 50 Hz without what is faster than lips: 60 ms wide, binomial."""
+def smooth_shapes(shapes: FloatArray) -> FloatArray:
+    """Binomial filter of 60 ms on mouth shapes (T, numbers) at 50 Hz; same shape."""
     padded = np.pad(shapes, ((1, 1), (0, 0)), mode="edge")
     return np.asarray((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4, np.float32)
 
 
 def load(path: Path) -> BuiltinNetwork:
-    """Read a weights' file; its header says how large the network is.
+    """Reads a weights' file; its header holds the network's architecture.
 
     Raises:
         WeightsError: the file is damaged or of another network.
@@ -147,7 +163,10 @@ def load(path: Path) -> BuiltinNetwork:
 def prepare_for_inference(
     network: BuiltinNetwork, device: torch.device, dtype: torch.dtype
 ) -> BuiltinNetwork:
-    """Freeze, fold and move, in place. Places and flows stay in 32 bits; only convolutions change."""
+    """Freezes the network, folds batch norms, moves it to `device`; in place.
+
+    Only convolutions get `dtype`; points and flows stay in fp32.
+    """
     network.eval().requires_grad_(False)
     for module in network.modules():
         if isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):

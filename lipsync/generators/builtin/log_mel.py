@@ -1,4 +1,4 @@
-"""What the voice network hears: a log-mel spectrogram that does not depend on the level of the recording."""
+"""Log-mel spectrogram normalised to the level of the speech."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from lipsync.types import FloatArray
 
 SAMPLE_RATE = 16_000
 MEL_RATE = 100
-"""Columns per second; column k is centred on second k / RATE."""
+"""Columns per second; column k is centred on second k / MEL_RATE."""
 _HOP, _WINDOW, _FFT = SAMPLE_RATE // MEL_RATE, 400, 512
-_LOWEST, _HIGHEST = 60.0, 7600.0
-_QUIETEST = 10 ** (-60 / 10)
-"""Power of a recording that is taken for silence, whatever is in it (-60 dB of full scale)."""
-_AUDIBLE = -50.0
-"""Decibels of full scale above which a column counts as sound."""
+_MIN_HZ, _MAX_HZ = 60.0, 7600.0
+_MIN_LEVEL = 10 ** (-60 / 10)
+"""Power below which a recording is taken for silence, whatever is in it (-60 dB of full scale)."""
+_AUDIBLE_DB = -50.0
+"""Level, dB of full scale, above which a column counts as sound."""
 SILENCE = -4.0
 """Value of every band of a silent column."""
 
 
 def log_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
-    """Log-mel spectrogram, less the level of the recording's louder parts.
+    """Log-mel spectrogram relative to `speech_level`.
 
     Args:
-        samples: float32 (n,) at 16 kHz.
+        samples: float32 (n,) in [-1, 1] at 16 kHz.
+        bands: number of mel bands.
 
     Returns:
         float32 (bands, n // 160 + 1) in [-4, 4]; a silent column is -4 throughout.
@@ -35,31 +36,34 @@ def log_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
     mel = np.concatenate([power @ filters for power in _powers(samples)])
     total = np.concatenate([power.sum(1) for power in _powers(samples)])
     level = 10 ** (speech_level(10 * np.log10(total + 1e-10)) / 10)
-    mel = np.log(np.maximum(mel / max(level, _QUIETEST), 1e-9))
+    mel = np.log(np.maximum(mel / max(level, _MIN_LEVEL), 1e-9))
     return np.asarray(np.clip((mel + 6.5) / 2.5, SILENCE, 4).T, np.float32)
 
 
 def loudness(samples: FloatArray) -> FloatArray:
-    """Decibels of full scale in each column of `log_mel`, float32 (n // 160 + 1,)."""
+    """Level of each column of `log_mel` in dB of full scale, float32 (n // 160 + 1,)."""
     total = np.concatenate([power.sum(1) for power in _powers(samples)])
     return np.asarray(10 * np.log10(total + 1e-10), np.float32)
 
 
 def speech_level(level: FloatArray) -> float:
-    """How loud the voice is, given the loudness of all columns in decibels.
+    """Level of the louder parts of a recording in dB.
 
-    Nine tenths of the columns are below it; where most of a long recording is silent, nine tenths
-    of those that are not, less a little.
+    The 90th percentile of the columns; where most of a long recording is silent, that of the audible
+    columns less 2 dB.
+
+    Args:
+        level: (T,) from `loudness`.
     """
-    audible = level[level > _AUDIBLE]
+    audible = level[level > _AUDIBLE_DB]
     spoken = float(np.quantile(audible, 0.9)) - 2 if len(audible) else -100.0
     return max(float(np.quantile(level, 0.9)), spoken)
 
 
 def _powers(samples: FloatArray) -> Iterator[FloatArray]:
-    """Power spectra (columns, 257), scaled so that their sum is the mean square of the window.
+    """Power spectra (columns, 257), whose sum is the mean square of the window.
 
-    They come in pieces of a minute, for those of an hour would fill the memory.
+    In pieces of a minute: those of an hour would fill the memory.
     """
     padded = np.pad(samples, (_WINDOW // 2, _WINDOW // 2 + _HOP))
     count = len(samples) // _HOP + 1
@@ -73,8 +77,8 @@ def _powers(samples: FloatArray) -> Iterator[FloatArray]:
 
 @cache
 def _filters(bands: int) -> FloatArray:
-    """Triangles evenly spaced on the mel scale (O'Shaughnessy 1987), (bands, 257)."""
-    edges = 700 * (10 ** (np.linspace(_mel(_LOWEST), _mel(_HIGHEST), bands + 2) / 2595) - 1)
+    """Triangular mel filters (bands, 257), after O'Shaughnessy 1987."""
+    edges = 700 * (10 ** (np.linspace(_mel(_MIN_HZ), _mel(_MAX_HZ), bands + 2) / 2595) - 1)
     bins = np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT
     left, middle, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     up, down = (bins - left) / (middle - left), (right - bins) / (right - middle)

@@ -1,4 +1,4 @@
-"""The inside of the mouth: how light it is, and what is sure of any open mouth."""
+"""Colour of the mouth's interior: its brightness, and a prior of teeth and dark."""
 
 from __future__ import annotations
 
@@ -8,68 +8,83 @@ from torch import Tensor
 from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
 
 _WHITE_OVER_SKIN = 1.12
-"""Blue over green of white over that of skin, as stored (with gamma): measured 1.09 on
-teeth and 1.13 on lips of the sample photograph."""
-_OWN = 0.85
-"""How much of the reference's own inside is taken at most; the rest stays the Painter's, which knows the
-light of the new outline."""
+"""Blue/green ratio of white over that of skin, as stored (with gamma): measured 1.09 on teeth and 1.13 on
+lips of the sample photograph."""
+_MAX_REFERENCE_SHARE = 0.85
+"""Largest share of the reference's own interior; the rest is the Renderer's, which knows the light of the
+new outline."""
 
 
 def inner_lip_gap(points: Tensor) -> Tensor:
-    """Pixels between the inner lips, (B, 1, 1, 1)."""
+    """Vertical distance of the inner lips: points (B, 49, 2) -> (B, 1, 1, 1), pixels."""
     return (points[:, LOWER_INNER, 1] - points[:, UPPER_INNER, 1]).clamp_min(0).view(-1, 1, 1, 1)
 
 
 def refine_interior(
-    drawn: Tensor, moved: Tensor, mask: Tensor, halves: Tensor, was: Tensor, gap: Tensor, shade: Tensor
+    rendered: Tensor,
+    warped: Tensor,
+    mask: Tensor,
+    halves: Tensor,
+    gaps: tuple[Tensor, Tensor],
+    shade: Tensor,
 ) -> Tensor:
-    """Upper teeth and the dark below them, the more the wider the mouth is open; (B, 3, h, w).
+    """Adds upper teeth and the dark below them, the more the wider the mouth is open.
 
-    A network that is judged by its mean error paints a wide open mouth in the mean of teeth, tongue
-    and dark, a grey that no mouth has. What is sure of any mouth is added to what it painted: the
-    upper half is lighter and less red, the lower half is dark. Where the reference was open already,
-    its own teeth and dark are taken instead, the more the wider it was.
+    A network trained on a mean error renders a wide open mouth as the mean of teeth, tongue and dark, a
+    grey that no mouth has. Known of any mouth is that the upper half is brighter and less red, and the
+    lower half dark. Where the reference is open already, its own interior is taken instead, the more the
+    wider it is.
 
     Args:
-        moved: (B, 3, h, w) the reference moved to the outline of the target.
-        was, gap: (B, 1, 1, 1) how far the reference is open and the target shall be, pixels.
-        shade: (2,) how far the upper half goes to the colour of teeth, the lower one to black.
+        rendered: (B, 3, h, w) RGB in [0, 1], the network's output.
+        warped: (B, 3, h, w) the reference, warped to the target's outline.
+        mask: (B, 1, h, w) of `inpainting_mask`.
+        halves: (B, 2, h, w) of `render_interior_halves`, of the target.
+        gaps: (B, 1, 1, 1) each, of `inner_lip_gap`: of the reference and of the target.
+        shade: (2,) shares by which the upper half goes to the colour of teeth, the lower one to black.
+
+    Returns:
+        (B, 3, h, w) RGB in [0, 1].
     """
+    reference_gap, gap = gaps
     inside = halves.sum(dim=1, keepdim=True).clamp(0, 1)
-    known = (was / gap.clamp_min(1)).clamp(0, 1) * ((was - 1) / 4).clamp(0, 1)
-    drawn = drawn + (moved - drawn) * inside * known * _OWN
-    deep = ((gap - 2) / 6).clamp(0, 1)
-    strength = halves.clamp(0, 1) * deep * (1 - known) * shade.view(1, 2, 1, 1)
+    known = (reference_gap / gap.clamp_min(1)).clamp(0, 1) * ((reference_gap - 1) / 4).clamp(0, 1)
+    rendered = rendered + (warped - rendered) * inside * known * _MAX_REFERENCE_SHARE
+    openness = ((gap - 2) / 6).clamp(0, 1)
+    strength = halves.clamp(0, 1) * openness * (1 - known) * shade.view(1, 2, 1, 1)
     upper, lower = strength[:, :1], strength[:, 1:]
-    skin = (drawn * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True).clamp_min(1)
+    skin = (rendered * mask).sum(dim=(2, 3), keepdim=True) / mask.sum(dim=(2, 3), keepdim=True).clamp_min(1)
     light = skin.mean(dim=1, keepdim=True)
-    teeth = 1.3 * (0.6 * light + 0.4 * skin)  # lighter than the skin, of less colour, in the same light
-    finished: Tensor = (drawn + (teeth.clamp(0, 1) - drawn) * upper) * (1 - lower)
-    return _not_bluer_than_white(finished, skin)
+    teeth = 1.3 * (0.6 * light + 0.4 * skin)  # brighter than skin and less saturated, in the same light
+    refined: Tensor = (rendered + (teeth.clamp(0, 1) - rendered) * upper) * (1 - lower)
+    return _limit_blue(refined, skin)
 
 
-def _not_bluer_than_white(drawn: Tensor, skin: Tensor) -> Tensor:
-    """Take blue away where there is more of it than white would show in the same light.
+def _limit_blue(rendered: Tensor, skin: Tensor) -> Tensor:
+    """Limits blue to what white would have in the same light.
 
-    Nothing in a mouth is bluer than white. The Painter has seen few lights: in warm ones its lips and
-    teeth came out lilac. White reflects blue over green about a third more than skin does.
+    Nothing in a mouth is bluer than white. The Renderer was trained in few kinds of light: in warm light
+    its lips and teeth came out lilac. White reflects about a third more blue over green than skin does.
 
     Args:
-        drawn: (B, 3, h, w).
-        skin: (B, 3, 1, 1) what skin shows in that light.
+        rendered: (B, 3, h, w) RGB.
+        skin: (B, 3, 1, 1) RGB of skin in that light.
     """
-    red, green, blue = drawn.unbind(1)
+    red, green, blue = rendered.unbind(1)
     white = _WHITE_OVER_SKIN * skin[:, 2] / skin[:, 1].clamp_min(1e-3)
     return torch.stack([red, green, torch.minimum(blue, green * white)], dim=1)
 
 
 def interior_tone(window: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
-    """How light the halves of the inside of a mouth are, over how light the face around is; (B, 2).
+    """Brightness of the interior's halves, relative to the face around the mouth.
 
     Args:
         window: (B, 3, h, w) in [0, 1].
-        halves: (B, 2, h, w) of `render_interior_halves`, of the mouth that is seen in `window`.
+        halves: (B, 2, h, w) of `render_interior_halves`, of the mouth seen in `window`.
         mask: (B, 1, h, w) of `inpainting_mask`.
+
+    Returns:
+        (B, 2) in [0, 2]: upper and lower half.
     """
     light = window.mean(dim=1, keepdim=True)
     around = (mask == 0).to(light.dtype)

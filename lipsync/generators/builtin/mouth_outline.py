@@ -1,9 +1,10 @@
-"""The mouth as points, and how points become pictures: lines, fillings and flows.
+"""Mouth outline of 49 points, rendered as contours, areas and flow.
 
-A mouth is 49 points: 20 of the outer lip line, 20 of the inner one, 9 along the chin. Both lip
-rings start at the corner on the left of the picture and run along the lower lip first. Everything
-here is a sum of soft dots. A soft dot is the product of a bump along x and a bump along y, so that
-any number of them is drawn by one matrix product, on any device, with gradients.
+20 points of the outer lip contour, 20 of the inner one, 9 along the chin. Both lip contours start at the
+mouth corner on the left of the image and run along the lower lip first.
+
+Everything is a sum of Gaussian dots. A dot is the product of a Gaussian along x and one along y, so that
+any number of them is rendered by one matrix product, on any device, with gradients.
 """
 
 from __future__ import annotations
@@ -19,51 +20,76 @@ POINTS = 49
 
 LEFT_CORNER, RIGHT_CORNER = 20, 30
 UPPER_INNER, LOWER_INNER = 35, 25
-"""Indices of the corners of the inner lip line and of its middle points."""
+"""Indices of the corners of the inner lip contour and of its middle points."""
 
 
 def opening(points: Tensor) -> Tensor:
-    """How far the lips are apart over how wide the mouth is; points (..., 49, 2 or 3) -> (...)."""
+    """Gap of the inner lips over the mouth's width; points (..., 49, 2 or 3) -> (...)."""
     gap = (points[..., LOWER_INNER, :] - points[..., UPPER_INNER, :]).norm(dim=-1)
     width = (points[..., RIGHT_CORNER, :] - points[..., LEFT_CORNER, :]).norm(dim=-1)
-    share: Tensor = gap / width.clamp_min(1e-6)
-    return share
+    ratio: Tensor = gap / width.clamp_min(1e-6)
+    return ratio
 
 
-def _bumps(at: Tensor, size: int, sigma: float) -> Tensor:
-    """exp(-(x - at)^2 / 2 sigma^2) for x = 0 .. size-1; (B, P) -> (B, P, size)."""
-    pixels = torch.arange(size, device=at.device, dtype=at.dtype)
-    return torch.exp((pixels - at.unsqueeze(-1)).square() * (-0.5 / sigma**2))
+def _gaussians(centres: Tensor, size: int, sigma: float) -> Tensor:
+    """exp(-(x - centre)^2 / 2 sigma^2) for x = 0 .. size-1; (B, P) -> (B, P, size)."""
+    pixels = torch.arange(size, device=centres.device, dtype=centres.dtype)
+    return torch.exp((pixels - centres.unsqueeze(-1)).square() * (-0.5 / sigma**2))
 
 
-def _ring(points: Tensor, between: int) -> Tensor:
-    """A closed line with points put in between; (B, P, 2) -> (B, P * between, 2)."""
+def _subdivided_ring(points: Tensor, parts: int) -> Tensor:
+    """Closed contour with each segment cut in `parts`; (B, P, 2) -> (B, P * parts, 2)."""
     following = points.roll(-1, dims=1)
-    shares = torch.arange(between, device=points.device, dtype=points.dtype) / between
+    shares = torch.arange(parts, device=points.device, dtype=points.dtype) / parts
     steps = points.unsqueeze(2) + (following - points).unsqueeze(2) * shares.view(1, 1, -1, 1)
     return steps.flatten(1, 2)
 
 
 def render_contours(points: Tensor, height: int, width: int, sigma: float = 1.2) -> Tensor:
-    """The lip lines and the chin; points (B, 49, 2) in pixels -> (B, 1, height, width) in [0, 1]."""
-    dots = torch.cat([_ring(points[:, OUTER], 3), _ring(points[:, INNER], 3), points[:, CHIN]], dim=1)
-    ink = _bumps(dots[..., 1], height, sigma).mT @ _bumps(dots[..., 0], width, sigma)
-    return (1 - torch.exp(-ink)).unsqueeze(1)
+    """Image of the lip contours and the chin.
+
+    Args:
+        points: (B, 49, 2) in pixels.
+        sigma: of the lines, pixels.
+
+    Returns:
+        (B, 1, height, width) in [0, 1].
+    """
+    dots = torch.cat(
+        [_subdivided_ring(points[:, OUTER], 3), _subdivided_ring(points[:, INNER], 3), points[:, CHIN]], dim=1
+    )
+    density = _gaussians(dots[..., 1], height, sigma).mT @ _gaussians(dots[..., 0], width, sigma)
+    return (1 - torch.exp(-density)).unsqueeze(1)
 
 
 def render_interior(points: Tensor, height: int, width: int, sigma: float = 1.5) -> Tensor:
-    """The inside of the mouth; points (B, 49, 2) in pixels -> (B, 1, height, width), about 1 inside."""
+    """Soft mask of the mouth's interior.
+
+    Args:
+        points: (B, 49, 2) in pixels.
+        sigma: of its edge, pixels.
+
+    Returns:
+        (B, 1, height, width), about 1 inside.
+    """
     return render_interior_halves(points, height, width, sigma).sum(dim=1, keepdim=True)
 
 
 def render_interior_halves(points: Tensor, height: int, width: int, sigma: float = 1.5) -> Tensor:
-    """The upper and the lower half of the inside of the mouth; (B, 49, 2) -> (B, 2, height, width).
+    """Soft masks of the upper and the lower half of the mouth's interior.
 
     Each dot stands for the area between its neighbours, so a closed mouth fades to nothing.
+
+    Args:
+        points: (B, 49, 2) in pixels.
+        sigma: of their edges, pixels.
+
+    Returns:
+        (B, 2, height, width), about 1 inside.
     """
     inner = points[:, INNER]
     lower, upper = inner[:, 0:11], torch.cat([inner[:, :1], inner[:, 10:].flip(1)], dim=1)
-    lower, upper = _refine(lower), _refine(upper)
+    lower, upper = _with_midpoints(lower), _with_midpoints(upper)
     rows = (torch.arange(8, device=points.device, dtype=points.dtype) + 0.5) / 8
     dots = upper.unsqueeze(2) + (lower - upper).unsqueeze(2) * rows.view(1, 1, -1, 1)
     middle = (lower[..., 0] + upper[..., 0]) / 2
@@ -72,14 +98,14 @@ def render_interior_halves(points: Tensor, height: int, width: int, sigma: float
     area = (gap * spacing).unsqueeze(2).expand(-1, -1, 8) / (2 * torch.pi * sigma**2)
     halves = []
     for part in (slice(0, 4), slice(4, 8)):
-        at, weight = dots[:, :, part].flatten(1, 2), area[:, :, part].flatten(1, 2)
-        columns = _bumps(at[..., 0], width, sigma) * weight.unsqueeze(-1)
-        halves.append(_bumps(at[..., 1], height, sigma).mT @ columns)
+        centres, weight = dots[:, :, part].flatten(1, 2), area[:, :, part].flatten(1, 2)
+        columns = _gaussians(centres[..., 0], width, sigma) * weight.unsqueeze(-1)
+        halves.append(_gaussians(centres[..., 1], height, sigma).mT @ columns)
     return torch.stack(halves, dim=1)
 
 
-def _refine(line: Tensor) -> Tensor:
-    """An open line with the middles put in; (B, P, 2) -> (B, 2 P - 1, 2)."""
+def _with_midpoints(line: Tensor) -> Tensor:
+    """Open contour with the midpoints inserted; (B, P, 2) -> (B, 2 P - 1, 2)."""
     middles = (line[:, :-1] + line[:, 1:]) / 2
     return torch.cat([torch.stack([line[:, :-1], middles], dim=2).flatten(1, 2), line[:, -1:]], dim=1)
 
@@ -87,38 +113,39 @@ def _refine(line: Tensor) -> Tensor:
 def dense_flow(
     target: Tensor, reference: Tensor, height: int, width: int, sigma: float = 5.0, rest: float = 0.3
 ) -> Tensor:
-    """Where to look in the reference for each pixel of the target, guessed from the points alone.
+    """Backward flow from target to reference, interpolated from the points.
 
     Args:
         target, reference: (B, 49, 2) in pixels.
-        sigma: pixels that a point's movement reaches.
-        rest: weight of standing still, so that the flow fades away from the points.
+        sigma: reach of a point's movement, pixels.
+        rest: weight of zero flow, so that the flow fades away from the points.
 
     Returns:
-        (B, 2, height, width) x and y to add to a pixel's place, in pixels.
+        (B, 2, height, width) x and y offsets, in pixels, at which to sample the reference.
     """
     moves = reference - target
-    rows = _bumps(target[..., 1], height, sigma).mT
-    columns = _bumps(target[..., 0], width, sigma)
+    rows = _gaussians(target[..., 1], height, sigma).mT
+    columns = _gaussians(target[..., 0], width, sigma)
     total = rows @ columns + rest
-    along_x = rows @ (columns * moves[..., 0:1])
-    along_y = rows @ (columns * moves[..., 1:2])
-    return torch.stack([along_x / total, along_y / total], dim=1)
+    flow_x = rows @ (columns * moves[..., 0:1])
+    flow_y = rows @ (columns * moves[..., 1:2])
+    return torch.stack([flow_x / total, flow_y / total], dim=1)
 
 
 def inpainting_mask(resting: Tensor, height: int, width: int) -> Tensor:
-    """The part of the face that is drawn anew: mouth and chin, with a soft edge.
+    """Mask of the region to generate: mouth and chin, with a soft edge.
 
-    It depends on the resting outline only, so its form says nothing about how far the mouth is open.
+    It depends on the resting outline only, so that its shape does not reveal how far the mouth is open.
 
     Args:
-        resting: (B, 49, 2) in pixels.
+        resting: (B, 49, 2) the closed mouth, in pixels.
 
     Returns:
-        (B, 1, height, width); above 0 the source is hidden from the network.
+        (B, 1, height, width) in [0, 1]; above 0 the source is hidden from the network.
     """
     centre = resting[:, OUTER].mean(dim=1)
-    scale = (resting[:, CHIN][:, 4, 1] - centre[:, 1]).clamp(12, 80)  # mouth to chin: hardly turns with yaw
+    # From mouth to chin.
+    scale = (resting[:, CHIN][:, 4, 1] - centre[:, 1]).clamp(12, 80)  # hardly changes with yaw
     x = torch.arange(width, device=resting.device, dtype=resting.dtype) - centre[:, :1]
     y = torch.arange(height, device=resting.device, dtype=resting.dtype) - centre[:, 1:]
     across = (x / (1.25 * scale).unsqueeze(1)).abs().unsqueeze(1)

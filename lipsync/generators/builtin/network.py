@@ -1,15 +1,17 @@
-"""The built-in model: voice to mouth shape, face to place, shape and face to picture.
+"""Networks of the built-in model.
 
-    voice -> VoiceNet -> shape ----------------------+
-    face crop -> PlaceNet -> where the mouth is,     |
-                  where it rests, how it is turned --+--> outline in the picture
-    face crop with the mouth hidden, the same crop as reference, outline -> Painter -> mouth
+    audio -> Audio2Shape -> shape --------------------+
+    face crop -> MouthLocator -> outline as it is,    |
+                 outline at rest, rotation -----------+--> target outline
+    crop with the mouth hidden, the same crop as reference, target outline -> Renderer -> mouth
 
-A shape is a few numbers: how the 49 points of `outline` differ from the person's closed mouth, in
-three dimensions and in units of the distance between the eyes. The Painter first moves the pixels
-of the reference by the movement of the outline, then corrects that movement, and for each pixel
-chooses between what it moved and what it painted, which is how teeth come into a mouth that was
-closed. Only a window around mouth and chin is drawn; the rest of the crop is given back unchanged.
+A shape is a few coefficients: the deviation of the 49 points of `mouth_outline` from the person's closed
+mouth, in three dimensions and in units of the distance between the eyes. The Renderer first warps the
+reference by the outline's movement, then corrects that flow, and blends per pixel between what it warped
+and what it painted, which is how teeth come into a mouth that was closed. Only a window around mouth and
+chin is rendered; the rest of the crop is returned unchanged.
+
+Attributes of the modules are keys of the weights' file.
 """
 
 from __future__ import annotations
@@ -32,14 +34,15 @@ from lipsync.generators.builtin.mouth_outline import (
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What decides the form of the weights; kept in the header of the weights' file.
+    """Architecture of the networks; stored in the header of the weights' file.
 
     Attributes:
-        crop: pixels of a side of the face crop.
-        top, left, height, width: the window of the crop that is drawn, pixels.
-        shape_numbers: numbers that describe a mouth shape.
-        voice_width: channels of the voice network.
-        widths: channels of the Painter at 1/2, 1/4, 1/8 and 1/16 of the window.
+        crop: side of the face crop, pixels.
+        top, left, height, width: window of the crop that is rendered, pixels.
+        mels: bands of the log-mel spectrogram.
+        shape_numbers: coefficients of a mouth shape.
+        voice_width: channels of Audio2Shape.
+        widths: channels of the Renderer at 1/2, 1/4, 1/8 and 1/16 of the window.
     """
 
     crop: int = 128
@@ -54,7 +57,7 @@ class NetworkConfig:
 
 
 class _Dilated(nn.Module):
-    """One residual step of the voice network, looking `dilation` steps to either side."""
+    """Residual block of Audio2Shape: a dilated convolution over time."""
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -64,22 +67,26 @@ class _Dilated(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.dropout(F.gelu(self.look(F.gelu(_per_step(self.norm, x)))))
+        y: Tensor = self.dropout(F.gelu(self.look(F.gelu(_normalize_steps(self.norm, x)))))
         out: Tensor = x + self.mix(y)
         return out
 
 
-def _per_step(norm: nn.GroupNorm, x: Tensor) -> Tensor:
-    """Normalise each time step by itself, so that a clip's length changes nothing."""
+def _normalize_steps(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    """Normalises each time step of (B, C, T) by itself, whatever the clip's length."""
     batch, channels, steps = x.shape
     flat: Tensor = norm(x.transpose(1, 2).reshape(batch * steps, channels))
     return flat.view(batch, steps, channels).transpose(1, 2)
 
 
 class Audio2Shape(nn.Module):
-    """Log-mel (B, mels, T) at 100 Hz to mouth shapes (B, shape_numbers, T/2) at 50 Hz.
+    """Log-mel spectrogram to mouth shapes; receptive field 0.65 s to either side.
 
-    Sees 0.65 s to either side.
+    Args:
+        mels: bands of the spectrogram.
+        numbers: coefficients of a shape.
+        channels: of the hidden layers.
+        dropout: share of channels dropped in training.
     """
 
     def __init__(self, mels: int, numbers: int, channels: int, dropout: float = 0.1) -> None:
@@ -89,7 +96,7 @@ class Audio2Shape(nn.Module):
         self.leave = nn.Sequential(nn.GELU(), nn.Conv1d(channels, numbers, 3, padding=1))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """See the class."""
+        """(B, mels, T) at 100 Hz -> (B, numbers, T / 2) at 50 Hz."""
         out: Tensor = self.leave(self.steps(self.enter(mel)))
         return out
 
@@ -101,7 +108,11 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class MouthLocator(nn.Module):
-    """Window (B, 3, height, width) in [0, 1] to where the mouth is, where it rests and how it is turned."""
+    """Locates the mouth, its resting outline and the head's rotation in the window.
+
+    Args:
+        height, width: of the window, pixels.
+    """
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
@@ -119,9 +130,17 @@ class MouthLocator(nn.Module):
         )
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give now (B, 49, 2) and resting (B, 49, 2) in sides of the crop, and turn (B, 2, 3)."""
-        seen = self.body((window - 0.5).to(_format(self.body)))
-        out = self.head(seen.float())
+        """Locates the mouth.
+
+        Args:
+            window: (B, 3, height, width) RGB in [0, 1].
+
+        Returns:
+            The outline (B, 49, 2) and the resting outline (B, 49, 2), in sides of the crop, and the
+            projection (B, 2, 3) from the head's space to the image.
+        """
+        features = self.body((window - 0.5).to(_dtype_of(self.body)))
+        out = self.head(features.float())
         now, resting, turn = out.split([POINTS * 2, POINTS * 2, 6], dim=1)
         return now.view(-1, POINTS, 2), resting.view(-1, POINTS, 2), turn.view(-1, 2, 3)
 
@@ -139,7 +158,11 @@ class _Residual(nn.Module):
 
 
 class Renderer(nn.Module):
-    """Draws the window: a small U-Net at half resolution that corrects a flow and paints."""
+    """Mouth renderer: a small U-Net that corrects a flow and paints.
+
+    Args:
+        widths: see `NetworkConfig`.
+    """
 
     INPUTS = 14
     usual_tone: Tensor
@@ -171,59 +194,66 @@ class Renderer(nn.Module):
         resting: Tensor,
         tone: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Draw the mouth into the window.
+        """Renders the mouth into the window.
 
         Args:
-            window: (B, 3, h, w) in [0, 1]; what lies under the mask is not looked at.
-            reference: (B, 3, h, w) in [0, 1], the same person, any mouth.
-            now: (B, 49, 2) the mouth of the reference, in pixels of the window.
-            target: (B, 49, 2) the mouth to draw.
-            resting: (B, 49, 2) the closed mouth at the target's place; it places the mask.
-            tone: (B, 2) how light the upper and the lower half of the inside are, see `interior_tone`; None
-                guesses it. Without it nothing would say whether teeth or dark are to be seen,
-                and the painter would learn the grey between them.
+            window: (B, 3, h, w) RGB in [0, 1]; what lies under the mask is ignored.
+            reference: (B, 3, h, w) RGB in [0, 1], the same person, any mouth.
+            now: (B, 49, 2) outline in the reference, in pixels of the window.
+            target: (B, 49, 2) outline to render.
+            resting: (B, 49, 2) resting outline at the target's position; it places the mask.
+            tone: (B, 2) brightness of the interior's halves, see `interior_tone`; None estimates it.
+                In training it is given: without it the network could not know whether teeth or dark
+                are visible, and would learn the grey between them.
 
         Returns:
-            (B, 3, h, w) in [0, 1], and "mask", "flow" (its correction), "choice" for the losses.
+            (B, 3, h, w) RGB in [0, 1], and for the losses "mask", "flow" (its correction) and "choice"
+            (1 where painted, 0 where warped).
         """
         height, width = window.shape[-2:]
         mask = inpainting_mask(resting, height, width)
-        guess = dense_flow(target, now, height, width)
-        moved = warp(reference, guess)
-        halves, halves_now = (
-            render_interior_halves(target, height, width),
-            render_interior_halves(now, height, width),
-        )
-        told = tone if tone is not None else self._guess_tone(reference, now, halves_now, mask)
-        tones = (halves * told.view(-1, 2, 1, 1)).sum(1, keepdim=True)
+        coarse_flow = dense_flow(target, now, height, width)
+        warped = warp(reference, coarse_flow)
+        halves = render_interior_halves(target, height, width)
+        halves_now = render_interior_halves(now, height, width)
+        known_tone = tone if tone is not None else self._estimate_tone(reference, now, halves_now, mask)
+        tones = (halves * known_tone.view(-1, 2, 1, 1)).sum(1, keepdim=True)
         maps = [
             render_contours(target, height, width),
             halves.sum(1, keepdim=True),
             halves_now.sum(1, keepdim=True),
         ]
-        seen = [window * (mask == 0), mask, moved, reference, *maps, tones]
-        flow, colour, choice = self._look(torch.cat(seen, dim=1))
-        moved = warp(reference, guess + flow)
-        drawn = moved + (colour - moved) * choice
+        inputs = [window * (mask == 0), mask, warped, reference, *maps, tones]
+        flow, color, choice = self._unet(torch.cat(inputs, dim=1))
+        warped = warp(reference, coarse_flow + flow)
+        rendered = warped + (color - warped) * choice
         if tone is None:
-            drawn = refine_interior(
-                drawn, moved, mask, halves, inner_lip_gap(now), inner_lip_gap(target), self.shade
-            )
-        return window + (drawn - window) * mask, {"mask": mask, "flow": flow, "choice": choice}
+            gaps = inner_lip_gap(now), inner_lip_gap(target)
+            rendered = refine_interior(rendered, warped, mask, halves, gaps, self.shade)
+        return window + (rendered - window) * mask, {"mask": mask, "flow": flow, "choice": choice}
 
-    def _guess_tone(self, reference: Tensor, now: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
-        """The tone of the reference as far as it is open, else the usual; (B, 2)."""
-        seen = ((inner_lip_gap(now).view(-1, 1) - 2) / 5).clamp(0, 0.8)
-        return self.usual_tone + (interior_tone(reference, halves, mask) - self.usual_tone) * seen
+    def _estimate_tone(self, reference: Tensor, now: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
+        """Tone of the reference as far as its mouth is open, else the usual one; (B, 2)."""
+        weight = ((inner_lip_gap(now).view(-1, 1) - 2) / 5).clamp(0, 0.8)
+        return self.usual_tone + (interior_tone(reference, halves, mask) - self.usual_tone) * weight
 
-    def _look(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x0 = self.enter(F.pixel_unshuffle(seen, 2).to(_format(self.enter)))
+    def _unet(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """U-Net at half resolution.
+
+        Args:
+            inputs: (B, INPUTS, h, w).
+
+        Returns:
+            Flow correction (B, 2, h, w) in pixels, colour (B, 3, h, w) in [0, 1], and choice
+            (B, 1, h, w) in [0, 1].
+        """
+        x0 = self.enter(F.pixel_unshuffle(inputs, 2).to(_dtype_of(self.enter)))
         x1 = self.down1(x0)
         x2 = self.down2(x1)
         x3 = self.down3(x2)
-        x2 = self.up2(torch.cat([_double(x3), x2], dim=1))
-        x1 = self.up1(torch.cat([_double(x2), x1], dim=1))
-        x0 = self.up0(torch.cat([_double(x1), x0], dim=1))
+        x2 = self.up2(torch.cat([_upsample(x3), x2], dim=1))
+        x1 = self.up1(torch.cat([_upsample(x2), x1], dim=1))
+        x0 = self.up0(torch.cat([_upsample(x1), x0], dim=1))
         painted = F.pixel_shuffle(self.paint(x0).float(), 2)
         flow = F.interpolate(
             self.flow(x0).float() * 4, scale_factor=2.0, mode="bilinear", align_corners=False
@@ -231,28 +261,33 @@ class Renderer(nn.Module):
         return flow, torch.sigmoid(painted[:, :3]), torch.sigmoid(painted[:, 3:] - 1)
 
 
-def _format(module: nn.Module) -> torch.dtype:
-    """The number format of a module's weights."""
+def _dtype_of(module: nn.Module) -> torch.dtype:
     return next(module.parameters()).dtype
 
 
-def _double(x: Tensor) -> Tensor:
+def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def warp(picture: Tensor, flow: Tensor) -> Tensor:
-    """`picture` (B, C, h, w) read at each pixel's place plus `flow` (B, 2, h, w) pixels."""
-    height, width = picture.shape[-2:]
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Backward warp of `image` (B, C, h, w) by `flow` (B, 2, h, w), in pixels."""
+    height, width = image.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)
     y = torch.arange(height, device=flow.device, dtype=flow.dtype).view(-1, 1)
     grid = torch.stack(
         [(x + flow[:, 0]) * (2 / (width - 1)) - 1, (y + flow[:, 1]) * (2 / (height - 1)) - 1], dim=3
     )
-    return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 class BuiltinNetwork(nn.Module):
-    """The three networks and the meaning of a shape's numbers."""
+    """Audio2Shape, MouthLocator and Renderer, and the basis of mouth shapes.
+
+    Attributes:
+        config: see `NetworkConfig`.
+        components: buffer (shape_numbers, 49 * 3), the basis of mouth shapes.
+        gain: buffer (shape_numbers,), factors on Audio2Shape's output, see `lipsync.training`.
+    """
 
     components: Tensor
     gain: Tensor
@@ -267,16 +302,24 @@ class BuiltinNetwork(nn.Module):
         self.register_buffer("gain", torch.ones(config.shape_numbers))
 
     def forward(self, crops: Tensor, shapes: Tensor) -> Tensor:
-        """Draw shapes (B, shape_numbers) into crops (B, 3, crop, crop) in [0, 1]; same form out."""
+        """Renders mouth shapes into face crops.
+
+        Args:
+            crops: (B, 3, crop, crop) RGB in [0, 1].
+            shapes: (B, shape_numbers), gain included.
+
+        Returns:
+            (B, 3, crop, crop) RGB in [0, 1].
+        """
         c = self.config
         rows, columns = slice(c.top, c.top + c.height), slice(c.left, c.left + c.width)
         window = crops[:, :, rows, columns]
         now, resting, turn = self.place(window)
-        moves = (shapes @ self.components).view(-1, POINTS, 3)
-        target = resting + moves @ turn.mT
+        offsets = (shapes @ self.components).view(-1, POINTS, 3)
+        target = resting + offsets @ turn.mT
         corner = crops.new_tensor([c.left, c.top])
         now, resting, target = (points * c.crop - corner for points in (now, resting, target))
-        drawn, _ = self.painter(window, window, now, target, resting)
+        rendered, _ = self.painter(window, window, now, target, resting)
         result = crops.clone()
-        result[:, :, rows, columns] = drawn
+        result[:, :, rows, columns] = rendered
         return result

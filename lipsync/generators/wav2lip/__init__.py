@@ -1,1 +1,1 @@
-"""Wav2Lip: the official network, its mel spectrogram, and both as a `LipGenerator`."""
+"""Wav2Lip: the official network, and its adapter to `LipGenerator`."""

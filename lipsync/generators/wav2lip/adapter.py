@@ -1,4 +1,4 @@
-"""Wav2Lip as a `LipGenerator`: pictures and sound in the program's form, the network's inside."""
+"""Wav2Lip as a `LipGenerator`."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from lipsync.weights.checkpoint import read_header
 _FORMATS = ("fp32", "bf16", "fp16")
 
 FORMAT = "lipsync-wav2lip-1"
-"""What the header of our own safetensors files says under "format"."""
+"""Value of "format" in the header of our own safetensors files."""
 
 
 class Wav2Lip(BatchedGenerator):
-    """The official generator, and any other checkpoint in its format, for faces of any size.
+    """Wav2Lip with any checkpoint in its format; a `LipGenerator`.
 
-    Crops are (B, H, W, 3), 96 x 96 in the official weights, audio rows (B, 1, 80, 16). A
-    checkpoint's tensors tell its size and width.
+    Crops are (B, H, W, 3), 96 x 96 with the official weights; audio rows are mel windows (B, 1, 80, 16).
+    A checkpoint's size and width are inferred from its tensors.
 
     Args:
         weights: the checkpoint, in any format that `load_state_dict` reads, or the network
             itself, ready to be called with (mel, face).
-        name: the catalogue's name of the weights; its licence is what the spec tells, unless the file
-            tells one itself.
+        name: the weights' name in the catalogue, for the licence in the spec, unless the file's header
+            states one.
         device, number_format: as in `GeneratorOptions`.
-        batch_size: frames drawn at a time; 0 chooses by device.
+        batch_size: frames per forward pass; 0 chooses by device.
 
     Raises:
         WeightsError: the file is no Wav2Lip generator.
-        OptionError: there is no such device, or no such number format for it.
+        OptionError: there is no such device, or it does not support the precision.
     """
 
     def __init__(
@@ -71,34 +71,34 @@ class Wav2Lip(BatchedGenerator):
             self.network = prepare_for_inference(network, self.device, self.dtype)
         self.batch_size = batch_size or self.default_batch_size(self.device)
 
-    def encode_audio(self, voice: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> MelWindows:
-        """One mel window, (1, 80, 16) float32, per frame; see `MelWindows`."""
-        return MelWindows(mel_spectrogram(voice), fps, frames, lead)
+    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> MelWindows:
+        """One mel window, float32 (1, 80, 16), per frame; see `MelWindows`."""
+        return MelWindows(mel_spectrogram(audio), fps, frames, lead)
 
     @torch.inference_mode()
-    def _draw(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        pictures = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
-        # RGB -> BGR, which the network was trained on. The crops are channels-last already, and
-        # seen as (B, 3, H, W) they stay so.
-        bgr = pictures.flip(-1).float().div_(255).permute(0, 3, 1, 2)
-        hidden = bgr.clone()
-        hidden[:, :, hidden.shape[2] // 2 :] = 0
-        sound = torch.from_numpy(np.ascontiguousarray(audio_rows)).to(self.device, self.dtype)
-        mouths = self.network(sound, torch.cat((hidden, bgr), dim=1))
-        rgb: FloatArray = mouths.flip(1).float().cpu().numpy()
+    def _forward(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+        images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
+        # RGB -> BGR, which the network was trained on. The crops are channels-last in memory, and the
+        # permuted (B, 3, H, W) stays so.
+        bgr = images.flip(-1).float().div_(255).permute(0, 3, 1, 2)
+        masked = bgr.clone()
+        masked[:, :, masked.shape[2] // 2 :] = 0
+        mel = torch.from_numpy(np.ascontiguousarray(audio_rows)).to(self.device, self.dtype)
+        faces = self.network(mel, torch.cat((masked, bgr), dim=1))
+        rgb: FloatArray = faces.flip(1).float().cpu().numpy()
         return rgb
 
 
 def load(path: Path) -> Wav2LipNetwork:
-    """The network of a checkpoint, of the size and width that its tensors have.
+    """Loads a checkpoint into a network of its size and width.
 
-    Its tensors may still be those of the file, see `load_into`.
+    The tensors may still be mapped from the file, see `load_into`.
 
     Raises:
         WeightsError: the file is no Wav2Lip generator.
     """
     state = load_state_dict(path)
-    with torch.device("meta"):  # random weights, to be thrown away, would take as long as the rest
+    with torch.device("meta"):  # skips the initialisation, which would take as long as the rest
         network = network_from_state_dict(state)
     load_into(network, state, what="the Wav2Lip generator", path=path)
     return network

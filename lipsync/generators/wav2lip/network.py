@@ -1,9 +1,11 @@
-"""The Wav2Lip generator: Prajwal et al., "A Lip Sync Expert Is All You Need for Speech to Lip
-Generation In the Wild", ACM MM 2020, arXiv 2008.10010.
+"""Wav2Lip generator network.
 
-Module names are those of the official checkpoints, which therefore load as they are:
-36 298 035 parameters. The same network can be made for faces of another size and with more or fewer
-channels; its tensors then tell which (`network_from_state_dict`).
+Prajwal et al., "A Lip Sync Expert Is All You Need for Speech to Lip Generation In the Wild", ACM MM 2020,
+arXiv 2008.10010.
+
+Module names are those of the official checkpoints (36 298 035 parameters), which load unchanged. Faces of
+another size and other numbers of channels are possible, and are inferred from a checkpoint's tensors
+(`network_from_state_dict`).
 """
 
 from __future__ import annotations
@@ -20,29 +22,29 @@ from lipsync.utils.conv_block import ConvBlock, conv_blocks
 from lipsync.utils.onednn_conv import PackedConv, can_pack
 
 OFFICIAL_SIZE = (96, 96)
-"""Height and width of the official network's face, in pixels."""
+"""Height and width of the official network's face, pixels."""
 SIZE_STEP = 32
-"""Heights and widths are multiples of it: the face is halved five times."""
+"""Heights and widths are multiples of it, since the face is halved five times."""
 WIDTH_STEP = 1 / 16
-"""Widths are multiples of it, so that every layer gets a whole number of channels."""
+"""Width factors are multiples of it, so that every layer has a whole number of channels."""
 
 
 def _up(c_in: int, c_out: int) -> nn.Sequential:
-    """A transposed block that doubles the size, followed by two residual ones."""
+    """Transposed convolution that doubles the size, then two residual blocks."""
     first = ConvBlock(c_in, c_out, 3, 2, 1, upsample=True, output_padding=1)
     return nn.Sequential(first, *(ConvBlock(c_out, c_out, 3, 1, 1, residual=True) for _ in range(2)))
 
 
 class Wav2LipNetwork(nn.Module):
-    """Face with its lower half hidden, the same or another face in full, and sound -> face.
+    """U-Net from a masked face, a reference face and audio to the face with its mouth.
 
-    The encoders and the decoder are U-shaped: each picture size of the way down is joined to the
-    same size of the way up; the sound enters at the bottom, 1 x 1.
+    Skip connections join each image size of encoder and decoder; the audio embedding enters at the
+    bottleneck, 1 x 1.
 
     Args:
         size: height and width of the face in pixels, multiples of 32. After five halvings one
-            convolution over all that is left makes it 1 x 1, and one on the way up undoes that.
-        width: share of the official network's channels, a multiple of 1/16.
+            convolution over all that is left makes it 1 x 1, and one in the decoder undoes that.
+        width: factor on the official network's channels, a multiple of 1/16.
 
     Raises:
         ValueError: there is no network of that size or width.
@@ -92,41 +94,41 @@ class Wav2LipNetwork(nn.Module):
         self.output_block = nn.Sequential(*conv_blocks(c64 + c16, c32), nn.Conv2d(c32, 3, 1), nn.Sigmoid())
 
     def forward(self, mel: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
-        """Draw.
+        """Generates faces.
 
         Args:
-            mel: (B, 1, 80, 16) normalised mel, or (B, T, 1, 80, 16) in the form for training.
-            face: (B, 6, H, W) in [0, 1], or (B, 6, T, H, W): BGR with the lower half zero,
-                then BGR in full; H and W are the network's size.
+            mel: (B, 1, 80, 16) normalised mel, or in training (B, T, 1, 80, 16).
+            face: (B, 6, H, W) in [0, 1], or in training (B, 6, T, H, W): BGR with the lower half zero,
+                then the reference in BGR; H and W are the network's size.
 
         Returns:
             (B, 3, H, W) BGR in [0, 1], or (B, 3, T, H, W).
         """
         if face.ndim == 5:
-            # Frames one after the other, as the official code lays them out (frame outermost).
+            # Frames in the batch dimension, frame-major as in the official code.
             count, length = len(mel), mel.shape[1]
-            drawn = self(mel.transpose(0, 1).flatten(0, 1), face.permute(2, 0, 1, 3, 4).flatten(0, 1))
-            return cast(torch.Tensor, drawn.unflatten(0, (length, count)).permute(1, 2, 0, 3, 4))
-        sound = self.audio_encoder(mel)
+            faces = self(mel.transpose(0, 1).flatten(0, 1), face.permute(2, 0, 1, 3, 4).flatten(0, 1))
+            return cast(torch.Tensor, faces.unflatten(0, (length, count)).permute(1, 2, 0, 3, 4))
+        embedding = self.audio_encoder(mel)
         skips = []
         x = face
         for block in self.face_encoder_blocks:
             x = block(x)
             skips.append(x)
-        x = sound
+        x = embedding
         for block in self.face_decoder_blocks:
             x = torch.cat((block(x), skips.pop()), dim=1)
         features = self.output_block[0](x)
-        # In 32 bits whatever the rest runs in: rounding here would be seen in the picture.
+        # In fp32 whatever the rest runs in: rounding here would be visible.
         with torch.autocast(features.device.type, enabled=False):
             return cast(torch.Tensor, self.output_block[1:](features.float()))
 
 
 def check_architecture(size: tuple[int, int], width: float) -> None:
-    """Whether there is a network of that size and width.
+    """Checks that there is a network of that size and width.
 
     Raises:
-        ValueError: there is none; says why.
+        ValueError: there is none, with the reason.
     """
     if any(side < SIZE_STEP or side % SIZE_STEP for side in size):
         raise ValueError(f"height and width must be multiples of {SIZE_STEP}, got {size[0]}x{size[1]}")
@@ -135,9 +137,9 @@ def check_architecture(size: tuple[int, int], width: float) -> None:
 
 
 def network_from_state_dict(state: Mapping[str, torch.Tensor]) -> Wav2LipNetwork:
-    """An untrained network of the size and width that a checkpoint's tensors have.
+    """Untrained network of a checkpoint's size and width.
 
-    A state that is not of this network gives the official one, which it will then not fit.
+    For the state of another network it is the official one, which that state does not fit.
     """
     first = state.get("face_encoder_blocks.0.0.conv_block.0.weight")
     bottom = state.get("face_decoder_blocks.1.0.conv_block.0.weight")
@@ -148,9 +150,9 @@ def network_from_state_dict(state: Mapping[str, torch.Tensor]) -> Wav2LipNetwork
 
 
 def fold_batch_norm(network: nn.Module) -> None:
-    """Merge every batch norm into the convolution before it, in place; for inference only.
+    """Folds every batch norm into the convolution before it, in place; for inference.
 
-    The result is the same up to rounding, with a third of the passes over memory.
+    The output is the same up to rounding, with a third of the passes over memory.
     """
     for block in network.modules():
         if isinstance(block, ConvBlock):
@@ -168,40 +170,40 @@ def _fold(block: ConvBlock) -> None:
 
 
 class _Cast(nn.Module):
-    """Goes on in another number format."""
+    """Conversion to another dtype."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The same numbers, rounded."""
+        """`x` in the dtype, any shape."""
         return x.to(self.dtype)
 
 
 def prepare_for_inference(network: Wav2LipNetwork, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """Freeze, fold, move to `device` and number format, pack. In place.
+    """Freezes the network, folds batch norms, moves and packs it; in place.
 
-    The sound is to be given in `dtype`, the face in fp32: the first layer that sees it and the last
-    one stay in 32 bits. A trained network hands much of the face through, and rounded to bf16 it is
-    half a level of 255 off before anything is computed. With weights trained for a while on real
-    faces the picture in bf16 is 0.6 of 255 (mean 0.07) from that in fp32; with both ends rounded it
-    is 1.3 (mean 0.3), for 1 % less time. In fp32 it is the same within 1e-5.
+    The mel must be given in `dtype`, the face in fp32: the first face layer and the last layer stay in
+    fp32. A trained network passes much of the face through, and rounded to bf16 it is half a level of 255
+    off before anything is computed. With weights trained for a while on real faces the output in bf16 is
+    within 0.6 of 255 (mean 0.07) of that in fp32; with both ends in bf16 within 1.3 (mean 0.3), for 1 %
+    less time. In fp32 it is the same within 1e-5.
 
-    Channels last is the layout that the convolution kernels of CPUs and of tensor cores work in.
-    Casting by autocast instead would repeat the casting of all weights in every batch.
+    Channels last is the layout that the convolution kernels of CPUs and tensor cores use. Autocast
+    instead would cast all weights again in every batch.
     """
     network.eval().requires_grad_(False)
     packed, blocks = can_pack(device, dtype), network.face_encoder_blocks
     first = set(blocks[0].modules())
-    # Layer by layer: each is read, worked on while it is in the cache, and given up for its packed form.
+    # Layer by layer: each is read, converted while it is in the cache, and freed for its packed form.
     for parent in list(network.modules()):
         for name, block in parent.named_children():
             if isinstance(block, ConvBlock):
                 _fold(block)
                 block.to(device=device, dtype=torch.float32 if block in first else dtype)
                 setattr(parent, name, _packed(block) if packed else block)
-    # A copy: what is left of the given weights may lie in a mapped file, which others can change.
+    # A copy: the remaining weights may be mapped from a file that others can change.
     network.output_block[1] = copy.deepcopy(network.output_block[1])
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if dtype != torch.float32:
@@ -210,6 +212,6 @@ def prepare_for_inference(network: Wav2LipNetwork, device: torch.device, dtype: 
 
 
 def _packed(block: ConvBlock) -> PackedConv:
-    """The block, batch norm already folded, packed for the CPU's kernels."""
+    """A block with folded batch norm, packed for the CPU's kernels."""
     [conv] = cast("tuple[nn.Conv2d | nn.ConvTranspose2d]", tuple(block.conv_block))
     return PackedConv(conv, residual=block.residual)

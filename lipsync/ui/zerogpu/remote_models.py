@@ -129,8 +129,8 @@ class _RemoteGenerator:
     def spec(self) -> GeneratorSpec:
         return self._own.spec
 
-    def encode_audio(self, voice: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> AudioRows:
-        return self._own.encode_audio(voice, fps, frames, lead)
+    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> AudioRows:
+        return self._own.encode_audio(audio, fps, frames, lead)
 
     def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
         return self._call.ask(self._network, crops, audio_rows)

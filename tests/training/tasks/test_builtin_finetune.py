@@ -121,7 +121,7 @@ def test_shapes_are_those_that_the_finished_model_draws() -> None:
     with torch.inference_mode():
         shapes = predict_shapes(network, log_mels, 50)[0].numpy()
     generator = Builtin(made_up_network(), device="cpu", number_format="fp32")
-    drawn = generator._hear(clip.audio)
+    drawn = generator._predict_shapes(clip.audio)
     smooth = (drawn[:-2] + 2 * drawn[1:-1] + drawn[2:]) / 4
     # Within 0.65 s of an end they differ: there the one hears silence, the other nothing.
     np.testing.assert_allclose(shapes[17:-17], smooth[33 : 33 + 2 * 16 : 2], atol=1e-4)
@@ -158,7 +158,7 @@ def test_a_model_that_gives_back_its_source_is_found_out() -> None:
     """Its mouth moves with the source's own voice, whatever audio it is given."""
 
     class GivesBack(Builtin):
-        def _draw(
+        def _forward(
             self, crops: npt.NDArray[np.uint8], audio_rows: npt.NDArray[np.float32]
         ) -> npt.NDArray[np.float32]:
             return crops.transpose(0, 3, 1, 2).astype(np.float32) / 255
