@@ -200,7 +200,7 @@ def test_the_command_line_lists_them(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_page_offers_them() -> None:
-    from lipsync.ui.controls import control
+    from lipsync.ui.components.controls import setting_control
 
     for setting, name in (
         ("variant", "red"),
@@ -208,7 +208,7 @@ def test_the_page_offers_them() -> None:
         ("upscaler", "doubler"),
         ("detector", "middle"),
     ):
-        offered = control(setting).choices  # type: ignore[attr-defined]
+        offered = setting_control(setting).choices  # type: ignore[attr-defined]
         assert name in [value for _, value in offered]
 
 

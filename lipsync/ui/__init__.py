@@ -1,9 +1,9 @@
-"""The page. Nothing below this package knows gradio.
+"""The web page and its API. Nothing below this package imports Gradio.
 
-layout     the page put together            events     what happens when something is pressed
-inputs, ranges, links, settings, outputs    handlers   the same without a browser
-controls   made from `lipsync.options`      sessions   what belongs to one visitor
-texts      every word                       zerogpu    a GPU that is lent for one call
+page          builds the page and connects events      pages/        sync, batch and inspect tabs
+api           named endpoints, also as MCP tools       components/   inputs, settings, outputs, ...
+handlers      what the events do, browser-free         sessions      files and jobs of one visitor
+strings       all texts                                zerogpu/      models in a ZeroGPU worker
 """
 
 from lipsync.ui.page import build_page, launch_settings

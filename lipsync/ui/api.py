@@ -1,4 +1,4 @@
-"""Named endpoints for programs: the same as the page does, with few arguments. Also the MCP tools.
+"""Named API endpoints: the functions of the page for programs, and as MCP tools.
 
 from gradio_client import Client, handle_file
 job = Client(address).submit(handle_file("talk.mp4"), handle_file("voice.wav"), True, api_name="/sync")
@@ -7,9 +7,10 @@ job.status().progress_data, job.outputs()[-1], job.cancel()
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import inspect
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,61 +22,71 @@ from lipsync.inspection.report import InspectOptions
 from lipsync.options import SyncOptions, TranscriptOptions
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
-from lipsync.ui.controls import load_settings
-from lipsync.ui.formatting import describe_progress, in_words
-from lipsync.ui.handlers import Given
-from lipsync.ui.pages.inspect import look_into
+from lipsync.ui.components.status import HEAVY
+from lipsync.ui.formatting import error_text, progress_text
+from lipsync.ui.pages.inspect import inspect_file
+from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import Session, Sessions
+from lipsync.ui.settings_file import load_settings
 
-_HEAVY: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "networks"}
+_ENDPOINT: dict[str, Any] = {name: value for name, value in HEAVY.items() if name != "api_visibility"}
 
 
 def build_api(sessions: Sessions, models: ModelProvider) -> None:
-    """Register the endpoints; nothing of them is seen on the page."""
+    """Register the endpoints; their components are not visible on the page."""
     api = Api(sessions, models)
     with gr.Column(visible=False):
         trigger = gr.Button()
         video, voice = gr.File(label="video"), gr.File(label="voice")
         agreed = gr.Checkbox(label="agreed")
-        parts = [gr.Textbox("", label="video_ranges"), gr.Textbox("", label="voice_ranges")]
+        ranges = [gr.Textbox("", label="video_ranges"), gr.Textbox("", label="voice_ranges")]
         settings, at = _settings_field(), gr.Number(0, label="at")
         videos = gr.File(label="videos", file_count="multiple")
         voices = gr.File(label="voices", file_count="multiple")
-        file, spoken = gr.File(label="file"), gr.Textbox("auto", label="spoken_language")
-        looks = [gr.Checkbox(True, label=name) for name in ("faces", "sync", "transcript")]
+        file, language = gr.File(label="file"), gr.Textbox("auto", label="spoken_language")
+        parts = [gr.Checkbox(True, label=name) for name in ("faces", "sync", "transcript")]
         result, report = gr.File(label="result"), gr.JSON(label="report")
-        pictures = [gr.File(label="overlay"), gr.File(label="result")]
+        images = [gr.File(label="overlay"), gr.File(label="result")]
     endpoints: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
-        (api.sync, [video, voice, agreed, *parts, settings], [result, report]),
-        (api.preview, [video, voice, at, *parts, settings], [*pictures, report]),
+        (api.sync, [video, voice, agreed, *ranges, settings], [result, report]),
+        (api.preview, [video, voice, at, *ranges, settings], [*images, report]),
         (api.batch, [videos, voices, agreed, settings], [result, report]),
-        (api.plan, [video, voice, *parts, settings], [report]),
-        (api.inspect, [file, *looks, spoken], [report]),
+        (api.plan, [video, voice, *ranges, settings], [report]),
+        (api.inspect, [file, *parts, language], [report]),
     ]
-    for function, given, answer in endpoints:
-        # the whole docstring: Gradio alone would leave the arguments out
-        words = inspect.getdoc(function) or ""
+    for function, inputs, outputs in endpoints:
+        # the whole docstring: by itself Gradio leaves the arguments out
+        description = inspect.getdoc(function) or ""
         name = function.__name__
-        trigger.click(function, given, answer, api_name=name, api_description=words, **_HEAVY)
+        trigger.click(function, inputs, outputs, api_name=name, api_description=description, **_ENDPOINT)
 
 
 def _settings_field() -> gr.JSON:
-    """Settings by name. Gradio's own JSON has a schema that MCP servers refuse: its type is no type."""
+    """Settings by name. The schema of Gradio's own JSON component has no valid type for MCP clients."""
     field = gr.JSON({}, label="settings")
     schema = {"type": "object", "additionalProperties": True, "description": "settings by name"}
-    # On the one component: a class of our own would count as one with a front end of its own.
+    # On the instance: Gradio looks for the front end of a subclass of its own.
     setattr(field, "api_info", lambda: schema)  # noqa: B010
     return field
 
 
+@contextlib.contextmanager
+def _errors_for_callers() -> Iterator[None]:
+    """Raise errors in the block as `gr.Error`, with the text that the page shows."""
+    try:
+        yield
+    except Exception as error:
+        raise gr.Error(error_text(error), title=strings.NOT_DONE, print_exception=False) from error
+
+
 class Api:
-    """The endpoints. Errors reach the caller with the same words as on the page."""
+    """The endpoints. Callers get errors with the same text as on the page."""
 
     def __init__(self, sessions: Sessions, models: ModelProvider) -> None:
-        self._sessions, self._networks = sessions, models
+        self._sessions, self._models = sessions, models
 
     def _session(self, request: gr.Request, *uploads: str) -> Session:
-        return self._sessions.of(request.session_hash, *uploads)
+        return self._sessions.get(request.session_hash, *uploads)
 
     def sync(
         self,
@@ -86,41 +97,37 @@ class Api:
         video_ranges: str = "",
         voice_ranges: str = "",
         settings: dict[str, Any] | None = None,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands over its bar
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio passes its progress bar
     ) -> Iterator[tuple[str | None, dict[str, Any]]]:
-        """Make the lips in a video say a voice. The result carries "made with AI" in its metadata.
+        """Make a lip-synced video. The result carries "made with AI" in its metadata.
 
         Args:
             video: a video or a photo of the person who speaks.
-            voice: a sound file, or a video whose sound is used.
-            agreed: true says that the people who are seen and heard agreed to this; needed.
+            voice: an audio file, or a video whose audio is used.
+            agreed: true says that the people who are seen and heard agreed to this; required.
             video_ranges: parts of the video to use, such as "2.5-10, 1:02-1:15"; empty uses all.
             voice_ranges: parts of the voice to use; empty uses all.
-            settings: any settings of the README by name, but paths: {"pad_bottom": 10, "mask": "box"}.
+            settings: any settings of the README by name, except paths: {"pad_bottom": 10, "mask": "box"}.
 
         Returns:
             The finished video as a file, and a report with its length, size, model, warnings, score and
-            the settings used. Before that, reports of progress without a file.
+            the settings used. Before that, progress reports without a file.
         """
         session = self._session(request, video, voice)
-        cancel, folder, kept = session.begin("api"), session.place("api"), False
-        try:
-            _must_agree(agreed)
-            given = _given(video, voice, video_ranges, voice_ranges, settings)
-            for news in handlers.make(given, "", folder, cancel, self._networks):
-                if isinstance(news, Done):
-                    [made], kept = news.value.results, True
-                    yield str(made.path), _report(news.value)
+        cancel = session.start("api")
+        with _errors_for_callers(), session.job_folder("api") as folder:
+            _check_agreed(agreed)
+            given = _sync_request(video, voice, video_ranges, voice_ranges, settings)
+            for item in handlers.run_sync(given, "", folder.path, cancel, self._models):
+                if isinstance(item, Done):
+                    [made] = item.value.results
+                    folder.keep()
+                    yield str(made.path), _sync_report(item.value)
                 else:
-                    now = news[1]
+                    now = item[1]
                     if now.total:
                         progress((now.done, now.total), desc=now.stage)
                     yield None, {"stage": now.stage, "done": now.done, "total": now.total}
-        except Exception as error:
-            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
-        finally:
-            if not kept:
-                shutil.rmtree(folder, ignore_errors=True)
 
     def preview(
         self,
@@ -136,26 +143,22 @@ class Api:
 
         Args:
             video: a video or a photo.
-            voice: a sound file, or a video whose sound is used.
-            at: seconds from the start of the result.
+            voice: an audio file, or a video whose audio is used.
+            at: time in the result, in seconds.
             video_ranges: parts of the video to use; empty uses all.
             voice_ranges: parts of the voice to use; empty uses all.
             settings: any settings by name.
 
         Returns:
-            The source with face box and mask drawn, the result, and a report with the box and the
-            people who are seen, each with the values of face_x, face_y and face_time that choose them.
+            The source with face box and mask, the result, and a report with the box and the people who
+            are seen, each with the values of face_x, face_y and face_time that choose them.
         """
         session = self._session(request, video, voice)
-        folder = session.place("api-preview")
-        try:
-            given = _given(video, voice, video_ranges, voice_ranges, settings)
-            cancel = session.begin("api-preview")
-            files = handlers.draw_preview(given, at, folder, cancel, self._networks)
-        except Exception as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
-        session.only("api-preview", folder)
+        with _errors_for_callers(), session.job_folder("api-preview") as folder:
+            given = _sync_request(video, voice, video_ranges, voice_ranges, settings)
+            cancel = session.start("api-preview")
+            files = handlers.render_preview(given, at, folder.path, cancel, self._models)
+            folder.replace_older()
         drawn = files.preview
         people = [
             {
@@ -181,36 +184,31 @@ class Api:
         agreed: bool = False,
         settings: dict[str, Any] | None = None,
     ) -> Iterator[tuple[str | None, dict[str, Any]]]:
-        """Make several videos with the same settings.
+        """Make several lip-synced videos with the same settings.
 
         Args:
             videos: videos or photos.
             voices: one voice for all, or as many as videos.
-            agreed: true says that the people who are seen and heard agreed to this; needed.
+            agreed: true says that the people who are seen and heard agreed to this; required.
             settings: any settings by name.
 
         Returns:
-            A zip with all results, and a report of what came of each. Before that, progress.
+            A zip file with all results, and a report of what became of each. Before that, progress.
         """
         session = self._session(request, *(videos or []), *(voices or []))
-        cancel, folder, kept = session.begin("api"), session.place("api"), False
-        try:
-            _must_agree(agreed)
-            options = _options("", "", settings)
-            given = videos or [], voices or []
-            for news in handlers.make_batch(*given, options, folder, cancel, self._networks):
-                if isinstance(news, Done):
-                    archive, told = news.value
-                    kept = True
-                    fields = ("video", "notes", "made")
-                    yield str(archive), {"videos": [dict(zip(fields, one, strict=True)) for one in told]}
+        cancel = session.start("api")
+        with _errors_for_callers(), session.job_folder("api") as folder:
+            _check_agreed(agreed)
+            options = _sync_options("", "", settings)
+            for item in handlers.run_batch(
+                videos or [], voices or [], options, folder.path, cancel, self._models
+            ):
+                if isinstance(item, Done):
+                    folder.keep()
+                    items = [dataclasses.asdict(one) for one in item.value.items]
+                    yield str(item.value.archive), {"videos": items}
                 else:
-                    yield None, {"stage": describe_progress(*news)}
-        except Exception as error:
-            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
-        finally:
-            if not kept:
-                shutil.rmtree(folder, ignore_errors=True)
+                    yield None, {"stage": progress_text(*item)}
 
     def plan(
         self,
@@ -225,7 +223,7 @@ class Api:
 
         Args:
             video: a video or a photo.
-            voice: a sound file, or a video whose sound is used.
+            voice: an audio file, or a video whose audio is used.
             video_ranges: parts of the video to use; empty uses all.
             voice_ranges: parts of the voice to use; empty uses all.
             settings: any settings by name.
@@ -234,17 +232,14 @@ class Api:
             Length in seconds, frames, frames per second, width and height.
         """
         self._session(request, video, voice)
-        try:
-            given = _given(video, voice, video_ranges, voice_ranges, settings)
-            foreseen = handlers.plan(*given.files(), given.options)
-        except Exception as error:
-            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
+        with _errors_for_callers():
+            plan = _sync_request(video, voice, video_ranges, voice_ranges, settings).plan()
         return {
-            "seconds": foreseen.seconds,
-            "frames": foreseen.frames,
-            "fps": float(foreseen.fps),
-            "width": foreseen.width,
-            "height": foreseen.height,
+            "seconds": plan.seconds,
+            "frames": plan.frames,
+            "fps": float(plan.fps),
+            "width": plan.width,
+            "height": plan.height,
         }
 
     def inspect(
@@ -255,57 +250,55 @@ class Api:
         sync: bool = True,
         transcript: bool = True,
         spoken_language: str = "auto",
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio hands over its bar
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio passes its progress bar
     ) -> Iterator[dict[str, Any]]:
-        """Tell what is in a video, a photo or a sound, and what to expect from a sync of it.
+        """Report what is in a video, a photo or an audio file, and what to expect from a sync of it.
 
         Args:
-            file: a video, a photo or a sound.
-            faces: look for faces and cuts.
-            sync: judge how well the lips go with the file's own sound; needs the faces.
+            file: a video, a photo or an audio file.
+            faces: detect faces and cuts.
+            sync: measure the lip sync with the file's own audio; needs the faces.
             transcript: write down what is said, with times.
-            spoken_language: a code like en, de or zh; auto finds out.
+            spoken_language: a code like en, de or zh; auto detects it.
 
         Returns:
             A report: file, picture, sound, faces, sync, transcript, language, expectations, and under
-            missing what could not be found out. Before that, reports of progress.
+            missing what could not be determined. Before that, progress reports.
         """
         session = self._session(request, file)
-        try:
+        with _errors_for_callers():
             options = InspectOptions(faces=faces or sync, sync=sync, transcript=transcript)
-            words = TranscriptOptions(spoken_language=spoken_language)
-            for news in look_into(file, options, words, session.begin("api-inspect")):
-                if isinstance(news, Done):
-                    told = news.value.as_dict()
-                    # Gradio's clients take whatever has a "path" for a file, and would fetch it
-                    yield {"name": told.pop("path"), **told}
+            language = TranscriptOptions(spoken_language=spoken_language)
+            for item in inspect_file(file, options, language, session.start("api-inspect")):
+                if isinstance(item, Done):
+                    report = item.value.as_dict()
+                    # Gradio's clients take any object with a "path" for a file, and would download it
+                    yield {"name": report.pop("path"), **report}
                 else:
-                    if news.total:
-                        progress((news.done, news.total), desc=news.stage)
-                    yield {"stage": news.stage, "done": news.done, "total": news.total}
-        except Exception as error:
-            raise gr.Error(in_words(error), title=strings.NOT_DONE, print_exception=False) from error
+                    if item.total:
+                        progress((item.done, item.total), desc=item.stage)
+                    yield {"stage": item.stage, "done": item.done, "total": item.total}
 
 
-def _must_agree(agreed: bool) -> None:
+def _check_agreed(agreed: bool) -> None:
     if not agreed:
         raise InputError(strings.API_CONSENT_MISSING, hint=strings.CONSENT_HINT)
 
 
-def _options(video_ranges: str, voice_ranges: str, settings: dict[str, Any] | None) -> SyncOptions:
-    parts = {"video_ranges": video_ranges, "voice_ranges": voice_ranges}
-    given = {**(settings or {}), **{name: text for name, text in parts.items() if text}}
+def _sync_options(video_ranges: str, voice_ranges: str, settings: dict[str, Any] | None) -> SyncOptions:
+    ranges = {"video_ranges": video_ranges, "voice_ranges": voice_ranges}
+    given = {**(settings or {}), **{name: text for name, text in ranges.items() if text}}
     return SyncOptions.from_flat(**load_settings(json.dumps(given)))
 
 
-def _given(
+def _sync_request(
     video: str, voice: str, video_ranges: str, voice_ranges: str, settings: dict[str, Any] | None
-) -> Given:
-    return Given(video, voice, _options(video_ranges, voice_ranges, settings))
+) -> SyncRequest:
+    return SyncRequest(video, voice, _sync_options(video_ranges, voice_ranges, settings))
 
 
-def _report(made: handlers.Made) -> dict[str, Any]:
-    [result] = made.results
+def _sync_report(outputs: handlers.RunOutputs) -> dict[str, Any]:
+    [result] = outputs.results
     return {
         "seconds": result.duration,
         "frames": result.frames,
@@ -316,5 +309,5 @@ def _report(made: handlers.Made) -> dict[str, Any]:
         "variant": result.variant,
         "warnings": list(result.warnings),
         "score": result.score.as_dict() if result.score else None,
-        "settings": json.loads(made.settings.read_text("utf-8")),
+        "settings": json.loads(outputs.settings.read_text("utf-8")),
     }

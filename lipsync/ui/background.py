@@ -1,4 +1,4 @@
-"""Work that takes time, done in a thread, told of as it goes on."""
+"""Background jobs: run in a thread, progress reports as an iterator."""
 
 from __future__ import annotations
 
@@ -16,37 +16,36 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Done(Generic[T]):
-    """The last thing that work yields: what came of it."""
+    """The last item that a job yields: its result."""
 
     value: T
 
 
-def in_thread(task: Callable[[ProgressCallback], T], cancel: CancelToken) -> Iterator[Progress | Done[T]]:
-    """Run `task` in a thread; yields the newest report every now and then, and last the result.
+def run_in_thread(task: Callable[[ProgressCallback], T], cancel: CancelToken) -> Iterator[Progress | Done[T]]:
+    """Run `task` in a thread; yield its newest report from time to time, and the result last.
 
-    An iterator that is closed early throws `cancel` and waits for the task to end, which then
-    takes about a second.
+    Closing the iterator early cancels the task and waits for its end, which takes about a second.
     """
     reports: queue.Queue[Progress] = queue.Queue()
     with ThreadPoolExecutor(1, thread_name_prefix="lipsync page") as pool:
         running = pool.submit(task, reports.put)
         try:
             while not running.done():
-                yield from _newest(reports)
+                yield from _newest_report(reports)
             yield Done(running.result())
         finally:
-            if not running.done():  # the visitor has gone
+            if not running.done():  # the visitor has left
                 cancel.cancel()
 
 
-def _newest(reports: queue.Queue[Progress]) -> Iterator[Progress]:
-    """Wait a little for a report, and yield the newest of those that came."""
+def _newest_report(reports: queue.Queue[Progress]) -> Iterator[Progress]:
+    """Wait a moment for reports and yield the newest, with the newest preview frame among them."""
     try:
         newest = reports.get(timeout=_POLL_SECONDS)
     except queue.Empty:
         return
-    picture = newest.preview
+    preview = newest.preview
     while not reports.empty():
         newest = reports.get()
-        picture = picture if newest.preview is None else newest.preview
-    yield replace(newest, preview=picture)  # few reports carry one: it must not be passed over
+        preview = preview if newest.preview is None else newest.preview
+    yield replace(newest, preview=preview)  # few reports carry one, so it must not be dropped

@@ -1,4 +1,4 @@
-"""Progress, results and errors in words for people."""
+"""Text for the page: progress, results, errors."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from lipsync.ui import strings
 from lipsync.utils.timecodes import spoken_duration
 
 _log = logging.getLogger(__name__)
-_BYTES = 100_000
-"""A total above this counts bytes; below, frames."""
-_IN_SECONDS = ("Measuring loudness", "Transcribing speech", "Separating the voice")
-"""Stages that count seconds of sound."""
+_MIN_BYTES = 100_000
+"""A larger total counts bytes, a smaller one frames."""
+_AUDIO_STAGES = ("Measuring loudness", "Transcribing speech", "Separating the voice")
+"""Stages that count seconds of audio."""
 
 
-def describe_progress(what: str, progress: Progress) -> str:
-    """One line for the status: stage, how far, time left."""
-    parts = [what, progress.stage]
-    if progress.total > _BYTES:
+def progress_text(label: str, progress: Progress) -> str:
+    """One line with the label, stage, amount done and time left."""
+    parts = [label, progress.stage]
+    if progress.total > _MIN_BYTES:
         parts.append(strings.STATUS_BYTES.format(done=progress.done / 1e6, total=progress.total / 1e6))
-    elif progress.total and progress.stage in _IN_SECONDS:
+    elif progress.total and progress.stage in _AUDIO_STAGES:
         parts.append(strings.STATUS_SECONDS.format(done=progress.done, total=progress.total))
     elif progress.total:
         parts.append(strings.STATUS_FRAMES.format(done=progress.done, total=progress.total))
@@ -31,8 +31,8 @@ def describe_progress(what: str, progress: Progress) -> str:
     return " · ".join(filter(None, parts))
 
 
-def describe_result(result: SyncResult) -> str:
-    """What was made and what to know about it, as Markdown."""
+def result_markdown(result: SyncResult) -> str:
+    """Summary and warnings of a result, as Markdown."""
     done = strings.RESULT_DONE.format(
         total=result.timings["total"],
         seconds=result.duration,
@@ -41,21 +41,21 @@ def describe_result(result: SyncResult) -> str:
         fps=float(result.fps),
         variant=result.variant,
     )
-    return "\n".join([done, "", *(f"- {without_folders(warning)}" for warning in result.warnings)])
+    return "\n".join([done, "", *(f"- {strip_folders(warning)}" for warning in result.warnings)])
 
 
-def in_words(error: Exception) -> str:
-    """What to tell a visitor of an error; one that should not be is written to the log as well."""
+def error_text(error: Exception) -> str:
+    """The message for a visitor; an error that is not a `LipsyncError` is logged, and its details hidden."""
     if isinstance(error, Cancelled):
         return strings.STATUS_STOPPED
     if isinstance(error, LipsyncError):
-        return without_folders(str(error))
+        return strip_folders(str(error))
     _log.error("unexpected", exc_info=error)
     return f"{strings.UNEXPECTED}. {strings.UNEXPECTED_HINT}"
 
 
-def without_folders(text: str) -> str:
-    """The text with only the names of files on this machine: where they lie is no visitor's business."""
+def strip_folders(text: str) -> str:
+    """Reduce paths on this machine to file names: visitors must not learn its folders."""
     words = []
     for word in text.split(" "):
         at = word.find("/")

@@ -1,4 +1,4 @@
-"""What the page's buttons do: plain functions of the inputs, usable without a browser."""
+"""What the page's buttons do: functions of a request, independent of Gradio and the browser."""
 
 from __future__ import annotations
 
@@ -7,189 +7,143 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from lipsync.blending import draw_overlay
 from lipsync.context import ModelProvider
-from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
-from lipsync.faces import DetectionCache
+from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
 from lipsync.options import MediaOptions, SyncOptions
-from lipsync.pipeline.job import Job, open_job, plan
 from lipsync.pipeline.preview import preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
-from lipsync.segments import Segment
 from lipsync.types import Frame, Preview, SyncResult, TimeRange
-from lipsync.ui import controls, strings
-from lipsync.ui.background import Done, in_thread
-from lipsync.ui.formatting import in_words
-from lipsync.ui.score_card import write_scores
-from lipsync.ui.zerogpu.dispatch import sync_in_turn, without_gpu
+from lipsync.ui import strings
+from lipsync.ui.background import Done, run_in_thread
+from lipsync.ui.components.score_card import write_scores
+from lipsync.ui.formatting import error_text
+from lipsync.ui.request import SyncRequest
+from lipsync.ui.settings_file import settings_json
+from lipsync.ui.zerogpu.dispatch import local_options, run_job
 from lipsync.utils.atomic_write import write_text
 from lipsync.utils.timecodes import typed_time
 
-__all__ = [
-    "Given",
-    "Made",
-    "PreviewFiles",
-    "draw_preview",
-    "frame_pair",
-    "make",
-    "make_batch",
-    "plan",
-    "put_beside",
-    "range_problem",
-]
-
 SETTINGS_NAME, SCORES_NAME = "settings.json", "score.json"
+_END_TOLERANCE_SECONDS = 0.05
+
+
+# --- run -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a visitor gave: files, and settings with the ranges in them."""
-
-    video: str | None
-    voice: str | None
-    options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
-    segments: tuple[Segment, ...] = ()
-    more_voices: tuple[str, ...] = ()
-    cache: DetectionCache | None = None
-
-    @property
-    def spoken(self) -> dict[str, Any]:
-        """Who says what, as `lipsync.plan` and the others take it."""
-        return {"segments": self.segments, "more_voices": self.more_voices}
-
-    def job(self) -> Job:
-        """It all, opened and checked."""
-        return open_job(*self.files(), self.options, **self.spoken)
-
-    @property
-    def complete(self) -> bool:
-        """Both files are given."""
-        return bool(self.video and self.voice)
-
-    def files(self) -> tuple[Path, Path]:
-        """Picture and voice.
-
-        Raises:
-            InputError: one of them is not given, or has been removed.
-        """
-        if not self.video:
-            raise InputError(strings.NO_PICTURE, hint=strings.NO_PICTURE_HINT)
-        if not self.voice:
-            raise InputError(strings.NO_VOICE, hint=strings.NO_VOICE_HINT)
-        paths = Path(self.video), Path(self.voice)
-        for path in paths:
-            if not path.exists():
-                raise MediaError(strings.GONE, given=path.name, hint=strings.GONE_HINT)
-        return paths
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a run made.
+class RunOutputs:
+    """The files that a run has made.
 
     Attributes:
-        results: one a model.
-        beside: source and results side by side, where two models were compared.
+        results: one per model.
+        side_by_side: video of source and results, where two models were compared.
         settings: the settings used, as JSON.
         scores: the score cards, as JSON; None where nothing was measured.
-        given: what it was made from.
+        request: the inputs.
     """
 
     results: tuple[SyncResult, ...]
-    beside: Path | None
+    side_by_side: Path | None
     settings: Path
     scores: Path | None
-    given: Given
+    request: SyncRequest
 
 
-def make(
-    given: Given, other_variant: str, folder: Path, cancel: CancelToken, models: ModelProvider
-) -> Iterator[tuple[str, Progress] | Done[Made]]:
-    """Run a job, or two with different models; yields (what is being made, progress), then what was made.
+def run_sync(
+    request: SyncRequest, compare_with: str, folder: Path, cancel: CancelToken, models: ModelProvider
+) -> Iterator[tuple[str, Progress] | Done[RunOutputs]]:
+    """Run a job, or the same job with two models.
 
     Args:
-        other_variant: a second model to compare with, or "".
-        folder: where the files go; the caller removes it after an error.
-        networks: those of this page.
+        compare_with: name of the second model, or "".
+        folder: where the files are written; the caller removes it after an error.
+        models: the page's models.
+
+    Yields:
+        (label of the current result, its progress), and the outputs last.
 
     Raises:
-        LipsyncError: what went wrong, in words.
+        LipsyncError: the job failed.
     """
-    video, voice = given.files()
-    chosen = [given.options.generator.variant, *([other_variant] if other_variant else [])]
+    video, _ = request.files()
+    variants = [request.options.generator.variant, *([compare_with] if compare_with else [])]
     results: list[SyncResult] = []
-    more = {**given.spoken, "cache": given.cache}
-    for number, variant in enumerate(chosen):
-        generator = dataclasses.replace(given.options.generator, variant=variant)
-        options = dataclasses.replace(given.options, generator=generator)
-        suffix = f"_{number + 1}_{variant}" if len(chosen) > 1 else ""
+    for number, variant in enumerate(variants):
+        suffix = f"_{number + 1}_{variant}" if len(variants) > 1 else ""
         output = folder / f"{video.stem[:80]}_synced{suffix}.mp4"
-        what = strings.STATUS_COMPARING.format(number=number + 1, count=len(chosen), variant=variant)
-        for news in sync_in_turn(video, voice, options, output, cancel, models, more):
-            if isinstance(news, Done):
-                results.append(news.value)
+        label = strings.STATUS_ITEM.format(number=number + 1, count=len(variants), name=variant)
+        for item in run_job(request.with_variant(variant), output, cancel, models):
+            if isinstance(item, Done):
+                results.append(item.value)
             else:
-                yield (what if len(chosen) > 1 else ""), news
+                yield (label if len(variants) > 1 else ""), item
     settings = folder / SETTINGS_NAME
-    write_text(settings, controls.settings_text(given.options))
-    made = Made(tuple(results), None, settings, write_scores(results, folder / SCORES_NAME), given)
-    beside = None
+    write_text(settings, settings_json(request.options))
+    outputs = RunOutputs(tuple(results), None, settings, write_scores(results, folder / SCORES_NAME), request)
+    side_by_side = None
     if len(results) > 1:
-        for step in in_thread(lambda progress: put_beside(made, folder, progress, cancel), cancel):
+        for step in run_in_thread(
+            lambda progress: write_comparison(outputs, folder, progress, cancel), cancel
+        ):
             if isinstance(step, Done):
-                beside = step.value
+                side_by_side = step.value
             else:
                 yield "", step
-    yield Done(dataclasses.replace(made, beside=beside))
+    yield Done(dataclasses.replace(outputs, side_by_side=side_by_side))
 
 
-def put_beside(made: Made, folder: Path, progress: ProgressCallback, cancel: CancelToken) -> Path:
-    """Write the source and the results of a run side by side.
+def write_comparison(
+    outputs: RunOutputs, folder: Path, progress: ProgressCallback, cancel: CancelToken
+) -> Path:
+    """Write a video with the source and the results side by side, and return its path.
 
     Raises:
-        LipsyncError: as `make`.
+        LipsyncError: as `run_sync`.
     """
-    job = made.given.job()
-    shown = [(job.video, job.timeline)]
-    for result in made.results:
+    job = outputs.request.open()
+    columns = [(job.video, job.timeline)]
+    for result in outputs.results:
         after = open_video(result.path, MediaOptions())
-        shown.append((after, np.arange(len(job.timeline))))
+        columns.append((after, np.arange(len(job.timeline))))
     name = f"{job.video.info.path.stem[:80]}_side_by_side.mp4"
-    return write_side_by_side(shown, job.audio, folder / name, progress, cancel)
+    return write_side_by_side(columns, job.audio, folder / name, progress, cancel)
 
 
-def frame_pair(made: Made, at: float) -> tuple[Frame, Frame]:
-    """The frame at `at` seconds of the result before and after, full size.
+def frame_pair(outputs: RunOutputs, at: float) -> tuple[Frame, Frame]:
+    """Return the frame at `at` seconds of the result, before and after: RGB uint8 (H, W, 3) of one size.
 
     Raises:
         LipsyncError: a file cannot be read.
     """
-    job = made.given.job()
+    job = outputs.request.open()
     number = min(max(0, int(at * job.video.fps)), len(job.timeline) - 1)
     [before] = job.video.read([int(job.timeline[number])])
-    [after] = open_video(made.results[0].path, MediaOptions()).read([number])
+    [after] = open_video(outputs.results[0].path, MediaOptions()).read([number])
     height, width = before.shape[:2]
-    if after.shape[0] >= 2 * height:  # enlarged
+    if after.shape[0] >= 2 * height:  # upscaled
         return np.asarray(
             cv2.resize(before, after.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8
         ), after
     return before, after[:height, :width]
 
 
+# --- preview ---------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class PreviewFiles:
-    """A preview as pictures that can be shown.
+    """A previewed frame as image files.
 
     Attributes:
-        preview: what was drawn.
-        overlay, result: pictures: source with box and mask, and the result.
-        faces: a thumbnail for everybody who is seen, from the left.
+        preview: the frame and its face boxes.
+        overlay, result: images of the source with face box and mask, and of the result.
+        faces: thumbnails of the faces from left to right; empty where there is only one.
     """
 
     preview: Preview
@@ -198,24 +152,24 @@ class PreviewFiles:
     faces: tuple[Path, ...]
 
 
-def draw_preview(
-    given: Given, at: float, folder: Path, cancel: CancelToken, models: ModelProvider
+def render_preview(
+    request: SyncRequest, at: float, folder: Path, cancel: CancelToken, models: ModelProvider
 ) -> PreviewFiles:
-    """Draw the frame at `at` seconds of the result, and write it as pictures into `folder`.
+    """Render the frame at `at` seconds of the result into image files in `folder`.
 
     Raises:
-        LipsyncError: what went wrong, in words.
+        LipsyncError: the preview failed.
     """
-    video, voice = given.files()
+    video, voice = request.files()
     drawn = preview(
         video,
         voice,
         at,
-        without_gpu(given.options),
+        local_options(request.options),
         cancel=cancel,
         models=models,
-        cache=given.cache,
-        **given.spoken,
+        cache=request.cache,
+        **request.speakers,
     )
     overlay, result = folder / "overlay.jpg", folder / "result.jpg"
     write_image(overlay, draw_overlay(drawn))
@@ -228,55 +182,79 @@ def draw_preview(
     return PreviewFiles(drawn, overlay, result, tuple(faces))
 
 
-def make_batch(
+# --- batch -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """What became of one video of a batch: its name, warnings or error, and whether it was made."""
+
+    video: str
+    notes: str
+    made: bool
+
+
+@dataclass(frozen=True)
+class BatchOutputs:
+    """The results of a batch as one zip file, and what became of each video."""
+
+    archive: Path
+    items: tuple[BatchItem, ...]
+
+
+def run_batch(
     videos: Sequence[str],
     voices: Sequence[str],
     options: SyncOptions,
     folder: Path,
     cancel: CancelToken,
     models: ModelProvider,
-) -> Iterator[tuple[str, Progress] | Done[tuple[Path, list[tuple[str, str, bool]]]]]:
-    """Run several jobs with the same settings; what fails is told and does not stop the rest.
+) -> Iterator[tuple[str, Progress] | Done[BatchOutputs]]:
+    """Run several jobs with the same settings; one that fails does not stop the others.
+
+    Args:
+        voices: one for all videos, or one per video.
+        folder: where the files are written; the caller removes it after an error.
+        models: the page's models.
 
     Yields:
-        (which one, progress), and last the zip, and for every video its name, what to know and
-        whether it was made.
+        (label of the current video, its progress), and the outputs last.
 
     Raises:
-        InputError: the counts do not fit.
-        LipsyncError: not one could be made, with the reason of the last.
-        Cancelled: the visitor stopped it.
+        InputError: the numbers of videos and voices do not match, or no video could be made.
+        Cancelled: the batch was cancelled.
     """
     if not videos or not voices or len(voices) not in (1, len(videos)):
         counts = f"{len(voices)} voices, {len(videos)} videos"
         raise InputError(strings.BATCH_COUNTS, given=counts, hint=strings.BATCH_COUNTS_HINT)
     pairs = list(zip(videos, list(voices) * (len(videos) if len(voices) == 1 else 1), strict=True))
-    told: list[tuple[str, str, bool]] = []
+    items: list[BatchItem] = []
     results: list[Path] = []
     for number, (video, voice) in enumerate(pairs):
+        name = Path(video).name
         output = folder / f"{number + 1:03d}_{Path(video).stem[:80]}_synced.mp4"
-        what = strings.STATUS_COMPARING.format(number=number + 1, count=len(pairs), variant=Path(video).name)
+        label = strings.STATUS_ITEM.format(number=number + 1, count=len(pairs), name=name)
         try:
-            files = Given(video, voice).files()
-            for news in sync_in_turn(*files, options, output, cancel, models):
-                if isinstance(news, Done):
-                    told.append((Path(video).name, " ".join(news.value.warnings), True))
-                    results.append(news.value.path)
+            for item in run_job(SyncRequest(video, voice, options), output, cancel, models):
+                if isinstance(item, Done):
+                    items.append(BatchItem(name, " ".join(item.value.warnings), True))
+                    results.append(item.value.path)
                 else:
-                    yield what, news
+                    yield label, item
         except Cancelled:
             raise
         except LipsyncError as error:
-            told.append((Path(video).name, in_words(error), False))
+            items.append(BatchItem(name, error_text(error), False))
     if not results:
-        raise InputError(strings.BATCH_FAILED, given=told[-1][1])
+        raise InputError(strings.BATCH_FAILED, given=items[-1].notes)
     settings = folder / SETTINGS_NAME
-    write_text(settings, controls.settings_text(options))
-    yield Done((_zip([*results, settings], folder / "lipsync_results.zip"), told))
+    write_text(settings, settings_json(options))
+    archive = _zip([*results, settings], folder / "lipsync_results.zip")
+    yield Done(BatchOutputs(archive, tuple(items)))
 
 
 def _zip(paths: Sequence[Path], target: Path) -> Path:
-    """Put files into one archive, without compressing videos once more, and remove them."""
+    """Move files into one archive, uncompressed since videos are compressed already."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in paths:
             archive.write(path, path.name)
@@ -284,15 +262,24 @@ def _zip(paths: Sequence[Path], target: Path) -> Path:
     return target
 
 
-def range_problem(start: str, end: str, path: str | None, *, sound: bool) -> str:
-    """What is wrong with one row of a table of parts, in words; "" when nothing is."""
+# --- time ranges -----------------------------------------------------------------------------------
+
+
+def range_error(start: str, end: str, path: str | None, *, audio: bool) -> str:
+    """Return what is wrong with one row of a range table; "" when it is valid or empty.
+
+    Args:
+        start, end: as typed.
+        path: the file that the range is of; None while not given.
+        audio: the range is of the file's audio.
+    """
     if not start.strip() and not end.strip():
         return ""
     try:
         part = TimeRange.parse(f"{start.strip()}-{end.strip()}")
-        seconds = (probe_audio(path) if sound else probe_video(path)).duration if path else None
+        seconds = (probe_audio(path) if audio else probe_video(path)).duration if path else None
     except LipsyncError as error:
-        return in_words(error)
-    if seconds and (part.start >= seconds or (part.end or 0) > seconds + 0.05):
+        return error_text(error)
+    if seconds and (part.start >= seconds or (part.end or 0) > seconds + _END_TOLERANCE_SECONDS):
         return strings.RANGE_PAST.format(length=typed_time(seconds))
     return ""

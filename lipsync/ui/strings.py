@@ -1,4 +1,4 @@
-"""Every text of the page, in one place. Help of settings stands in `lipsync.options`."""
+"""All texts of the page; the help texts of settings are in `lipsync.options`."""
 
 from __future__ import annotations
 
@@ -6,170 +6,183 @@ from typing import Any
 
 TITLE = "lipsync"
 HEADING = "# lipsync\nDrop in a video and a voice, and the lips say the voice."
-PAGE_ONE = "One video"
+SYNC_TAB, BATCH_TAB, INSPECT_TAB = "One video", "Batch", "Inspect a file"
 
-# --- what goes in --------------------------------------------------------------------------------
-PICTURE, VOICE_SIDE = "### 1 · Who speaks", "### 2 · What they say"
+# --- inputs --------------------------------------------------------------------------------------
+VIDEO_HEADING, VOICE_HEADING = "### 1 · Video or photo", "### 2 · Voice"
 TAB_VIDEO, TAB_PHOTO, TAB_LINK = "Video", "Photo", "Link"
-TAB_SOUND, TAB_FROM_VIDEO = "Sound", "From a video"
-VIDEO, PHOTO, VOICE, VOICE_VIDEO = "Video", "Photo", "Voice", "Video whose sound is the voice"
-EXAMPLES = "Nothing at hand? Try it with ours:"
+TAB_AUDIO, TAB_FROM_VIDEO = "Audio", "From a video"
+VIDEO, PHOTO, VOICE, VOICE_VIDEO = "Video", "Photo", "Voice", "Video with the voice"
+EXAMPLES = "No files at hand? Try an example:"
 EXAMPLE_PHOTO, EXAMPLE_VIDEO = "A photo that speaks", "A video with another voice"
 
 # --- links ---------------------------------------------------------------------------------------
-LINK, LINK_HINT = "Link", "https://… of a page with a video (YouTube and others), or of a file"
-LINK_LOOK, LINK_FETCH, LINK_CANCEL = "Look", "Fetch", "Cancel the download"
-LINK_ABOUT = "Paste a link and press Look. Only take what you may use; upload the file if the site refuses."
-LINK_LOOKING = "Asking the site…"
-LINK_FETCHED = "Fetched: {name}."
-LINK_SHIFTED = " Only the marked parts were fetched; their times now count from {start} of the original."
-LINK_LENGTH, LINK_UNKNOWN = "{length} long", "length unknown"
+LINK, LINK_PLACEHOLDER = "Link", "https://… page with a video (YouTube and others), or a media file"
+LINK_CHECK, LINK_DOWNLOAD, LINK_CANCEL = "Check", "Download", "Cancel the download"
+LINK_ABOUT = (
+    "Paste a link and press Check. Use only media that you have the rights to; if the site refuses, upload "
+    "the file instead."
+)
+LINK_CHECKING = "Reading the page…"
+LINK_DOWNLOADED = "Downloaded: {name}."
+LINK_SHIFTED = " Only the selected parts were downloaded; their times now count from {start} of the original."
+LINK_DURATION, LINK_NO_DURATION = "{length} long", "length unknown"
 LINK_BY, LINK_LICENCE, LINK_NO_LICENCE = "by {uploader}", "licence: {licence}", "licence: not given"
-LINK_CUTS = "This site lets single parts be fetched: mark them below before you press Fetch."
+LINK_PARTS = "This site allows downloading single parts: select them below before you press Download."
 
 # --- ranges --------------------------------------------------------------------------------------
 RANGES = {"video": "Use only parts of the video", "voice": "Use only parts of the voice"}
 RANGES_ABOUT = (
     "Seconds or h:m:s, for example `2.5` or `1:02`. An empty end means to the end. "
-    "The parts are joined in this order; with none given, all is used."
+    "The parts are joined in this order; without any, everything is used."
 )
 RANGE_START, RANGE_END = "Start of part {number}", "End of part {number}"
 RANGE_START_HERE, RANGE_END_HERE = "⇤ Starts here", "Ends here ⇥"
-RANGE_REMOVE, RANGE_ADD = "✕ Remove this part", "+ Another part"
-RANGE_PLACE = "m:s"
+RANGE_REMOVE, RANGE_ADD = "✕ Remove this part", "+ Add a part"
+RANGE_PLACEHOLDER = "m:s"
 RANGE_BAD = "Part {number} cannot be read"
-RANGE_PAST = "This goes past the end: the file lasts {length}."
+RANGE_PAST = "This is past the end: the file lasts {length}."
+
+# --- speakers ------------------------------------------------------------------------------------
+SPEAKERS = "Several speakers"
+SPEAKERS_ABOUT = (
+    "Set who speaks what and when; everywhere else the video keeps its own audio and lips. `face` counts "
+    "from the left (0 is the first) or is a point such as `0.7,0.4@12`; `voice` is the part of the voice; "
+    "`file` is which voice: 0 is the one above, 1 the first additional one."
+)
+SEGMENTS, MORE_VOICES = "Segments, one per line", "Additional voices"
+SEGMENTS_EXAMPLE = "0-4.5 face=0 voice=0-4.5\n5-9 face=1 voice=0-4 file=1"
 
 # --- settings ------------------------------------------------------------------------------------
-SETTINGS = "### 3 · Settings (the defaults suit most material)"
-GROUPS = {"main": "What matters", "face": "Face, mask, sharpening", "more": "All the rest"}
+SETTINGS = "### 3 · Settings (the defaults suit most videos)"
+GROUPS = {"main": "Main settings", "face": "Face, mask, enhancement", "more": "Advanced"}
 SECTIONS = {
-    "media": "Picture and file",
+    "media": "Video and file",
     "faces": "Face",
     "generator": "Model",
-    "blend": "Mask and edge",
+    "blend": "Mask and blending",
     "speech": "Voice",
-    "enhance": "Sharpening",
+    "enhance": "Enhancement",
     "report": "Score and subtitles",
-    "transcript": "What is said",
+    "transcript": "Transcript",
 }
-"""Headings inside of a group, one for every group of `SyncOptions`."""
+"""Headings within a group, one for every group of `SyncOptions`."""
 PRESET = "Quality"
-PRESET_HELP = "how much time the run may take; sets the values of several settings below"
+PRESET_HELP = "trades time for quality; sets the values of several settings below"
 PRESETS = {"draft": "Draft", "standard": "Standard", "best": "Best"}
 COMPARE, COMPARE_HELP = "Compare with", "a second model in the same run; both results are shown side by side"
-COMPARE_NONE = "nothing"
-REFERENCE, REFERENCE_HELP = "Picture of the person who speaks", "A photo of this person, the face well seen."
+COMPARE_NONE = "none"
+REFERENCE, REFERENCE_HELP = "Photo of the speaker", "A photo with the face clearly visible."
 LABELS = {
     "variant": "Model",
     "length_mode": "Length",
-    "in_silence": "While nobody speaks",
-    "enhancer": "Sharpen the face",
-    "upscaler": "Enlarge the picture",
-    "enhance_strength": "Sharpen by",
-    "enhance_area": "Sharpen where",
-    "without_enhancer": "Go on without sharpening",
-    "separate_voice": "Free the voice from music",
-    "voice_shift": "Voice later by",
-    "score": "Measure lips against voice",
+    "in_silence": "Mouth in silence",
+    "enhancer": "Face enhancement",
+    "upscaler": "Upscaling",
+    "enhance_strength": "Enhancement strength",
+    "enhance_area": "Enhanced area",
+    "without_enhancer": "Continue without enhancement",
+    "separate_voice": "Separate the voice from music",
+    "voice_shift": "Voice delay",
+    "score": "Measure lip sync",
     "subtitles": "Subtitles",
-    "speech_model": "Network that listens",
-    "spoken_language": "Language that is spoken",
-    "blend": "Edge",
+    "speech_model": "Speech recognition model",
+    "spoken_language": "Spoken language",
+    "blend": "Blending",
     "color_match": "Match colours",
     "keep_detail": "Keep skin detail",
-    "occlusion": "Leave covered mouths alone",
-    "feather": "Width of the edge",
+    "occlusion": "Skip covered mouths",
+    "feather": "Feather width",
     "face_index": "Number from the left",
-    "smoothing": "Steady the box",
-    "smoothing_frames": "Steady over",
-    "crop": "Keep only a part",
-    "rotate": "Turn",
+    "smoothing": "Box smoothing",
+    "smoothing_frames": "Smoothing window",
+    "crop": "Crop",
+    "rotate": "Rotate",
     "static": "First frame only",
-    "pad_top": "Room above",
-    "pad_bottom": "Room below",
-    "pad_left": "Room left",
-    "pad_right": "Room right",
+    "pad_top": "Padding top",
+    "pad_bottom": "Padding bottom",
+    "pad_left": "Padding left",
+    "pad_right": "Padding right",
     "which_face": "Which face",
     "fps": "Frame rate",
     "quality": "Compression (CRF)",
-    "resize_factor": "Make smaller by",
-    "pads_px": "Room in pixels",
+    "resize_factor": "Downscale by",
+    "pads_px": "Padding in pixels",
     "box": "Fixed face box",
-    "min_score": "Confidence a face needs",
-    "detect_every": "Look for faces every",
-    "detect_size": "Look in a picture of",
+    "min_score": "Minimum face confidence",
+    "detect_every": "Detect faces every",
+    "detect_size": "Detection size",
     "number_format": "Number format",
-    "voice_lead": "Voice earlier by",
-    "max_height": "Quality at most",
+    "voice_lead": "Voice window lead",
+    "max_height": "Maximum quality",
 }
-"""Labels that are more than the setting's name."""
+"""Labels of settings, where the name alone says too little."""
 CHOICES: dict[str, dict[Any, str]] = {
-    "subtitles": {"none": "none", "file": "as a file", "track": "as a file, and inside the video"},
+    "subtitles": {"none": "none", "file": "as a file", "track": "as a file and inside the video"},
     "which_face": {
         "largest": "the largest",
-        "central": "the one in the middle",
+        "central": "the most central",
         "index": "by number, from the left",
-        "point": "the one that was clicked",
-        "reference": "the one on a picture",
+        "point": "the clicked one",
+        "reference": "the one in a photo",
     },
     "smoothing": {
-        "symmetric": "evenly",
-        "official": "official: as Wav2Lip does",
-        "none": "not at all",
+        "symmetric": "symmetric",
+        "official": "official: as Wav2Lip",
+        "none": "none",
     },
     "mask": {"mouth": "mouth and chin", "box": "the whole box"},
-    "blend": {"feather": "feather: all softly", "multiband": "multiband: by detail"},
+    "blend": {"feather": "feather: one soft edge", "multiband": "multiband: by level of detail"},
     "enhancer": {
-        "none": "no",
+        "none": "none",
         "gfpgan": "GFPGAN 1.4",
         "gfpgan_1.3": "GFPGAN 1.3",
         "restoreformer": "RestoreFormer",
     },
-    "enhance_area": {"mouth": "where the mouth is drawn", "face": "the whole face"},
-    "upscaler": {"none": "no", "realesrgan_x2": "twice, by Real-ESRGAN"},
+    "enhance_area": {"mouth": "the generated mouth", "face": "the whole face"},
+    "upscaler": {"none": "none", "realesrgan_x2": "2×, Real-ESRGAN"},
     "variant": {
-        "auto": "the best one here",
-        "builtin": "built in: small and quick",
+        "auto": "the best available",
+        "builtin": "built-in: small and fast",
         "wav2lip": "Wav2Lip",
         "wav2lip_gan": "Wav2Lip GAN, sharper",
     },
-    "detector": {"centerface": "CenterFace, quick", "s3fd": "S3FD, as Wav2Lip"},
-    "device": {"auto": "the best one here", "cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"},
-    "number_format": {"auto": "what suits the device"},
-    "encoder": {"software": "software (x264)", "hardware": "hardware, where there is one"},
-    "rotate": {0: "not"},
+    "detector": {"centerface": "CenterFace, fast", "s3fd": "S3FD, as Wav2Lip"},
+    "device": {"auto": "the best available", "cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"},
+    "number_format": {"auto": "the best for the device"},
+    "encoder": {"software": "software (x264)", "hardware": "hardware, if available"},
+    "rotate": {0: "none"},
 }
-"""Words for values of settings, where the value itself says too little."""
+"""Labels of values, where the value itself says too little."""
 FOUR_NUMBERS = "Four whole numbers: top bottom left right"
 SETTINGS_LOAD = "Load settings"
-SETTINGS_HINT = "Use a file that this page saved, or write it alike."
+SETTINGS_HINT = "Use a settings file saved by this page, or one in the same format."
 SETTINGS_LOADED = "The settings were loaded."
 
 # --- preview -------------------------------------------------------------------------------------
 TAB_PREVIEW, TAB_RESULT, TAB_COMPARE = "Preview", "Result", "Before and after"
-PREVIEW_TIME = "Moment to preview (s)"
-PREVIEW_BUTTON = "Preview this moment"
-PREVIEW_SOURCE, PREVIEW_RESULT = "Face box and mask", "As it will look"
-PREVIEW_EMPTY = "One frame appears here as soon as there is a picture and a voice."
-PREVIEW_DONE = "The moment {time:.2f} s, lips by *{variant}*. {hint}"
-PREVIEW_HINT = "Change the room around the face on the left, and it is drawn anew."
-PREVIEW_NO_FACE = "No face is seen at {time:.2f} s: this frame passes through unchanged. Try another moment."
+PREVIEW_TIME = "Preview time (s)"
+PREVIEW_BUTTON = "Preview this frame"
+PREVIEW_SOURCE, PREVIEW_RESULT = "Face box and mask", "Preview of the result"
+PREVIEW_EMPTY = "A preview appears here as soon as there is a video or photo and a voice."
+PREVIEW_DONE = "Frame at {time:.2f} s, lips by *{variant}*. {hint}"
+PREVIEW_HINT = "Change the padding around the face on the left to redraw it."
+PREVIEW_NO_FACE = "No face was found at {time:.2f} s: this frame stays unchanged. Try another time."
 FACES = "Several people: click the one who speaks"
 FACE, FACE_SPEAKS = "Face {number}", "Face {number} speaks"
 
 # --- run -----------------------------------------------------------------------------------------
-CONSENT = "The people who are seen and heard agreed to this, and I will say that it was made with AI."
-CONSENT_MISSING = "Tick the line above the button first"
-API_CONSENT_MISSING = "Say that the people who are seen and heard agreed: agreed=true"
+CONSENT = "The people who are seen and heard agreed to this, and I will disclose that it was made with AI."
+CONSENT_MISSING = "Tick the box above the button first"
+API_CONSENT_MISSING = "Confirm that the people who are seen and heard agreed: agreed=true"
 CONSENT_HINT = "Make people say only what they agreed to."
-RUN_NOTHING, RUN_NO_VOICE, RUN_NO_PICTURE = "Add a video and a voice", "Add a voice", "Add a video or a photo"
+RUN_NOTHING, RUN_NO_VOICE, RUN_NO_VIDEO = "Add a video and a voice", "Add a voice", "Add a video or a photo"
 RUN_READY = "Make {length} of lip-synced video"
-RUN_WRONG = "Something must be put right first"
+RUN_INVALID = "Fix the problem above first"
 CANCEL = "Cancel"
 STATUS_EMPTY = "Add a video or a photo and a voice on the left."
 STATUS_READY = "Ready: {frames} frames, {width}×{height}, {fps:g} frames/s."
-STATUS_WAITING = "Waiting for its turn…"
+STATUS_WAITING = "Waiting in the queue…"
 STATUS_STARTING = "Starting…"
 STATUS_STOPPED = "Stopped. Nothing was kept."
 STATUS_SECONDS = "{done} of {total} s"
@@ -178,86 +191,76 @@ STATUS_FRAMES, STATUS_BYTES, STATUS_LEFT = (
     "{done:.1f} of {total:.1f} MB",
     "about {left} left",
 )
-STATUS_COMPARING = "{number} of {count}: {variant}"
-UNEXPECTED = "Something went wrong that should not have"
+STATUS_ITEM = "{number} of {count}: {name}"
+UNEXPECTED = "An unexpected error occurred"
 UNEXPECTED_HINT = (
-    "Try again with another file or with the default settings; whoever runs this page finds more in its log."
+    "Try again with another file or with the default settings; the server's log has the details."
 )
 NOT_DONE = "That did not work"
-LENT_STAGE, LENT_WAITING = "Drawing on a lent GPU", "Waiting for a GPU"
-LENT_GONE, LENT_GONE_HINT = (
-    "The lent GPU is not there, or not any more",
-    "Try again a little later, or with a shorter part of the video: GPUs are lent for two minutes at most.",
+GPU_STAGE, GPU_WAITING = "Drawing on a shared GPU", "Waiting for a GPU"
+GPU_GONE, GPU_GONE_HINT = (
+    "The GPU is not available, or not any more",
+    "Try again a little later, or with a shorter part of the video: a GPU is given for two minutes at most.",
 )
-LENT_LOST = "The weights that were there a moment ago are gone"
-NO_PICTURE, NO_PICTURE_HINT = "There is no picture yet", "Drop a video or a photo on the left."
-NO_VOICE, NO_VOICE_HINT = "There is no voice yet", "Drop or record a sound on the left."
-GONE, GONE_HINT = "The file is no longer here", "Files are removed when a visitor leaves; give it once more."
+GPU_NO_WEIGHTS = "The weights of the model were removed during the run"
+NO_VIDEO, NO_VIDEO_HINT = "There is no video or photo yet", "Add a video or a photo on the left."
+NO_VOICE, NO_VOICE_HINT = "There is no voice yet", "Add an audio file or record one on the left."
+GONE, GONE_HINT = "The file is no longer here", "Files are removed when a visitor leaves; upload it again."
 
 # --- result --------------------------------------------------------------------------------------
-RESULT, RESULT_OTHER, RESULT_BESIDE = "Result", "Result of {variant}", "Side by side"
+RESULT, RESULT_OTHER = "Result", "Result of {variant}"
 RESULT_EMPTY = "The finished video appears here."
-LIVE = "As it is being made"
+LIVE = "Newest frame"
 RESULT_DONE = (
     "**Done in {total:.1f} s.** {seconds:.2f} s of {width}×{height} at {fps:g} frames/s, lips by *{variant}*."
 )
 DOWNLOAD, DOWNLOAD_SETTINGS = "Download the video", "Settings (JSON)"
-SCORE, SCORE_RESULT, SCORE_SOURCE = "Lips and voice", "Result", "Source, own voice"
-SCORE_ROWS = ("Sync confidence (higher is better)", "Sync distance (lower is better)", "Sound against lips")
+SCORE, SCORE_RESULT, SCORE_SOURCE = "Lip sync", "Result", "Source, own voice"
+SCORE_ROWS = ("Sync confidence (higher is better)", "Sync distance (lower is better)", "Audio offset")
 SCORE_CURVE, DOWNLOAD_SCORE = "Over time, and over offsets", "Score (JSON)"
 DOWNLOAD_SUBTITLES = "Subtitles (SRT)"
+COMPARE_EMPTY = "After a run, drag between the original and the result here."
 SLIDER = "Before and after: drag the line"
-BESIDE_BUTTON = "Make a side by side video"
-BESIDE_DONE = "The side by side video is ready."
-BESIDE_EMPTY = "After a run, drag between the original and the result here."
+SIDE_BY_SIDE, SIDE_BY_SIDE_BUTTON = "Side by side", "Make a side-by-side video"
+SIDE_BY_SIDE_DONE = "The side-by-side video is ready."
 
-# --- many at once --------------------------------------------------------------------------------
-SEVERAL = "Several people, several voices"
-SEVERAL_ABOUT = (
-    "Say who says what and when; elsewhere the video keeps its own sound and lips. `face` is counted from "
-    "the left (0 is the first) or a point such as `0.7,0.4@12`; `voice` is the part of the voice, `file` "
-    "which voice: 0 is the one above, 1 the first further one."
-)
-SEGMENTS, MORE_VOICES = "Who says what, one a line", "Further voices"
-SEGMENTS_EXAMPLE = "0-4.5 face=0 voice=0-4.5\n5-9 face=1 voice=0-4 file=1"
-BATCH = "Many at once"
+# --- batch ---------------------------------------------------------------------------------------
 BATCH_ABOUT = (
-    "Several videos or photos and one voice for all, or as many voices as videos: the first goes with the "
-    "first. The settings of the page “One video” are used, and its parts are not."
+    "Several videos or photos with one voice for all, or with one voice each, in the same order. The "
+    "settings of the tab “One video” are used, but not its parts."
 )
 BATCH_VIDEOS, BATCH_VOICES, BATCH_RUN, BATCH_ZIP = (
     "Videos or photos",
     "Voices",
-    "Make them all",
+    "Make all videos",
     "All results (zip)",
 )
 BATCH_DONE = "{done} of {total} done"
-BATCH_COUNTS = "The voices do not go with the videos"
+BATCH_COUNTS = "The numbers of voices and videos do not match"
 BATCH_COUNTS_HINT = "Give one voice for all, or as many as there are videos."
-BATCH_FAILED = "Not one of them could be made"
+BATCH_FAILED = "None of the videos could be made"
 
-# --- what is in a file ---------------------------------------------------------------------------
-INSPECT = "What is in this file?"
+# --- inspect -------------------------------------------------------------------------------------
 INSPECT_ABOUT = (
-    "Look through a video, a photo or a sound before anything is made of it: format, loudness, faces, words, "
-    "and what to expect from a sync."
+    "Check a video, a photo or an audio file before you use it: format, loudness, faces, transcript, and "
+    "what to expect from a sync."
 )
-INSPECT_FILE, INSPECT_PARTS = "Video, photo or sound", "Look closely at (each takes its time)"
+INSPECT_FILE, INSPECT_PARTS = "Video, photo or audio", "Analyses (each takes its time)"
 INSPECT_PART = {
     "faces": "Faces and cuts",
-    "sync": "Lips against its own sound",
-    "transcript": "What is said",
+    "sync": "Lip sync with its own audio",
+    "transcript": "Transcript",
 }
-INSPECT_WORDS = "How what is said is written down"
-INSPECT_RUN, INSPECT_EMPTY = "Look into it", "The report appears here."
-INSPECT_DONE = "{name} was looked through."
+INSPECT_TRANSCRIPT = "Transcript settings"
+INSPECT_RUN, INSPECT_EMPTY = "Inspect", "The report appears here."
+INSPECT_DONE = "{name} was inspected."
 INSPECT_PLAYER = "With subtitles"
 INSPECT_JSON, INSPECT_SRT, INSPECT_VTT = "Report (JSON)", "Subtitles (SRT)", "Subtitles (VTT)"
 INSPECT_USE = "Use it for a sync"
-NO_FILE, NO_FILE_HINT = "There is no file yet", "Drop a video, a photo or a sound."
+NO_FILE, NO_FILE_HINT = "There is no file yet", "Add a video, a photo or an audio file."
 
-# --- words that Gradio does not say --------------------------------------------------------------
+# --- footer --------------------------------------------------------------------------------------
 FOOTER = (
-    "Files are removed soon after you leave. What is made here carries “the lips were generated by AI” in "
-    "its metadata. The official models may not be used commercially."
+    "Files are removed soon after you leave. Results carry “the lips were generated by AI” in their "
+    "metadata. The official models may not be used commercially."
 )

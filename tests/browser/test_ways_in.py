@@ -20,13 +20,13 @@ FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-s
 
 def test_a_sample_is_one_click_away(page: Page) -> None:
     page.get_by_role("button", name="A video with another voice").click()
-    expect(page.locator("#foreseen")).to_contain_text("260×260", timeout=WAIT)
+    expect(page.locator("#plan")).to_contain_text("260×260", timeout=WAIT)
     expect(page.locator("#previewed img")).to_be_visible(timeout=WAIT)
     for source in ("Upload file", "Capture from camera"):  # in the block, not cut off by its edge
         expect(page.locator("#video").get_by_label(source)).to_be_in_viewport(ratio=1)
     expect(page.locator("#video [aria-label^=Trim]")).to_be_hidden()  # parts are chosen below
     page.get_by_role("button", name="A photo that speaks").click()
-    expect(page.locator("#foreseen")).to_contain_text("512×512", timeout=WAIT)
+    expect(page.locator("#plan")).to_contain_text("512×512", timeout=WAIT)
     expect(page.get_by_role("tab", name="Photo")).to_have_attribute("aria-selected", "true")
 
 
@@ -49,7 +49,7 @@ def test_webcam_and_microphone(browser: Browser, address: str, tmp_path: Path) -
         page.locator("#voice").get_by_role("button", name="Record", exact=True).click()
         page.wait_for_timeout(1500)
         page.locator("#voice").get_by_role("button", name="Stop", exact=True).click()
-        expect(page.locator("#foreseen")).to_contain_text("Ready", timeout=WAIT)
+        expect(page.locator("#plan")).to_contain_text("Ready", timeout=WAIT)
     finally:
         chromium.close()
 
@@ -75,13 +75,13 @@ def test_a_part_of_a_linked_voice_moves_along(page: Page, tmp_path: Path) -> Non
         site.add_folder(tmp_path)
         page.get_by_role("tab", name="Link").last.click()
         page.get_by_label("Link").last.fill(site.url("/voice.m3u8"))
-        page.locator("#voice-look").click()
+        page.locator("#voice-check").click()
         expect(page.locator("#voice-link-about")).to_contain_text("single parts", timeout=WAIT)
         unfold(page, "Use only parts of the voice")
         fields = page.locator("#voice-ranges")
         fields.get_by_label("Start of part 1").fill("4.5")
         fields.get_by_label("End of part 1").fill("5.5")
-        page.locator("#voice-fetch").click()
+        page.locator("#voice-download").click()
         expect(page.locator("#voice-link-about")).to_contain_text("count from", timeout=WAIT)
     expect(fields.get_by_label("Start of part 1")).not_to_have_value("4.5", timeout=WAIT)
     start, end = (fields.get_by_label(f"{side} of part 1").input_value() for side in ("Start", "End"))
@@ -102,23 +102,23 @@ def choose(page: Page, setting: str, words: str) -> None:
 
 def test_two_models_side_by_side(page: Page, short_voice: Path) -> None:
     give(page, short_voice, photo=FACE)
-    choose(page, "compare", "built in: small and quick")
+    choose(page, "compare", "built-in: small and fast")
     run(page)
     finished(page)
     for place in ("#result", "#other-result"):
         expect(page.locator(f"{place} video")).to_be_visible()
     assert page.locator("#score .score").count() == 2
     page.get_by_role("tab", name="Before and after").click()
-    expect(page.locator("#beside video")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#side-by-side video")).to_be_visible(timeout=WAIT)
 
 
 def test_the_person_on_a_picture_speaks(page: Page, short_voice: Path) -> None:
     give(page, short_voice, photo=FACE)
-    unfold(page, "Face, mask, sharpening")
+    unfold(page, "Face, mask, enhancement")
     expect(page.locator("#face_index")).to_be_hidden()
     choose(page, "which_face", "by number, from the left")
     expect(page.locator("#face_index")).to_be_visible()
-    choose(page, "which_face", "the one on a picture")
+    choose(page, "which_face", "the one in a photo")
     expect(page.locator("#face_index")).to_be_hidden()
     expect(page.locator("#preview-note")).to_contain_text("✕", timeout=WAIT)  # none is given yet
     page.locator("#face_reference input[type=file]").set_input_files(FACE)
@@ -129,6 +129,6 @@ def test_sharpening_that_cannot_be_had_is_said(page: Page, short_voice: Path) ->
     give(page, short_voice, photo=FACE)
     choose(page, "enhancer", "GFPGAN 1.4")
     expect(page.locator("#preview-note")).to_contain_text("GFPGANv1.4.pth", timeout=WAIT)
-    unfold(page, "All the rest")
-    page.get_by_label("Go on without sharpening").check()
+    unfold(page, "Advanced")
+    page.get_by_label("Continue without enhancement").check()
     expect(page.locator("#preview-note")).to_contain_text("lips by", timeout=WAIT)

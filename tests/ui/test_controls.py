@@ -12,25 +12,23 @@ from lipsync.errors import LipsyncError
 from lipsync.options import PAGE_GROUPS, PRESETS, LinkOptions, SyncOptions, declared_options
 from lipsync.types import TimeRange
 from lipsync.ui import strings
-from lipsync.ui.controls import (
-    ON_PAGE,
-    RANGES,
-    choices,
-    control,
-    in_group,
+from lipsync.ui.components.controls import choices, group_sections, setting_control
+from lipsync.ui.components.settings import _SHOWN_WITH
+from lipsync.ui.settings_file import (
+    PAGE_SETTINGS,
+    RANGE_SETTINGS,
+    held_value,
     load_settings,
-    read,
-    settings_text,
-    show,
+    read_value,
+    settings_json,
 )
-from lipsync.ui.settings import _ONLY_WITH
 
 
 def test_no_setting_is_forgotten_and_no_path_is_on_the_page() -> None:
-    groups = [names for group in PAGE_GROUPS for names in in_group(group).values()]
-    assert sorted(ON_PAGE) == sorted(name for names in groups for name in names)
-    left = {field.name: field for _, field in declared_options() if field.name not in ON_PAGE}
-    assert {name for name, field in left.items() if "Path" not in str(field.type)} == set(RANGES)
+    groups = [names for group in PAGE_GROUPS for names in group_sections(group).values()]
+    assert sorted(PAGE_SETTINGS) == sorted(name for names in groups for name in names)
+    left = {field.name: field for _, field in declared_options() if field.name not in PAGE_SETTINGS}
+    assert {name for name, field in left.items() if "Path" not in str(field.type)} == set(RANGE_SETTINGS)
 
 
 def test_words_belong_to_settings_and_values_that_exist() -> None:
@@ -40,23 +38,23 @@ def test_words_belong_to_settings_and_values_that_exist() -> None:
     for name, words in strings.CHOICES.items():
         assert set(words) <= {value for _, value in choices(name)}
         assert len({shown for shown, _ in choices(name)}) == len(choices(name))  # none looks like another
-    for name, (leader, values) in _ONLY_WITH.items():
+    for name, (leader, values) in _SHOWN_WITH.items():
         assert name in fields
         assert set(values) <= {value for _, value in choices(leader)}
 
 
-@pytest.mark.parametrize("name", ON_PAGE)
+@pytest.mark.parametrize("name", PAGE_SETTINGS)
 def test_a_control_holds_the_default_and_gives_it_back(name: str) -> None:
     default = SyncOptions().flat()[name]
-    assert read(name, control(name).value) == default
-    assert read(name, show(name, default)) == default
+    assert read_value(name, setting_control(name).value) == default
+    assert read_value(name, held_value(name, default)) == default
 
 
 def test_four_numbers_are_read_as_people_write_them() -> None:
-    assert read("box", "10, 90 20,80") == (10, 90, 20, 80)
-    assert show("box", (10, 90, 20, 80)) == "10 90 20 80"
+    assert read_value("box", "10, 90 20,80") == (10, 90, 20, 80)
+    assert held_value("box", (10, 90, 20, 80)) == "10 90 20 80"
     with pytest.raises(LipsyncError, match="Four whole numbers"):
-        read("box", "10 x 20 80")
+        read_value("box", "10 x 20 80")
 
 
 def test_presets_are_settings() -> None:
@@ -72,7 +70,7 @@ def test_settings_go_through_json() -> None:
         video_ranges=(TimeRange(1, 2), TimeRange(3)),
         weights=Path("/secret.pth"),
     )
-    text = settings_text(options)
+    text = settings_json(options)
     assert "secret" not in text
     back = SyncOptions.from_flat(**load_settings(text))
     assert back.flat() == {**options.flat(), "weights": None}

@@ -12,14 +12,14 @@ import pytest
 from lipsync.errors import InputError, MediaError
 from lipsync.media import probe_video
 from lipsync.options import SyncOptions
-from lipsync.pipeline.job import plan
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.pipeline.preview import preview
 from lipsync.progress import CancelToken, Progress
-from lipsync.ui.background import Done, _newest, in_thread
-from lipsync.ui.handlers import Given, Made, draw_preview, frame_pair, make, make_batch, range_problem
-from lipsync.ui.score_card import score_html
-from lipsync.ui.zerogpu.dispatch import seconds_needed
+from lipsync.ui.background import Done, _newest_report, run_in_thread
+from lipsync.ui.components.score_card import score_html
+from lipsync.ui.handlers import frame_pair, range_error, render_preview, run_batch, run_sync
+from lipsync.ui.request import SyncRequest
+from lipsync.ui.zerogpu.dispatch import estimate_gpu_seconds
 from tests.make_media import make_video, run_ffmpeg
 from tests.material import FACE, make_head, make_voice
 
@@ -32,20 +32,20 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> None:
-    *stages, done = make(
-        Given(str(FACE), str(voice), BUILTIN), "builtin", tmp_path, CancelToken(), CachedModels()
+    *stages, done = run_sync(
+        SyncRequest(str(FACE), str(voice), BUILTIN), "builtin", tmp_path, CancelToken(), CachedModels()
     )
     assert isinstance(done, Done)
-    made: Made = done.value
+    made = done.value
     assert [result.frames for result in made.results] == [10, 10]
     assert len({result.path for result in made.results}) == 2
-    assert made.beside and probe_video(made.beside).width == 3 * 512
+    assert made.side_by_side and probe_video(made.side_by_side).width == 3 * 512
     assert {what for what, _ in stages} == {"1 of 2: builtin", "2 of 2: builtin", ""}  # type: ignore[misc]
     assert json.loads(made.settings.read_text())["variant"] == "builtin"
     assert made.scores
     told = json.loads(made.scores.read_text())
     assert [card["result"]["verdict"] for card in told] == ["too short to judge"] * 2
-    assert score_html(made.results).count("Lips and voice · builtin · too short") == 2
+    assert score_html(made.results).count("Lip sync · builtin · too short") == 2
     before, after = frame_pair(made, 0.2)
     assert before.shape == after.shape == (512, 512, 3)
 
@@ -53,7 +53,9 @@ def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> 
 def test_everybody_in_the_scene_is_offered(tmp_path: Path, voice: Path) -> None:
     pair = tmp_path / "pair.png"
     run_ffmpeg("-i", FACE, "-filter_complex", "[0]split[a][b];[a][b]hstack", pair)
-    files = draw_preview(Given(str(pair), str(voice), BUILTIN), 0.1, tmp_path, CancelToken(), CachedModels())
+    files = render_preview(
+        SyncRequest(str(pair), str(voice), BUILTIN), 0.1, tmp_path, CancelToken(), CachedModels()
+    )
     assert len(files.faces) == len(files.preview.people) == 2
     left, right = files.preview.people
     assert left.x == pytest.approx(right.x - 0.5, abs=0.01)
@@ -71,43 +73,43 @@ def test_the_time_of_a_chosen_face_is_that_of_the_picture(tmp_path: Path) -> Non
 
 
 def test_a_plan_is_what_a_run_makes(tmp_path: Path, voice: Path) -> None:
-    foreseen = plan(FACE, voice, BUILTIN)
+    request = SyncRequest(str(FACE), str(voice), BUILTIN)
+    foreseen = request.plan()
     assert (foreseen.frames, foreseen.seconds, foreseen.picture_seconds) == (10, 0.4, 0)
-    assert 15 <= seconds_needed(FACE, voice, BUILTIN) <= 20
+    assert 15 <= estimate_gpu_seconds(request) <= 20
 
 
 def test_what_fails_in_a_batch_does_not_stop_the_rest(tmp_path: Path, voice: Path) -> None:
     no_face = make_video(tmp_path / "stripes.mp4")
-    *_, done = make_batch(
+    *_, done = run_batch(
         [str(no_face), str(FACE)], [str(voice)], BUILTIN, tmp_path / "out", CancelToken(), CachedModels()
     )
     assert isinstance(done, Done)
-    archive, told = done.value
-    assert [made for _, _, made in told] == [False, True]
-    assert "No face was found" in told[0][1]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [archive.name]
+    assert [item.made for item in done.value.items] == [False, True]
+    assert "No face was found" in done.value.items[0].notes
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [done.value.archive.name]
 
 
 def test_a_batch_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="do not go with"):
-        list(make_batch(["a", "b", "c"], ["d", "e"], BUILTIN, tmp_path, CancelToken(), CachedModels()))
+    with pytest.raises(InputError, match="do not match"):
+        list(run_batch(["a", "b", "c"], ["d", "e"], BUILTIN, tmp_path, CancelToken(), CachedModels()))
 
 
 def test_a_file_that_has_gone_is_told(tmp_path: Path, voice: Path) -> None:
     with pytest.raises(MediaError, match="no longer here"):
-        Given(str(tmp_path / "gone.mp4"), str(voice)).files()
+        SyncRequest(str(tmp_path / "gone.mp4"), str(voice)).files()
 
 
 def test_work_that_is_left_is_cancelled_and_finished_work_is_not() -> None:
     cancel = CancelToken()
-    assert list(in_thread(lambda _: 7, cancel)) == [Done(7)]
+    assert list(run_in_thread(lambda _: 7, cancel)) == [Done(7)]
     assert not cancel.cancelled
 
     def endless(_: object) -> None:
         while not cancel.cancelled:
             pass
 
-    steps = in_thread(lambda report: [report(Progress("", 0, 0)), endless(report)], cancel)  # type: ignore[func-returns-value]
+    steps = run_in_thread(lambda report: [report(Progress("", 0, 0)), endless(report)], cancel)  # type: ignore[func-returns-value]
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert cancel.cancelled
@@ -119,7 +121,7 @@ def test_a_picture_is_not_passed_over_by_newer_reports_without_one() -> None:
     reports: queue.Queue[Progress] = queue.Queue()
     for one in told:
         reports.put(one)
-    assert [(one.done, one.preview is picture) for one in _newest(reports)] == [(3, True)]
+    assert [(one.done, one.preview is picture) for one in _newest_report(reports)] == [(3, True)]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,6 @@ def test_a_picture_is_not_passed_over_by_newer_reports_without_one() -> None:
 )
 def test_ranges_are_judged_one_by_one(tmp_path: Path, start: str, end: str, words: str) -> None:
     video = make_video(tmp_path / "a.mp4", frames=50)
-    problem = range_problem(start, end, str(video), sound=False)
+    problem = range_error(start, end, str(video), audio=False)
     assert words in problem
     assert bool(words) == bool(problem)

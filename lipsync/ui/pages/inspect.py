@@ -1,12 +1,11 @@
-"""What is in this file? The third page: a report, the words as subtitles, and the way on to a sync."""
+"""The inspect tab: a report on a file, its transcript as subtitles, and the file's use for a sync."""
 
 from __future__ import annotations
 
 import html
 import json
 import re
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,32 @@ from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.options import SyncOptions, TranscriptOptions
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import to_srt, to_vtt
-from lipsync.ui import controls, strings
-from lipsync.ui.background import Done, in_thread
-from lipsync.ui.formatting import without_folders
-from lipsync.ui.outputs import at_work, error_line, progress_line, run_and_stop, status_line
+from lipsync.ui import strings
+from lipsync.ui.background import Done, run_in_thread
+from lipsync.ui.components import controls
+from lipsync.ui.components.inputs import Inputs
+from lipsync.ui.components.status import (
+    HEAVY,
+    QUIET,
+    UNQUEUED,
+    Updates,
+    Values,
+    error_line,
+    progress_line,
+    run_and_cancel,
+    set_busy,
+    status_line,
+)
+from lipsync.ui.formatting import strip_folders
 from lipsync.ui.sessions import Sessions
-from lipsync.ui.zerogpu.dispatch import without_gpu
+from lipsync.ui.zerogpu.dispatch import local_options
 from lipsync.utils.atomic_write import write_text
 from lipsync.utils.html_report import style
 
-Updates = dict[Any, Any]
 PARTS = tuple(field.name for field in fields(InspectOptions))
+"""The parts of a report that can be switched off, by the name of their option."""
 _PLAYABLE = {(".mp4", "h264"), (".webm", "vp9")}
-"""What Gradio plays as it is; anything else it would convert first, out of reach of the cancel button."""
+"""Formats that Gradio plays as they are. It would convert others first, which cannot be cancelled."""
 _COLOURS = """
   color: var(--text);
   --back: var(--background-fill-secondary); --card: var(--block-background-fill);
@@ -40,43 +52,43 @@ _COLOURS = """
   --warn: #b4470f; --warn-back: #fdebd9; --other: #0b7a5b;
   .dark & { --main: var(--primary-400); --warn: #ffab75; --warn-back: #46301f; --other: #5fd3b0; }
 """
-"""The report's colours are those of the page, light or dark."""
+"""The report's colours, taken from the page's theme, light or dark."""
 
 
-# --- the work ------------------------------------------------------------------------------------
+# --- report ----------------------------------------------------------------------------------------
 
 
-def look_into(
+def inspect_file(
     file: str | None, options: InspectOptions, transcript: TranscriptOptions, cancel: CancelToken
 ) -> Iterator[Progress | Done[MediaReport]]:
-    """Look through a file; yields progress, and last the report, which names no folder of this machine.
+    """Inspect a file; yield the progress, and the report last, which names no folder of this machine.
 
     Raises:
-        InputError: there is no file.
-        LipsyncError: what went wrong, in words.
-        Cancelled: the token was thrown.
+        InputError: no file was given.
+        LipsyncError: the file cannot be inspected.
+        Cancelled: the job was cancelled.
     """
     if not file:
         raise InputError(strings.NO_FILE, hint=strings.NO_FILE_HINT)
-    path, device = Path(file), without_gpu(SyncOptions()).generator.device
-    for news in in_thread(
+    path, device = Path(file), local_options(SyncOptions()).generator.device
+    for item in run_in_thread(
         lambda progress: inspect_media(
             path, options, transcript=transcript, device=device, progress=progress, cancel=cancel
         ),
         cancel,
     ):
-        cancel.check()  # small files are done before anybody asks
-        yield Done(_without_folders(news.value)) if isinstance(news, Done) else news
+        cancel.check()  # small files are done before anything else checks
+        yield Done(_without_folders(item.value)) if isinstance(item, Done) else item
 
 
 def _without_folders(report: MediaReport) -> MediaReport:
-    missing = {part: without_folders(why) for part, why in report.missing.items()}
+    missing = {part: strip_folders(why) for part, why in report.missing.items()}
     return replace(report, path=Path(report.path.name), missing=missing)
 
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """A report as files; those of words are None where nobody speaks."""
+    """A report as files; the subtitles are None without speech."""
 
     report: Path
     srt: Path | None
@@ -84,7 +96,7 @@ class ReportFiles:
 
 
 def write_report(report: MediaReport, folder: Path) -> ReportFiles:
-    """Write the report as JSON, and its words as subtitles.
+    """Write the report as JSON, and its transcript as subtitles.
 
     Raises:
         DiskFullError, OutputError: they cannot be written.
@@ -100,34 +112,35 @@ def write_report(report: MediaReport, folder: Path) -> ReportFiles:
 
 
 def report_html(report: MediaReport) -> str:
-    """The report as HTML. What comes from the file is escaped; settings are called what they are here."""
+    """Render the report as HTML: texts from the file are escaped, flags replaced by the page's labels."""
     advice = tuple(
-        replace(one, text=re.sub(r"--([a-z]+(?:-[a-z]+)*)", _setting, one.text)) for one in report.advice
+        replace(one, text=re.sub(r"--([a-z]+(?:-[a-z]+)*)", _setting_label, one.text))
+        for one in report.advice
     )
     body = render_fragment(replace(report, advice=advice))
     return f"<h2>{html.escape(report.path.name)}</h2>{body}"
 
 
-def _setting(flag: re.Match[str]) -> str:
+def _setting_label(flag: re.Match[str]) -> str:
     return f"“{controls.label(flag[1].replace('-', '_'))}”"
 
 
-def place_of(report: MediaReport) -> str:
-    """Where the file can be given for a sync: "video", "photo" or "voice"."""
+def input_of(report: MediaReport) -> str:
+    """Return the input of the sync tab that takes the file: "video", "photo" or "voice"."""
     if report.video is None:
         return "voice"
     return "photo" if report.video.is_still else "video"
 
 
-# --- the page ------------------------------------------------------------------------------------
+# --- tab -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Inspecting:
-    """The components of the page.
+class InspectPage:
+    """The components of the tab.
 
     Attributes:
-        found: the file that was looked through, and its `place_of`; None before.
+        found: State; the inspected file and its `input_of`, None before.
     """
 
     file: gr.File
@@ -135,7 +148,7 @@ class Inspecting:
     model: gr.components.FormComponent
     language: gr.components.FormComponent
     run: gr.Button
-    stop: gr.Button
+    cancel: gr.Button
     status: gr.HTML
     player: gr.Video
     report: gr.HTML
@@ -146,21 +159,21 @@ class Inspecting:
     found: gr.State
 
     @property
-    def given(self) -> list[Any]:
-        """What a run reads."""
-        return [self.file, self.parts, self.model, self.language]
+    def form(self) -> set[Any]:
+        """The components that a run reads."""
+        return {self.file, self.parts, self.model, self.language}
 
     @property
     def outputs(self) -> list[Any]:
-        """What a run may change."""
+        """The components that a run updates."""
         return [
-            self.run, self.stop, self.status, self.player, self.report, self.report_file, self.srt,
+            self.run, self.cancel, self.status, self.player, self.report, self.report_file, self.srt,
             self.vtt, self.use, self.found,
         ]  # fmt: skip
 
 
-def build_inspecting() -> Inspecting:
-    """Lay out the page: what to look at on the left, what was found on the right."""
+def build_inspect() -> InspectPage:
+    """Build the tab: the file and what to analyse on the left, the report on the right."""
     with gr.Row(equal_height=False, elem_id="inspect"):
         with gr.Column(scale=2, min_width=300):
             gr.Markdown(strings.INSPECT_ABOUT)
@@ -176,10 +189,10 @@ def build_inspecting() -> Inspecting:
                 label=strings.INSPECT_PARTS,
                 elem_id="inspect-parts",
             )
-            with gr.Accordion(strings.INSPECT_WORDS, open=False):
-                model = controls.control("speech_model", elem_id="inspect-model")
-                language = controls.control("spoken_language", elem_id="inspect-language")
-            run, stop = run_and_stop(strings.INSPECT_RUN, "inspect-", interactive=False)
+            with gr.Accordion(strings.INSPECT_TRANSCRIPT, open=False):
+                model = controls.setting_control("speech_model", elem_id="inspect-model")
+                language = controls.setting_control("spoken_language", elem_id="inspect-language")
+            run, cancel = run_and_cancel(strings.INSPECT_RUN, "inspect-", interactive=False)
         with gr.Column(scale=5, min_width=300):
             status = gr.HTML(status_line(strings.INSPECT_EMPTY), elem_id="inspect-status")
             player = gr.Video(
@@ -206,10 +219,22 @@ def build_inspecting() -> Inspecting:
                 apply_default_css=False,
                 elem_id="inspect-report",
             )
-    return Inspecting(
-        file, parts, model, language, run, stop, status, player, report, report_file, srt, vtt, use,
-        gr.State(None),
-    )  # fmt: skip
+    return InspectPage(
+        file=file,
+        parts=parts,
+        model=model,
+        language=language,
+        run=run,
+        cancel=cancel,
+        status=status,
+        player=player,
+        report=report,
+        report_file=report_file,
+        srt=srt,
+        vtt=vtt,
+        use=use,
+        found=gr.State(None),
+    )
 
 
 def _download(label: str, name: str) -> gr.DownloadButton:
@@ -217,67 +242,84 @@ def _download(label: str, name: str) -> gr.DownloadButton:
 
 
 class InspectEvents:
-    """The handlers of the page. They keep nothing themselves; what is a visitor's is in its `Session`."""
+    """The event handlers. They hold no state; what belongs to a visitor is in the `Session`."""
 
-    def __init__(self, sessions: Sessions, page: Inspecting) -> None:
-        self._sessions, self._page = sessions, page
+    def __init__(self, sessions: Sessions, page: InspectPage) -> None:
+        self._sessions, self.page = sessions, page
+
+    def connect(self, tabs: gr.Tabs, inputs: Inputs) -> None:
+        """Connect the events; the inspected file can be passed on to the inputs of the sync tab."""
+        page = self.page
+        buttons = [page.run, page.cancel, page.status]
+        page.file.change(self.give, page.file, page.run, **QUIET)
+        waiting = page.run.click(self.wait, None, buttons, **UNQUEUED)
+        run = waiting.then(
+            self.run,
+            page.form,
+            page.outputs,
+            show_progress="minimal",
+            show_progress_on=[page.status],
+            **HEAVY,
+        )
+        page.cancel.click(self.cancel, None, buttons, **UNQUEUED, cancels=[run])
+        page.use.click(self.use, page.found, [tabs, inputs.video, inputs.photo, inputs.voice], **QUIET)
 
     def give(self, request: gr.Request, file: str | None) -> Any:
-        """A file was given, or taken away."""
-        self._sessions.of(request.session_hash, file)
+        """Handle a file that was added or removed."""
+        self._sessions.get(request.session_hash, file)
         return gr.Button(interactive=bool(file))
 
     def wait(self) -> Updates:
-        """The button was pressed; others may be before."""
-        return {self._page.status: status_line(strings.STATUS_WAITING, "busy"), **at_work(self._page, True)}
+        """Show at once that the run is queued."""
+        return {self.page.status: status_line(strings.STATUS_WAITING, "busy"), **set_busy(self.page, True)}
 
-    def run(
-        self, request: gr.Request, file: str | None, parts: Sequence[str], model: str, language: str
-    ) -> Iterator[Updates]:
-        """Look through the file; tell how far it is, and at last show the report."""
-        page, session = self._page, self._sessions.of(request.session_hash, file)
-        cancel, folder, kept = session.begin("inspect"), session.place("inspect"), False
-        yield {
-            page.status: status_line(strings.STATUS_STARTING, "busy"),
-            **at_work(self._page, True),
-            **self._nothing(),
-        }
-        try:
-            # lips cannot be judged before they are found
-            chosen = {*parts, "faces"} if "sync" in parts else {*parts}
-            options = InspectOptions(**{name: name in chosen for name in PARTS})
-            words = TranscriptOptions(speech_model=model, spoken_language=language.strip() or "auto")
-            for news in look_into(file, options, words, cancel):
-                if isinstance(news, Done):
-                    shown_now = self._show(news.value, str(file), folder)
-                    kept = True
-                    session.only("inspect", folder)
-                    yield {**shown_now, **at_work(self._page, False)}
-                else:
-                    yield {page.status: progress_line("", news)}
-        except Exception as error:  # whatever it is, it is said in words
-            kept = False
-            yield {page.status: error_line(error), **at_work(self._page, False)}
-        finally:
-            if not kept:
-                shutil.rmtree(folder, ignore_errors=True)
+    def run(self, request: gr.Request, values: Values) -> Iterator[Updates]:
+        """Inspect the file; show the progress, and the report at the end."""
+        page, file = self.page, values[self.page.file]
+        session = self._sessions.get(request.session_hash, file)
+        cancel = session.start("inspect")
+        with session.job_folder("inspect") as folder:
+            yield {
+                page.status: status_line(strings.STATUS_STARTING, "busy"),
+                **set_busy(page, True),
+                **self._clear(),
+            }
+            try:
+                for item in inspect_file(file, *self._options(values), cancel):
+                    if isinstance(item, Done):
+                        finished = self._show(item.value, str(file), folder.path)
+                        folder.replace_older()
+                        yield {**finished, **set_busy(page, False)}
+                    else:
+                        yield {page.status: progress_line("", item)}
+            except Exception as error:  # shown to the visitor, whatever it is
+                yield {page.status: error_line(error), **set_busy(page, False)}
 
-    def stop(self, request: gr.Request) -> Updates:
-        """Stop what runs for this visitor."""
-        self._sessions.of(request.session_hash).cancel("inspect")
-        return {self._page.status: status_line(strings.STATUS_STOPPED), **at_work(self._page, False)}
+    def _options(self, values: Values) -> tuple[InspectOptions, TranscriptOptions]:
+        parts = set(values[self.page.parts])
+        if "sync" in parts:  # which needs the faces
+            parts.add("faces")
+        language = values[self.page.language].strip() or "auto"
+        return (
+            InspectOptions(**{name: name in parts for name in PARTS}),
+            TranscriptOptions(speech_model=values[self.page.model], spoken_language=language),
+        )
+
+    def cancel(self, request: gr.Request) -> Updates:
+        """Cancel the visitor's run."""
+        self._sessions.get(request.session_hash).cancel("inspect")
+        return {self.page.status: status_line(strings.STATUS_STOPPED), **set_busy(self.page, False)}
 
     def use(self, found: tuple[str, str] | None) -> list[Any]:
-        """Give the file to the first page, and go there: its tabs, video, photo and voice."""
+        """Select the sync tab and give it the file; returns updates of tabs, video, photo and voice."""
         if found is None:
             return [gr.skip()] * 4
         file, place = found
-        places = [file if name == place else gr.skip() for name in ("video", "photo", "voice")]
-        return [gr.Tabs(selected="one"), *places]
+        return [gr.Tabs(selected="one"), *(file if name == place else gr.skip() for name in _INPUTS)]
 
-    def _nothing(self) -> Updates:
-        """Nothing was found yet."""
-        page = self._page
+    def _clear(self) -> Updates:
+        """Hide the last report."""
+        page = self.page
         hidden = {one: gr.DownloadButton(visible=False) for one in (page.report_file, page.srt, page.vtt)}
         return {
             page.player: gr.Video(None, subtitles=None, visible=False),
@@ -288,8 +330,8 @@ class InspectEvents:
         }
 
     def _show(self, report: MediaReport, file: str, folder: Path) -> Updates:
-        page, files = self._page, write_report(report, folder)
-        place = place_of(report)
+        page, files = self.page, write_report(report, folder)
+        place = input_of(report)
         codec = (Path(file).suffix.lower(), report.file.video_codec)
         plays = place == "video" and files.vtt is not None and codec in _PLAYABLE
         return {
@@ -298,13 +340,18 @@ class InspectEvents:
                 file if plays else None, subtitles=files.vtt if plays else None, visible=plays
             ),
             page.report: gr.HTML(report_html(report), visible=True),
-            page.report_file: _offered(files.report),
-            page.srt: _offered(files.srt),
-            page.vtt: _offered(files.vtt),
+            page.report_file: _offer(files.report),
+            page.srt: _offer(files.srt),
+            page.vtt: _offer(files.vtt),
             page.use: gr.Button(visible=True),
             page.found: (file, place),
         }
 
 
-def _offered(path: Path | None) -> Any:
+_INPUTS = ("video", "photo", "voice")
+"""The inputs of the sync tab, in the order of the outputs of `InspectEvents.use`."""
+
+
+def _offer(path: Path | None) -> Any:
+    """A download button's update: shown where there is a file."""
     return gr.DownloadButton(value=str(path) if path else None, visible=path is not None)

@@ -1,6 +1,6 @@
-"""Hugging Face's ZeroGPU, where a GPU is lent for single calls. Without effect anywhere else.
+"""Runs a job with its models in a ZeroGPU worker, or locally on any other machine.
 
-There, a decorated function runs in a process of its own that has the GPU; see `lent`.
+On ZeroGPU a decorated function runs in a process of its own that has the GPU; see `gpu_worker`.
 """
 
 from __future__ import annotations
@@ -8,89 +8,102 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 from lipsync.context import ModelProvider
 from lipsync.options import SyncOptions
-from lipsync.pipeline.job import plan
 from lipsync.pipeline.sync import sync
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import SyncResult
-from lipsync.ui.background import Done, in_thread
-from lipsync.ui.zerogpu.remote_models import Lend, RemoteModels, serve
+from lipsync.ui.background import Done, run_in_thread
+from lipsync.ui.request import SyncRequest
+from lipsync.ui.zerogpu.gpu_worker import GpuRunner, serve_models
+from lipsync.ui.zerogpu.remote_models import RemoteModels
 
-_START_SECONDS, _MOST_SECONDS = 15, 120
-_SECONDS_A_FRAME, _TO_ENHANCE, _TO_ENLARGE = 0.03, 0.05, 0.3
-"""A generous guess at what drawing takes: reading, blending and writing on the CPU is the most of it."""
-
-
-def seconds_needed(video: Path, voice: Path, options: SyncOptions) -> int:
-    """For how long a GPU is asked for: by the frames of the result. Short calls come first."""
-    frame = _SECONDS_A_FRAME
-    frame += _TO_ENHANCE * (options.enhance.enhancer != "none")
-    frame += _TO_ENLARGE * (options.enhance.upscaler != "none")
-    return min(_MOST_SECONDS, round(_START_SECONDS + plan(video, voice, options).frames * frame))
+_START_SECONDS, _MAX_SECONDS = 15, 120
+_FRAME_SECONDS, _ENHANCER_SECONDS, _UPSCALER_SECONDS = 0.03, 0.05, 0.3
+"""Generous estimates per frame; reading, blending and encoding on the CPU take most of it."""
 
 
-def _lender() -> Lend | None:
-    """What lends a GPU; None where there is no such thing."""
+@dataclass(frozen=True)
+class ZeroGpu:
+    """The ZeroGPU service of this machine: how to start a worker, and the device it runs on."""
+
+    runner: GpuRunner
+    device: str = "cuda"
+
+
+def find_zero_gpu() -> ZeroGpu | None:
+    """Return the ZeroGPU service; None where there is none."""
     if not os.environ.get("SPACES_ZERO_GPU") or importlib.util.find_spec("spaces") is None:
         return None
     import spaces  # type: ignore[import-not-found, unused-ignore]
 
-    lend: Lend = spaces.GPU(duration=lambda address, seconds: seconds)(serve)
-    return lend
+    return ZeroGpu(spaces.GPU(duration=lambda address, seconds: seconds)(serve_models))
 
 
-_lend = _lender()  # at once: the lender wants to know at start-up that there is something to lend to
+_ZERO_GPU = find_zero_gpu()  # at import: ZeroGPU requires a decorated function when the Space starts
 
 
-def without_gpu(options: SyncOptions) -> SyncOptions:
-    """The settings for what runs in the page's own process: where GPUs are lent, on the CPU.
+def local_options(options: SyncOptions) -> SyncOptions:
+    """Return the settings for the page's own process: on ZeroGPU the device becomes the CPU.
 
-    Outside of a lent call a GPU seems to be there and cannot be used.
+    Outside of a worker a GPU seems to exist there, but cannot be used.
     """
-    if _lend is None:
+    if _ZERO_GPU is None:
         return options
     return dataclasses.replace(options, generator=dataclasses.replace(options.generator, device="cpu"))
 
 
+def estimate_gpu_seconds(request: SyncRequest) -> int:
+    """Return how long the GPU is needed, by the number of frames; ZeroGPU serves short calls first."""
+    enhance = request.options.enhance
+    frame = _FRAME_SECONDS
+    frame += _ENHANCER_SECONDS * (enhance.enhancer != "none")
+    frame += _UPSCALER_SECONDS * (enhance.upscaler != "none")
+    return min(_MAX_SECONDS, round(_START_SECONDS + request.plan().frames * frame))
+
+
 @contextmanager
-def _networks(
-    kept: ModelProvider, video: Path, voice: Path, options: SyncOptions, cancel: CancelToken
-) -> Iterator[ModelProvider]:
-    if _lend is None:
-        yield kept
+def _models(local: ModelProvider, request: SyncRequest, cancel: CancelToken) -> Iterator[ModelProvider]:
+    """The models of one job: in a GPU worker on ZeroGPU, else the local ones."""
+    if _ZERO_GPU is None:
+        yield local
         return
-    with RemoteModels(kept, _lend, seconds_needed(video, voice, options), cancel) as lent:
-        yield lent
+    seconds = estimate_gpu_seconds(request)
+    with RemoteModels(local, _ZERO_GPU.runner, seconds, cancel, _ZERO_GPU.device) as remote:
+        yield remote
 
 
-def sync_in_turn(
-    video: Path,
-    voice: Path,
-    options: SyncOptions,
-    output: Path,
-    cancel: CancelToken,
-    kept: ModelProvider,
-    more: Mapping[str, Any] = MappingProxyType({}),
+def run_job(
+    request: SyncRequest, output: Path, cancel: CancelToken, models: ModelProvider
 ) -> Iterator[Progress | Done[SyncResult]]:
-    """Run one job; yields its progress, and last the result.
+    """Run one job; yield its progress, and the result last.
 
     Args:
-        kept: the networks of this page.
-        more: further arguments of `lipsync.sync`, such as segments.
+        output: file to write.
+        models: the page's local models.
 
     Raises:
         LipsyncError: as `lipsync.sync`.
     """
-    here = without_gpu(options)
-    with _networks(kept, video, voice, options, cancel) as models:
-        yield from in_thread(
-            lambda progress: sync(video, voice, here, progress, cancel, output=output, models=models, **more),
+    video, voice = request.files()
+    options = local_options(request.options)
+    with _models(models, request, cancel) as provider:
+        yield from run_in_thread(
+            lambda progress: sync(
+                video,
+                voice,
+                options,
+                progress,
+                cancel,
+                output=output,
+                models=provider,
+                cache=request.cache,
+                **request.speakers,
+            ),
             cancel,
         )

@@ -1,6 +1,6 @@
-"""Arrays between two processes of this machine, each message with a small JSON header.
+"""Transport of arrays between two local processes, each message with a small JSON header.
 
-Nothing that arrives is ever run: no pickle, and no other types than pictures and float32.
+Nothing that arrives is executed: no pickle, and no dtypes other than uint8 and float32.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 _DTYPES = ("uint8", "float32")
-_MOST_HEADER, _MOST_BYTES = 2**20, 2**31
+_MAX_HEADER_BYTES, _MAX_ARRAY_BYTES = 2**20, 2**31
 
 
 def send(connection: Connection, header: dict[str, Any], *arrays: Array) -> None:
-    """Send a header, which JSON can hold, and uint8 or float32 arrays of any shape."""
+    """Send a JSON-serializable header and uint8 or float32 arrays of any shape."""
     shapes = [(array.dtype.name, *array.shape) for array in arrays]
     connection.send_bytes(json.dumps({"header": header, "arrays": shapes}).encode())
     for array in arrays:
@@ -27,19 +27,20 @@ def send(connection: Connection, header: dict[str, Any], *arrays: Array) -> None
 
 
 def receive(connection: Connection) -> tuple[dict[str, Any], list[Array]]:
-    """What `send` sent.
+    """Return the header and arrays of the next message.
 
     Raises:
-        EOFError, OSError: the other side has gone.
-        ValueError: this is no such message.
+        EOFError, OSError: the other process has ended.
+        ValueError: the message is malformed.
     """
-    message = json.loads(connection.recv_bytes(_MOST_HEADER))
+    message = json.loads(connection.recv_bytes(_MAX_HEADER_BYTES))
     arrays = []
     for dtype, *shape in message["arrays"]:
-        if dtype not in _DTYPES or int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize > _MOST_BYTES:
-            raise ValueError(f"no such array: {dtype} {shape}")
+        size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize if dtype in _DTYPES else 0
+        if dtype not in _DTYPES or size > _MAX_ARRAY_BYTES:
+            raise ValueError(f"unsupported array: {dtype} {shape}")
         array = np.empty(shape, dtype)
         if array.size and connection.recv_bytes_into(array.data.cast("B")) != array.nbytes:
-            raise ValueError(f"an array {dtype} {shape} came shorter than it was announced")
+            raise ValueError(f"an array {dtype} {shape} is shorter than announced")
         arrays.append(array)
     return message["header"], arrays

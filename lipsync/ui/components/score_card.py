@@ -1,4 +1,4 @@
-"""The score card of a run as HTML: what it means, the figures beside those of the source, the curve."""
+"""Score card: verdict, values of result and source, and the score curve, as HTML."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from lipsync.sync_score.plot import score_svg
 from lipsync.types import ScoreCard, SyncResult, SyncScore, Verdict
 from lipsync.ui import strings
-from lipsync.ui.formatting import without_folders
+from lipsync.ui.formatting import strip_folders
 from lipsync.utils.atomic_write import write_text
 
-_KINDS = {Verdict.GOOD: "done", Verdict.POOR: "bad", Verdict.OFF: "bad"}
+_STATUS_KINDS = {Verdict.GOOD: "done", Verdict.POOR: "bad", Verdict.OFF: "bad"}
 
 
 def score_html(results: Iterable[SyncResult]) -> str:
-    """The cards of all results that have one; "" where none has."""
+    """Render the score cards of all results that have one; "" where none has."""
     cards = [(result.variant, result.score) for result in results if result.score]
-    name_them = len(cards) > 1
-    return "".join(_card(card, variant if name_them else "") for variant, card in cards)
+    show_variant = len(cards) > 1
+    return "".join(_card(card, variant if show_variant else "") for variant, card in cards)
 
 
 def write_scores(results: Iterable[SyncResult], path: Path) -> Path | None:
-    """The same as JSON; None where there is nothing to write."""
+    """Write the score cards as JSON; returns None where there are none."""
     cards = [{"variant": result.variant, **result.score.as_dict()} for result in results if result.score]
     if not cards:
         return None
@@ -33,26 +33,26 @@ def write_scores(results: Iterable[SyncResult], path: Path) -> Path | None:
 
 
 def _card(card: ScoreCard, variant: str) -> str:
-    first, *others = map(without_folders, card.words)
-    kind = _KINDS.get(card.result.verdict, "info")
+    first, *others = map(strip_folders, card.words)
+    kind = _STATUS_KINDS.get(card.result.verdict, "info")
     headline = " · ".join(filter(None, [strings.SCORE, variant, card.result.verdict.value]))
-    said = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in others)
+    notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in others)
     curve = ""
     if card.result.verdict is not Verdict.TOO_SHORT:
         curve = f"<details><summary>{strings.SCORE_CURVE}</summary><div>{score_svg(card)}</div></details>"
     return (
         f'<section class="score"><div class="status {kind}"><b>{html.escape(headline)}</b><br>'
-        f"{html.escape(first)}</div><ul>{said}</ul>{_table(card)}{curve}</section>"
+        f"{html.escape(first)}</div><ul>{notes}</ul>{_table(card)}{curve}</section>"
     )
 
 
 def _table(card: ScoreCard) -> str:
-    """Figures of the result beside those of the source."""
+    """The values of the result, and of the source where it was measured."""
     if card.result.confidence is None:
         return ""
     columns = [card.result, *([card.source] if card.source else [])]
     heads = (strings.SCORE_RESULT, strings.SCORE_SOURCE)[: len(columns)]
-    rows = zip(strings.SCORE_ROWS, zip(*map(_figures, columns), strict=True), strict=True)
+    rows = zip(strings.SCORE_ROWS, zip(*map(_cells, columns), strict=True), strict=True)
     body = "".join(
         f'<tr><th scope="row">{name}</th>{"".join(f"<td>{html.escape(value)}</td>" for value in values)}</tr>'
         for name, values in rows
@@ -61,8 +61,8 @@ def _table(card: ScoreCard) -> str:
     return f"<table><thead><tr><td></td>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _figures(score: SyncScore) -> tuple[str, str, str]:
-    """Confidence, distance and offset in words, as `strings.SCORE_ROWS` names them."""
+def _cells(score: SyncScore) -> tuple[str, str, str]:
+    """Confidence, distance and offset, in the order of `strings.SCORE_ROWS`."""
     if score.confidence is None or score.distance is None:
         return (score.verdict.value, "–", "–")
     return f"{score.confidence:.2f}", f"{score.distance:.2f}", score.offset_words

@@ -1,0 +1,1 @@
+"""Parts of the page: inputs, settings, outputs, link panel, range table, score card."""

@@ -1,0 +1,137 @@
+"""Inputs of the sync tab: video or photo, voice, time ranges and segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+
+from lipsync.ui import strings
+from lipsync.ui.components.link_panel import LinkPanel, build_link
+from lipsync.ui.components.range_table import RangeTable, build_ranges
+from lipsync.ui.components.status import UNQUEUED
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The components of the inputs."""
+
+    video_tabs: gr.Tabs
+    video: gr.Video
+    photo: gr.Image
+    video_link: LinkPanel
+    video_ranges: RangeTable
+    voice_tabs: gr.Tabs
+    voice: gr.Audio
+    voice_video: gr.Video
+    voice_link: LinkPanel
+    voice_ranges: RangeTable
+    segments: gr.Textbox
+    more_voices: gr.File
+
+
+def build_inputs() -> Inputs:
+    """Build the inputs; of several ways to give the same input the last used one counts."""
+    examples = gr.Column(elem_id="samples")
+    gr.Markdown(strings.VIDEO_HEADING)
+    with gr.Tabs() as video_tabs:
+        with gr.Tab(strings.TAB_VIDEO, id="video"):
+            video = gr.Video(label=strings.VIDEO, sources=["upload", "webcam"], height=220, elem_id="video")
+        with gr.Tab(strings.TAB_PHOTO, id="photo"):
+            photo = gr.Image(
+                label=strings.PHOTO,
+                type="filepath",
+                sources=["upload", "webcam"],
+                height=220,
+                elem_id="photo",
+            )
+        with gr.Tab(strings.TAB_LINK, id="link"):
+            video_link = build_link("video")
+    video_ranges = build_ranges("video", "#video video")
+    gr.Markdown(strings.VOICE_HEADING)
+    with gr.Tabs() as voice_tabs:
+        with gr.Tab(strings.TAB_AUDIO, id="sound"):
+            voice = gr.Audio(
+                label=strings.VOICE,
+                type="filepath",
+                sources=["upload", "microphone"],
+                # the browser's own player: it works with the keyboard, and its position can be read
+                waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+                buttons=[],
+                elem_id="voice",
+            )
+        with gr.Tab(strings.TAB_FROM_VIDEO, id="from-video"):
+            voice_video = gr.Video(
+                label=strings.VOICE_VIDEO, sources=["upload"], height=200, elem_id="voice-video"
+            )
+        with gr.Tab(strings.TAB_LINK, id="link"):
+            voice_link = build_link("voice")
+    voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
+    segments, more_voices = _build_speakers()
+    with examples:  # above the inputs that they fill in, which must exist first
+        _build_examples(video, photo, voice)
+    video.change(_select("video"), video, [video_tabs, photo], **UNQUEUED)
+    photo.change(_select("photo"), photo, [video_tabs, video], **UNQUEUED)
+    voice.change(_select("sound"), voice, [voice_tabs, voice_video], **UNQUEUED)
+    voice_video.change(_select("from-video"), voice_video, [voice_tabs, voice], **UNQUEUED)
+    return Inputs(
+        video_tabs=video_tabs,
+        video=video,
+        photo=photo,
+        video_link=video_link,
+        video_ranges=video_ranges,
+        voice_tabs=voice_tabs,
+        voice=voice,
+        voice_video=voice_video,
+        voice_link=voice_link,
+        voice_ranges=voice_ranges,
+        segments=segments,
+        more_voices=more_voices,
+    )
+
+
+def _build_speakers() -> tuple[gr.Textbox, gr.File]:
+    with gr.Accordion(strings.SPEAKERS, open=False, elem_id="several"):
+        gr.Markdown(strings.SPEAKERS_ABOUT)
+        segments = gr.Textbox(
+            label=strings.SEGMENTS, placeholder=strings.SEGMENTS_EXAMPLE, lines=3, elem_id="segments"
+        )
+        more_voices = gr.File(
+            label=strings.MORE_VOICES,
+            file_count="multiple",
+            file_types=["audio", "video"],
+            height=110,
+            elem_id="more-voices",
+        )
+    return segments, more_voices
+
+
+def _build_examples(video: gr.Video, photo: gr.Image, voice: gr.Audio) -> None:
+    gr.Examples(
+        [
+            [None, str(SAMPLES / "face.jpg"), str(SAMPLES / "voice.mp3")],
+            [str(SAMPLES / "talk.mp4"), None, str(SAMPLES / "voice.mp3")],
+        ],
+        [video, photo, voice],
+        label=strings.EXAMPLES,
+        example_labels=[strings.EXAMPLE_PHOTO, strings.EXAMPLE_VIDEO],
+        elem_id="examples",
+    )
+    # Gradio keeps the example files of some components only; the first visitor would take the others along.
+    for sample in (SAMPLES / name for name in ("face.jpg", "talk.mp4", "voice.mp3")):
+        voice.keep_in_cache.add(save_file_to_cache(str(sample), voice.GRADIO_CACHE))
+
+
+def _select(tab: str) -> Callable[[str | None], tuple[Any, Any]]:
+    """The handler of a new file: selects its tab and clears the alternative input."""
+
+    def react(given: str | None) -> tuple[Any, Any]:
+        return (gr.Tabs(selected=tab), None) if given else (gr.skip(), gr.skip())
+
+    return react

@@ -1,0 +1,167 @@
+"""Settings of a run in their groups; every control comes from its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from lipsync.errors import LipsyncError
+from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
+from lipsync.ui import strings
+from lipsync.ui.components.controls import choices, group_sections, setting_control
+from lipsync.ui.components.range_table import RangeTable
+from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
+from lipsync.ui.formatting import error_text
+from lipsync.ui.settings_file import held_value, load_settings
+
+_SHOWN_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    "face_index": ("which_face", ("index",)),
+    "face_x": ("which_face", ("point",)),
+    "face_y": ("which_face", ("point",)),
+    "face_time": ("which_face", ("point",)),
+    "face_reference": ("which_face", ("reference",)),
+    "smoothing_frames": ("smoothing", tuple(name for name in SMOOTHINGS if name != "none")),
+}
+"""Settings that are shown only while another setting has one of these values."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The components of the settings.
+
+    Attributes:
+        controls: by the name of the setting.
+        compare: the second model, or "".
+        reference: photo of the speaker, for `face_reference`.
+    """
+
+    controls: dict[str, Any]
+    compare: gr.Dropdown
+    reference: gr.Image
+
+
+def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settings:
+    """Build all settings; loading a settings file also fills the range tables."""
+    gr.Markdown(strings.SETTINGS)
+    controls: dict[str, Any] = {}
+    first, *others = PAGE_GROUPS
+    with gr.Accordion(strings.GROUPS[first], open=True, elem_id=f"group-{first}"):
+        preset = _build_preset()
+        with gr.Row(elem_classes="settings"):  # too few for headings
+            controls |= {
+                name: setting_control(name) for names in group_sections(first).values() for name in names
+            }
+            compare = _build_compare()
+    for group in others:
+        with gr.Accordion(strings.GROUPS[group], open=False, elem_id=f"group-{group}"):
+            for section, names in group_sections(group).items():
+                gr.Markdown(f"#### {strings.SECTIONS[section]}")
+                with gr.Row(elem_classes="settings"):
+                    controls |= {name: setting_control(name, visible=_shown_at_first(name)) for name in names}
+                if "which_face" in names:
+                    reference = _build_reference()
+    load = gr.UploadButton(
+        strings.SETTINGS_LOAD, file_types=[".json"], size="sm", elem_id="load-settings", variant="secondary"
+    )
+    _connect_preset(preset, controls)
+    _connect_visibility({**controls, "face_reference": reference})
+    tables = {"video_ranges": video_ranges, "voice_ranges": voice_ranges}
+    load.upload(
+        _loader(controls, tables),
+        load,
+        [*controls.values(), *video_ranges.outputs, *voice_ranges.outputs],
+        **QUIET,  # queued: an event past the queue cannot show an error
+    )
+    return Settings(controls, compare, reference)
+
+
+def _build_preset() -> gr.Radio:
+    return gr.Radio(
+        [(strings.PRESETS[name], name) for name in PRESETS],
+        value="standard",
+        label=strings.PRESET,
+        info=strings.PRESET_HELP,
+        elem_id="preset",
+    )
+
+
+def _build_compare() -> gr.Dropdown:
+    models = [(label, name) for label, name in choices("variant") if name != "auto"]
+    return gr.Dropdown(
+        [(strings.COMPARE_NONE, ""), *models],
+        value="",
+        label=strings.COMPARE,
+        info=strings.COMPARE_HELP,
+        elem_id="compare",
+    )
+
+
+def _build_reference() -> gr.Image:
+    return gr.Image(
+        label=strings.REFERENCE,
+        type="filepath",
+        sources=["upload", "webcam"],
+        height=200,
+        placeholder=strings.REFERENCE_HELP,
+        visible="hidden",
+        elem_id="face_reference",
+    )
+
+
+def _connect_preset(preset: gr.Radio, controls: dict[str, Any]) -> None:
+    """Let the preset set the values of its settings."""
+
+    def apply(chosen: str) -> Updates:
+        return {controls[name]: value for name, value in PRESETS[chosen].items()}
+
+    preset.input(apply, preset, [controls[name] for name in PRESETS["standard"]], **UNQUEUED)
+
+
+def _shown_at_first(name: str) -> bool | str:
+    leader, values = _SHOWN_WITH.get(name, ("", ()))
+    return SyncOptions().flat()[leader] in values or "hidden" if leader else True
+
+
+def _connect_visibility(components: dict[str, Any]) -> None:
+    """Show and hide every dependent setting with the value of the one it depends on."""
+    for leader in dict.fromkeys(leader for leader, _ in _SHOWN_WITH.values()):
+        shown_for = {
+            components[name]: values for name, (other, values) in _SHOWN_WITH.items() if other == leader
+        }
+        components[leader].change(_shower(shown_for), components[leader], list(shown_for), **UNQUEUED)
+
+
+def _shower(shown_for: dict[Any, tuple[str, ...]]) -> Callable[[str], Updates]:
+    """The handler of a change of the setting that others depend on."""
+
+    def react(chosen: str) -> Updates:
+        return {
+            component: gr.update(visible=chosen in values or "hidden")
+            for component, values in shown_for.items()
+        }
+
+    return react
+
+
+def _loader(controls: dict[str, Any], tables: dict[str, RangeTable]) -> Callable[[str], Updates]:
+    """The handler of an uploaded settings file: controls not named in it keep their values."""
+
+    def load(path: str) -> Updates:
+        try:
+            values = load_settings(Path(path).read_text("utf-8", errors="replace"))
+        except LipsyncError as error:
+            gr.Warning(error_text(error), title=strings.NOT_DONE, duration=15)
+            return dict.fromkeys(controls.values(), gr.skip())
+        gr.Info(strings.SETTINGS_LOADED, title=strings.SETTINGS_LOAD)
+        updates: Updates = {
+            control: held_value(name, values[name]) for name, control in controls.items() if name in values
+        }
+        for name, table in tables.items():
+            updates |= table.show(values.get(name, ()))
+        return updates
+
+    return load

@@ -1,0 +1,101 @@
+"""Status lines and the pair of run and cancel buttons, shared by all tabs."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias
+
+import gradio as gr
+
+from lipsync.errors import Cancelled
+from lipsync.progress import Progress
+from lipsync.ui import strings
+from lipsync.ui.formatting import error_text, progress_text
+
+Updates: TypeAlias = dict[Any, Any]
+"""What a handler returns: new values or properties, by component."""
+Values: TypeAlias = Mapping[Any, Any]
+"""What a handler receives from an event whose inputs are a set: values by component."""
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""Event arguments: no progress animation, no API endpoint."""
+UNQUEUED: dict[str, Any] = {"queue": False, **QUIET}
+"""Event arguments: answered at once, past the queue."""
+HEAVY: dict[str, Any] = {
+    "concurrency_limit": 1,
+    "concurrency_id": "models",
+    "api_visibility": "private",
+}
+"""Event arguments of everything that runs models: one at a time over all visitors."""
+
+
+def run_and_cancel(
+    label: str, prefix: str = "", *, interactive: bool = True, **more: Any
+) -> tuple[gr.Button, gr.Button]:
+    """Build the button that starts a tab's job and, next to it, the one that cancels it.
+
+    Args:
+        prefix: of their element ids, which end in "run" and "cancel".
+        interactive: whether the first is enabled at the start.
+        more: arguments for both.
+    """
+    with gr.Row():
+        run = gr.Button(
+            label, variant="primary", scale=3, interactive=interactive, elem_id=f"{prefix}run", **more
+        )
+        cancel = gr.Button(
+            strings.CANCEL,
+            variant="stop",
+            scale=1,
+            min_width=100,
+            interactive=False,
+            elem_id=f"{prefix}cancel",
+            **more,
+        )
+    return run, cancel
+
+
+class RunButtons(Protocol):
+    """A tab with these two buttons."""
+
+    @property
+    def run(self) -> gr.Button:
+        """Starts the job."""
+        ...
+
+    @property
+    def cancel(self) -> gr.Button:
+        """Cancels it."""
+        ...
+
+
+def set_busy(buttons: RunButtons, busy: bool) -> Updates:
+    """Enable the button that applies while a job runs, and while none does."""
+    return {buttons.run: gr.Button(interactive=not busy), buttons.cancel: gr.Button(interactive=busy)}
+
+
+def status_line(text: str, kind: str = "info", share: float | None = None) -> str:
+    """Render a status line as HTML.
+
+    Args:
+        kind: "info", "busy", "done" or "bad"; shown by a sign as well as by a colour.
+        share: completed share of the work, 0..1, for the progress bar of "busy"; None while unknown.
+    """
+    sign = {"info": "", "busy": "", "done": "✓ ", "bad": "✕ "}[kind]
+    bar = (
+        ""
+        if kind != "busy"
+        else "<progress max='1'" + (f" value='{share:.3f}'" if share is not None else "") + "></progress>"
+    )
+    role = "alert" if kind == "bad" else "status"
+    return f'<div class="status {kind}" role="{role}">{sign}{html.escape(text)}{bar}</div>'
+
+
+def error_line(error: Exception) -> str:
+    """Render an error as a status line; a cancel is shown as information."""
+    return status_line(error_text(error), "info" if isinstance(error, Cancelled) else "bad")
+
+
+def progress_line(label: str, progress: Progress) -> str:
+    """Render a progress report as a status line with a bar."""
+    return status_line(progress_text(label, progress), "busy", progress.fraction if progress.total else None)

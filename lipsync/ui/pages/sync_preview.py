@@ -1,0 +1,156 @@
+"""Events of the sync tab while it is filled in: plan, preview, choice of the face, range checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from lipsync.context import ModelProvider
+from lipsync.errors import Cancelled
+from lipsync.types import Plan
+from lipsync.ui import handlers, strings
+from lipsync.ui.components.inputs import Inputs
+from lipsync.ui.components.outputs import Outputs
+from lipsync.ui.components.range_table import RangeTable
+from lipsync.ui.components.status import HEAVY, QUIET, Updates, Values, error_line, status_line
+from lipsync.ui.formatting import error_text
+from lipsync.ui.handlers import PreviewFiles
+from lipsync.ui.pages.sync_form import SyncForm
+from lipsync.ui.request import SyncRequest
+from lipsync.ui.sessions import Sessions
+from lipsync.utils.timecodes import spoken_duration
+
+_FACE_SETTINGS = ("which_face", "face_x", "face_y", "face_time")
+"""The settings that a click on a face sets."""
+
+
+class PreviewEvents:
+    """The event handlers. They hold no state; what belongs to a visitor is in the `Session`."""
+
+    def __init__(
+        self, sessions: Sessions, models: ModelProvider, inputs: Inputs, form: SyncForm, outputs: Outputs
+    ) -> None:
+        self._sessions, self._models = sessions, models
+        self._in, self._form, self._out = inputs, form, outputs
+
+    def connect(self) -> None:
+        """Connect the events."""
+        self._connect_range_checks()
+        form, preview_tab = self._form, self._out.preview
+        inputs = {*form.components, preview_tab.time}
+        segments = form.fields["segments"]
+        # A change during a preview is answered afterwards, once, with the newest values.
+        planned = gr.on(
+            # segments count when the field is left: a half-typed segment is an error
+            [one.blur if one is segments else one.change for one in form.components],
+            self.plan,
+            inputs,
+            [self._out.run, self._out.plan, preview_tab.time],
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [preview_tab.note], **HEAVY}
+        planned.then(self.preview, inputs, preview_tab.outputs, trigger_mode="always_last", **shown)
+        gr.on(
+            [preview_tab.redraw.click, preview_tab.time.release],
+            self.preview,
+            inputs,
+            preview_tab.outputs,
+            trigger_mode="always_last",
+            **shown,
+        )
+        face = [form.fields[name] for name in _FACE_SETTINGS]
+        preview_tab.faces.select(self.choose_face, preview_tab.people, face, **QUIET)
+
+    def _connect_range_checks(self) -> None:
+        inputs = self._in
+        checked: list[tuple[RangeTable, Callable[[Values], Updates], list[Any]]] = [
+            (inputs.video_ranges, self.check_video_ranges, [inputs.video]),
+            (inputs.voice_ranges, self.check_voice_ranges, [inputs.voice, inputs.voice_video]),
+        ]
+        for table, check, files in checked:
+            triggers = [one.change for one in (*table.fields, *files)]
+            gr.on(triggers, check, {*files, *table.fields}, table.notes, trigger_mode="always_last", **QUIET)
+
+    def check_video_ranges(self, values: Values) -> Updates:
+        """Mark the invalid ranges of the video."""
+        return self._in.video_ranges.check(values, values[self._in.video], audio=False)
+
+    def check_voice_ranges(self, values: Values) -> Updates:
+        """Mark the invalid ranges of the voice."""
+        path = values[self._in.voice] or values[self._in.voice_video]
+        return self._in.voice_ranges.check(values, path, audio=True)
+
+    def plan(self, request: gr.Request, values: Values) -> Updates:
+        """Show what a run would make, on the button and above it."""
+        out = self._out
+        self._sessions.get(request.session_hash, *self._form.uploads(values))
+        try:
+            given = self._form.request(values)
+            if given.is_complete:
+                return self._planned(given.plan(), values[out.preview.time])
+            label = _missing(given)
+            line = status_line(label if given.video or given.voice else strings.STATUS_EMPTY)
+        except Exception as error:  # shown to the visitor, whatever it is
+            label, line = strings.RUN_INVALID, error_line(error)
+        return {out.run: gr.Button(label), out.plan: line, out.preview.time: gr.skip()}
+
+    def _planned(self, plan: Plan, at: float | None) -> Updates:
+        out = self._out
+        line = strings.STATUS_READY.format(
+            frames=plan.frames, width=plan.width, height=plan.height, fps=float(plan.fps)
+        )
+        last = round(float((plan.frames - 1) / plan.fps), 2)
+        return {
+            out.run: gr.Button(strings.RUN_READY.format(length=spoken_duration(plan.seconds))),
+            out.plan: status_line(line),
+            out.preview.time: gr.Slider(maximum=max(last, 0.04), value=min(float(at or 0), last)),
+        }
+
+    def preview(self, request: gr.Request, values: Values) -> Updates:
+        """Draw one frame; silent while an input is missing."""
+        tab, at = self._out.preview, float(values[self._out.preview.time] or 0)
+        session = self._sessions.get(request.session_hash, *self._form.uploads(values))
+        cancel = session.start("preview")
+        try:
+            given = self._form.request(values, session.detection_cache)
+            if not given.is_complete:
+                return {tab.note: strings.PREVIEW_EMPTY, tab.overlay: None, tab.result: None}
+            with session.job_folder("preview") as folder:
+                files = handlers.render_preview(given, at, folder.path, cancel, self._models)
+                folder.replace_older()
+        except Cancelled:
+            return {tab.note: gr.skip()}
+        except Exception as error:  # shown to the visitor, whatever it is
+            return {tab.note: f"✕ {error_text(error)}"}
+        return self._previewed(files, at)
+
+    def _previewed(self, files: PreviewFiles, at: float) -> Updates:
+        tab, drawn = self._out.preview, files.preview
+        text = strings.PREVIEW_DONE if drawn.box else strings.PREVIEW_NO_FACE
+        people = [
+            (str(path), (strings.FACE_SPEAKS if person.chosen else strings.FACE).format(number=number))
+            for number, (path, person) in enumerate(zip(files.faces, drawn.people, strict=False), 1)
+        ]
+        return {
+            tab.overlay: str(files.overlay),
+            tab.result: str(files.result),
+            tab.note: text.format(time=at, variant=drawn.variant, hint=strings.PREVIEW_HINT),
+            tab.faces: gr.Gallery(people, visible=bool(people)),
+            tab.people: [(person.x, person.y, drawn.picture_time) for person in drawn.people],
+        }
+
+    def choose_face(self, people: list[tuple[float, float, float]], chosen: gr.SelectData) -> Updates:
+        """Make the person on the clicked thumbnail the speaker."""
+        x, y, time = people[chosen.index]
+        values = ("point", round(x, 4), round(y, 4), round(time, 3))
+        return {self._form.fields[name]: value for name, value in zip(_FACE_SETTINGS, values, strict=True)}
+
+
+def _missing(given: SyncRequest) -> str:
+    """The button's label while an input is missing."""
+    if given.video:
+        return strings.RUN_NO_VOICE
+    return strings.RUN_NO_VIDEO if given.voice else strings.RUN_NOTHING

@@ -1,0 +1,84 @@
+"""The inputs of a run, as given on the page or over the API."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lipsync.errors import InputError, MediaError
+from lipsync.faces import DetectionCache
+from lipsync.options import SyncOptions
+from lipsync.pipeline.job import Job, open_job, plan
+from lipsync.segments import Segment
+from lipsync.types import Plan
+from lipsync.ui import strings
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """Files, settings and segments of a run.
+
+    Attributes:
+        video, voice: paths; None or "" while not given.
+        options: settings, time ranges included.
+        segments: who speaks what and when; empty for one speaker with one voice.
+        more_voices: paths of the additional voices that segments name.
+        cache: face detections of earlier runs.
+    """
+
+    video: str | None
+    voice: str | None
+    options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
+    segments: tuple[Segment, ...] = ()
+    more_voices: tuple[str, ...] = ()
+    cache: DetectionCache | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether both files are given."""
+        return bool(self.video and self.voice)
+
+    @property
+    def speakers(self) -> dict[str, Any]:
+        """The keyword arguments `segments` and `more_voices` of `lipsync.sync`, `plan` and `preview`."""
+        return {"segments": self.segments, "more_voices": self.more_voices}
+
+    def files(self) -> tuple[Path, Path]:
+        """Return the paths of video and voice.
+
+        Raises:
+            InputError: one of them is not given.
+            MediaError: one of them has been removed.
+        """
+        if not self.video:
+            raise InputError(strings.NO_VIDEO, hint=strings.NO_VIDEO_HINT)
+        if not self.voice:
+            raise InputError(strings.NO_VOICE, hint=strings.NO_VOICE_HINT)
+        paths = Path(self.video), Path(self.voice)
+        for path in paths:
+            if not path.exists():
+                raise MediaError(strings.GONE, given=path.name, hint=strings.GONE_HINT)
+        return paths
+
+    def plan(self) -> Plan:
+        """Return size, frame rate and length of the result without making it.
+
+        Raises:
+            LipsyncError: as `files`, or a file or setting cannot be used.
+        """
+        return plan(*self.files(), self.options, **self.speakers)
+
+    def open(self) -> Job:
+        """Open and check the inputs.
+
+        Raises:
+            LipsyncError: as `plan`.
+        """
+        return open_job(*self.files(), self.options, **self.speakers)
+
+    def with_variant(self, variant: str) -> SyncRequest:
+        """Return the same request for another model."""
+        generator = dataclasses.replace(self.options.generator, variant=variant)
+        return dataclasses.replace(self, options=dataclasses.replace(self.options, generator=generator))
