@@ -167,10 +167,13 @@ class _KWeightedEnergy:
     """Energy of K-weighted audio in steps of 100 ms, summed over the channels."""
 
     def __init__(self, sample_rate: int) -> None:
-        from pyloudnorm import Meter
+        from pyloudnorm import IIRfilter
         from scipy.signal import lfilter
 
-        self._filters = [(f.b, f.a, f.passband_gain) for f in Meter(sample_rate)._filters.values()]
+        # As pyloudnorm's own meter sets them up: a shelf for the head, then a high-pass.
+        shelf = IIRfilter(4.0, 1 / np.sqrt(2), 1500.0, sample_rate, "high_shelf")
+        high_pass = IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass")
+        self._filters = [(f.b, f.a, f.passband_gain) for f in (shelf, high_pass)]
         self._filter = lfilter
         self._states: list[npt.NDArray[np.float64] | None] = [None] * len(self._filters)
         self._rest: npt.NDArray[np.float64] | None = None
