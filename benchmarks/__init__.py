@@ -1,1 +1,1 @@
-"""Benchmarks: each prints a table and writes JSON; run them with `python -m benchmarks.NAME`."""
+"""Benchmark programs: `python -m benchmarks.NAME` prints a table, writes JSON."""

@@ -1,4 +1,4 @@
-"""This program against the original Wav2Lip: same clip, voice, weights and box, in one run.
+"""Comparison with the original Wav2Lip: same clip, voice, weights and box.
 
     git clone https://github.com/Rudrabha/Wav2Lip ORIGINAL
     python -m benchmarks.against_original ORIGINAL

@@ -1,7 +1,7 @@
-"""Cancellation latency: seconds from the cancel to the end of the call, at several moments.
+"""Cancellation latency at several moments of a run.
 
-The target is about one second. A batch in the generator is finished first, so a slow processor
-without bf16 takes longest.
+Seconds from the cancel to the end of the call. The target is about one second. A batch in the generator is
+finished first, so a slow processor without bf16 takes longest.
 """
 
 from __future__ import annotations

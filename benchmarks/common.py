@@ -1,4 +1,4 @@
-"""Shared parts of the benchmarks: test clips, measured subprocesses, and the report."""
+"""Shared parts of the benchmarks: clips, measured subprocesses, report."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _tree(process: psutil.Process) -> tuple[int, float]:
 
 
 def make_talking_head(folder: Path, width: int, height: int, seconds: float) -> tuple[Path, Path]:
-    """A video of the sample face with a slow camera motion, and the sample voice looped to that length."""
+    """A video of the sample face with slow camera motion, and the looped sample voice."""
     video, voice = folder / f"head_{width}x{height}_{seconds:g}s.mp4", folder / f"voice_{seconds:g}s.wav"
     # A crop around the face with the wanted aspect ratio; then a slowly moving view of it.
     shape = f"min(iw\\,ih*{width}/{height})':'min(ih\\,iw*{height}/{width})"
@@ -148,10 +148,10 @@ def _ffmpeg(arguments: Sequence[str]) -> None:
 
 
 def random_checkpoint(folder: Path, width: float = 1.0, gain: float = 1.2, seed: int = 0) -> Path:
-    """A checkpoint in the official format with random weights; at full width as much work as the real one.
+    """A checkpoint in the official format with random weights.
 
-    Convolutions are scaled so that activations keep their magnitude; with torch's default initialisation
-    the output would hardly depend on the audio.
+    At full width it takes as much work as the real one. Convolutions are scaled so that activations keep
+    their magnitude; with torch's default initialisation the output would hardly depend on the audio.
 
     Args:
         width: of the network, as a share of the official one's channels; a multiple of 1/16.

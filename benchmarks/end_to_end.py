@@ -1,4 +1,4 @@
-"""One run from the command line: seconds per stage, frames per second, peak memory.
+"""One run from the command line: seconds per stage, frame rate, peak memory.
 
 Stages overlap, so their seconds add up to more than the wall time. The wall time includes the start of
 Python and the loading of the network.

@@ -1,4 +1,4 @@
-"""Inference backends for the official network, side by side, with the same weights.
+"""Comparison of inference backends for the official network.
 
 Each backend runs in its own process; they take turns, so that other programs affect all alike, and two of
 the processes measure the ceiling, the best convolution, in the same turns. "A core" comes from CPU time with
@@ -20,160 +20,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any
 
 import numpy as np
 import psutil
 import torch
 
 from benchmarks.common import SAMPLES, random_checkpoint, report
+from benchmarks.generator_backends import BACKENDS
 from benchmarks.limit import CPU, best_seconds, convolution, formats
 from lipsync.faces import DETECTORS, crop_face
 from lipsync.generators.wav2lip.adapter import load
-from lipsync.generators.wav2lip.network import Wav2LipNetwork, fold_batch_norm, prepare_for_inference
+from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media import open_audio, open_video
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.types import FloatArray
 
-Generate: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
-"""Mel (B, 1, 80, 16) and face (B, 6, 96, 96) in [0, 1] -> mouths (B, 3, 96, 96), float32."""
 CEILINGS = {"ceiling fp32": torch.float32, "ceiling bf16": torch.bfloat16}
 FACES_PER_CLIP = 4
 CEILING_SHAPE = (128, 48)
 """Channels and side of the ceiling's convolution; see `benchmarks.limit`."""
-
-
-# --- backends --------------------------------------------------------------------------------------
-
-
-def _of_torch(
-    network: Callable[..., Any], dtype: torch.dtype = torch.float32, face_dtype: torch.dtype | None = None
-) -> Generate:
-    def generate(mel: FloatArray, face: FloatArray) -> FloatArray:
-        given = torch.from_numpy(face).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
-            out = network(torch.from_numpy(mel).to(dtype), given.to(face_dtype or dtype))
-        mouths: FloatArray = out.float().numpy()
-        return mouths
-
-    return generate
-
-
-def as_published(path: Path) -> Generate:
-    """fp32, channels first, separate batch norms."""
-    network = load(path).eval()
-
-    def generate(mel: FloatArray, face: FloatArray) -> FloatArray:
-        with torch.inference_mode():
-            mouths: FloatArray = network(torch.from_numpy(mel), torch.from_numpy(face)).numpy()
-        return mouths
-
-    return generate
-
-
-def as_used(path: Path, dtype: torch.dtype) -> Generate:
-    """As this program runs it."""
-    return _of_torch(prepare_for_inference(load(path), CPU, dtype), dtype, torch.float32)
-
-
-def folded(path: Path, dtype: torch.dtype) -> Wav2LipNetwork:
-    """Folded batch norms, channels last, last layer in fp32; plain convolutions."""
-    network = load(path)
-    fold_batch_norm(network.eval().requires_grad_(False))
-    network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.output_block[1].float()
-    return network
-
-
-def with_autocast(path: Path) -> Generate:
-    """Weights in fp32, autocast per layer."""
-    network = load(path).eval().requires_grad_(False)
-    network.to(memory_format=torch.channels_last)
-
-    def run(mel: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            drawn: torch.Tensor = network(mel, face)
-        return drawn
-
-    return _of_torch(run)
-
-
-def compiled(path: Path, dtype: torch.dtype) -> Generate:
-    """torch.compile with frozen weights."""
-    import torch._inductor.config as inductor
-
-    inductor.freezing = True
-    return _of_torch(torch.compile(folded(path, dtype)), dtype)
-
-
-def traced(path: Path, dtype: torch.dtype) -> Generate:
-    """Frozen TorchScript with oneDNN layers."""
-    network = folded(path, dtype)
-    example = (torch.zeros(2, 1, 80, 16, dtype=dtype), torch.zeros(2, 6, 96, 96, dtype=dtype))
-    with torch.no_grad():
-        graph = torch.jit.trace(network, example)  # type: ignore[no-untyped-call]
-        frozen = torch.jit.optimize_for_inference(torch.jit.freeze(graph))
-    return _of_torch(frozen, dtype)
-
-
-def with_onednn_graph(path: Path) -> Generate:
-    """TorchScript with oneDNN's graph compiler, fp32."""
-    torch.jit.enable_onednn_fusion(True)
-    network = folded(path, torch.float32)
-    with torch.no_grad():
-        example = (torch.zeros(2, 1, 80, 16), torch.zeros(2, 6, 96, 96))
-        graph = torch.jit.trace(network, example)  # type: ignore[no-untyped-call]
-    return _of_torch(torch.jit.freeze(graph))
-
-
-def with_openvino(path: Path, number_format: str) -> Generate:
-    """OpenVINO's CPU plugin."""
-    import openvino
-
-    model = openvino.convert_model(
-        load(path).eval(), example_input=(torch.zeros(2, 1, 80, 16), torch.zeros(2, 6, 96, 96))
-    )
-    settings = {
-        "INFERENCE_PRECISION_HINT": number_format,
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "NUM_STREAMS": 1,
-    }
-    ready = openvino.Core().compile_model(model, "CPU", settings)
-    return lambda mel, face: np.asarray(ready([mel, face])[0], np.float32)
-
-
-def with_onnxruntime(path: Path) -> Generate:
-    """onnxruntime's CPU provider, fp32 (it has no bf16 convolution)."""
-    import onnxruntime
-
-    network = folded(path, torch.float32)
-    example = (torch.zeros(2, 1, 80, 16), torch.zeros(2, 6, 96, 96))
-    axes = {"mel": {0: "batch"}, "face": {0: "batch"}}
-    with tempfile.TemporaryDirectory() as folder:
-        stored = str(Path(folder) / "network.onnx")
-        names = {"input_names": ["mel", "face"], "output_names": ["drawn"]}
-        torch.onnx.export(network, example, stored, **names, dynamic_axes=axes, dynamo=False)  # type: ignore[arg-type]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        session = onnxruntime.InferenceSession(stored, options, providers=["CPUExecutionProvider"])
-    return lambda mel, face: np.asarray(session.run(None, {"mel": mel, "face": face})[0], np.float32)
-
-
-BACKENDS: dict[str, Callable[[Path], Generate]] = {
-    "as published, fp32": as_published,
-    "as used, fp32": lambda path: as_used(path, torch.float32),
-    "as used, bf16": lambda path: as_used(path, torch.bfloat16),
-    "folded, fp32": lambda path: _of_torch(folded(path, torch.float32)),
-    "folded, bf16": lambda path: _of_torch(folded(path, torch.bfloat16), torch.bfloat16),
-    "autocast, bf16": with_autocast,
-    "TorchScript, fp32": lambda path: traced(path, torch.float32),
-    "oneDNN graph, fp32": with_onednn_graph,
-    "torch.compile, fp32": lambda path: compiled(path, torch.float32),
-    "torch.compile, bf16": lambda path: compiled(path, torch.bfloat16),
-    "OpenVINO, fp32": lambda path: with_openvino(path, "f32"),
-    "OpenVINO, bf16": lambda path: with_openvino(path, "bf16"),
-    "onnxruntime, fp32": with_onnxruntime,
-}
 
 
 # --- worker process --------------------------------------------------------------------------------
@@ -216,7 +82,7 @@ def _prepare(
 
 
 def _peak_bytes() -> int:
-    """Peak resident bytes of this process; not from `getrusage`, which on Linux starts with the parent's."""
+    """Peak resident bytes of this process; on Linux `getrusage` would start with the parent's."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

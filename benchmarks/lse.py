@@ -1,4 +1,4 @@
-"""LSE against the reference scripts: same clips and weights, in turn, each in its own process.
+"""Comparison of LSE with the reference scripts: same clips and weights.
 
     git clone https://github.com/Rudrabha/Wav2Lip WAV2LIP
     git clone https://github.com/joonson/syncnet_python SYNCNET

@@ -1,7 +1,7 @@
-"""The reference scripts of LSE, runnable in a copy: Rudrabha/Wav2Lip's on joonson/syncnet_python.
+"""Runnable copy of the reference scripts of LSE.
 
-None of their code is here. Only what current packages no longer accept, and what needs a CUDA device, is
-replaced in the copy (`EDITS`):
+These are Rudrabha/Wav2Lip's on joonson/syncnet_python. None of their code is here. Only what current
+packages no longer accept, and what needs a CUDA device, is replaced in the copy (`EDITS`):
 
 - `np.int`: removed in NumPy 1.24; it was Python's `int`.
 - `S3FD(device='cuda')`: both programs are measured on the CPU.

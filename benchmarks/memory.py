@@ -1,4 +1,4 @@
-"""Peak memory by the length of the video: a short run and one of ten times the length."""
+"""Peak memory of a short run and of one ten times as long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of a blended mouth in a face: seam, colour shift, sharpness, and motion relative to the head.
+"""Metrics of a blended mouth: seam, colour shift, sharpness, relative motion.
 
 All of them compare with the source frame, so that properties of the frame itself (the edge of a beard, blur,
 a turning head) cancel out.
@@ -131,7 +131,7 @@ def sharpness(result: Frame, source: Frame, area: Mask) -> float:
 
 @dataclass(frozen=True)
 class Movement:
-    """Motion of the mouth relative to the head between two frames, in % of the box's width.
+    """Motion of the mouth relative to the head, in % of the box's width.
 
     Attributes:
         drift: float32 (2,), median over the mouth's pixels, right and down.
@@ -143,7 +143,7 @@ class Movement:
 
 
 class MotionMeter:
-    """Measures motion of the mouth relative to the head, by dense optical flow in the face box."""
+    """Motion of the mouth relative to the head, by dense optical flow in the face box."""
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)

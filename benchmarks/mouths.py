@@ -1,6 +1,7 @@
-"""Sync and movement of the built-in model's mouths on people of a prepared set it was not trained on.
+"""Sync and motion of the built-in model's mouths.
 
-Measured by a sync expert and by MediaPipe; `lipsync.training.tasks.evaluate_builtin` describes the figures.
+On people of a prepared set that it was not trained on, measured by a sync expert and by MediaPipe;
+`lipsync.training.tasks.evaluate_builtin` describes the figures.
 """
 
 from __future__ import annotations

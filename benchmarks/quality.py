@@ -1,4 +1,6 @@
-"""Quality of blended mouths in real faces: seam, colour shift, sharpness, jitter, motion in silence.
+"""Quality of blended mouths in real faces.
+
+Seam, colour shift, sharpness, jitter, and motion in silence are measured.
 
 Clips of one person each are synced to the next clip's voice, and to silence, and blended in several ways;
 see `benchmarks.mouth_metrics` for the metrics. `--sheets` writes contact sheets of full-size frames.
@@ -98,7 +100,7 @@ class Shot:
 
 
 class ShotMaker:
-    """Generates mouths for clips; holds detector, generator and the length of the clips."""
+    """Generates mouths for clips, with one detector and generator."""
 
     def __init__(self, variant: str, weights: Path | None, seconds: float) -> None:
         name = choose_variant(variant)
@@ -201,7 +203,7 @@ def _area(shot: Shot, n: int) -> Mask:
 
 
 def sheet(shot: Shot) -> Frame:
-    """Contact sheet of source and all blends: the frame with the widest mouth, in speech and in silence."""
+    """Contact sheet of source and all blends: the frame with the widest mouth, speech and silence."""
     speech, silence = shot.mouths["speech"], shot.mouths["silence"]
     widest = int(np.abs(speech - silence).mean(axis=(1, 2, 3)).argmax())
     frame, box = shot.frames[widest], shot.boxes[widest]

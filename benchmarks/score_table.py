@@ -1,4 +1,4 @@
-"""Score cards of real clips: the source with its own voice, and a result with another voice.
+"""Score cards of real clips: the source and a result with another voice.
 
 The folder holds real talking-face clips and a `manifest.tsv` (columns file and person). Each clip is
 synced to the voice of the next one.

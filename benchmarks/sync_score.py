@@ -1,4 +1,4 @@
-"""Sync score of real video, of the same video with shifted audio, and with a wrong voice.
+"""Sync score of real video, with shifted audio, and with a wrong voice.
 
 The folder holds real talking-face clips and a `manifest.tsv` (columns file and person). Every clip passes
 through all stages: decoding, face tracking, 25 frames a second, expert. The thresholds of `lipsync.types`

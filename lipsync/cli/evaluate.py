@@ -18,7 +18,8 @@ from lipsync.errors import Cancelled, InputError, OptionError, WeightsError
 from lipsync.evaluation.dataset import LIST_SUFFIXES, TABLE_SUFFIXES, Pair, find_result, read_pairs
 from lipsync.evaluation.evaluator import Evaluator, EvaluatorOptions
 from lipsync.evaluation.runner import Maker, evaluate_all, fid_of_rows
-from lipsync.evaluation.table import ClipResult, ResultTable, make_table, to_csv, to_json, to_markdown
+from lipsync.evaluation.table import ClipResult, ResultTable, make_table
+from lipsync.evaluation.table_formats import to_csv, to_json, to_markdown
 from lipsync.evaluation.table_report import EvaluationPage
 from lipsync.generators import GENERATORS, choose_variant
 from lipsync.metrics.fid import measure_fid

@@ -1,4 +1,4 @@
-"""Evaluation of results over data sets: pairs of video and voice, several variants, one table."""
+"""Evaluation of results over data sets, with several variants, in one table."""
 
 from lipsync.metrics.lse import LseScore, measure_lse
 

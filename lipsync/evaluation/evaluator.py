@@ -41,7 +41,7 @@ _PAIRED = (
 
 @dataclass(frozen=True)
 class EvaluatorOptions(OptionGroup):
-    """What is measured."""
+    """Selection of metrics, and how they are run."""
 
     sync: bool = option(True, "sync distance, confidence and offset, by the built-in expert")
     lse: bool = option(True, "LSE-D, LSE-C and offset, if SyncNet's weights are on this machine")
@@ -101,7 +101,7 @@ class Evaluator:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What is measured; part of the key under which values are stored.
+        """Names of the measured metrics; part of the key under which values are stored.
 
         PSNR and SSIM together are called "pictures", as in values stored by earlier versions.
         """

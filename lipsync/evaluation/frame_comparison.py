@@ -1,4 +1,7 @@
-"""Frame-by-frame comparison of a result with its source: whole frames, generated region, and the rest."""
+"""Frame-by-frame comparison of a result with its source.
+
+Metrics are measured on whole frames, in the generated region, and outside of it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,11 @@ _EDGE = 2  # pixels: chroma is stored at half resolution, so a changed pixel aff
 
 @dataclass(frozen=True)
 class RegionMetric:
-    """A metric and its region: "" for whole frames, "inside" or "outside" of the generated region."""
+    """A metric and the region that it is measured in.
+
+    Attributes:
+        region: "" for whole frames, "inside" or "outside" of the generated region.
+    """
 
     metric: Metric
     region: str = ""

@@ -1,4 +1,4 @@
-"""Face analysis of a video: face counts over time, cuts, and a thumbnail of each person."""
+"""Face analysis of a video: counts over time, cuts, thumbnails of people."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _report(video: VideoReader, faces: TrackedFaces, cancel: CancelToken) -> Fac
 
 
 def _by_second(face_counts: tuple[tuple[int, int], ...], frames: int, fps: float) -> tuple[float, ...]:
-    """Mean number of faces in each second; a count holds until the next frame that the detector ran on."""
+    """Mean number of faces per second; a count holds until the next frame with detection."""
     counts = np.zeros(frames)
     for number, count in face_counts:
         counts[number:] = count

@@ -1,4 +1,6 @@
-"""Inspection report of a media file: metadata, video, audio, faces, lip sync, transcript, advice.
+"""Inspection report of a media file.
+
+It covers metadata, video, audio, faces, lip sync, transcript and advice.
 
     path -> inspect_media -> MediaReport -> text, HTML (`render`) or JSON (`as_dict`)
 
@@ -69,7 +71,7 @@ class Language:
 
 @dataclass(frozen=True)
 class MediaReport:
-    """Report of one file; parts that the file lacks or that were not asked for are None.
+    """Report of one file; missing or deselected parts are None.
 
     Attributes:
         path: the file.

@@ -86,7 +86,9 @@ def load_inception(
 
 
 class Fid:
-    """FID of all result frames against all reference frames; 0 for equal sets, lower is better.
+    """FID between all result frames and all reference frames.
+
+    0 for equal sets, lower is better.
 
     Args:
         extractor: the network; None loads InceptionV3 with the other arguments, see `load_inception`.

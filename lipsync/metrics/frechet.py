@@ -1,4 +1,4 @@
-"""Fréchet distance between two sets of feature vectors, from their running moments."""
+"""Fréchet distance between two sets of vectors, from running moments."""
 
 from __future__ import annotations
 

@@ -48,7 +48,10 @@ _Batch: TypeAlias = tuple[Callable[[Tensor], Tensor], Tensor]
 
 
 class SyncEmbedder(Protocol):
-    """Embeds faces and audio for LSE; figures compare with papers only for `lipsync.sync_score.SyncNet`."""
+    """Embeds faces and audio for LSE.
+
+    Values are comparable with papers only for `lipsync.sync_score.SyncNet`.
+    """
 
     @property
     def at_once(self) -> int:
@@ -131,7 +134,7 @@ def _too_short(given: str) -> InputError:
 def _embed(
     network: SyncEmbedder, frames: Iterable[Frame], audio: AudioClip, batch: int, cancel: CancelToken
 ) -> tuple[Tensor, Tensor]:
-    """Embeddings of all windows of T frames but the last, and of their audio: two (T - 5, D) on the CPU."""
+    """Embeddings of all windows but the last, and of their audio: two (T - 5, D) on the CPU."""
     threads = ThreadLimit(shared_by=network.at_once)
 
     def batches() -> Iterator[_Batch]:

@@ -10,10 +10,10 @@ from lipsync.types import Frame
 
 
 class Psnr:
-    """Peak signal-to-noise ratio, 10 log10(255² / MSE), in dB; infinite for equal frames.
+    """Peak signal-to-noise ratio, 10 log10(255² / MSE), in dB.
 
-    The squared error is pooled over all pixels of all frames and the three channels, so that one
-    equal frame does not make the whole infinite.
+    Infinite for equal frames. The squared error is pooled over all pixels of all frames and the three
+    channels, so that one equal frame does not make the whole infinite.
     """
 
     spec = MetricSpec(

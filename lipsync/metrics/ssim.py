@@ -55,7 +55,7 @@ class Ssim:
 
 
 def ssim_map(result: Frame, reference: Frame) -> FloatArray:
-    """SSIM of the window around every pixel, float32 (H, W, 3); frames go on mirrored beyond their edges."""
+    """SSIM of the window around every pixel, float32 (H, W, 3); frames are padded by reflection."""
     a, b = result.astype(np.float32), reference.astype(np.float32)
     mean_a, mean_b = _blur(a), _blur(b)
     product = mean_a * mean_b

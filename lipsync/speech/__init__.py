@@ -1,4 +1,4 @@
-"""Speech processing: voice activity, separation, transcription, language, subtitles.
+"""Speech: activity detection, separation, transcription, language, subtitles.
 
     AudioClip -> detect_speech  -> SpeechSpans
               -> gate_voice     -> SpeechGate: the generator's audio, and the weight of each frame

@@ -1,4 +1,4 @@
-"""Voice gate: keeps the mouth at rest while nobody speaks (the setting `in_silence`).
+"""Voice gate: mouth at rest while nobody speaks (the setting `in_silence`).
 
 voice -> gate_voice -> the audio that the generator gets, and how strongly each frame shows its output
 """

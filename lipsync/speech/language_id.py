@@ -1,4 +1,4 @@
-"""Language identification from text, to check the language that the transcription detected."""
+"""Language identification from text, a check of the detected language."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Vocal separation by Hybrid Transformer Demucs, so that the lips follow only the voice.
+"""Vocal separation by Hybrid Transformer Demucs.
 
-Rouard et al., "Hybrid Transformers for Music Source Separation", 2022, arXiv 2211.08553. The package
-demucs is optional, and only its network is used: its own loader downloads files and instantiates the
-class that they name.
+The lips then follow only the voice. Rouard et al., "Hybrid Transformers for Music Source Separation", 2022,
+arXiv 2211.08553. The package demucs is optional, and only its network is used: its own loader downloads
+files and instantiates the class that they name.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Word:
 
 @dataclass(frozen=True)
 class TranscriptSegment:
-    """A sentence or a part of one; `start` and `end` in seconds from the start of the clip."""
+    """A sentence or a part of one; `start` and `end` in seconds of the clip."""
 
     start: float
     end: float
@@ -204,7 +204,7 @@ def _samples(clip: AudioClip, start: float, end: float) -> FloatArray:
 
 
 def _windows(spans: SpanArray, clip: AudioClip) -> list[tuple[float, float]]:
-    """Start and end of each window in seconds: as many spans as fit, long ones split where it is quiet."""
+    """Start and end of each window in seconds; long spans are split where it is quiet."""
     windows: list[tuple[float, float]] = []
     for start, end in np.clip(spans + np.array([-_MARGIN, _MARGIN]), 0, clip.duration).tolist():
         if windows and end - windows[-1][0] <= _WINDOW:

@@ -1,4 +1,4 @@
-"""CompactSyncNet, the sync expert that ships: small enough to train on two CPU cores.
+"""CompactSyncNet, the shipped sync expert; it can be trained on two CPU cores.
 
 Each frame is encoded once by a 2-D network, and its features are joined over the five frames of a window.
 The official expert stacks all five frames as 15 channels, so that it processes every frame in each of the
@@ -19,7 +19,7 @@ from lipsync.sync_score.wav2lip_expert import resize_to_input
 
 @dataclass(frozen=True)
 class CompactSyncNetConfig:
-    """Architecture of a `CompactSyncNet`; stored as JSON in the header of its weights file.
+    """Architecture of a `CompactSyncNet`; JSON in the header of its weights file.
 
     Attributes:
         width: channels of the first convolution; deeper ones have up to four times as many.

@@ -17,7 +17,7 @@ _HEIGHT, _WIDTH = LOWER_FACE_SIZE
 
 
 def crop_lower_face(frame: Frame, box: AnyBox) -> Frame:
-    """Crop the lower half of `box` and resize it to 48 x 96; the aspect ratio is not kept.
+    """Crop the lower half of `box` and resize it to 48 x 96, ignoring the aspect ratio.
 
     Area averaging where it shrinks, else bilinear. Training sets store 128x128 crops of the whole box and
     halve them after scaling; cropping first costs a fraction and differs by a few grey levels.

@@ -1,4 +1,7 @@
-"""Loading and saving of sync experts: ours as safetensors with a header, Wav2Lip's as published."""
+"""Loading and saving of sync experts.
+
+`CompactSyncNet` is stored as safetensors with a header; Wav2Lip's expert is read as published.
+"""
 
 from __future__ import annotations
 

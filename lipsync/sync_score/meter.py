@@ -26,7 +26,7 @@ _MAX_SHIFT = 0.5
 
 
 class SyncMeter:
-    """Scores how well the lips of a video follow an audio clip, from frames in order of time.
+    """Streaming score of how well the lips of a video follow an audio clip.
 
     Memory is 3 kB per second of video, and at most 64 crops of 48x96 pixels.
 

@@ -1,7 +1,7 @@
-"""SVG plot of a score card: sync confidence over time with its weak segments, and over offsets.
+"""SVG plot of a score card: sync confidence over time and over offsets.
 
-SVG is small, sharp at any size and needs no plotting package. Lines and text use `currentColor`, so that
-the plot fits light and dark pages.
+Weak segments are shaded. SVG is small, sharp at any size and needs no plotting package. Lines and text use
+`currentColor`, so that the plot fits light and dark pages.
 """
 
 from __future__ import annotations

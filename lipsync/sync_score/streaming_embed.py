@@ -1,6 +1,6 @@
-"""Streaming embeddings of face crops and audio, in windows of five frames at 25 fps.
+"""Streaming embeddings of face crops and audio.
 
-Window n is frames n to n + 4, and the audio from n / 25 s on for 0.2 s.
+Windows are five frames at 25 fps. Window n is frames n to n + 4, and the audio from n / 25 s on for 0.2 s.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class FaceEmbedder:
 
 
 class AudioEmbedder:
-    """Embeds audio windows on demand, in blocks of 256; the last three blocks are cached.
+    """Embeds audio windows on demand in blocks of 256; three blocks are cached.
 
     Args:
         audio: 16 kHz; its time 0 is that of frame 0.

@@ -1,8 +1,9 @@
-"""SyncNet, the network that defines LSE-D and LSE-C: Chung and Zisserman, ACCV workshops 2016.
+"""SyncNet, the network that defines LSE-D and LSE-C.
 
-Layers follow joonson/syncnet_python and module names its `syncnet_v2.model`, whose weights therefore load
-unchanged: 13 631 616 parameters. It is not a `SyncExpert`: it takes whole faces, MFCC instead of mel, and its
-embeddings are not normalised, since LSE is a distance between them.
+Chung and Zisserman, "Out of Time: Automated Lip Sync in the Wild", ACCV workshops 2016. Layers follow
+joonson/syncnet_python and module names its `syncnet_v2.model`, whose weights therefore load unchanged: 13
+631 616 parameters. It is not a `SyncExpert`: it takes whole faces, MFCC instead of mel, and its embeddings
+are not normalised, since LSE is a distance between them.
 """
 
 from __future__ import annotations

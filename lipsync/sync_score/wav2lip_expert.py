@@ -1,7 +1,7 @@
-"""Wav2Lip's sync expert ("SyncNet_color"): Prajwal et al., ACM MM 2020, arXiv 2008.10010.
+"""Wav2Lip's sync expert ("SyncNet_color").
 
-Module names are those of the official `lipsync_expert.pth`, so its weights load unchanged:
-16 435 072 parameters.
+Prajwal et al., ACM MM 2020, arXiv 2008.10010. Module names are those of the official `lipsync_expert.pth`,
+so its weights load unchanged: 16 435 072 parameters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SyncNet's first convolution over overlapping five-frame windows (Winograd in time).
+"""SyncNet's first convolution over overlapping windows (Winograd in time).
 
 Consecutive windows share all frames but one, yet no product: each frame meets each temporal slice of the
 weights once. Multiplications are saved by the algorithm of `winograd.py` over time: for eight windows of five
@@ -25,9 +25,9 @@ _ROWS_PER_TILE = 6
 
 
 class WindowConv(nn.Module):
-    """Convolution over windows of frames, and the max pooling after it; float32, inference only.
+    """Convolution over windows of frames, and the max pooling after it.
 
-    Equal to `nn.Conv2d` on the stacked windows within 2e-5 of the largest output.
+    float32, for inference. Equal to `nn.Conv2d` on the stacked windows within 2e-5 of the largest output.
 
     Args:
         conv: without padding, with a bias; its input channels are the first colour of all frames of a window,

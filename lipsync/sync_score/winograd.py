@@ -1,8 +1,8 @@
-"""Winograd (Toom-Cook) convolutions over image rows, for SyncNet in float32 on a CPU.
+"""Winograd (Toom-Cook) convolutions over image rows.
 
-Winograd, "Arithmetic Complexity of Computations", SIAM 1980; Lavin and Gray, "Fast Algorithms for
-Convolutional Neural Networks", CVPR 2016, arXiv 1509.09308. m outputs of a filter with r taps take m + r - 1
-products instead of m * r: 9 instead of 21 for m = 7, r = 3.
+Used by SyncNet in float32 on a CPU. Winograd, "Arithmetic Complexity of Computations", SIAM 1980; Lavin and
+Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, arXiv 1509.09308. m outputs of a
+filter with r taps take m + r - 1 products instead of m * r: 9 instead of 21 for m = 7, r = 3.
 
 It is applied down the rows only, in one dimension: each product is then a convolution along the columns, for
 which oneDNN is as fast as for any other, and the transforms are products with small matrices, a fifth of the
@@ -46,9 +46,9 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
 class PointConv(nn.Module):
-    """The convolution of one evaluation point, float32; with packed weights where possible.
+    """Convolution of one evaluation point, float32.
 
-    Packed weights are used for inputs of at least 128 pixels (all images together).
+    Uses packed weights where possible, for inputs of at least 128 pixels (all images together).
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, stride: Step, padding: Step) -> None:
@@ -86,10 +86,10 @@ def point_convs(weights: Tensor, bias: Tensor, stride: Step = 1, padding: Step =
 
 
 class WinogradConv(nn.Module):
-    """`nn.Conv2d` by Winograd's algorithm down the rows, on (H, B, W, C) in float32; inference only.
+    """`nn.Conv2d` by Winograd's algorithm down the rows, on (H, B, W, C).
 
-    Stride 2 down the rows is split into two filters with stride 1, over the even and the odd rows; one
-    convolution adds up both.
+    float32, for inference. Stride 2 down the rows is split into two filters with stride 1, over the even
+    and the odd rows; one convolution adds up both.
 
     Args:
         conv: with a bias, one group, no dilation, zero padding.
@@ -172,7 +172,7 @@ def max_pool(x: Tensor, dim: int, kernel: int, stride: int, pad: int = 0) -> Ten
 
 
 class NchwLayers(nn.Module):
-    """Adapter that runs ordinary (B, C, H, W) layers on (H, B, W, C), in the layers' own dtype."""
+    """Adapter for (B, C, H, W) layers on (H, B, W, C), in the layers' dtype."""
 
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ class NchwLayers(nn.Module):
 
 
 class FullImageConv(nn.Module):
-    """A convolution whose kernel covers the whole image, on (H, B, W, C): a matrix product."""
+    """Convolution with a kernel as large as the image, on (H, B, W, C)."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()

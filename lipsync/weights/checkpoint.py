@@ -1,6 +1,7 @@
-"""Safe reading of checkpoints: pickle, safetensors and TorchScript, without running their code.
+"""Safe reading of checkpoints: pickle, safetensors and TorchScript.
 
-Pickles are read with `weights_only=True`; of a TorchScript archive only the tensors are read.
+No code of a file is run: pickles are read with `weights_only=True`; of a TorchScript archive only the
+tensors are read.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lipsync.evaluation.dataset import Pair
-from lipsync.evaluation.table import ClipResult, columns, make_table, to_csv, to_json, to_markdown
+from lipsync.evaluation.table import ClipResult, columns, make_table
+from lipsync.evaluation.table_formats import to_csv, to_json, to_markdown
 from lipsync.evaluation.table_report import EvaluationPage
 from lipsync.options import SyncOptions
 
