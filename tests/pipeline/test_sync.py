@@ -99,6 +99,26 @@ def test_only_the_mouth_changes_and_frames_without_a_face_not_at_all(
         assert np.ptp(ys) < 120
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number_format", ["fp32", "auto"])
+def test_a_run_at_full_width(
+    head: Path, voice: Path, full_checkpoint: Path, tmp_path: Path, number_format: str
+) -> None:
+    """As large as the official weights; all other runs here are thin."""
+    chosen = options(full_checkpoint, quality=0, number_format=number_format)
+    result = lipsync.sync(head, voice, chosen, output=tmp_path / "out.mp4")
+    assert (result.frames, result.width, result.height) == (70, 320, 240)
+    assert 45 <= result.frames_synced <= 52
+    made, given = frames_of(result.path), frames_of(head)
+    changed = [np.abs(a.astype(int) - b).max() for a, b in zip(made, given, strict=True)]
+    assert max(changed[33:47]) == 0  # without a face
+    assert min(changed[3:27] + changed[53:67]) > 30
+    # The same frame of the photo, half a second later: what is drawn depends on the voice.
+    photo = lipsync.sync(FACE, voice, chosen, output=tmp_path / "photo.mp4")
+    frames = frames_of(photo.path)
+    assert np.abs(frames[20].astype(int) - frames[40].astype(int)).max() > 10
+
+
 @pytest.mark.parametrize("stage", ["Finding faces", "Drawing lips"])
 @pytest.mark.parametrize("after", [0, 20])
 def test_a_cancel_at_any_moment_leaves_nothing(
