@@ -160,7 +160,7 @@ class Evaluator:
         if reference or result != pair.video:  # else there is nothing to compare with
             has_truth = reference is not None or pair.own_voice
             if any(not spec.of_sets for spec in self._metrics.values()):
-                attempt("Pictures", lambda: self._compare(video, pair, reference, has_truth))
+                attempt("Comparison", lambda: self._compare(video, pair, reference, has_truth))
                 if has_truth and reference is None and _PAIRED not in self.notes:
                     self.notes.append(_PAIRED)
             if "fid" in self._metrics and features:
@@ -224,7 +224,7 @@ class Evaluator:
         if score is None:
             least = TrackOptions()
             raise InputError(
-                f"No face is seen in {least.min_frames} frames in a row, {least.min_side:g} pixels wide"
+                f"No face track is {least.min_frames} frames long and {least.min_side:g} pixels wide"
             )
         return _lse_values(score)
 

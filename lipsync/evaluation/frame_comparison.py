@@ -81,7 +81,7 @@ def compare_frames(
     difference = max(abs(result.width - source.width), abs(result.height - source.height))
     if difference > 1:
         sizes = f"{result.width}x{result.height} and {source.width}x{source.height}"
-        raise InputError("Pictures of different sizes cannot be compared", given=sizes)
+        raise InputError("Frames of different sizes cannot be compared", given=sizes)
     common = slice(min(result.height, source.height)), slice(min(result.width, source.width))
     stage = StageProgress("Comparing frames", len(matches), progress, cancel)
     with (

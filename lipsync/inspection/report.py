@@ -239,7 +239,7 @@ def _open(path: Path) -> tuple[VideoReader | None, AudioReader | None]:
         audio = open_audio(path)
     except NoAudioError as error:
         if video is None:
-            raise MediaError("The file has neither picture nor sound", given=path) from error
+            raise MediaError("The file has neither video nor audio", given=path) from error
     return video, audio
 
 

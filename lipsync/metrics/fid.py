@@ -276,7 +276,7 @@ def _read_images(path: Path, cancel: CancelToken) -> tuple[int, Iterable[Frame]]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         hint = f"It needs files that end in {', '.join(IMAGE_SUFFIXES)}."
-        raise InputError("The folder holds no picture", given=path, hint=hint)
+        raise InputError("The folder holds no images", given=path, hint=hint)
     return len(files), _read_files(files, cancel)
 
 

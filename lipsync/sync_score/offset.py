@@ -93,7 +93,7 @@ def parabolic_peak(curve: FloatArray, best: int) -> float:
         best: index of the maximum.
 
     Returns:
-        Distance from `best`, -0.5 .. 0.5; 0 at an end, or beside NaN.
+        Distance from `best`, -0.5 .. 0.5; 0 at an end, or next to NaN.
     """
     if not 0 < best < len(curve) - 1:
         return 0.0

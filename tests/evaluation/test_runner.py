@@ -170,7 +170,7 @@ def test_lse_of_whole_frames_and_of_tracks(
     assert set(whole.values) == {"lse_d", "lse_c", "lse_offset"}
     faces = evaluator.evaluate(pairs[0], "x", pairs[1].video)
     assert faces.values == {}
-    assert faces.notes == ("LSE: No face is seen in 101 frames in a row, 100 pixels wide.",)
+    assert faces.notes == ("LSE: No face track is 101 frames long and 100 pixels wide.",)
 
     rows = [
         TrackScore(

@@ -122,7 +122,7 @@ def test_at_most_a_batch_of_frames_is_buffered() -> None:
 
 
 def test_a_folder_without_images(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no picture"):
+    with pytest.raises(InputError, match="holds no images"):
         measure_fid(tmp_path, tmp_path, color_features)
 
 
