@@ -49,7 +49,7 @@ def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     found = dispatch.find_zero_gpu()
     assert found
-    monkeypatch.setattr(dispatch, "_ZERO_GPU", replace(found, device="cpu"))
+    monkeypatch.setattr(dispatch, "ZERO_GPU", replace(found, device="cpu"))
     yield spaces
     wait_until(lambda: not any(process.is_alive() for process in spaces.started))  # none outlives its job
 

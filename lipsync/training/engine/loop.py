@@ -11,7 +11,6 @@ as many batches as there are processes.
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,12 +75,12 @@ def train(task: Task, run: TrainingRun) -> Outcome:
     run.folder.mkdir(parents=True, exist_ok=True)
     with process_group(options.device) as distributed:
         trainer = Trainer(task, run, distributed)
-        deadline = time.monotonic() + (options.max_minutes * 60 or math.inf)
+        deadline = run.clock() + (options.max_minutes * 60 or math.inf)
         last = min(options.until or options.steps, options.steps)
         steps = range(trainer.step, last)
         with closing(trainer), closing(_batches(task, distributed, steps, options.prefetch)) as batches:
             while trainer.step < last and not distributed.any(
-                trainer.early_stop or run.stop() or time.monotonic() > deadline
+                trainer.early_stop or run.stop() or run.clock() > deadline
             ):
                 figures = trainer.train_step(next(batches))
                 trainer.after_step(figures, is_last=trainer.step == last)

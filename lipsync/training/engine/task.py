@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,12 +108,14 @@ class TrainingRun:
         options: of the loop.
         report: gets a step and its figures, every 20 steps and after each evaluation, on rank 0 alone.
         stop: polled between steps; True, in any process, saves a checkpoint and returns.
+        clock: seconds, for the minutes that a run and the time between two checkpoints may take.
     """
 
     folder: Path
     options: LoopOptions
     report: Report
     stop: Callable[[], bool] = never_stop
+    clock: Callable[[], float] = time.monotonic
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import torch
@@ -45,7 +44,7 @@ class Trainer:
         if distributed.is_main:
             remove_parts(run.folder)
         self._resume()
-        self._last_save = time.monotonic()
+        self._last_save = self.run.clock()
         self._loss = distributed.wrap(task)
         self._log = RunLog(run.folder, self.step, run.options.tensorboard) if distributed.is_main else None
 
@@ -102,7 +101,7 @@ class Trainer:
             self.run.report(self.step, logged["val"])
         if logged:
             self._log.add(self.step, logged, images)
-        if time.monotonic() - self._last_save > self.options.save_every * 60:
+        if self.run.clock() - self._last_save > self.options.save_every * 60:
             self.save()
 
     def _evaluate(self, with_images: bool) -> tuple[dict[str, float], dict[str, Tensor]]:
@@ -142,7 +141,7 @@ class Trainer:
             "bad_evaluations": self.bad_evaluations,
         }
         write_checkpoint(self.run.folder / "last.pt", state)
-        self._last_save = time.monotonic()
+        self._last_save = self.run.clock()
 
     def _resume(self) -> None:
         path = self.run.folder / "last.pt"

@@ -45,7 +45,7 @@ def find_zero_gpu() -> ZeroGpu | None:
     return ZeroGpu(spaces.GPU(duration=lambda address, seconds: seconds)(serve_models))
 
 
-_ZERO_GPU = find_zero_gpu()  # at import: ZeroGPU requires a decorated function when the Space starts
+ZERO_GPU = find_zero_gpu()  # at import: ZeroGPU requires a decorated function when the Space starts
 
 
 def local_options(options: SyncOptions) -> SyncOptions:
@@ -53,7 +53,7 @@ def local_options(options: SyncOptions) -> SyncOptions:
 
     Outside of a worker a GPU seems to exist there, but cannot be used.
     """
-    if _ZERO_GPU is None:
+    if ZERO_GPU is None:
         return options
     return dataclasses.replace(options, generator=dataclasses.replace(options.generator, device="cpu"))
 
@@ -70,11 +70,11 @@ def estimate_gpu_seconds(request: SyncRequest) -> int:
 @contextmanager
 def _models(local: ModelProvider, request: SyncRequest, cancel: CancelToken) -> Iterator[ModelProvider]:
     """The models of one job: in a GPU worker on ZeroGPU, else the local ones."""
-    if _ZERO_GPU is None:
+    if ZERO_GPU is None:
         yield local
         return
     seconds = estimate_gpu_seconds(request)
-    with RemoteModels(local, _ZERO_GPU.runner, seconds, cancel, _ZERO_GPU.device) as remote:
+    with RemoteModels(local, ZERO_GPU.runner, seconds, cancel, ZERO_GPU.device) as remote:
         yield remote
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from lipsync.errors import DiskFullError, OptionError, WeightsError
 from lipsync.training.engine.loop import (
     LoopOptions,
+    Outcome,
     TrainingRun,
     device_of,
     read_checkpoint,
@@ -151,9 +151,7 @@ def test_the_settings_of_the_optimizer_are_those_given_last(tmp_path: Path) -> N
     assert tuple(group["betas"]) == (0.5, 0.999) and group["weight_decay"] == 0.0
 
 
-def test_the_minutes_hold_whatever_the_measurements_take(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_minutes_hold_whatever_the_measurements_take(tmp_path: Path) -> None:
     now = 0.0
 
     class Slow(Line):
@@ -162,12 +160,13 @@ def test_the_minutes_hold_whatever_the_measurements_take(
             now += 45
             return super().evaluate(network)
 
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    outcome = train(
-        Slow(), TrainingRun(tmp_path, replace(OPTIONS, steps=500, max_minutes=1.0, evaluate_every=7), quiet)
-    )
+    def run(**changes: object) -> Outcome:
+        options = replace(OPTIONS, max_minutes=1.0, **changes)
+        return train(Slow(), TrainingRun(tmp_path, options, quiet, clock=lambda: now))
+
+    outcome = run(steps=500, evaluate_every=7)
     assert outcome.step == 14 and not outcome.finished
-    assert train(Slow(), TrainingRun(tmp_path, replace(OPTIONS, until=20, max_minutes=1.0), quiet)).step == 20
+    assert run(until=20).step == 20
 
 
 def test_a_full_disk_ends_the_training_and_spares_the_last_checkpoint(
