@@ -5,8 +5,8 @@ weights once. Multiplications are saved by the algorithm of `winograd.py` over t
 frames, twelve convolutions of one frame replace forty.
 
 What it is worth, on one core of an EPYC: SyncNet's first layer with its pooling takes 5 ms a window instead
-of 13. Most of SyncNet's multiplications are in this layer. With it and `winograd.py`, LSE of clips that one
-face fills takes about a quarter of the reference script's time (`benchmarks/lse.py`, two cores).
+of 13; for SyncNet in the whole see `syncnet.py`. With it and `winograd.py`, LSE of clips that one face fills
+takes about a quarter of the reference script's time (`benchmarks/lse.py`, two cores).
 """
 
 from __future__ import annotations
