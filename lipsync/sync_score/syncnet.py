@@ -7,7 +7,7 @@ are not normalised, since LSE is a distance between them.
 
 On a CPU `load_syncnet` replaces layers by ones with fewer multiplications, for the same values within 5e-5 of
 the largest. What they are worth in the whole of SyncNet (`benchmarks/syncnet_layers.py`, CPU time a window on
-one core of a Xeon with AVX-512): 26 ms with plain layers, 20 with `window_conv.py`, 17 with `winograd.py` too.
+one core of a Xeon with AVX-512): 26 ms with plain layers, 20 with `window_conv.py`, 17 with all.
 """
 
 from __future__ import annotations
