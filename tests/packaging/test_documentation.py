@@ -28,14 +28,15 @@ TEXTS = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in PAGES}
 
 
 def commands() -> list[tuple[str, str]]:
-    """Every call of the program in a block of shell commands."""
+    """Every call of the program in a block of shell commands, or within a line."""
     found = []
     for page, text in TEXTS.items():
         for block in re.findall(r"```(?:sh)?\n(.*?)```", text, re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                call = re.match(r"(?:lipsync|python -m lipsync) (.+)", line)
-                if call:
-                    found.append((page, call[1]))
+            lines = block.replace("\\\n", " ")
+            calls = re.findall(r"^(?:python -m )?lipsync (.+)$", lines, re.MULTILINE)
+            found += [(page, call) for call in calls]
+        inline = re.findall(r"`(?:python -m )?lipsync ([a-z][^`]* [^`]+)`", text)
+        found += [(page, call) for call in inline]
     return found
 
 
@@ -44,12 +45,15 @@ def test_there_are_commands_in_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
-def test_every_command_in_the_documentation_parses(page: str, line: str) -> None:
+def test_every_command_in_the_documentation_parses(
+    page: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = shlex.split(line, comments=True)
     try:
         parser_for(words).parse_args(words)
     except SystemExit as end:
         assert end.code == 0, f"{page}: lipsync {line}"  # --help and --version end the process too
+    assert capsys.readouterr().err == ""  # no flag or command of an earlier release
 
 
 @pytest.mark.parametrize("page", TEXTS)
