@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,9 +39,17 @@ def address(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         patch.setenv("GRADIO_TEMP_DIR", str(cache))
         page = build_page(allow_networks=HERE, grace=GRACE)
-        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_settings())
+        port = free_port()  # Gradio's own search could give two processes the same one
+        _, url, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_settings())
         yield url
         page.close()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
 
 
 @pytest.fixture(scope="package")
