@@ -1,1 +1,1 @@
-"""The command line `lipsync COMMAND`: one module per command, and `main` that dispatches to them."""
+"""The command line `lipsync COMMAND`: `main` dispatches to a module per command."""

@@ -11,29 +11,29 @@ from lipsync.errors import ToolError
 
 
 def add_app_command(parser: argparse.ArgumentParser) -> None:
-    """Add where to listen, and what to serve beside the page."""
+    """Add the arguments of `app`."""
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
-    parser.add_argument("--share", action="store_true", help="make a public link for a week")
+    parser.add_argument("--share", action="store_true", help="create a public link for a week")
     parser.add_argument("--mcp", action="store_true", help="serve the endpoints as MCP tools as well")
     parser.set_defaults(command=_serve)
 
 
-def _serve(chosen: argparse.Namespace) -> int:
+def _serve(arguments: argparse.Namespace) -> int:
     """Serve the page until it is stopped.
 
     Raises:
-        ToolError: MCP tools are asked for, and the package mcp is not there in a version that Gradio takes.
+        ToolError: MCP tools are requested, and the package mcp is missing or its version not supported.
     """
-    mcp = chosen.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    mcp = arguments.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
     if mcp:
         _require_mcp()
     with heavy_imports():
         from lipsync.ui import build_page, launch_settings
     build_page().launch(
-        server_name=chosen.host,
-        server_port=chosen.port,
-        share=chosen.share,
+        server_name=arguments.host,
+        server_port=arguments.port,
+        share=arguments.share,
         mcp_server=mcp,
         **launch_settings(),
     )
@@ -46,5 +46,5 @@ def _require_mcp() -> None:
     except importlib.metadata.PackageNotFoundError:
         version = "not installed"
     if not version.startswith("1."):
-        hint = 'Run `pip install "gradio[mcp]"`, or leave --mcp out.'
-        raise ToolError("The MCP server needs the package mcp in version 1", given=version, hint=hint)
+        hint = 'Run `pip install "gradio[mcp]"`, or omit --mcp.'
+        raise ToolError("The MCP server needs version 1 of the package mcp", given=version, hint=hint)

@@ -1,4 +1,4 @@
-"""`lipsync evaluate`: measure a video, or compare models over a list of videos and voices."""
+"""`lipsync evaluate`: measure a video, or compare models over a list of videos."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _makers(
     progress: ProgressCallback,
     cancel: CancelToken,
 ) -> Mapping[str, Maker]:
-    """What provides the results to measure, by the name of its row."""
+    """Providers of the results to measure, by the name of their row."""
     makers: dict[str, Maker] = {}
     for given in arguments.results:
         name, equals, folder = given.partition("=")

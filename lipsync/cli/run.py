@@ -1,4 +1,4 @@
-"""`lipsync run`, `preview` and `batch`: make a lip-synced video, one frame of it, or several."""
+"""`lipsync run`, `preview` and `batch`: a lip-synced video, one frame, or several."""
 
 from __future__ import annotations
 

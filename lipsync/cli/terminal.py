@@ -52,7 +52,7 @@ def leave(status: int) -> NoReturn:
 
 
 class ProgressBar:
-    """A progress bar per stage with the remaining time; silent when the output is not a terminal.
+    """Progress bar per stage; silent when the output is not a terminal.
 
     Args:
         unit: what is counted, unless it is bytes.

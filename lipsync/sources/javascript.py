@@ -15,7 +15,7 @@ and network, the others deny less."""
 
 @dataclass(frozen=True)
 class JavaScriptRuntime:
-    """An installed JavaScript runtime: yt-dlp's name, path, version, and whether yt-dlp supports it."""
+    """Installed JavaScript runtime; `name` and `supported` are yt-dlp's."""
 
     name: str
     path: str

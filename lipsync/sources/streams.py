@@ -1,4 +1,4 @@
-"""Stream selection for yt-dlp, and trimming of fragmented streams to the marked parts.
+"""Stream selection for yt-dlp; trimming of fragmented streams to the needed parts.
 
 A stream is one of yt-dlp's format dictionaries. Fragmented streams (HLS, DASH) are reduced to the
 needed fragments before yt-dlp's own downloader sees them. yt-dlp's other way, letting ffmpeg seek

@@ -24,7 +24,7 @@ from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
 from lipsync.ui.components.status import HEAVY
 from lipsync.ui.formatting import error_text, progress_text
-from lipsync.ui.pages.inspect import inspect_file
+from lipsync.ui.inspection import inspect_file
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.ui.settings_file import load_settings

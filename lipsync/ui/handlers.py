@@ -1,4 +1,4 @@
-"""What the page's buttons do: functions of a request, independent of Gradio and the browser."""
+"""Jobs of the page as plain functions, independent of Gradio and the browser."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _END_TOLERANCE_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class RunOutputs:
-    """The files that a run has made.
+    """Output files of a run.
 
     Attributes:
         results: one per model.
@@ -187,7 +187,13 @@ def render_preview(
 
 @dataclass(frozen=True)
 class BatchItem:
-    """What became of one video of a batch: its name, warnings or error, and whether it was made."""
+    """Outcome of one video of a batch.
+
+    Attributes:
+        video: name of its file.
+        notes: warnings, or the error.
+        made: whether there is a result.
+    """
 
     video: str
     notes: str
@@ -196,7 +202,7 @@ class BatchItem:
 
 @dataclass(frozen=True)
 class BatchOutputs:
-    """The results of a batch as one zip file, and what became of each video."""
+    """Results of a batch as one zip file, and the outcome of each video."""
 
     archive: Path
     items: tuple[BatchItem, ...]
@@ -266,7 +272,7 @@ def _zip(paths: Sequence[Path], target: Path) -> Path:
 
 
 def range_error(start: str, end: str, path: str | None, *, audio: bool) -> str:
-    """Return what is wrong with one row of a range table; "" when it is valid or empty.
+    """Return the error of one row of a range table; "" when it is valid or empty.
 
     Args:
         start, end: as typed.

@@ -1,7 +1,7 @@
-"""Visitor sessions: a private folder and the running jobs of each visitor; nothing is shared.
+"""Visitor sessions: a private folder and the running jobs of each visitor.
 
-A visitor who leaves stops their jobs at once. Their files, uploads included, are removed a little
-later, so that a connection that was lost for a moment loses nothing.
+Sessions share nothing. When a visitor leaves, their jobs stop at once; their files, uploads included,
+are removed a little later, so that a connection that was lost for a moment loses nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DETECTION_CACHE_BYTES = 50_000_000
 
 
 class JobFolder:
-    """The folder of one job, a context manager: removed at the end of the block unless it was kept.
+    """Folder of one job, a context manager that removes it unless it was kept.
 
     Attributes:
         path: the folder; empty at first.
@@ -159,7 +159,7 @@ class Sessions:
         timer.start()
 
     def _end_stale(self) -> None:
-        """End sessions whose visitor left without the page being told."""
+        """End sessions whose visitor left without a notice from the browser."""
         with self._lock:
             now = time.time()
             stale = [key for key, one in self._sessions.items() if now - one.last_active > STALE_SECONDS]

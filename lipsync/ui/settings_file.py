@@ -1,4 +1,4 @@
-"""Settings as JSON, and as the values that the page's controls hold."""
+"""Settings on the page: labels, values of the controls, JSON files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,18 @@ _TYPES = {
 }
 
 
+def label(name: str) -> str:
+    """Return the label of a setting."""
+    return strings.LABELS.get(name, name.replace("_", " ").capitalize())
+
+
 def is_box(name: str) -> bool:
     """Whether a setting is a box, which a control holds as text."""
     return Box in (_TYPES[name], *typing.get_args(_TYPES[name]))
 
 
 def read_value(name: str, held: Any) -> Any:
-    """Convert what a control, or JSON, holds to the value of a setting.
+    """Convert the value of a control, or of JSON, to the value of a setting.
 
     Raises:
         OptionError: it is not a box of four numbers.
@@ -55,7 +60,7 @@ def read_value(name: str, held: Any) -> Any:
 
 
 def held_value(name: str, value: Any) -> Any:
-    """Convert the value of a setting to what its control holds."""
+    """Convert the value of a setting to the value of its control."""
     if not is_box(name):
         return value
     return "" if value is None or value == FIELDS[name].default else " ".join(map(str, value))

@@ -95,7 +95,7 @@ LABELS = {
     "feather": "Feather width",
     "face_index": "Number from the left",
     "smoothing": "Box smoothing",
-    "smoothing_frames": "Smoothing window",
+    "smoothing_frames": "Smooth over",
     "crop": "Crop",
     "rotate": "Rotate",
     "static": "First frame only",
@@ -172,7 +172,7 @@ FACES = "Several people: click the one who speaks"
 FACE, FACE_SPEAKS = "Face {number}", "Face {number} speaks"
 
 # --- run -----------------------------------------------------------------------------------------
-CONSENT = "The people who are seen and heard agreed to this, and I will disclose that it was made with AI."
+CONSENT = "The people who are seen and heard agreed to this, and I will say that it was made with AI."
 CONSENT_MISSING = "Tick the box above the button first"
 API_CONSENT_MISSING = "Confirm that the people who are seen and heard agreed: agreed=true"
 CONSENT_HINT = "Make people say only what they agreed to."

@@ -56,7 +56,7 @@ def drawing(cache: Path) -> list[Path]:
     return list(cache.rglob("*.part.mp4"))
 
 
-def test_errors_are_said_in_words(client: Client, short_voice: Path) -> None:
+def test_errors_are_reported_as_text(client: Client, short_voice: Path) -> None:
     face, voice = handle_file(FACE), handle_file(short_voice)
     with pytest.raises(AppError, match="agreed=true"):
         client.predict(face, voice, False, api_name="/sync")

@@ -124,7 +124,7 @@ def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None
     expect(page.locator("#slider img").first).to_be_visible()
     page.locator("#make-side-by-side").click()
     expect(page.locator("#side-by-side video")).to_be_visible(timeout=WAIT)
-    path = tmp_path / "beside.mp4"
+    path = tmp_path / "side_by_side.mp4"
     path.write_bytes(page.request.get(page.locator("#side-by-side video").get_attribute("src") or "").body())
     info = probe_video(path)
     assert (info.width, info.height, info.frame_count, info.has_audio) == (1024, 512, 15, True)
@@ -170,7 +170,7 @@ def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: 
     wait_until(lambda: not list(cache.rglob("run-*")))
 
 
-def test_what_is_wrong_is_said_in_words(page: Page, tmp_path: Path, short_voice: Path) -> None:
+def test_errors_are_shown_as_text(page: Page, tmp_path: Path, short_voice: Path) -> None:
     page.locator("#run").click()
     expect(page.locator("#status")).to_contain_text("There is no video or photo yet", timeout=WAIT)
     page.locator("#voice input[type=file]").set_input_files(short_voice)
@@ -196,7 +196,7 @@ def broken_video(folder: Path) -> Path:
     return path
 
 
-def test_bad_parts_are_marked_where_they_stand(page: Page, head: Path) -> None:
+def test_invalid_ranges_are_marked_in_place(page: Page, head: Path) -> None:
     page.locator("#video input[type=file]").set_input_files(head)
     unfold(page, "Use only parts of the video")
     page.locator("#video-add").click()
@@ -214,7 +214,7 @@ def test_bad_parts_are_marked_where_they_stand(page: Page, head: Path) -> None:
     expect(problems).to_have_count(0, timeout=WAIT)
 
 
-def test_the_face_that_is_clicked_speaks(page: Page, tmp_path: Path, short_voice: Path) -> None:
+def test_the_clicked_face_speaks(page: Page, tmp_path: Path, short_voice: Path) -> None:
     pair = tmp_path / "pair.png"
     run_ffmpeg(
         "-i", FACE, "-filter_complex", "[0]split[a][b];[b]scale=256:-1,pad=512:512[c];[a][c]hstack", pair
@@ -227,7 +227,7 @@ def test_the_face_that_is_clicked_speaks(page: Page, tmp_path: Path, short_voice
     expect(page.locator("#faces")).to_contain_text("Face 2 speaks", timeout=WAIT)
 
 
-def test_two_visitors_never_meet(
+def test_visitors_share_nothing(
     visit: Callable[..., Page], short_voice: Path, tmp_path: Path, cache: Path
 ) -> None:
     longer = make_voice(tmp_path / "longer.wav", seconds=1)
@@ -245,7 +245,7 @@ def test_two_visitors_never_meet(
     assert probe_video(saved(pages[1], "#download", tmp_path)).frame_count == 25  # the other's stay
 
 
-def test_a_link_is_looked_at_and_fetched(page: Page, head: Path, cache: Path) -> None:
+def test_a_link_is_checked_and_downloaded(page: Page, head: Path, cache: Path) -> None:
     with serve() as site:
         site.add_folder(head.parent)
         page.get_by_role("tab", name="Link").first.click()
@@ -293,7 +293,7 @@ def test_saved_settings_can_be_loaded(page: Page, tmp_path: Path) -> None:
     expect(page.get_by_text("'feather' is out of range")).to_be_visible(timeout=WAIT)
 
 
-def test_many_at_once(page: Page, head: Path, short_voice: Path, tmp_path: Path) -> None:
+def test_batch(page: Page, head: Path, short_voice: Path, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Batch").click()
     page.locator("#batch-videos input[type=file]").set_input_files([head, FACE, broken_video(tmp_path)])
     page.locator("#batch-voices input[type=file]").set_input_files(short_voice)
@@ -305,7 +305,7 @@ def test_many_at_once(page: Page, head: Path, short_voice: Path, tmp_path: Path)
     expect(page.locator("#batch-zip a").first).to_be_visible()
 
 
-def test_everything_has_a_name_and_fits_a_phone(visit: Callable[..., Page]) -> None:
+def test_controls_have_names_and_fit_a_phone(visit: Callable[..., Page]) -> None:
     page = visit(390, 844)
     for name in ("Use only parts of the video", "Face, mask, enhancement", "Advanced"):
         unfold(page, name)

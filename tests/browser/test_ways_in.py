@@ -1,4 +1,4 @@
-"""Every way to give a picture, a voice and a setting, in a real browser."""
+"""Every way to give a video, a voice and a setting, in a real browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
-def test_a_sample_is_one_click_away(page: Page) -> None:
+def test_an_example_is_one_click_away(page: Page) -> None:
     page.get_by_role("button", name="A video with another voice").click()
     expect(page.locator("#plan")).to_contain_text("260×260", timeout=WAIT)
     expect(page.locator("#previewed img")).to_be_visible(timeout=WAIT)
@@ -54,7 +54,7 @@ def test_webcam_and_microphone(browser: Browser, address: str, tmp_path: Path) -
         chromium.close()
 
 
-def test_the_sound_of_a_video_is_a_voice(page: Page) -> None:
+def test_the_audio_of_a_video_is_a_voice(page: Page) -> None:
     page.get_by_role("tab", name="Photo").click()
     page.locator("#photo input[type=file]").set_input_files(FACE)
     page.get_by_role("tab", name="From a video").click()
@@ -66,7 +66,7 @@ def test_the_sound_of_a_video_is_a_voice(page: Page) -> None:
     expect(page.locator("#run")).to_have_text("Make 1.6 s of lip-synced video", timeout=WAIT)
 
 
-def test_a_part_of_a_linked_voice_moves_along(page: Page, tmp_path: Path) -> None:
+def test_ranges_follow_a_partial_download(page: Page, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Photo").click()
     page.locator("#photo input[type=file]").set_input_files(FACE)
     pieces = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "0", "-c:a", "aac"]
@@ -112,7 +112,7 @@ def test_two_models_side_by_side(page: Page, short_voice: Path) -> None:
     expect(page.locator("#side-by-side video")).to_be_visible(timeout=WAIT)
 
 
-def test_the_person_on_a_picture_speaks(page: Page, short_voice: Path) -> None:
+def test_the_person_in_a_photo_speaks(page: Page, short_voice: Path) -> None:
     give(page, short_voice, photo=FACE)
     unfold(page, "Face, mask, enhancement")
     expect(page.locator("#face_index")).to_be_hidden()
@@ -125,7 +125,7 @@ def test_the_person_on_a_picture_speaks(page: Page, short_voice: Path) -> None:
     expect(page.locator("#preview-note")).to_contain_text("lips by", timeout=WAIT)
 
 
-def test_sharpening_that_cannot_be_had_is_said(page: Page, short_voice: Path) -> None:
+def test_missing_enhancer_weights_are_reported(page: Page, short_voice: Path) -> None:
     give(page, short_voice, photo=FACE)
     choose(page, "enhancer", "GFPGAN 1.4")
     expect(page.locator("#preview-note")).to_contain_text("GFPGANv1.4.pth", timeout=WAIT)

@@ -1,4 +1,4 @@
-"""Every setting on the page is made from its declaration, and comes back from its control."""
+"""Every setting on the page is built from its declaration and read back from its control."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_no_setting_is_forgotten_and_no_path_is_on_the_page() -> None:
     assert {name for name, field in left.items() if "Path" not in str(field.type)} == set(RANGE_SETTINGS)
 
 
-def test_words_belong_to_settings_and_values_that_exist() -> None:
+def test_labels_belong_to_existing_settings_and_values() -> None:
     fields = {field.name for _, field in declared_options()}
     assert set(strings.LABELS) <= fields | {field.name for field in dataclasses.fields(LinkOptions)}
     assert set(strings.SECTIONS) >= {group for group, _ in declared_options()}
@@ -89,7 +89,7 @@ def test_settings_go_through_json() -> None:
         ('{"box": "1 2 3"}', "cannot be read"),
     ],
 )
-def test_bad_settings_are_refused_in_words(text: str, words: str) -> None:
+def test_invalid_settings_are_rejected(text: str, words: str) -> None:
     with pytest.raises(LipsyncError, match=words):
         load_settings(text)
 

@@ -1,4 +1,4 @@
-"""What visitors read."""
+"""Texts for visitors."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def test_errors_name_files_without_their_folders() -> None:
     assert error_text(Cancelled("Drawing")) == strings.STATUS_STOPPED
 
 
-def test_what_should_not_be_is_said_without_its_details() -> None:
+def test_an_unexpected_error_is_shown_without_details() -> None:
     assert error_text(ValueError("secret detail")) == f"{strings.UNEXPECTED}. {strings.UNEXPECTED_HINT}"
 
 
-def test_words_of_others_are_text_and_never_html() -> None:
+def test_texts_from_outside_are_escaped() -> None:
     nasty = "<script>alert(1)</script>"
     info = LinkInfo(
         nasty,

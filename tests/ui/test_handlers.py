@@ -1,4 +1,4 @@
-"""What the buttons do, without a browser, with the built-in model."""
+"""The page's jobs without a browser, with the built-in model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> 
     assert before.shape == after.shape == (512, 512, 3)
 
 
-def test_everybody_in_the_scene_is_offered(tmp_path: Path, voice: Path) -> None:
+def test_every_face_in_the_frame_is_offered(tmp_path: Path, voice: Path) -> None:
     pair = tmp_path / "pair.png"
     run_ffmpeg("-i", FACE, "-filter_complex", "[0]split[a][b];[a][b]hstack", pair)
     files = render_preview(
@@ -79,7 +79,7 @@ def test_a_plan_is_what_a_run_makes(tmp_path: Path, voice: Path) -> None:
     assert 15 <= estimate_gpu_seconds(request) <= 20
 
 
-def test_what_fails_in_a_batch_does_not_stop_the_rest(tmp_path: Path, voice: Path) -> None:
+def test_a_failed_video_does_not_stop_the_batch(tmp_path: Path, voice: Path) -> None:
     no_face = make_video(tmp_path / "stripes.mp4")
     *_, done = run_batch(
         [str(no_face), str(FACE)], [str(voice)], BUILTIN, tmp_path / "out", CancelToken(), CachedModels()
@@ -90,12 +90,12 @@ def test_what_fails_in_a_batch_does_not_stop_the_rest(tmp_path: Path, voice: Pat
     assert [path.name for path in (tmp_path / "out").iterdir()] == [done.value.archive.name]
 
 
-def test_a_batch_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_a_batch_with_mismatched_counts_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not match"):
         list(run_batch(["a", "b", "c"], ["d", "e"], BUILTIN, tmp_path, CancelToken(), CachedModels()))
 
 
-def test_a_file_that_has_gone_is_told(tmp_path: Path, voice: Path) -> None:
+def test_a_removed_file_is_reported(tmp_path: Path, voice: Path) -> None:
     with pytest.raises(MediaError, match="no longer here"):
         SyncRequest(str(tmp_path / "gone.mp4"), str(voice)).files()
 
@@ -115,7 +115,7 @@ def test_work_that_is_left_is_cancelled_and_finished_work_is_not() -> None:
     assert cancel.cancelled
 
 
-def test_a_picture_is_not_passed_over_by_newer_reports_without_one() -> None:
+def test_a_preview_frame_survives_newer_reports_without_one() -> None:
     picture = np.zeros((2, 2, 3), np.uint8)
     told = [Progress("Drawing", 1, 9, preview=picture), Progress("Drawing", 2, 9), Progress("Drawing", 3, 9)]
     reports: queue.Queue[Progress] = queue.Queue()
@@ -135,7 +135,7 @@ def test_a_picture_is_not_passed_over_by_newer_reports_without_one() -> None:
         ("x", "", "read"),
     ],
 )
-def test_ranges_are_judged_one_by_one(tmp_path: Path, start: str, end: str, words: str) -> None:
+def test_ranges_are_checked_one_by_one(tmp_path: Path, start: str, end: str, words: str) -> None:
     video = make_video(tmp_path / "a.mp4", frames=50)
     problem = range_error(start, end, str(video), audio=False)
     assert words in problem

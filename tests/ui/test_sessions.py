@@ -1,4 +1,4 @@
-"""Visitors never meet, and nothing of them stays."""
+"""Visitors share nothing, and their files are removed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_connection_that_was_lost_for_a_moment_loses_nothing(tmp_path: Path) -
     assert not kept.exists()
 
 
-def test_who_never_says_goodbye_has_left_after_a_day(tmp_path: Path) -> None:
+def test_an_inactive_visitor_is_removed_after_a_day(tmp_path: Path) -> None:
     sessions = Sessions(tmp_path, grace=0)
     session = sessions.get("one")
     session.job_folder("run")
@@ -90,7 +90,7 @@ def test_who_never_says_goodbye_has_left_after_a_day(tmp_path: Path) -> None:
     wait_until(lambda: not session.folder.exists())
 
 
-def test_programs_without_a_name_do_not_share(tmp_path: Path) -> None:
+def test_clients_without_a_session_hash_share_nothing(tmp_path: Path) -> None:
     sessions = Sessions(tmp_path)
     token = sessions.get(None).start("api")
     sessions.get(None).start("api")
@@ -108,7 +108,7 @@ def test_files_outside_are_never_removed(tmp_path: Path) -> None:
     assert outside.exists()
 
 
-def test_what_a_killed_server_left_is_swept_by_age(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_server_are_removed_by_age(tmp_path: Path) -> None:
     old, young = tmp_path / "visits-old", tmp_path / "visits-young"
     for folder in (old, young):
         folder.mkdir()

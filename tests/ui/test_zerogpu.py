@@ -30,7 +30,7 @@ from lipsync.ui.zerogpu.remote_models import RemoteModels
 from lipsync.ui.zerogpu.transport import receive, send
 from lipsync.weights import require
 from tests.material import FACE, make_voice
-from tests.ui.zerogpu_lease import Lender
+from tests.ui.fake_spaces import FakeSpaces
 from tests.waiting import wait_until
 
 PLAIN = GeneratorOptions(variant="builtin", device="cpu", number_format="fp32", batch_size=4)
@@ -38,20 +38,20 @@ OPTIONS = SyncOptions.from_flat(variant="builtin", number_format="fp32", batch_s
 CROPS = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3), np.uint8)
 SILENCE = AudioClip(np.zeros(8000, np.float32))
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="GPUs are lent on Linux only")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="ZeroGPU is on Linux only")
 
 
 @pytest.fixture
-def lender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lender]:
-    """GPUs are lent here, though they are CPUs."""
-    spaces = Lender()
-    monkeypatch.setitem(sys.modules, "spaces", spaces)
+def spaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpaces]:
+    """ZeroGPU on this machine, with the CPU as its device."""
+    fake = FakeSpaces()
+    monkeypatch.setitem(sys.modules, "spaces", fake)
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     found = dispatch.find_zero_gpu()
     assert found
     monkeypatch.setattr(dispatch, "ZERO_GPU", replace(found, device="cpu"))
-    yield spaces
-    wait_until(lambda: not any(process.is_alive() for process in spaces.started))  # none outlives its job
+    yield fake
+    wait_until(lambda: not any(process.is_alive() for process in fake.started))  # none outlives its job
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=0.4)
 
 
-def remote(lender: Lender, cancel: CancelToken | None = None) -> RemoteModels:
-    decorated = lender.GPU(duration=lambda address, seconds: seconds)(serve_models)
+def remote(spaces: FakeSpaces, cancel: CancelToken | None = None) -> RemoteModels:
+    decorated = spaces.GPU(duration=lambda address, seconds: seconds)(serve_models)
     return RemoteModels(CachedModels(), decorated, 20, cancel or CancelToken(), device="cpu")
 
 
@@ -72,7 +72,7 @@ def rows(count: int) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(count, 6)).astype(np.float32)
 
 
-def test_a_run_on_a_lent_gpu_ends_in_the_same_video(tmp_path: Path, voice: Path, lender: Lender) -> None:
+def test_a_run_in_a_gpu_worker_gives_the_same_video(tmp_path: Path, voice: Path, spaces: FakeSpaces) -> None:
     ordinary = sync(FACE, voice, OPTIONS, output=tmp_path / "a.mp4")
     threads = threading.active_count()
     *stages, done = dispatch.run_job(request(voice), tmp_path / "b.mp4", CancelToken(), CachedModels())
@@ -80,26 +80,26 @@ def test_a_run_on_a_lent_gpu_ends_in_the_same_video(tmp_path: Path, voice: Path,
     assert {news.stage for news in stages if isinstance(news, Progress)} >= {"Finding faces", "Drawing lips"}
     frames = [list(open_video(made.path).read(range(10))) for made in (ordinary, done.value)]
     assert np.array_equal(*frames)
-    assert (len(lender.started), lender.asked) == (1, [15])
+    assert (len(spaces.started), spaces.seconds) == (1, [15])
     wait_until(lambda: threading.active_count() <= threads)
 
 
-def test_nothing_is_lent_before_there_is_something_to_draw(lender: Lender) -> None:
-    with remote(lender) as models:
+def test_no_worker_starts_before_there_is_something_to_draw(spaces: FakeSpaces) -> None:
+    with remote(spaces) as models:
         generator = models.generator("builtin", require("builtin"), PLAIN)
         own = FreshModels().generator("builtin", require("builtin"), PLAIN)
         assert generator.spec == own.spec
-        assert not lender.asked
+        assert not spaces.seconds
         numbers = own.encode_audio(SILENCE, 25, 3)
         np.testing.assert_array_equal(generator.generate(CROPS, numbers), own.generate(CROPS, numbers))
         assert generator.generate(CROPS[:0], numbers[:0]).shape == (0, 3, 128, 128)
-        assert len(lender.started) == 1
-        assert lender.started[0].is_alive()
-    wait_until(lambda: not lender.started[0].is_alive())
-    assert lender.started[0].exitcode == 0
+        assert len(spaces.started) == 1
+        assert spaces.started[0].is_alive()
+    wait_until(lambda: not spaces.started[0].is_alive())
+    assert spaces.started[0].exitcode == 0
 
 
-def test_a_lent_gpu_is_given_full_batches() -> None:
+def test_a_worker_gets_full_batches() -> None:
     with RemoteModels(CachedModels(), _never, 20, CancelToken()) as models:
         generator = models.generator("builtin", require("builtin"), GeneratorOptions())
         assert generator.batch_size == BatchedGenerator.default_batch_size(torch.device("cuda"))
@@ -109,12 +109,12 @@ def _never(_: str, __: int) -> None:
     raise AssertionError("nothing was to be drawn")
 
 
-def test_bad_weights_are_said_in_words(
-    tmp_path: Path, lender: Lender, monkeypatch: pytest.MonkeyPatch
+def test_bad_weights_are_reported(
+    tmp_path: Path, spaces: FakeSpaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(require("builtin").read_bytes())
-    with remote(lender) as models:
+    with remote(spaces) as models:
         generator = models.generator("builtin", weights, PLAIN)
         weights.write_bytes(b"broken")
         with pytest.raises(WeightsError, match="cannot be read") as error:
@@ -122,8 +122,8 @@ def test_bad_weights_are_said_in_words(
     assert error.value.given == str(weights)
 
 
-def test_an_error_that_should_not_be_does_not_end_the_call(lender: Lender) -> None:
-    with remote(lender) as models:
+def test_an_unexpected_error_does_not_end_the_worker(spaces: FakeSpaces) -> None:
+    with remote(spaces) as models:
         generator = models.generator("builtin", require("builtin"), PLAIN)
         with pytest.raises(RuntimeError, match="do not fit"):
             generator.generate(CROPS[:2], rows(3))
@@ -131,31 +131,31 @@ def test_an_error_that_should_not_be_does_not_end_the_call(lender: Lender) -> No
         assert generator.generate(CROPS, numbers).shape == (3, 3, 128, 128)
 
 
-def test_a_gpu_that_is_refused_is_told_without_markup(tmp_path: Path, voice: Path, lender: Lender) -> None:
-    lender.refuse = "You have exceeded your <a href='x'>GPU quota</a> &amp; must wait"
+def test_a_refused_gpu_is_reported_without_markup(tmp_path: Path, voice: Path, spaces: FakeSpaces) -> None:
+    spaces.refuse = "You have exceeded your <a href='x'>GPU quota</a> &amp; must wait"
     with pytest.raises(ToolError, match="exceeded your GPU quota & must wait"):
         list(dispatch.run_job(request(voice), tmp_path / "a.mp4", CancelToken(), CachedModels()))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_gpu_that_is_taken_back_is_told(lender: Lender) -> None:
-    with remote(lender) as models:
+def test_a_lost_gpu_is_reported(spaces: FakeSpaces) -> None:
+    with remote(spaces) as models:
         generator = models.generator("builtin", require("builtin"), PLAIN)
         numbers = generator.encode_audio(SILENCE, 25, 3)[:]
         generator.generate(CROPS, numbers)
-        lender.started[0].kill()
+        spaces.started[0].kill()
         with pytest.raises(ToolError, match="GPU task aborted"):
             generator.generate(CROPS, numbers)
 
 
-def test_a_cancel_ends_the_lent_process(tmp_path: Path, lender: Lender) -> None:
+def test_a_cancel_ends_the_worker(tmp_path: Path, spaces: FakeSpaces) -> None:
     voice, cancel = make_voice(tmp_path / "voice.wav", seconds=4), CancelToken()
     with pytest.raises(Cancelled):
         for news in dispatch.run_job(request(voice), tmp_path / "a.mp4", cancel, CachedModels()):
             if isinstance(news, Progress) and news.stage == "Drawing lips" and news.done:
                 cancel.cancel()
     assert [path.name for path in tmp_path.iterdir()] == ["voice.wav"]
-    assert len(lender.started) == 1
+    assert len(spaces.started) == 1
 
 
 def test_a_visitor_who_waits_for_a_gpu_can_cancel() -> None:
@@ -170,7 +170,7 @@ def test_a_visitor_who_waits_for_a_gpu_can_cancel() -> None:
     released.set()  # the GPU comes too late, and nobody is there
 
 
-def test_only_pictures_and_numbers_cross() -> None:
+def test_only_arrays_and_json_are_transported() -> None:
     here, there = Pipe()
     send(here, {"kind": "x"}, CROPS, rows(2)[:, ::2], np.empty((0, 4), np.float32))
     header, [crops, numbers, empty] = receive(there)

@@ -1,1 +1,1 @@
-"""Parts of the page: inputs, settings, outputs, link panel, range table, score card."""
+"""Components of the page: inputs, settings, outputs and what they are made of."""

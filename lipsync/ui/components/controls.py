@@ -10,7 +10,7 @@ import gradio as gr
 
 from lipsync.options import LENGTH_MODES, SILENCES, LinkOptions, declared_options
 from lipsync.ui import strings
-from lipsync.ui.settings_file import FIELDS, PAGE_SETTINGS, held_value, is_box
+from lipsync.ui.settings_file import FIELDS, PAGE_SETTINGS, held_value, is_box, label
 
 _SECTIONS = {field.name: group for group, field in declared_options()}
 _LONG_UNIT = 12
@@ -35,11 +35,6 @@ def choices(name: str) -> list[tuple[str, Any]]:
     """Return the allowed values of a setting as (label, value); empty where it has no list of values."""
     labels = _CHOICES.get(name, {})
     return [(labels.get(value, str(value)), value) for value in FIELDS[name].metadata["choices"]]
-
-
-def label(name: str) -> str:
-    """Return the label of a setting."""
-    return strings.LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def setting_control(name: str, **more: Any) -> gr.components.FormComponent:

@@ -1,4 +1,4 @@
-"""Table of time ranges: start and end as text, and buttons that take the player's position."""
+"""Table of time ranges: text fields, and buttons that take the player's position."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _POSITION = """(now) => {{
 
 @dataclass(frozen=True)
 class RangeRow:
-    """One row: the fields of a range, and a note below for what is wrong with it."""
+    """One row: start and end of a range, and an error note below."""
 
     group: gr.Group
     start: gr.Textbox
@@ -113,7 +113,7 @@ class RangeTable:
         return remove
 
     def check(self, values: Values, path: str | None, *, audio: bool) -> Updates:
-        """Return the notes that say what is wrong with each row.
+        """Return the error notes of all rows.
 
         Args:
             path: the file that the ranges are of; None while not given.

@@ -1,4 +1,4 @@
-"""Settings of a run in their groups; every control comes from its declaration."""
+"""Settings of a run in groups; every control is generated from its declaration."""
 
 from __future__ import annotations
 

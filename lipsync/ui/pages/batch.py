@@ -1,4 +1,4 @@
-"""The batch tab: several videos with one voice, or each with its own; the results as one zip file."""
+"""The batch tab: several videos with one voice or one each, results as a zip file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def build_batch() -> BatchPage:
 
 
 class BatchEvents:
-    """The event handlers. They hold no state; what belongs to a visitor is in the `Session`.
+    """Event handlers of the batch tab.
+
+    They hold no state; what belongs to a visitor is in the `Session`.
 
     Args:
         models: shared by all visitors.
@@ -103,7 +105,7 @@ class BatchEvents:
         page.cancel.click(self.cancel, None, [page.run, page.cancel, page.status], **UNQUEUED, cancels=[run])
 
     def run(self, request: gr.Request, values: Values) -> Iterator[Updates]:
-        """Make the videos one after the other; show the progress, and what became of each."""
+        """Make the videos one after the other; show the progress, and each outcome."""
         page = self._page
         videos, voices = values[page.videos] or [], values[page.voices] or []
         session = self._sessions.get(request.session_hash, *videos, *voices)
@@ -142,7 +144,7 @@ class BatchEvents:
 
 
 def items_html(items: Sequence[BatchItem]) -> str:
-    """Render what became of each video as HTML."""
+    """Render the outcome of each video as HTML."""
     rows = "".join(
         f"<li>{'✓' if item.made else '✕'} <b>{html.escape(item.video)}</b> {html.escape(item.notes)}</li>"
         for item in items

@@ -1,4 +1,4 @@
-"""Events of the sync tab while it is filled in: plan, preview, choice of the face, range checks."""
+"""Events of the sync tab before a run: plan, preview, face choice, range checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _FACE_SETTINGS = ("which_face", "face_x", "face_y", "face_time")
 
 
 class PreviewEvents:
-    """The event handlers. They hold no state; what belongs to a visitor is in the `Session`."""
+    """Event handlers of the inputs, settings and preview.
+
+    They hold no state; what belongs to a visitor is in the `Session`."""
 
     def __init__(
         self, sessions: Sessions, models: ModelProvider, inputs: Inputs, form: SyncForm, outputs: Outputs

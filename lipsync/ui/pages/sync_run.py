@@ -41,7 +41,9 @@ seconds after it was announced."""
 
 
 class RunEvents:
-    """The event handlers. They hold no state; what belongs to a visitor is in the `Session`."""
+    """Event handlers of the run buttons.
+
+    They hold no state; what belongs to a visitor is in the `Session`."""
 
     def __init__(
         self, sessions: Sessions, models: ModelProvider, form: SyncForm, settings: Settings, outputs: Outputs
@@ -115,7 +117,7 @@ class RunEvents:
                 yield {out.status: error_line(error), **self._show_live(False), **set_busy(out, False)}
 
     def _show_live(self, running: bool) -> Updates:
-        """Show the newest frame in place of the result video while a run goes on."""
+        """Show the newest frame in place of the result video during a run."""
         tab = self._out.result
         shown: Updates = {tab.video: gr.Video(visible=not running)}
         if running:

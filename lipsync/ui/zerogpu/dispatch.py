@@ -30,7 +30,7 @@ _FRAME_SECONDS, _ENHANCER_SECONDS, _UPSCALER_SECONDS = 0.03, 0.05, 0.3
 
 @dataclass(frozen=True)
 class ZeroGpu:
-    """The ZeroGPU service of this machine: how to start a worker, and the device it runs on."""
+    """ZeroGPU service of this machine: starts workers, which run on `device`."""
 
     runner: GpuRunner
     device: str = "cuda"

@@ -39,7 +39,10 @@ _log = logging.getLogger(__name__)
 
 
 class GpuWorkerClient:
-    """Client of one GPU worker; thread-safe. The first `run` starts the worker, `close` ends it."""
+    """Thread-safe client of one GPU worker.
+
+    The first `run` starts the worker, `close` ends it.
+    """
 
     def __init__(self, runner: GpuRunner, seconds: int, cancel: CancelToken) -> None:
         self._runner, self._seconds, self._cancel = runner, seconds, cancel

@@ -1,4 +1,4 @@
-"""Model provider that runs the models in a GPU worker; the pipeline stays in the page's process.
+"""Models that run in a GPU worker; the pipeline stays in the page's process.
 
     page's process                                         GPU worker
     read, detect, blend, encode                            serve_models()
@@ -30,7 +30,7 @@ from lipsync.ui.zerogpu.gpu_worker import GpuRunner, GpuWorkerClient, options_as
 
 
 class RemoteModels:
-    """A `ModelProvider` for one job whose models run in a GPU worker; a context manager.
+    """`ModelProvider` whose models run in a GPU worker; a context manager for one job.
 
     Local copies on the CPU provide the models' specs and encode the audio; only drawing is remote.
 

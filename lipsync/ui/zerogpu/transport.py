@@ -1,4 +1,4 @@
-"""Transport of arrays between two local processes, each message with a small JSON header.
+"""Messages between two local processes: a small JSON header and arrays.
 
 Nothing that arrives is executed: no pickle, and no dtypes other than uint8 and float32.
 """
