@@ -55,7 +55,7 @@ def load_enhancer(
         Cancelled: the user stopped the download.
     """
     name, weights = options.enhancer, options.enhancer_weights
-    what = "Faces are not sharpened"
+    what = "Faces are not enhanced"
     return _load(
         ENHANCERS, name, what, options, weights=weights, device=device, progress=progress, cancel=cancel
     )

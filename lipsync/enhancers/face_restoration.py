@@ -116,7 +116,7 @@ class FaceRestorer:
         def restore(part: slice) -> None:
             restored[part] = self._restore(faces[part], strength, cancel)
 
-        batch = run_in_batches(restore, len(faces), self.batch_size, self.device, "sharpen even one face")
+        batch = run_in_batches(restore, len(faces), self.batch_size, self.device, "enhance even one face")
         self.batch_size = min(batch, self.batch_size)
         return restored
 

@@ -111,7 +111,7 @@ def associate(detections: Detections, fps: float) -> list[Track]:
         here = bisect_right(detections.cuts, number)
         if here != shot:
             active, shot = [], here
-        # However far apart the sampled frames are, what was seen in the previous one may go on.
+        # However sparse the samples are, faces of the previous one may go on.
         oldest = min(previous, number - _MAX_GAP_SECONDS * fps)
         active = [track for track in active if track.last >= oldest]
         pairs = _match_tracks(active, faces, number, fps)

@@ -31,8 +31,8 @@ _MAX_COMPARED = 12
 _TOP_K = 3
 """...and how many of the best are averaged: a head that turns away for a while is still the same."""
 _WITHOUT_NETWORK = (
-    "Faces were compared with the reference picture by texture and colours only, which is sure only for "
-    "a frame of the same video. For other pictures fetch the network: python -m lipsync weights sface"
+    "Faces were compared with the reference image by texture and colours only, which is reliable only for "
+    "a frame of the same video. For other images download the network: python -m lipsync weights sface"
 )
 
 
@@ -110,10 +110,10 @@ def read_reference(
     faces = [face for face in detector.detect([frame])[0] if face.score >= options.min_score]
     if not faces:
         raise NoFaceError(
-            "No face was found in the reference picture",
+            "No face was found in the reference image",
             given=path,
-            hint="Give a picture in which the person looks into the camera, best a frame of this video, "
-            "or choose the face by its place (which_face).",
+            hint="Give an image in which the person looks into the camera, best a frame of this video, "
+            "or choose the face by its position (which_face).",
         )
     face = max(faces, key=lambda face: face.area)
     aligned = AlignedFace(align_face(frame, face), appearance_descriptor(frame, face.box))
@@ -132,8 +132,8 @@ def choose_similarity() -> FaceSimilarity:
 
 def recognition_warnings(choices: Sequence[FaceOptions]) -> tuple[str, ...]:
     """Warnings where faces are selected by a reference image without SFace."""
-    asked = any(one.which_face == "reference" for one in choices)
-    return (_WITHOUT_NETWORK,) if asked and not find("sface") else ()
+    needed = any(one.which_face == "reference" for one in choices)
+    return (_WITHOUT_NETWORK,) if needed and not find("sface") else ()
 
 
 class TextureSimilarity:
@@ -221,7 +221,7 @@ def _not_sface(path: Path) -> WeightsError:
     return WeightsError(
         "This file is damaged or is not SFace's network",
         given=path,
-        hint="Delete it and fetch it anew: python -m lipsync weights sface",
+        hint="Delete it and download it again: python -m lipsync weights sface",
     )
 
 

@@ -75,9 +75,10 @@ def select_identities(
     if options.which_face == "reference":
         if reference is None:
             raise OptionError(
-                "A picture of the person is missing",
+                "No reference image was given",
                 given="which_face=reference",
-                hint="Give one as face_reference, or choose the face by its place.",
+                hint="Give an image of the person as face_reference, or choose the face by its position "
+                "(which_face).",
             )
         return _select_by_reference(shots, reference)
     if options.which_face == "point":
@@ -103,10 +104,10 @@ def _select_by_reference(shots: dict[int, list[Identity]], reference: ReferenceF
     if not selected and best:
         highest = max(score for score, _ in best.values())
         raise NoFaceError(
-            "Nobody in the picture looks like the person in the reference picture",
+            "No face in the video matches the reference image",
             given=f"{reference.path}, similarity {highest:.2f} of at least {reference.threshold:.2f}",
-            hint="Give another picture of the person, best a frame of this video, "
-            "or choose the face by its place (which_face).",
+            hint="Give another image of the person, best a frame of this video, "
+            "or choose the face by its position (which_face).",
         )
     return selected
 
@@ -129,9 +130,9 @@ def _select_by_index(shots: dict[int, list[Identity]], index: int) -> dict[int, 
     most = max((len(members) for members in shots.values()), default=0)
     if 0 < most <= index:
         raise OptionError(
-            "There are not that many people in the picture",
+            "There are not that many faces in the video",
             given=f"face_index {index}",
-            hint=f"Counted from the left, it goes from 0 to {most - 1} here.",
+            hint=f"Faces are counted from the left, here from 0 to {most - 1}.",
         )
     return {shot: members[index] for shot, members in shots.items() if len(members) > index}
 

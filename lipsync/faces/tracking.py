@@ -177,9 +177,9 @@ def _summary(identity: Identity, index: int, scale: FloatArray, fps: float, chos
 
 def _no_face(detections: Detections, options: FaceOptions) -> NoFaceError:
     return NoFaceError(
-        "No face was found in the picture",
-        given=f"looked at {len(detections.by_frame)} of {detections.frame_count} frames, "
+        "No face was found",
+        given=f"searched {len(detections.by_frame)} of {detections.frame_count} frames, "
         f"{detections.frame_size[0]}x{detections.frame_size[1]} pixels, min_score {options.min_score:g}",
-        hint="Lower the confidence a face needs (min_score), look in a larger picture (detect_size), "
-        "or say where the face is with a fixed box, which also helps with drawings and animals.",
+        hint="Lower the confidence a face needs (min_score), detect faces at a larger size (detect_size), "
+        "or give the face's position as a fixed box, which also helps with drawings and animals.",
     )

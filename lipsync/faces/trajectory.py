@@ -259,9 +259,9 @@ def fixed_box_track(box: Box, count: int, frame_size: tuple[int, int]) -> FaceTr
     width, height = frame_size
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         raise OptionError(
-            "The fixed face box does not fit the picture",
+            "The fixed face box does not fit into the frame",
             given=f"top {top}, bottom {bottom}, left {left}, right {right}",
-            hint=f"The picture is {width} wide and {height} high; top < bottom and left < right.",
+            hint=f"The frame is {width} wide and {height} high; top < bottom and left < right.",
         )
     row = np.array([left, top, right, bottom], np.float32)
     points = np.full((count, 5, 2), np.nan, np.float32)

@@ -54,7 +54,7 @@ class BatchedGenerator(ABC):
         def generate(part: slice) -> None:
             generated[part] = self._forward(crops[part], audio_rows[part])
 
-        size = run_in_batches(generate, len(crops), self.batch_size, self.device, "draw even one frame")
+        size = run_in_batches(generate, len(crops), self.batch_size, self.device, "generate even one frame")
         self.batch_size = min(size, self.batch_size)  # another thread may have found a smaller one
         return generated
 

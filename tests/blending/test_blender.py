@@ -1,4 +1,4 @@
-"""One mouth after another: what every way of blending promises, colours, detail, and what is remembered."""
+"""Blending frame by frame: promises, colour matching, detail, and temporal state."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ TINTS = {
 
 
 @pytest.mark.parametrize("tint", TINTS)
-def test_a_tint_is_taken_out(tint: str, frame: Frame) -> None:
+def test_a_tint_is_removed(tint: str, frame: Frame) -> None:
     good = with_open_mouth(shrunk(frame))
     bad = np.clip(TINTS[tint](good), 0, 1).astype(np.float32)
     alpha = in_frame(make_mask(frame, BOX, POINTS, PLAIN))
@@ -239,7 +239,7 @@ def grain(picture: Frame, where: FloatArray) -> float:
     return float(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F)[where > 0.99].std())
 
 
-def test_the_sources_grain_is_kept_where_nothing_moved(frame: Frame) -> None:
+def test_the_sources_detail_is_kept_where_nothing_moved(frame: Frame) -> None:
     mouth = with_open_mouth(shrunk(frame))
     blurred, mask = Blender(PLAIN, 25).blend(frame, mouth, BOX, POINTS)
     kept, _ = Blender(replace(PLAIN, keep_detail=1.0), 25).blend(frame, mouth, BOX, POINTS)
@@ -285,7 +285,7 @@ def test_detail_goes_at_once_and_returns_slowly(frame: Frame) -> None:
 
 @pytest.mark.parametrize("size", [(64, 48), (37, 53), (5, 4), (3, 90), (1, 1)])
 @pytest.mark.parametrize("levels", [0, 1, 4, 9])
-def test_bands_of_equal_pictures_are_the_picture(size: tuple[int, int], levels: int) -> None:
+def test_multiband_of_equal_images_is_the_image(size: tuple[int, int], levels: int) -> None:
     random = np.random.default_rng(0)
     picture = (random.random((*size, 3)) * 255).astype(np.float32)
     alpha = random.random(size).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What pasting changes, and above all what it leaves alone."""
+"""Compositing: what it changes, and above all what it leaves alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the mouth mask is, and that its edge can never be seen."""
+"""Position of the lower-face mask, and softness of its edge."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_it_is_0_at_the_edges_of_the_box(points: FloatArray, size: float, feathe
     assert alpha.max() == 0
 
 
-def test_it_does_not_fade_where_the_frame_cut_the_box_off() -> None:
+def test_it_does_not_fade_where_the_frame_clips_the_box() -> None:
     points = POINTS + np.array([0, 150], np.float32)
     box = PixelBox(200, 250, 400, 480)
     alpha = full(lower_face_mask(points, box, FRAME, OPTIONS))
@@ -136,7 +136,7 @@ def test_size_grows_the_mask() -> None:
         np.full((5, 2), 300, np.float32),  # all in one place
     ],
 )
-def test_points_that_make_no_face_in_the_box_are_not_used(points: FloatArray) -> None:
+def test_implausible_landmarks_are_not_used(points: FloatArray) -> None:
     expected = lower_face_mask(UNKNOWN, BOX, FRAME, OPTIONS)
     got = lower_face_mask(points.astype(np.float32), BOX, FRAME, OPTIONS)
     np.testing.assert_array_equal(full(got), full(expected))

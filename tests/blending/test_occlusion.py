@@ -1,4 +1,4 @@
-"""A hand or a microphone in front of the mouth is noticed; speaking, turning and changing light are not."""
+"""Occlusion by a hand or a microphone is detected; speech, head turns and changing light are not."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def in_front(shot: Shot, kind: str) -> list[Frame]:
     return [covered(*of, kind, float(r)) for *of, r in zip(shot[0], shot[1], rise, strict=True)]
 
 
-def test_a_face_that_speaks_and_moves_is_free(talking: Shot) -> None:
+def test_a_talking_and_moving_face_is_visible(talking: Shot) -> None:
     assert free(*talking[:2]).min() == 1
 
 
 @pytest.mark.parametrize("kind", ["microphone", "hand"])
-def test_what_comes_in_front_is_found(talking: Shot, kind: str) -> None:
+def test_an_occlusion_is_detected(talking: Shot, kind: str) -> None:
     shown = free(in_front(talking, kind), talking[1])
     assert shown[:20].min() == 1
     assert shown[26:36].max() == 0  # fully in front
@@ -94,7 +94,7 @@ def test_what_comes_in_front_is_found(talking: Shot, kind: str) -> None:
     assert np.count_nonzero((shown > 0) & (shown < 1)) >= 4
 
 
-def test_the_frame_passes_through_where_the_mouth_is_covered(talking: Shot) -> None:
+def test_the_frame_passes_through_where_the_mouth_is_occluded(talking: Shot) -> None:
     frames, mouth = in_front(talking, "microphone"), np.full((3, 128, 128), 0.5, np.float32)
     for options, passes in ((BlendOptions(), True), (BlendOptions(occlusion=False), False)):
         blender = Blender(options, FPS)
@@ -107,7 +107,7 @@ def test_the_frame_passes_through_where_the_mouth_is_covered(talking: Shot) -> N
         assert all(mask is not None for _, mask in results[:20])
 
 
-def test_it_is_looked_for_also_while_nothing_is_drawn(talking: Shot) -> None:
+def test_occlusion_is_detected_also_while_nothing_is_blended(talking: Shot) -> None:
     """As the voice gate asks: the colours of a frame that passes through are learned all the same."""
     frames, mouth = in_front(talking, "microphone"), np.full((3, 128, 128), 0.5, np.float32)
     blender = Blender(BlendOptions(), FPS)
@@ -116,7 +116,7 @@ def test_it_is_looked_for_also_while_nothing_is_drawn(talking: Shot) -> None:
         assert result is frames[n]
 
 
-def test_after_a_cut_it_begins_anew(talking: Shot) -> None:
+def test_a_reset_forgets_the_shot_before(talking: Shot) -> None:
     frames, boxes, points = talking
     blender, mouth = Blender(BlendOptions(), FPS), np.full((3, 128, 128), 0.5, np.float32)
     for n in range(10):
@@ -127,13 +127,13 @@ def test_after_a_cut_it_begins_anew(talking: Shot) -> None:
     assert blender.blend(other, mouth, boxes[10], points[10])[1] is not None
 
 
-def test_light_that_changes_covers_nothing(talking: Shot) -> None:
+def test_a_change_of_light_is_no_occlusion(talking: Shot) -> None:
     frames, boxes, _ = talking
     dimmed = [np.asarray(frame * (1 if n < 25 else 0.55), np.uint8) for n, frame in enumerate(frames)]
     assert free(dimmed, boxes).min() == 1
 
 
-def test_what_changes_the_whole_face_covers_nothing() -> None:
+def test_a_change_of_the_whole_face_is_no_occlusion() -> None:
     """The head has turned, or it is another face: as in a cut that was missed."""
     change = np.zeros((16, 16, 3), np.float32)
     change[9:, ::2, 1] = 40
@@ -143,7 +143,7 @@ def test_what_changes_the_whole_face_covers_nothing() -> None:
     assert not is_occluded(change)
 
 
-def test_what_stays_is_learned_in_the_end(talking: Shot) -> None:
+def test_a_lasting_change_is_learned(talking: Shot) -> None:
     frames, boxes, _ = talking
     bearded = [covered(frames[n % 10], boxes[n % 10], "hand", float(n >= 10)) for n in range(600)]
     shown = free(bearded, [boxes[n % 10] for n in range(600)])

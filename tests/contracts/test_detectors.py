@@ -1,4 +1,4 @@
-"""What every registered face detector promises; a new one is held to it by being registered."""
+"""Contract of face detectors; every registered one is tested."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_batch_gives_what_its_frames_give_alone(detector: FaceDetector) -> Non
         assert_same(together, detector.detect([frame])[0])
 
 
-def test_a_brief_look_gives_nothing_that_a_close_one_does_not(detector: FaceDetector) -> None:
+def test_the_coarse_pass_gives_nothing_that_the_full_pass_does_not(detector: FaceDetector) -> None:
     if not isinstance(detector, CoarseDetector):
         pytest.skip("this detector knows only one way to look")
     frames = [*pictures(), drawn_face(480)]

@@ -1,4 +1,4 @@
-"""What every registered enhancer and upscaler must keep to; a new one is tested by being registered."""
+"""Contract of enhancers and upscalers; every registered one is tested."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_spec(enhancer: Enhancer) -> None:
     assert enhancer.batch_size == 2
 
 
-def test_pictures(faces: Faces, sharper: Faces) -> None:
+def test_output_shape_dtype_and_range(faces: Faces, sharper: Faces) -> None:
     assert isinstance(sharper, np.ndarray)
     assert sharper.shape == faces.shape and sharper.dtype == np.uint8
     assert not np.array_equal(sharper, faces) and not np.array_equal(sharper[0], sharper[1])
@@ -73,7 +73,7 @@ def test_a_face_depends_on_itself_only(enhancer: Enhancer, faces: Faces, sharper
     assert np.abs(alone[0].astype(int) - sharper[1]).max() <= 1
 
 
-def test_strength_nothing_is_the_same_picture(enhancer: Enhancer, faces: Faces) -> None:
+def test_strength_zero_changes_nothing(enhancer: Enhancer, faces: Faces) -> None:
     same = enhancer.enhance(faces, 0.0)
     np.testing.assert_array_equal(same, faces)
     assert same is not faces
@@ -85,7 +85,7 @@ def test_strength_mixes(enhancer: Enhancer, faces: Faces, sharper: Faces) -> Non
     assert np.abs(mixed - expected).max() <= 1.2
 
 
-def test_nothing_to_do(enhancer: Enhancer, faces: Faces) -> None:
+def test_an_empty_batch(enhancer: Enhancer, faces: Faces) -> None:
     assert enhancer.enhance(faces[:0]).shape == faces[:0].shape
 
 

@@ -1,4 +1,4 @@
-"""What every registered generator must keep to; a new one is tested by being registered."""
+"""Contract of lip generators; every registered one is tested."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def test_one_row_a_frame(
 
 
 @pytest.mark.parametrize("samples", [0, 1, 300, 2000])
-def test_very_short_voices(generator: LipGenerator, voice: AudioClip, samples: int) -> None:
+def test_very_short_audio(generator: LipGenerator, voice: AudioClip, samples: int) -> None:
     rows = generator.encode_audio(AudioClip(voice.samples[:samples]), 25, 3)
     assert len(rows[:]) == 3 and np.isfinite(rows[:]).all()
 
 
-def test_after_the_voice_it_hears_silence(generator: LipGenerator, voice: AudioClip) -> None:
+def test_after_the_audio_there_is_silence(generator: LipGenerator, voice: AudioClip) -> None:
     silent = AudioClip(np.zeros(16_000, np.float32))
     tail = generator.encode_audio(voice, 25, 100)[80:]
     np.testing.assert_allclose(tail, generator.encode_audio(silent, 25, 100)[80:], atol=1e-6)
@@ -84,7 +84,7 @@ def test_rows_by_number(generator: LipGenerator, voice: AudioClip) -> None:
     np.testing.assert_array_equal(rows[np.array([3, 9])], rows[:][[3, 9]])
 
 
-def test_pictures(generator: LipGenerator, voice: AudioClip, make_crops: Crops) -> None:
+def test_output_shape_dtype_and_range(generator: LipGenerator, voice: AudioClip, make_crops: Crops) -> None:
     crops = make_crops(3)
     before = crops.copy()
     drawn = generator.generate(crops, generator.encode_audio(voice, 25, 20)[5:8])
@@ -94,7 +94,7 @@ def test_pictures(generator: LipGenerator, voice: AudioClip, make_crops: Crops) 
     np.testing.assert_array_equal(crops, before)
 
 
-def test_a_picture_depends_on_its_own_frame_only(
+def test_a_result_depends_on_its_own_frame_only(
     generator: LipGenerator, voice: AudioClip, make_crops: Crops
 ) -> None:
     crops, rows = make_crops(3), generator.encode_audio(voice, 25, 20)[5:8]
@@ -104,13 +104,13 @@ def test_a_picture_depends_on_its_own_frame_only(
         np.testing.assert_allclose(alone[0], together[number], atol=1e-4)
 
 
-def test_sound_and_picture_both_matter(generator: LipGenerator, voice: AudioClip, make_crops: Crops) -> None:
+def test_audio_and_crop_both_matter(generator: LipGenerator, voice: AudioClip, make_crops: Crops) -> None:
     crops, rows = make_crops(2), generator.encode_audio(voice, 25, 20)[np.array([2, 15])]
     drawn = generator.generate(crops[[0, 0, 1]], rows[[0, 1, 0]])
     assert not np.array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])
 
 
-def test_nothing_to_draw(generator: LipGenerator, voice: AudioClip, make_crops: Crops) -> None:
+def test_an_empty_batch(generator: LipGenerator, voice: AudioClip, make_crops: Crops) -> None:
     rows = generator.encode_audio(voice, 25, 20)[:0]
     assert generator.generate(make_crops(0), rows).shape == (0, 3, *generator.spec.crop_size)

@@ -1,4 +1,4 @@
-"""Faces stand where facexlib would put them, and go back to where they were."""
+"""Alignment equals facexlib's, and its inverse."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_equals_facexlib(frame: Frame, scale: float, degrees: float) -> None:
 
 
 @pytest.mark.parametrize("missing", [slice(0, 5), slice(2, 3)])
-def test_unknown_points_give_way_to_the_box(missing: slice) -> None:
+def test_missing_landmarks_are_replaced_by_the_box(missing: slice) -> None:
     points, box = face_at(260, 250, 0.6)
     exact = estimate_alignment(points, box)
     points[missing] = np.nan
@@ -77,7 +77,7 @@ def test_unknown_points_give_way_to_the_box(missing: slice) -> None:
         TEMPLATE.astype(np.float32)[[0, 0, 0, 0, 0]],
     ],
 )
-def test_points_that_make_no_face_give_way_to_the_box(points: FloatArray) -> None:
+def test_implausible_landmarks_are_replaced_by_the_box(points: FloatArray) -> None:
     box = PixelBox(100, 100, 400, 420)
     np.testing.assert_array_equal(estimate_alignment(points, box), estimate_alignment(UNKNOWN, box))
 
@@ -96,7 +96,7 @@ def test_there_and_back(frame: Frame) -> None:
     assert np.abs(back - blurred).mean() < 3
 
 
-def test_beyond_the_aligned_picture_there_is_nothing(frame: Frame) -> None:
+def test_beyond_the_aligned_face_there_is_nothing(frame: Frame) -> None:
     matrix = estimate_alignment(*face_at(260, 250, 0.2))
     whole = PixelBox(0, 0, frame.shape[1], frame.shape[0])
     placed = warp_to_frame(np.ones((512, 512), np.float32), matrix, whole)
@@ -107,7 +107,7 @@ def test_beyond_the_aligned_picture_there_is_nothing(frame: Frame) -> None:
     assert not placed.any()
 
 
-def test_a_large_face_is_not_picked_apart() -> None:
+def test_a_large_face_does_not_alias() -> None:
     """Lines of a pixel's width become grey; picked bilinearly they would flicker."""
     stripes = np.zeros((1600, 1600, 3), np.uint8)
     stripes[:, ::2] = 255

@@ -1,4 +1,4 @@
-"""Only what may change does, nothing shows where it ends, and nobody's face is lost."""
+"""Face enhancement changes only what it may, without visible edges or tint."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_colours_stay(frame: Frame, spot: str) -> None:
     assert np.abs(result - soft).max() <= 3
 
 
-def test_what_is_not_in_the_frame_has_no_say(frame: Frame) -> None:
+def test_pixels_outside_the_frame_do_not_count(frame: Frame) -> None:
     """Half of the aligned picture is grey here; what becomes of that must not tint the face."""
     outside = np.array([132, 133, 135])
 
@@ -189,7 +189,7 @@ def test_what_is_not_in_the_frame_has_no_say(frame: Frame) -> None:
     assert np.abs(result - soft)[:, :-4].max() <= 1
 
 
-def test_the_change_fades_out_where_the_aligned_picture_ends(frame: Frame) -> None:
+def test_the_change_fades_out_at_the_aligned_crops_border(frame: Frame) -> None:
     """A chin may reach beyond it; there the mask alone would end in a step."""
     box, points, _ = place(256, 100, 1.0, frame)
     mask = Mask(150, 250, np.ones((250, 200), np.float32))  # the aligned picture ends at row 356
@@ -262,7 +262,7 @@ def test_batches_give_the_same_as_one_by_one(frame: Frame) -> None:
             np.testing.assert_array_equal(one, other)
 
 
-def test_nothing_to_do() -> None:
+def test_an_empty_batch() -> None:
     assert (
         FaceEnhancement(Simple(grain), EnhanceOptions()).apply([], [], np.empty((0, 5, 2), np.float32), [])
         == []

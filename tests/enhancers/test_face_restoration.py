@@ -1,4 +1,4 @@
-"""The face networks against their authors' own program, in several formats, and when things go wrong."""
+"""Face restoration against the authors' own program, in several precisions, and its errors."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_bf16_against_fp32(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
     assert difference.mean() < 0.8 and difference.max() <= 8, (difference.mean(), difference.max())
 
 
-def test_formats_that_would_spoil_the_picture_are_refused(gfpgan: Path, tmp_path: Path) -> None:
+def test_precisions_that_would_spoil_the_result_are_refused(gfpgan: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="bf16"):
         FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format="fp16")
     with pytest.raises(OptionError, match="It supports: fp32"):
@@ -129,7 +129,7 @@ def test_no_memory_at_all(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
         enhancer.enhance(face)
 
 
-def test_a_cancel_is_met_inside_the_network(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
+def test_a_cancel_is_checked_inside_the_network(gfpgan: Path, face: npt.NDArray[np.uint8]) -> None:
     enhancer = FaceRestorer(gfpgan, name="gfpgan", device="cpu", number_format="fp32")
     cancel, layers = CancelToken(), 0
 

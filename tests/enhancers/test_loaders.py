@@ -1,4 +1,4 @@
-"""Checkpoints of any size and wrapping become the right network, others a clear message."""
+"""Loading of networks: sizes inferred, wrappings, packages, and errors."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ def stored_bytes(network: nn.Module) -> int:
         ("restoreformer", "restoreformer", loaders.infer_restoreformer_config({})),
     ],
 )
-def test_the_official_form_fills_the_official_file(name: str, network: str, form: dict[str, object]) -> None:
+def test_the_official_architecture_fills_the_official_file(
+    name: str, network: str, form: dict[str, object]
+) -> None:
     with torch.device("meta"):
         made = find_network_class(network)[0](**form)
     assert 0 < entry(name).bytes - stored_bytes(made) < 200_000  # names and padding
 
 
 @needs_gfpgan
-def test_the_official_form_of_realesrgan() -> None:
+def test_the_official_architecture_of_realesrgan() -> None:
     with torch.device("meta"):
         made = import_network_class("basicsr", "rrdbnet")(num_in_ch=3, num_out_ch=3, scale=2)
         names = set(made_up.realesrgan_state(64, 23))
@@ -50,7 +52,7 @@ def test_the_official_form_of_realesrgan() -> None:
 
 @pytest.mark.parametrize("multiplier", [1, 2])
 @pytest.mark.parametrize("half", [True, False])
-def test_form_of_gfpgan_is_read_off_its_tensors(multiplier: float, half: bool) -> None:
+def test_gfpgans_architecture_is_inferred_from_its_tensors(multiplier: float, half: bool) -> None:
     form = {**loaders.infer_gfpgan_config({}), **made_up.SMALL_GFPGAN}
     form |= {"channel_multiplier": multiplier, "sft_half": half, "narrow": 1 / 8}
     with torch.device("meta"):
@@ -58,7 +60,7 @@ def test_form_of_gfpgan_is_read_off_its_tensors(multiplier: float, half: bool) -
     assert loaders.infer_gfpgan_config(state) == form
 
 
-def test_form_of_restoreformer_is_read_off_its_tensors() -> None:
+def test_restoreformers_architecture_is_inferred_from_its_tensors() -> None:
     form = {**made_up.SMALL_RESTOREFORMER, "ch_mult": (1, 2, 2, 4, 4, 8), "n_embed": 7}
     with torch.device("meta"):
         state = find_network_class("restoreformer")[0](**form).state_dict()
@@ -74,7 +76,7 @@ def test_every_wrapping(wrapping: str, tmp_path: Path) -> None:
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
 
 
-def test_the_average_over_the_training_is_taken(tmp_path: Path) -> None:
+def test_ema_weights_are_preferred(tmp_path: Path) -> None:
     last, average = made_up.gfpgan_state(1), made_up.gfpgan_state(2)
     torch.save({"params": last, "params_ema": average}, tmp_path / "w.pth")
     loaded = loaders.load_gfpgan(tmp_path / "w.pth").state_dict()
@@ -136,7 +138,7 @@ def test_importing_from_several_threads() -> None:
 
 
 @needs_spandrel
-def test_spandrel_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spandrel_is_the_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch, "gfpgan", "basicsr")
     for network in ("gfpgan", "restoreformer", "rrdbnet"):
         cls, package = find_network_class(network)

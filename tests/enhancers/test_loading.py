@@ -1,4 +1,4 @@
-"""From settings to an enhancer, and what a user reads when it cannot be had."""
+"""From settings to an enhancer, and the messages where it is unavailable."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_going_on_without(offline: Path) -> None:
     options = EnhanceOptions(enhancer="restoreformer", upscaler="realesrgan_x2", without_enhancer=True)
     enhancer, warning = load_enhancer(options, "cpu")
     assert enhancer is None
-    assert warning.startswith("Faces are not sharpened") and "restoreformer" in warning
+    assert warning.startswith("Faces are not enhanced") and "restoreformer" in warning
     upscaler, warning = load_upscaler(options, "cpu")
     assert upscaler is None
     assert warning.startswith("Frames are not enlarged") and "realesrgan_x2" in warning

@@ -1,4 +1,4 @@
-"""Enlarging in tiles: the same picture as in one piece, without seams, in bounded memory."""
+"""Upscaling in tiles: the same as in one piece, without seams, in bounded memory."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_no_memory_at_all(weights: Path, picture: Frame) -> None:
         upscaler.upscale(picture)
 
 
-def test_a_cancel_is_met_between_tiles(weights: Path, picture: Frame) -> None:
+def test_a_cancel_is_checked_between_tiles(weights: Path, picture: Frame) -> None:
     upscaler, cancel, calls = make(weights, 64), CancelToken(), 0
 
     def after_the_first(*_: object) -> None:

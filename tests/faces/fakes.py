@@ -19,7 +19,7 @@ Scene = dict[tuple[int, int, int], Callable[[int], Box | None]]
 
 
 def backdrop(seed: int, size: tuple[int, int] = SIZE) -> Frame:
-    """A picture with large grey structure, another one for every seed."""
+    """A frame with large grey structure, another one for every seed."""
     coarse = np.random.default_rng(seed).integers(60, 200, (5, 8), dtype=np.uint8)
     rows = np.arange(size[1]) * 5 // size[1]
     columns = np.arange(size[0]) * 8 // size[0]
@@ -40,17 +40,17 @@ def film(actors: Scene, count: int, *, seeds: Callable[[int], int] = lambda n: 0
 
 
 class RectangleDetector:
-    """Sees rectangles of the three colours; counts what it was shown.
+    """Detects rectangles of the three colours; counts its frames.
 
     Args:
-        score: confidence of the face of a colour in the n-th frame looked at is always this.
+        score: confidence of every face.
     """
 
     def __init__(self, score: float = 0.9, batch_size: int = 4) -> None:
-        self.score, self.batch_size, self.looks = score, batch_size, 0
+        self.score, self.batch_size, self.full_pass_frames = score, batch_size, 0
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        self.looks += len(frames)
+        self.full_pass_frames += len(frames)
         return [
             [face for colour in (RED, GREEN, BLUE) if (face := self._find(frame, colour))] for frame in frames
         ]
@@ -67,15 +67,15 @@ class RectangleDetector:
         return Face(box, self.score, points)
 
 
-class BriefRectangleDetector(RectangleDetector):
-    """Sees only the red rectangle when it looks briefly."""
+class CoarseRectangleDetector(RectangleDetector):
+    """Detects only the red rectangle in the coarse pass."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.brief_looks = 0
+        self.coarse_frames = 0
 
     def detect_coarse(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        self.brief_looks += len(frames)
+        self.coarse_frames += len(frames)
         return [[face] if (face := self._find(frame, RED)) else [] for frame in frames]
 
 

@@ -11,7 +11,7 @@ from lipsync.faces.detectors.s3fd.network import S3FDNetwork
 
 
 def write_s3fd(path: Path) -> Path:
-    """Reproducible weights that see a few faces anywhere."""
+    """Reproducible weights that detect a few faces anywhere."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         state = S3FDNetwork().state_dict()

@@ -1,4 +1,4 @@
-"""Matching, linking and cuts, where a film of rectangles would not tell one rule from another."""
+"""Box matching, association and shot detection on made-up detections."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def detection(frame: int, x: float, grey: int = 100, side: float = 20, y: float 
 
 
 def linked(*rows: list[Detection]) -> list[list[float]]:
-    """x of the sightings of each track, of rows that hold what was seen in one frame."""
+    """x of the detections of each track, from rows with the detections of one frame each."""
     detections = Detections({row[0].frame: row for row in rows}, [], 100, (160, 90))
     return [[float(one.face.box[0]) for one in track.detections] for track in associate(detections, 25)]
 
 
-def test_motion_tells_two_alike_who_cross_apart() -> None:
+def test_motion_separates_similar_faces_that_cross() -> None:
     places = [(0, 18), (4, 14), (8, 10), (12, 6), (16, 2)]
     rows = [[detection(n, left), detection(n, right, y=1)] for n, (left, right) in enumerate(places)]
     assert linked(*rows) == [[left for left, _ in places], [right for _, right in places]]
 
 
-def test_colours_decide_where_places_do_not() -> None:
+def test_colours_decide_where_positions_do_not() -> None:
     rows = [[detection(0, 0, 50), detection(0, 20, 200)], [detection(10, 10.5, 50), detection(10, 9.5, 200)]]
     assert linked(*rows) == [[0, 10.5], [20, 9.5]]
 
@@ -49,7 +49,7 @@ def test_a_gap_of_more_than_a_second_ends_a_track() -> None:
         (100, 140, False),
     ],
 )
-def test_who_comes_back_is_known_by_place_or_colours(x: float, grey: int, same: bool) -> None:
+def test_a_returning_face_is_matched_by_position_or_colours(x: float, grey: int, same: bool) -> None:
     tracks = [
         Track([detection(0, 0), detection(5, 0)]),
         Track([detection(90, x, grey), detection(95, x, grey)]),

@@ -1,4 +1,4 @@
-"""Putting together what belongs together."""
+"""Minimum-cost assignment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lipsync.faces.boxes import INFEASIBLE, linear_assignment
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 1), (2, 2), (3, 2), (2, 5), (4, 4), (6, 3)])
 @pytest.mark.parametrize("impossible", [0.0, 0.4, 0.9, 1.0])
-def test_the_pairs_cost_least_on_the_whole(shape: tuple[int, int], impossible: float) -> None:
+def test_the_assignment_has_minimum_cost(shape: tuple[int, int], impossible: float) -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         cost = np.where(rng.random(shape) < impossible, INFEASIBLE, rng.random(shape))
@@ -24,7 +24,7 @@ def test_the_pairs_cost_least_on_the_whole(shape: tuple[int, int], impossible: f
         assert linear_assignment(cost) == expected
 
 
-def test_scipy_is_not_waited_for_where_each_has_a_nearest_of_its_own(
+def test_scipy_is_not_imported_where_minima_do_not_conflict(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)  # importing it fails

@@ -101,11 +101,11 @@ def test_freeing_the_sizes_keeps_the_weights_to_the_byte() -> None:
 LARGE, SMALL = 1.4, 0.3
 """Scales at which the sample's face, 103 pixels, is 144 and 31."""
 SMALLEST_LARGE = (16.0, 30.0)
-"""Sides in a reduced picture between which a face is neither."""
+"""Sides in a reduced frame between which a face is neither small nor large."""
 
 
 class Watched:
-    """A detector, and the sizes of the pictures that its network was given."""
+    """A detector, and the widths of its network's inputs."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.detector = CenterFace()
@@ -120,7 +120,7 @@ class Watched:
 
 
 def with_faces(*places: tuple[int, int, float]) -> Frame:
-    """A grey picture, 640 wide, with the sample at x, y, at these scales."""
+    """A grey frame, 640 wide, with the sample at x, y, at these scales."""
     sample = cv2.cvtColor(cv2.imread(str(FACE)), cv2.COLOR_BGR2RGB)
     picture = np.full((480, 640, 3), 110, np.uint8)
     for x, y, scale in places:
@@ -134,7 +134,7 @@ def certain(faces: list[Face]) -> list[Face]:
     return [face for face in faces if face.score >= 0.5]
 
 
-def test_large_faces_are_looked_for_in_half_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_faces_are_detected_at_half_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(monkeypatch)
     [found] = watched.detector.detect([with_faces((100, 0, LARGE))])
     assert watched.widths == [160, 320]
@@ -146,7 +146,7 @@ def test_large_faces_are_looked_for_in_half_the_size(monkeypatch: pytest.MonkeyP
     assert np.abs(found[0].points - whole[0].points).max() < 0.08 * size
 
 
-def test_small_faces_are_looked_for_at_full_size_beside_large_ones_too(
+def test_small_faces_are_detected_at_full_size_also_beside_large_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for places in ([(0, 0, SMALL)], [(0, 0, LARGE), (480, 200, SMALL)]):
@@ -160,7 +160,7 @@ def test_small_faces_are_looked_for_at_full_size_beside_large_ones_too(
         np.testing.assert_allclose(small.box, expected.box, atol=1e-3)
 
 
-def test_nothing_is_looked_for_in_the_whole_picture_before_it_is_given_up(
+def test_an_empty_frame_goes_through_all_scales(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watched = Watched(monkeypatch)
@@ -169,7 +169,7 @@ def test_nothing_is_looked_for_in_the_whole_picture_before_it_is_given_up(
     assert watched.widths == [160, 320, 640] * 2
 
 
-def test_a_brief_look_in_a_quarter_of_the_size_sees_a_large_face_as_a_close_one_does(
+def test_the_coarse_pass_gives_a_large_face_as_the_full_pass_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watched = Watched(monkeypatch)
@@ -186,7 +186,7 @@ def test_a_brief_look_in_a_quarter_of_the_size_sees_a_large_face_as_a_close_one_
 
 
 @pytest.mark.parametrize(("width", "widths"), [(420, [105, 210, 420]), (390, [195, 390]), (190, [190])])
-def test_a_small_picture_is_not_reduced_to_next_to_nothing(
+def test_small_frames_are_not_reduced_further(
     monkeypatch: pytest.MonkeyPatch, width: int, widths: list[int]
 ) -> None:
     watched = Watched(monkeypatch)
@@ -194,7 +194,7 @@ def test_a_small_picture_is_not_reduced_to_next_to_nothing(
     assert watched.widths == widths
 
 
-def test_a_brief_look_goes_on_where_a_face_is_too_small_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_coarse_pass_goes_on_where_a_face_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
     watched, places = Watched(monkeypatch), [(0, 0, LARGE), (400, 200, 0.8)]
     [found] = watched.detector.detect_coarse([with_faces(*places)])
     assert watched.widths == [160, 320]
@@ -202,7 +202,7 @@ def test_a_brief_look_goes_on_where_a_face_is_too_small_for_it(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("part", "scales"), [(2, (0.35, 0.45, 0.52)), (4, (0.7, 0.85, 1.05))])
-def test_a_face_between_small_and_large_is_mixed_of_both_looks_so_that_it_does_not_jump(
+def test_a_face_of_medium_size_is_interpolated_between_two_scales(
     part: int, scales: tuple[float, ...]
 ) -> None:
     detector, shares = CenterFace(), []
@@ -223,7 +223,7 @@ def test_a_face_between_small_and_large_is_mixed_of_both_looks_so_that_it_does_n
     assert 0 < shares[0] < shares[1] < shares[2] < 1
 
 
-def test_the_box_of_a_face_that_comes_nearer_does_not_jump() -> None:
+def test_the_box_of_a_growing_face_does_not_jump() -> None:
     detector = CenterFace()
     scales = np.arange(0.4, LARGE, 0.01)
     sides = []

@@ -52,7 +52,7 @@ def test_crop_of_a_tiny_frame(size: tuple[int, int]) -> None:
     assert (crop_face(frame, (0, 0, *size), (96, 96)) == 9).all()
 
 
-def test_an_averaged_crop_loses_no_pixel() -> None:
+def test_an_antialiased_crop_loses_no_pixel() -> None:
     """Stripes of one pixel vanish bilinearly at a quarter of the size, and average to grey."""
     frame = np.zeros((64, 64, 3), np.uint8)
     frame[:, ::4] = 200

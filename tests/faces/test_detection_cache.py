@@ -1,4 +1,4 @@
-"""What is kept of a search for faces: that it is the same, that it is never stale, and its limits."""
+"""The detection cache: equal to the bit, never stale, and its limits."""
 
 from __future__ import annotations
 
@@ -86,14 +86,18 @@ def assert_same(found: Detections | None, expected: Detections) -> None:
                 np.testing.assert_array_equal(one.face.points, other.face.points)
 
 
-def test_what_is_kept_is_what_was_seen_to_the_bit(
-    video: Path, detector: FaceDetector, tmp_path: Path
-) -> None:
+def test_cached_detections_are_equal_to_the_bit(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
     kept, expected = DetectionCache(tmp_path / "cache"), seen(detector)
-    portrayed = [
+    with_aligned_faces = [
         number for number, faces in expected.by_frame.items() if any(one.aligned_face for one in faces)
     ]
-    assert portrayed == [0, 20, 25, 40, 50]  # one in 25 frames, when somebody comes or goes, and after a cut
+    assert with_aligned_faces == [
+        0,
+        20,
+        25,
+        40,
+        50,
+    ]  # one in 25 frames, when the number of faces changes, and after a cut
     key = key_of(video, detector)
     assert kept.get(key) is None
     kept.put(key, expected)
@@ -109,7 +113,7 @@ def test_what_is_kept_is_what_was_seen_to_the_bit(
         np.testing.assert_array_equal(ours.track.boxes, theirs.track.boxes)
 
 
-def test_nothing_seen_is_kept_too(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
+def test_empty_detections_are_cached_too(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
     nothing = detect_faces(film({}, 20), detector, FaceOptions(), StageProgress("", 20))
     kept, key = DetectionCache(tmp_path / "cache"), key_of(video, detector)
     kept.put(key, nothing)
@@ -152,7 +156,7 @@ def test_the_same_content_of_another_name_is_the_same(video: Path, detector: Fac
         {"video_ranges": (TimeRange(1, 3),)},
     ],
 )
-def test_settings_that_change_what_is_seen_make_another_entry(
+def test_settings_that_change_detections_change_the_key(
     video: Path, detector: FaceDetector, changed: dict[str, object]
 ) -> None:
     assert key_of(video, detector, **changed).name != key_of(video, detector).name
@@ -173,20 +177,18 @@ def test_settings_that_change_what_is_seen_make_another_entry(
         {"length_mode": "loop"},
     ],
 )
-def test_settings_that_change_nothing_of_it_find_it_again(
+def test_settings_that_do_not_change_detections_keep_the_key(
     video: Path, detector: FaceDetector, changed: dict[str, object]
 ) -> None:
     assert key_of(video, detector, **changed).name == key_of(video, detector).name
 
 
-def test_every_setting_that_is_said_not_to_matter_exists() -> None:
+def test_every_irrelevant_setting_exists() -> None:
     known = {*MediaOptions.__dataclass_fields__, *FaceOptions.__dataclass_fields__}
     assert known >= detection_cache._IRRELEVANT_SETTINGS
 
 
-def test_other_frames_weights_detectors_and_code_make_another_entry(
-    video: Path, detector: FaceDetector
-) -> None:
+def test_other_frames_weights_detectors_and_code_change_the_key(video: Path, detector: FaceDetector) -> None:
     media, faces = MediaOptions(), FaceOptions()
     keys = [detection_key(video, NUMBERS, media, faces, detector)]
     keys.append(detection_key(video, NUMBERS[1:], media, faces, detector))
@@ -200,7 +202,7 @@ def test_other_frames_weights_detectors_and_code_make_another_entry(
     assert len({key.name for key in keys}) == len(keys)
 
 
-def test_a_video_that_changes_during_the_search_is_not_kept(
+def test_a_video_that_changes_during_detection_is_not_cached(
     video: Path, detector: FaceDetector, tmp_path: Path
 ) -> None:
     kept, key = DetectionCache(tmp_path / "cache"), key_of(video, detector)
@@ -245,7 +247,7 @@ def test_a_damaged_entry_is_ignored_and_removed(
     assert not path.exists()
 
 
-def test_entries_not_used_for_longest_make_room(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
+def test_least_recently_used_entries_are_evicted(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
     detections = seen(detector)
     kept = DetectionCache(tmp_path / "cache")
     keys = [DetectionKey(f"{n:064x}", video, key_of(video, detector).state) for n in range(4)]
@@ -289,7 +291,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_and_harms_nothing(
     assert taken.read_bytes() == b"a file"
 
 
-def test_many_at_once_disturb_nobody(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
+def test_concurrent_use(video: Path, detector: FaceDetector, tmp_path: Path) -> None:
     detections, state = seen(detector), key_of(video, detector).state
     keys = [DetectionKey(f"{n:064x}", video, state) for n in range(3)]
     size = 0

@@ -1,4 +1,4 @@
-"""The whole line on real people."""
+"""Tracking of real people."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(detector: FaceDetector, frames: list[Frame], full: tuple[int, int], **se
 
 
 @pytest.mark.parametrize("name", SINGLE)
-def test_one_person_is_found_all_the_time_and_nobody_else(
+def test_one_person_is_tracked_in_every_frame_and_nobody_else(
     clip: Clip, detector: FaceDetector, name: str
 ) -> None:
     frames, full = read(clip(name))
@@ -71,7 +71,7 @@ def test_one_person_is_found_all_the_time_and_nobody_else(
 
 
 @pytest.mark.parametrize("name", ["visualvoice_interview__interview.mp4", "cvs_001__001.mp4"])
-def test_two_people_are_told_apart_and_kept_apart(clip: Clip, detector: FaceDetector, name: str) -> None:
+def test_two_people_are_separated_in_every_frame(clip: Clip, detector: FaceDetector, name: str) -> None:
     frames, full = read(clip(name))
     left = run(detector, frames, full, which_face="index", face_index=0)
     right = run(detector, frames, full, which_face="index", face_index=1)
@@ -86,7 +86,7 @@ def test_two_people_are_told_apart_and_kept_apart(clip: Clip, detector: FaceDete
     np.testing.assert_array_equal(at_point.track.boxes, right.track.boxes)
 
 
-def test_symmetric_smoothing_steadies_a_real_face(clip: Clip, detector: FaceDetector) -> None:
+def test_symmetric_smoothing_reduces_jitter_of_a_real_face(clip: Clip, detector: FaceDetector) -> None:
     frames, full = read(clip("syncnet_example__example.mp4"))
     raw = run(detector, frames, full, smoothing="none", detect_every=1).track.boxes
     smooth = run(detector, frames, full, smoothing="symmetric", detect_every=1).track.boxes
@@ -94,7 +94,7 @@ def test_symmetric_smoothing_steadies_a_real_face(clip: Clip, detector: FaceDete
     assert np.abs(smooth - raw).mean() < 0.02 * (raw[0, 2] - raw[0, 0])
 
 
-def test_looking_in_every_fifth_frame_loses_little(clip: Clip, detector: FaceDetector) -> None:
+def test_sampling_every_fifth_frame_loses_little(clip: Clip, detector: FaceDetector) -> None:
     frames, full = read(clip("celebvhq_M2Ohb0FAaJU__M2Ohb0FAaJU_1.mp4"))
     every, fifth = (run(detector, frames, full, smoothing="none", detect_every=n) for n in (1, 5))
     assert len(fifth.face_counts) <= COUNT // 2
@@ -112,7 +112,7 @@ def test_a_cut_between_two_people_is_found_to_the_frame(clip: Clip, detector: Fa
     assert [round(person.seconds * 25) for person in tracked.identities] == [0, 23]
 
 
-def test_a_face_that_fills_the_picture_is_found(clip: Clip, detector: FaceDetector) -> None:
+def test_a_face_that_fills_the_frame_is_found(clip: Clip, detector: FaceDetector) -> None:
     frames, _full = read(clip("grid_s1__bbaf2n.mp4"), 5)
     x1, y1, x2, y2 = run(detector, frames, frames[0].shape[1::-1]).track.boxes[0].astype(int)
     for side in (96, 224, 512):

@@ -1,4 +1,4 @@
-"""Choosing the face by a picture of the person: the alignment, the two ways to compare, the whole line."""
+"""Selection by a reference image: alignment, both similarities, the whole stage."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def detector() -> FaceDetector:
 
 @pytest.fixture(autouse=True)
 def no_sface(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What these tests see must not hang on what somebody has downloaded."""
+    """These tests must not depend on what is downloaded."""
     monkeypatch.setattr(recognition, "find", lambda name: None)
 
 
@@ -73,10 +73,10 @@ def sample(detector: FaceDetector) -> tuple[Frame, Face]:
     return frame, detector.detect([frame])[0][0]
 
 
-# ------------------------------------------------------------------------------------- portraits
+# ------------------------------------------------------------------------------------- alignment
 
 
-def test_a_turned_face_has_the_same_portrait(detector: FaceDetector) -> None:
+def test_alignment_removes_rotation_and_scale(detector: FaceDetector) -> None:
     frame, face = sample(detector)
     plain, moved = align_face(frame, face), align_face(*turned(frame, face, 25, 0.8))
     inner = slice(40, ALIGNED_SIZE - 40)
@@ -84,7 +84,7 @@ def test_a_turned_face_has_the_same_portrait(detector: FaceDetector) -> None:
     assert np.abs(plain[inner, inner].astype(int) - frame[inner, inner]).mean() > 20
 
 
-def test_the_middle_is_what_opencvs_recogniser_cuts_out(detector: FaceDetector, tmp_path: Path) -> None:
+def test_the_centre_equals_opencvs_aligned_crop(detector: FaceDetector, tmp_path: Path) -> None:
     frame, face = turned(*sample(detector), 10, 0.7)
     assert face.points is not None
     theirs = cv2.FaceRecognizerSF.create(str(write_sface(tmp_path / "sface.onnx")), "")
@@ -103,12 +103,12 @@ def test_a_face_without_points_is_aligned_by_its_box(detector: FaceDetector) -> 
     assert np.abs(close[60:-60, 60:-60]).mean() < 15
 
 
-def test_points_all_in_one_place_are_taken() -> None:
+def test_coincident_landmarks_are_accepted() -> None:
     face = Face(np.array([3, 3, 5, 5], np.float32), 0.9, np.full((5, 2), 4, np.float32))
     assert align_face(np.full((8, 8, 3), 90, np.uint8), face).mean() == 90
 
 
-def test_what_is_no_portrait_is_refused() -> None:
+def test_data_that_is_no_aligned_face_is_refused() -> None:
     for data in (b"", b"junk", encode_aligned_face(np.zeros((9, 9, 3), np.uint8), sample_face())[:60]):
         with pytest.raises(MediaError):
             decode_aligned_face(data)
@@ -121,15 +121,15 @@ def sample_face() -> Face:
 # ------------------------------------------------------------------------------------- comparing
 
 
-def portrait(frame: Frame, face: Face) -> AlignedFace:
+def aligned(frame: Frame, face: Face) -> AlignedFace:
     return AlignedFace(align_face(frame, face), np.full((10, 6, 3), 90, np.uint8))
 
 
-def test_the_network_sees_what_opencvs_recogniser_lets_it_see(detector: FaceDetector, tmp_path: Path) -> None:
+def test_embeddings_equal_opencvs(detector: FaceDetector, tmp_path: Path) -> None:
     path = write_sface(tmp_path / "sface.onnx")
     ours, theirs = SFaceSimilarity(path), cv2.FaceRecognizerSF.create(str(path), "")
     frame, face = sample(detector)
-    one, other = portrait(frame, face), portrait(*turned(frame[:, ::-1].copy(), face, 40, 0.6))
+    one, other = aligned(frame, face), aligned(*turned(frame[:, ::-1].copy(), face, 40, 0.6))
     edge = (ALIGNED_SIZE - RECOGNITION_SIZE) // 2
     features = [
         theirs.feature(cv2.cvtColor(each.image[edge:-edge, edge:-edge], cv2.COLOR_RGB2BGR)).copy()
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_sface_is_refused(tmp_path: Path) -> None:
         SFaceSimilarity(found)
 
 
-def test_sface_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sface_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     by_picture, by_index = FaceOptions(which_face="reference"), FaceOptions(which_face="index")
     assert isinstance(recognition.choose_similarity(), TextureSimilarity)
     assert "weights sface" in recognition_warnings([by_index, by_picture])[0]
@@ -163,14 +163,14 @@ def test_sface_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert weights.entry("sface").bytes == 38_696_353
 
 
-def test_plain_likeness_knows_a_face_again_when_it_is_turned_and_lit_otherwise(
+def test_texture_similarity_is_robust_to_rotation_and_light(
     detector: FaceDetector,
 ) -> None:
     frame, face = sample(detector)
-    one = portrait(frame, face)
-    again = portrait(*turned(np.asarray(frame * 0.7 + 20, np.uint8), face, 15, 0.8))
+    one = aligned(frame, face)
+    again = aligned(*turned(np.asarray(frame * 0.7 + 20, np.uint8), face, 15, 0.8))
     [image] = open_video(FACE).read([0], max_side=640)
-    stranger = portrait(np.asarray(np.random.default_rng(0).integers(0, 256, image.shape), np.uint8), face)
+    stranger = aligned(np.asarray(np.random.default_rng(0).integers(0, 256, image.shape), np.uint8), face)
     same, other = TextureSimilarity().compare(one, [again, stranger])
     assert same > 0.6
     assert other < same - 0.1
@@ -178,8 +178,8 @@ def test_plain_likeness_knows_a_face_again_when_it_is_turned_and_lit_otherwise(
     assert TextureSimilarity().compare(one, [darker])[0] == pytest.approx(1 - 0.5, abs=1e-5)
 
 
-class Counting:
-    """Takes each portrait's grey level for its likeness."""
+class CountingSimilarity:
+    """Takes each face's grey level for its similarity."""
 
     threshold = 0.5
 
@@ -191,16 +191,16 @@ class Counting:
         return np.array([other.appearance.mean() / 255 for other in others], np.float32)
 
 
-def test_a_person_is_as_alike_as_their_best_few_portraits() -> None:
+def test_similarity_to_an_identity_is_the_mean_of_the_best_aligned_faces() -> None:
     data = encode_aligned_face(np.zeros((9, 9, 3), np.uint8), sample_face())
-    counting = Counting()
+    counting = CountingSimilarity()
     reference = ReferenceFace(
         FACE, AlignedFace(decode_aligned_face(data), np.zeros((10, 6, 3), np.uint8)), counting
     )
 
     def seen(grey: int, taken: bool = True) -> Detection:
-        look = np.full((10, 6, 3), grey, np.uint8)
-        return Detection(0, sample_face(), look, data if taken else b"")
+        appearance = np.full((10, 6, 3), grey, np.uint8)
+        return Detection(0, sample_face(), appearance, data if taken else b"")
 
     assert reference.similarity_to(
         [seen(0)] * 9 + [seen(255), seen(204), seen(51), seen(255, False)]
@@ -211,7 +211,7 @@ def test_a_person_is_as_alike_as_their_best_few_portraits() -> None:
     assert counting.compared <= 12
 
 
-# ------------------------------------------------------------------------------------- the whole line
+# ------------------------------------------------------------------------------------- the whole stage
 
 
 def of_film(reference: Path, **settings: object) -> TrackedFaces:
@@ -227,7 +227,7 @@ def picture_of(colour: tuple[int, int, int], path: Path) -> Path:
     return path
 
 
-def test_the_person_in_the_picture_speaks_and_a_scene_without_them_passes_through(tmp_path: Path) -> None:
+def test_the_reference_is_selected_and_shots_without_it_pass_through(tmp_path: Path) -> None:
     tracked = of_film(picture_of(GREEN, tmp_path / "green.png"))
     assert tracked.track.present.tolist() == [True] * 30 + [False] * 30
     assert tracked.track.boxes[0].tolist() == [100, 30, 120, 50]
@@ -236,7 +236,7 @@ def test_the_person_in_the_picture_speaks_and_a_scene_without_them_passes_throug
     assert (tracked.track.boxes == [20, 30, 40, 50]).all()
 
 
-def test_a_picture_without_a_face_says_so_before_the_search(tmp_path: Path) -> None:
+def test_a_reference_without_a_face_is_reported_before_detection(tmp_path: Path) -> None:
     path = tmp_path / "empty.png"
     write_image(path, next(film({}, 1)))
 
@@ -244,24 +244,24 @@ def test_a_picture_without_a_face_says_so_before_the_search(tmp_path: Path) -> N
         raise AssertionError("searched")
         yield
 
-    with pytest.raises(NoFaceError, match=r"reference picture.*empty\.png.*looks into the camera"):
+    with pytest.raises(NoFaceError, match=r"reference image.*empty\.png.*looks into the camera"):
         follow(frames(), 9, which_face="reference", face_reference=path)
     with pytest.raises(MediaError, match=r"missing\.png"):
         follow(frames(), 9, which_face="reference", face_reference=tmp_path / "missing.png")
 
 
-def test_nobody_alike_says_how_far_off_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_match_reports_the_highest_similarity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TextureSimilarity, "threshold", 1.5)
-    with pytest.raises(NoFaceError, match=r"red\.png, similarity \d\.\d+ of at least 1\.50.*another picture"):
+    with pytest.raises(NoFaceError, match=r"red\.png, similarity \d\.\d+ of at least 1\.50.*another image"):
         of_film(picture_of(RED, tmp_path / "red.png"))
 
 
 def test_a_reference_must_be_given() -> None:
-    with pytest.raises(OptionError, match="picture of the person is missing"):
+    with pytest.raises(OptionError, match="No reference image was given"):
         follow(film({RED: still(20)}, 5), 5, which_face="reference")
 
 
-def test_of_several_faces_in_the_picture_the_largest_counts(tmp_path: Path) -> None:
+def test_of_several_faces_in_the_reference_the_largest_counts(tmp_path: Path) -> None:
     path = tmp_path / "two.png"
     write_image(path, next(film({RED: still(10, side=16), GREEN: still(60, side=30)}, 1)))
     reference = read_reference(path, RectangleDetector(), FaceOptions())  # type: ignore[arg-type]

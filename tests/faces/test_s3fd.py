@@ -120,7 +120,7 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
         DETECTORS.create("s3fd", weights=path)
 
 
-def test_a_checkpoint_of_another_network_is_told(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_network_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"conv1_1.weight": torch.zeros(64, 3, 3, 3), "head.weight": torch.zeros(2)}, path)
     with pytest.raises(WeightsError, match=r"S3FD.*other\.pth"):

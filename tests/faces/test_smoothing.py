@@ -1,4 +1,4 @@
-"""Both ways of steadying boxes, against the original's output and by reasoning."""
+"""Official and symmetric smoothing, against the original's output and by reasoning."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_symmetric_smoothing_is_the_same_backwards() -> None:
     )
 
 
-def test_symmetric_smoothing_steadies_noise_and_a_window_of_one_changes_nothing() -> None:
+def test_symmetric_smoothing_reduces_noise_and_a_window_of_one_changes_nothing() -> None:
     noise = np.random.default_rng(0).normal(size=(400, 1))
     assert (
         np.abs(np.diff(symmetric_moving_average(noise, 5), axis=0)).mean()

@@ -1,4 +1,4 @@
-"""Finding, following and choosing, on films whose faces are known to the pixel."""
+"""Detection, association and selection on films whose faces are known to the pixel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.faces.fakes import (
     RED,
     SIZE,
     Box,
-    BriefRectangleDetector,
+    CoarseRectangleDetector,
     RectangleDetector,
     backdrop,
     during,
@@ -46,70 +46,68 @@ def middles(tracked: TrackedFaces) -> FloatArray:
     return (tracked.track.boxes[:, 0] + tracked.track.boxes[:, 2]) / 2
 
 
-# ------------------------------------------------------------------------------------- looking
+# ------------------------------------------------------------------------------------- sampling
 
 
 @pytest.mark.parametrize("every", [1, 4, 5, 7, 30])
 @pytest.mark.parametrize("vanish", [1, 23, 58])
-def test_the_very_frames_are_found_where_a_face_goes_and_comes(every: int, vanish: int) -> None:
+def test_appearing_and_vanishing_are_found_to_the_frame(every: int, vanish: int) -> None:
     place = during(still(40), (0, vanish), (vanish + 30, 100))
     tracked = follow(film({RED: place}, 100), 100, detect_every=every)
     expected = [place(n) is not None for n in range(100)]
     assert tracked.track.present.tolist() == expected
 
 
-def test_a_quiet_film_is_looked_at_in_every_nth_frame_only() -> None:
+def test_a_still_film_is_sampled_in_every_nth_frame_only() -> None:
     detector = RectangleDetector()
     tracked = follow(film({RED: still(40)}, 101), 101, detector=detector, detect_every=5)
-    assert detector.looks == len(tracked.face_counts) == 21
+    assert detector.full_pass_frames == len(tracked.face_counts) == 21
     assert tracked.track.present.all()
 
 
-def test_a_quiet_film_is_looked_at_closely_about_once_a_second() -> None:
-    detector = BriefRectangleDetector()
+def test_a_still_film_gets_a_full_pass_about_once_a_second() -> None:
+    detector = CoarseRectangleDetector()
     tracked = follow(film({RED: still(40)}, 101), 101, detector=detector, detect_every=5)
-    assert (detector.looks, detector.brief_looks) == (5, 16)
+    assert (detector.full_pass_frames, detector.coarse_frames) == (5, 16)
     assert len(tracked.face_counts) == 21
     assert tracked.track.present.all()
 
 
 @pytest.mark.parametrize("every", [1, 4, 5, 30])
 @pytest.mark.parametrize("there", [(0, 32), (23, 58), (31, 65), (58, 100), (80, 100)])
-def test_the_very_frames_are_found_where_one_comes_and_goes_whom_brief_looks_miss(
-    every: int, there: tuple[int, int]
-) -> None:
+def test_a_face_that_coarse_passes_miss_is_found_to_the_frame(every: int, there: tuple[int, int]) -> None:
     actors = {RED: slide(0, 80, 100), GREEN: during(still(110), there)}
     choice = {"which_face": "index", "face_index": 1, "detect_every": every}
-    tracked = follow(film(actors, 100), 100, detector=BriefRectangleDetector(), **choice)
+    tracked = follow(film(actors, 100), 100, detector=CoarseRectangleDetector(), **choice)
     assert np.flatnonzero(tracked.track.present).tolist() == list(range(*there))
 
 
-def test_somebody_whom_brief_looks_miss_is_found_in_a_short_scene() -> None:
+def test_a_face_that_coarse_passes_miss_is_found_in_a_short_shot() -> None:
     actors = {RED: still(40), GREEN: during(still(110), (11, 19))}
     frames = film(actors, 60, seeds=lambda n: (n >= 11) + (n >= 19))
     tracked = follow(
-        frames, 60, detector=BriefRectangleDetector(), which_face="index", face_index=1, detect_every=5
+        frames, 60, detector=CoarseRectangleDetector(), which_face="index", face_index=1, detect_every=5
     )
     assert tracked.cuts == (11, 19)
     assert np.flatnonzero(tracked.track.present).tolist() == list(range(11, 19))
 
 
-def test_steady_motion_needs_few_more_looks_and_a_jerk_is_caught() -> None:
+def test_linear_motion_needs_few_more_samples_and_a_jump_is_caught() -> None:
     steady, jerky = RectangleDetector(), RectangleDetector()
     place = slide(0, 120, 61)
     tracked = follow(film({RED: place}, 61), 61, detector=steady, detect_every=10)
     assert np.abs(middles(tracked) - [int(place(n)[0]) + 10 for n in range(61)]).max() < 1.5
-    assert steady.looks <= 3 * 7
+    assert steady.full_pass_frames <= 3 * 7
 
     def step(n: int) -> Box:
         return still(40)(n) if n < 33 else still(52)(n)
 
     tracked = follow(film({RED: step}, 61), 61, detector=jerky, detect_every=10)
     assert middles(tracked).tolist() == pytest.approx([50] * 33 + [62] * 28)
-    assert jerky.looks <= 7 + 5
+    assert jerky.full_pass_frames <= 7 + 5
 
 
-def test_few_frames_are_held_at_a_time() -> None:
+def test_few_frames_are_buffered() -> None:
     given: list[weakref.ref[Frame]] = []
     held: list[int] = []
 
@@ -123,7 +121,7 @@ def test_few_frames_are_held_at_a_time() -> None:
     assert 5 < max(held) <= 45
 
 
-def test_a_cancel_is_answered_between_two_calls_of_the_detector() -> None:
+def test_a_cancel_is_checked_between_two_calls_of_the_detector() -> None:
     cancel = CancelToken()
 
     class Cancelling(RectangleDetector):
@@ -137,7 +135,7 @@ def test_a_cancel_is_answered_between_two_calls_of_the_detector() -> None:
         detect_faces(film({RED: still(40)}, 33), Cancelling(batch_size=1), FaceOptions(), stage)
 
 
-def test_a_cancel_stops_the_search() -> None:
+def test_a_cancel_stops_detection() -> None:
     cancel = CancelToken()
 
     def frames() -> Iterator[Frame]:
@@ -153,10 +151,10 @@ def test_a_cancel_stops_the_search() -> None:
         )
 
 
-# ------------------------------------------------------------------------------------- following
+# ------------------------------------------------------------------------------------- association
 
 
-def test_a_short_miss_is_bridged_and_a_long_one_is_not() -> None:
+def test_short_gaps_are_interpolated_and_long_ones_are_not() -> None:
     place = during(still(40), (0, 20), (26, 60), (68, 100))  # 6 frames at 25/s are 0.24 s, 8 are 0.32 s
     present = follow(film({RED: place}, 100), 100).track.present
     assert present[:60].all()
@@ -164,7 +162,7 @@ def test_a_short_miss_is_bridged_and_a_long_one_is_not() -> None:
     assert present[68:].all()
 
 
-def test_a_bridged_face_moves_on_a_straight_line() -> None:
+def test_gap_interpolation_is_linear() -> None:
     place = during(slide(0, 100, 101), (0, 50), (55, 101))
     tracked = follow(film({RED: place}, 101), 101, detect_every=1)
     np.testing.assert_allclose(middles(tracked), np.arange(101) + 10, atol=0.6)
@@ -172,7 +170,7 @@ def test_a_bridged_face_moves_on_a_straight_line() -> None:
 
 
 @pytest.mark.parametrize("every", [1, 5])
-def test_two_people_who_cross_keep_their_names(every: int) -> None:
+def test_two_faces_that_cross_keep_their_identities(every: int) -> None:
     actors = {RED: slide(0, 130, 80, y=30), GREEN: slide(130, 0, 80, y=38)}
     tracked = follow(film(actors, 80), 80, which_face="point", face_x=0.06, face_y=0.4, detect_every=every)
     hidden = range(30, 50)  # one is before the other
@@ -209,7 +207,7 @@ def test_a_flash_a_fade_and_noise_are_no_cuts() -> None:
     assert follow(frames(), 90, detector=Everywhere()).cuts == ()
 
 
-# ------------------------------------------------------------------------------------- choosing
+# ------------------------------------------------------------------------------------- selection
 
 
 def test_largest_is_chosen_by_size_and_presence() -> None:
@@ -219,7 +217,7 @@ def test_largest_is_chosen_by_size_and_presence() -> None:
     assert [person.chosen for person in tracked.identities] == [False, True, False]
 
 
-def test_a_face_seen_from_the_side_counts_less_than_one_a_little_smaller() -> None:
+def test_a_face_in_profile_counts_less_than_one_a_little_smaller() -> None:
     class FromTheSide(RectangleDetector):
         def _find(self, frame: Frame, colour: tuple[int, int, int]) -> Face | None:
             face = super()._find(frame, colour)
@@ -249,7 +247,7 @@ def test_central_index_and_point() -> None:
     assert chosen(which_face="point", face_x=0.9, face_y=0.5) == 133
 
 
-def test_point_is_meant_at_its_time() -> None:
+def test_point_applies_at_its_time() -> None:
     actors = {RED: slide(0, 130, 80, y=10), GREEN: slide(130, 0, 80, y=55)}
 
     def first(seconds: float) -> float:
@@ -259,13 +257,13 @@ def test_point_is_meant_at_its_time() -> None:
     assert first(79 / 25) > 100
 
 
-def test_point_means_who_is_there_at_that_time() -> None:
+def test_point_selects_a_face_visible_at_that_time() -> None:
     actors = {GREEN: during(still(10), (0, 20)), RED: during(still(100), (40, 100))}
     tracked = follow(film(actors, 100), 100, which_face="point", face_x=0.12, face_y=0.45, face_time=3.0)
     assert middles(tracked)[99] == 110
 
 
-def test_a_passing_shape_does_not_shift_the_index() -> None:
+def test_a_transient_detection_does_not_shift_the_index() -> None:
     actors = {RED: during(still(0), (40, 44)), GREEN: still(50), BLUE: still(110)}
     tracked = follow(film(actors, 100), 100, which_face="index", face_index=0, detect_every=1)
     assert middles(tracked).tolist() == pytest.approx([60] * 100)
@@ -277,13 +275,13 @@ def test_an_index_that_nobody_has_is_refused_with_the_range() -> None:
         follow(film({RED: still(10), BLUE: still(100)}, 10), 10, which_face="index", face_index=2)
 
 
-def test_a_scene_without_the_index_passes_through() -> None:
+def test_a_shot_without_the_index_passes_through() -> None:
     frames = film({RED: still(20), BLUE: during(still(100), (0, 30))}, 60, seeds=lambda n: int(n >= 30))
     tracked = follow(frames, 60, which_face="index", face_index=1)
     assert tracked.track.present.tolist() == [True] * 30 + [False] * 30
 
 
-def test_the_chosen_person_is_taken_up_again_after_an_absence() -> None:
+def test_the_selected_person_is_reidentified_after_an_absence() -> None:
     actors = {RED: during(still(10, side=30), (0, 40), (120, 160)), GREEN: still(110)}
     tracked = follow(film(actors, 160), 160)
     assert tracked.track.present.tolist() == [n < 40 or n >= 120 for n in range(160)]
@@ -291,7 +289,7 @@ def test_the_chosen_person_is_taken_up_again_after_an_absence() -> None:
     assert len(tracked.identities) == 2
 
 
-def test_the_chosen_person_is_known_again_elsewhere_in_the_picture() -> None:
+def test_the_selected_person_is_reidentified_elsewhere_in_the_frame() -> None:
     def place(n: int) -> Box | None:
         return still(10, side=30)(n) if n < 40 else still(110, side=30)(n) if n >= 120 else None
 
@@ -299,7 +297,7 @@ def test_the_chosen_person_is_known_again_elsewhere_in_the_picture() -> None:
     assert middles(tracked)[[0, 159]].tolist() == [25, 125]
 
 
-def test_the_person_at_the_point_is_followed_through_other_scenes() -> None:
+def test_the_person_at_the_point_is_selected_in_other_shots() -> None:
     def red(n: int) -> Box:
         return still(20)(n) if n < 30 else still(100)(n)
 
@@ -314,7 +312,7 @@ def test_the_person_at_the_point_is_followed_through_other_scenes() -> None:
 # ------------------------------------------------------------------------------------- several choices
 
 
-def test_several_choices_take_one_search_and_equal_single_ones() -> None:
+def test_several_choices_share_one_detection_and_equal_single_ones() -> None:
     actors = {RED: still(10), GREEN: still(65, side=18), BLUE: during(still(120, side=26), (0, 60))}
     choices = [
         FaceOptions(which_face="index", face_index=0, smoothing="none"),
@@ -323,9 +321,9 @@ def test_several_choices_take_one_search_and_equal_single_ones() -> None:
     ]
     detector = RectangleDetector()
     detections = detect_faces(film(actors, 100), detector, choices[0], StageProgress("Finding faces", 100))
-    looks = detector.looks
+    full_pass_frames = detector.full_pass_frames
     found = build_tracks(detections, count=100, frame_size=SIZE, fps=25, choices=choices)
-    assert detector.looks == looks
+    assert detector.full_pass_frames == full_pass_frames
     for options, tracked in zip(choices, found, strict=True):
         alone = track_faces(
             film(actors, 100),
@@ -343,7 +341,7 @@ def test_several_choices_take_one_search_and_equal_single_ones() -> None:
     assert found[1].track.present.tolist() == [n < 60 for n in range(100)]
 
 
-def test_of_several_choices_the_one_that_nobody_meets_is_named() -> None:
+def test_of_several_choices_the_one_without_a_face_is_reported() -> None:
     detections = detect_faces(
         film({RED: still(10)}, 10), RectangleDetector(), FaceOptions(), StageProgress("", 10)
     )
@@ -356,7 +354,7 @@ def test_of_several_choices_the_one_that_nobody_meets_is_named() -> None:
 
 
 class Covered(RectangleDetector):
-    """Less sure of the face in some frames, which are told by a white corner."""
+    """Less confident in some frames, which a white corner marks."""
 
     def __init__(self, covered: float, usual: float = 0.9) -> None:
         super().__init__()
@@ -379,18 +377,18 @@ def covered_film(count: int, first: int, last: int) -> Iterator[Frame]:
 
 
 @pytest.mark.parametrize(("first", "last"), [(33, 37), (40, 60), (0, 12), (95, 100)])
-def test_the_very_frames_pass_through_in_which_a_hand_is_before_the_face(first: int, last: int) -> None:
+def test_occluded_frames_pass_through(first: int, last: int) -> None:
     tracked = follow(covered_film(100, first, last), 100, detector=Covered(0.6))
     assert tracked.track.present.tolist() == [not first <= n < last for n in range(100)]
     assert (tracked.track.scores[~tracked.track.present] == 0).all()
 
 
-def test_who_is_seen_badly_most_of_the_time_is_not_covered() -> None:
+def test_a_face_of_low_confidence_throughout_is_not_occluded() -> None:
     assert follow(covered_film(100, 20, 90), 100, detector=Covered(0.6)).track.present.all()
 
 
 @pytest.mark.parametrize(("covered", "usual"), [(0.75, 0.9), (0.55, 0.6)])
-def test_a_little_less_sure_is_not_covered(covered: float, usual: float) -> None:
+def test_a_small_drop_of_confidence_is_no_occlusion(covered: float, usual: float) -> None:
     tracked = follow(covered_film(100, 40, 52), 100, detector=Covered(covered, usual))
     assert tracked.track.present.all()
 
@@ -398,8 +396,8 @@ def test_a_little_less_sure_is_not_covered(covered: float, usual: float) -> None
 # ------------------------------------------------------------------------------------- bad input
 
 
-def test_no_face_anywhere_says_what_to_do() -> None:
-    with pytest.raises(NoFaceError, match=r"looked at 9 of 41 frames.*min_score.*fixed box"):
+def test_no_face_anywhere_reports_what_to_do() -> None:
+    with pytest.raises(NoFaceError, match=r"searched 9 of 41 frames.*min_score.*fixed box"):
         follow(film({}, 41), 41)
 
 

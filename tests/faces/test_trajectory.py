@@ -1,4 +1,4 @@
-"""Pads, fixed boxes, borders and scale."""
+"""Padding, fixed boxes, borders and scale."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_pads_stop_at_the_border() -> None:
     assert padded((5, 5, 195, 95), pads_px=(10, 10, 10, 10)) == [0, 0, 200, 100]
 
 
-def test_negative_pads_shrink_but_never_turn_the_box_round() -> None:
+def test_negative_pads_shrink_but_never_invert_the_box() -> None:
     assert padded((50, 40, 90, 60), pads_px=(-5, -5, -5, -5)) == [55, 45, 85, 55]
     for pads in ((-50, -50, -50, -50), (-1000, 0, 0, -1000), (-15, -15, -30, -30)):
         x1, y1, x2, y2 = padded((50, 40, 90, 60), pads_px=pads)

@@ -1,3 +1,5 @@
+"""The built-in model: adapter, log-mel, outline rendering, renderer, and its file."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -54,7 +56,7 @@ def generator() -> Builtin:
     return Builtin(small_network(), device="cpu", number_format="fp32")
 
 
-def test_is_a_lip_generator_with_the_promised_forms(generator: Builtin) -> None:
+def test_is_a_lip_generator_with_the_promised_shapes(generator: Builtin) -> None:
     assert isinstance(generator, LipGenerator)
     rows = generator.encode_audio(voice(1.0), 25, 30)
     assert rows.shape == (30, 10) and rows.dtype == np.float32
@@ -70,7 +72,7 @@ def test_a_frame_does_not_depend_on_its_batch(generator: Builtin) -> None:
     np.testing.assert_allclose(together, alone, atol=2e-5)
 
 
-def test_only_mouth_and_chin_are_drawn(generator: Builtin) -> None:
+def test_only_mouth_and_chin_change(generator: Builtin) -> None:
     crops = faces(2)
     drawn = generator.generate(crops, np.ones((2, 10), np.float32))
     source = crops.transpose(0, 3, 1, 2) / np.float32(255)
@@ -78,7 +80,7 @@ def test_only_mouth_and_chin_are_drawn(generator: Builtin) -> None:
     assert np.abs(drawn - source)[:, :, 80:110, 40:90].mean() > 0.01
 
 
-def test_silence_rests_and_so_does_the_time_after_the_voice(generator: Builtin) -> None:
+def test_the_mouth_rests_in_silence_and_after_the_audio(generator: Builtin) -> None:
     silent = generator.encode_audio(AudioClip(np.zeros(16_000, np.float32)), 25, 25)
     hiss = np.random.default_rng(0).normal(0, 1e-4, 16_000).astype(np.float32)
     assert np.all(silent == 0)
@@ -88,7 +90,7 @@ def test_silence_rests_and_so_does_the_time_after_the_voice(generator: Builtin) 
     assert generator.encode_audio(AudioClip(np.zeros(0, np.float32)), 25, 4).shape == (4, 10)
 
 
-def test_rows_follow_the_clock_not_the_frame_rate(generator: Builtin) -> None:
+def test_rows_follow_time_not_the_frame_rate(generator: Builtin) -> None:
     sound = voice(2.0)
     slow, fast = generator.encode_audio(sound, 25, 40), generator.encode_audio(sound, 50, 80)
     np.testing.assert_allclose(slow, fast[::2], atol=1e-5)
@@ -96,7 +98,7 @@ def test_rows_follow_the_clock_not_the_frame_rate(generator: Builtin) -> None:
     np.testing.assert_allclose(later[3:], slow[:-3], atol=1e-5)
 
 
-def test_a_long_voice_heard_in_pieces_equals_one_heard_whole(generator: Builtin) -> None:
+def test_long_audio_in_pieces_equals_the_whole(generator: Builtin) -> None:
     sound = voice(65.0)
     mel = torch.from_numpy(log_mel.log_mel(sound.samples))[None]
     whole = generator.audio2shape(mel)[0].numpy().T * generator.gain
@@ -110,7 +112,7 @@ def test_the_level_of_a_recording_does_not_matter() -> None:
     assert speech_gate(voice(1.0).samples).max() == pytest.approx(1.0)
 
 
-def test_a_few_words_in_a_long_silence_are_heard_as_alone() -> None:
+def test_a_few_words_in_a_long_silence_are_encoded_as_alone() -> None:
     spoken = voice(2.0).samples
     long = np.concatenate([np.zeros(16_000 * 70, np.float32), spoken, np.zeros(16_000 * 20, np.float32)])
     alone, among = log_mel.log_mel(spoken), log_mel.log_mel(long)[:, 7000:7201]
@@ -118,14 +120,14 @@ def test_a_few_words_in_a_long_silence_are_heard_as_alone() -> None:
     assert speech_gate(long)[3520:3580].min() > 0.9 and speech_gate(long)[:3400].max() == 0
 
 
-def test_a_tone_is_heard_in_its_band() -> None:
+def test_a_tone_is_in_its_mel_band() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000).astype(np.float32)
     loudest = log_mel.log_mel(tone)[:, 50].argmax()
     assert 25 <= loudest <= 31  # 1000 Hz is 1000 mel of 104..2800 in 80 bands
     assert log_mel.loudness(tone)[50] == pytest.approx(-3, abs=0.2)
 
 
-def test_lines_and_insides_lie_where_the_points_are() -> None:
+def test_contours_and_interior_are_rendered_at_the_points() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
     lines = mouth_outline.render_contours(points, 80, 112)
     filled = mouth_outline.render_interior(points, 80, 112)
@@ -138,7 +140,7 @@ def test_lines_and_insides_lie_where_the_points_are() -> None:
     assert mouth_outline.render_interior(closed, 80, 112).max() < 1e-3
 
 
-def test_the_first_flow_carries_the_reference_where_the_points_say() -> None:
+def test_the_dense_flow_follows_the_points() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
     flow = mouth_outline.dense_flow(points, points + torch.tensor([3.0, -2.0]), 80, 112)
     x, y = points[0, 5].round().long().tolist()
@@ -150,7 +152,7 @@ def test_the_first_flow_carries_the_reference_where_the_points_say() -> None:
     torch.testing.assert_close(shifted[..., :-1, :-1], picture[..., 1:, 1:], atol=1e-4, rtol=0)
 
 
-def test_the_painter_never_sees_the_hidden_mouth() -> None:
+def test_the_renderer_never_sees_the_masked_mouth() -> None:
     torch.manual_seed(0)
     painter = Renderer((8, 8, 8, 8)).eval()
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
@@ -171,14 +173,14 @@ def test_export_and_load_are_the_same_network(tmp_path: Path) -> None:
     torch.testing.assert_close(again(crops, shapes), network(crops, shapes), atol=0.02, rtol=0)
 
 
-def test_a_wrong_file_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_wrong_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "builtin.safetensors"
     path.write_bytes(b"no weights")
     with pytest.raises(WeightsError):
         load(path)
 
 
-def test_the_model_that_ships_moves_its_mouth_with_the_voice() -> None:
+def test_the_shipped_model_moves_its_mouth_with_the_audio() -> None:
     assert SHIPPED.stat().st_size <= 25_000_000
     network = load(SHIPPED)
     opening = network.components.view(-1, 49, 3)

@@ -1,4 +1,4 @@
-"""Which generator "auto" takes."""
+"""Which generator "auto" chooses."""
 
 from __future__ import annotations
 

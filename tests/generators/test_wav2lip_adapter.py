@@ -22,7 +22,7 @@ from tests.material import make_head, make_voice
 
 
 class Recorder(nn.Module):
-    """Gives back the reference picture; remembers its input; has memory for `fits` frames."""
+    """Returns the reference; remembers its input; has memory for `fits` frames."""
 
     def __init__(self, fits: int = 1000, error: str = "CUDA out of memory") -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def make(network: nn.Module, batch_size: int = 0) -> Wav2Lip:
     return Wav2Lip(network, device="cpu", number_format="fp32", batch_size=batch_size)
 
 
-def test_rgb_outside_bgr_inside_and_the_lower_half_hidden() -> None:
+def test_rgb_outside_bgr_inside_and_the_lower_half_masked() -> None:
     network = Recorder()
     given = crops(2)
     drawn = make(network).generate(given, rows(2))
@@ -104,13 +104,13 @@ def test_wrong_shapes_are_refused() -> None:
         make(Recorder()).generate(crops(2), rows(3))
 
 
-def test_nothing_to_draw() -> None:
+def test_an_empty_batch() -> None:
     assert make(Recorder()).generate(crops(0), rows(0)).shape == (0, 3, 96, 96)
 
 
 @pytest.mark.parametrize("number_format", ["fp32", "bf16"])
 @pytest.mark.parametrize("packs", [True, False])
-def test_what_becomes_of_the_file_afterwards_does_not_matter(
+def test_later_changes_of_the_file_do_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number_format: str, packs: bool
 ) -> None:
     """Weights are read through a mapping of the file, which must be let go of."""
@@ -156,7 +156,7 @@ def test_a_whole_torchscript_file_of_the_official_kind(checkpoint: Path, tmp_pat
 
 
 @pytest.mark.parametrize("size", [(192, 288), (288, 192)])
-def test_a_face_that_is_not_square_keeps_its_form(
+def test_a_face_that_is_not_square_keeps_its_shape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     """A whole run with a generator that gives the reference back: the video must not change."""

@@ -1,4 +1,4 @@
-"""The network's shape and its forms; its numbers are in goldens/."""
+"""Wav2Lip's architecture and its variants; its numbers are in goldens/."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_size(network: Wav2LipNetwork) -> None:
     assert len(network.state_dict()) == 352
 
 
-def test_the_form_with_time_is_the_same_frame_by_frame(
+def test_a_time_axis_is_the_same_frame_by_frame(
     network: Wav2LipNetwork, inputs: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
     mel, face = inputs
@@ -75,7 +75,7 @@ def test_bf16_stays_close(network: Wav2LipNetwork, inputs: tuple[torch.Tensor, t
 @pytest.mark.parametrize(
     ("size", "width"), [((32, 32), 0.125), ((192, 288), 0.125), ((288, 192), 0.0625), ((96, 96), 1.25)]
 )
-def test_other_sizes_and_widths_can_be_told_from_the_weights(size: tuple[int, int], width: float) -> None:
+def test_sizes_and_widths_are_inferred_from_the_weights(size: tuple[int, int], width: float) -> None:
     made = Wav2LipNetwork(size, width).eval()
     network = network_from_state_dict(made.state_dict())
     assert (network.size, network.width) == (size, width)
@@ -85,7 +85,7 @@ def test_other_sizes_and_widths_can_be_told_from_the_weights(size: tuple[int, in
     assert drawn.shape == (2, 3, *size)
 
 
-def test_the_official_network_is_told_from_its_weights(network: Wav2LipNetwork) -> None:
+def test_the_official_network_is_inferred_from_its_weights(network: Wav2LipNetwork) -> None:
     state = network.state_dict()
     assert (network_from_state_dict(state).size, network_from_state_dict(state).width) == ((96, 96), 1.0)
     encoder_alone = {name: value for name, value in state.items() if "encoder" in name}
@@ -101,7 +101,7 @@ def test_networks_that_cannot_be(size: tuple[int, int], width: float) -> None:
         Wav2LipNetwork(size, width)
 
 
-def test_the_picture_stays_in_32_bits_while_training_in_16() -> None:
+def test_the_output_stays_in_fp32_under_autocast() -> None:
     network = Wav2LipNetwork((32, 32), 0.125)
     with torch.autocast("cpu", torch.bfloat16):
         drawn = network(torch.zeros(2, 1, 80, 16), torch.rand(2, 6, 32, 32))

@@ -41,7 +41,7 @@ class FaceDetector(Protocol):
         Returns:
             One list per frame, best score first. Boxes lie inside the frame, are not empty, and are in
             its pixels; points, where the detector gives them, may lie outside. The result for a frame
-            does not depend on the frames beside it.
+            does not depend on the other frames.
         """
         ...
 

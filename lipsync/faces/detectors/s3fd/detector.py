@@ -143,7 +143,7 @@ def _input_tensor(frames: Sequence[Frame], device: torch.device) -> torch.Tensor
 
 def _too_large(frame: Frame) -> ToolError:
     return ToolError(
-        "There is not enough memory to look for faces in this picture",
+        "There is not enough memory to detect faces in this frame",
         given=f"{frame.shape[1]}x{frame.shape[0]} pixels",
         hint="Make detect_size smaller, or use the centerface detector.",
     )
