@@ -20,7 +20,7 @@ class FileMetadata:
         container: name of the format as shown to the user.
         bytes: size of the file.
         video_codec, pixel_format: ffmpeg's names; "" without video.
-        video_bit_rate: bits per second; 0 where the file does not say.
+        video_bit_rate, audio_bit_rate: bits per second; 0 where the file does not say.
         audio_codec, audio_layout: ffmpeg's names, for example "aac" and "stereo"; "" without audio.
         subtitles: number of subtitle tracks.
         comment: the file's comment tag, "" if none; results of this program say there that they are
@@ -34,6 +34,7 @@ class FileMetadata:
     video_bit_rate: int = 0
     audio_codec: str = ""
     audio_layout: str = ""
+    audio_bit_rate: int = 0
     subtitles: int = 0
     comment: str = ""
 
@@ -84,4 +85,5 @@ def _audio_fields(stream: Any) -> dict[str, Any]:
     return {
         "audio_codec": context.codec.canonical_name,
         "audio_layout": layout.name if layout else "",
+        "audio_bit_rate": stream.bit_rate or 0,
     }

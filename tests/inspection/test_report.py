@@ -65,6 +65,7 @@ def test_a_video_in_full(tmp_path: Path) -> None:
     assert list(dict.fromkeys(stages)) == ["Measuring loudness", "Finding faces", "Measuring lip sync"]
     values = json.loads(json.dumps(report.as_dict(), allow_nan=False))
     assert values["picture"]["fps"] == "25"
+    assert values["file"]["audio_bit_rate"] > 0  # every field of the metadata is in the report
     assert values["faces"]["persons"] == 1
 
 
