@@ -14,7 +14,9 @@ from lipsync.options import OptionGroup
 def add_deprecated_flags(
     parser: argparse.ArgumentParser, group: OptionGroup, renamed: Mapping[str, str]
 ) -> None:
-    """Add hidden flags that set the options that replaced them, with a note on the error stream.
+    """Add hidden flags for the old names of options.
+
+    They set the option and print its name of today on the error stream.
 
     Args:
         group: has the options that replaced them, with defaults of their type.

@@ -290,7 +290,7 @@ def _print_how_to_resume() -> int:
 
 
 class _FigureReport:
-    """Prints the figures of a training, a line each, above a progress bar of its steps.
+    """Printer of training figures, a line each, above a progress bar of the steps.
 
     Args:
         steps: of each stage, by the first word of its name.

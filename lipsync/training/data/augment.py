@@ -1,4 +1,7 @@
-"""Data augmentation: geometry, color, blur and compression of crops; room, filter and noise of audio."""
+"""Data augmentation of face crops and audio.
+
+Crops: geometry, colour, blur, noise and compression. Audio: reverberation, filter, noise, gain and speed.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +135,7 @@ def _compose(second: npt.NDArray[np.float64], first: npt.NDArray[np.floating]) -
 def transform_points(
     points: FloatArray, augmentation: Augmentation, mirror_order: tuple[int, ...], margin: int = MARGIN
 ) -> FloatArray:
-    """Points (..., P, 2) in pixels of the face crop, moved as `augment_crop` moves the pixels.
+    """Points moved as `augment_crop` moves the pixels; float32 (..., P, 2).
 
     Args:
         mirror_order: (P,) which point takes each one's place in a mirrored image.
@@ -165,10 +168,10 @@ def augment_audio(samples: FloatArray, rng: Rng) -> FloatArray:
 
 
 def change_speed(samples: FloatArray, speed: float) -> FloatArray:
-    """Audio resampled to play `speed` times as fast, its pitch changing with it; float32 (n / speed,)."""
+    """Audio played `speed` times as fast, pitch included; float32 (n / speed,)."""
     return np.asarray(resample_poly(samples, 100, round(100 * speed)), np.float32)
 
 
 def stable_hash(name: str) -> int:
-    """A number of a name that is the same in every process, unlike `hash`; seeds its augmentation."""
+    """A hash that is the same in every process, unlike `hash`; seeds augmentation."""
     return int.from_bytes(name.encode()[-8:], "little")

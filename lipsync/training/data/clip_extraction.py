@@ -1,4 +1,7 @@
-"""Extraction of face clips from one video: 25 fps, tracked, split at shot cuts, cropped."""
+"""Extraction of face clips from one video.
+
+Frames are sampled at 25 fps, one face is tracked, and its track is split at cuts and gaps and cropped.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ class FaceTools:
 def extract_clips(
     path: Path, folder: Path, name: str, options: ExtractionOptions, tools: FaceTools, cancel: CancelToken
 ) -> dict[str, int]:
-    """Write the clips of one video: one for each part of a shot in which a face is tracked.
+    """Write the clips of one video, one for each part of a shot with a tracked face.
 
     Args:
         path: the video.
@@ -117,7 +120,7 @@ def _frames_at_25_fps(video: VideoReader) -> IntArray:
 def _clip_ranges(
     track: FaceTrack, cuts: tuple[int, ...], options: ExtractionOptions
 ) -> Iterator[tuple[int, int]]:
-    """Start and end of every range between cuts in which the face is present, large and confident."""
+    """Ranges between cuts in which the face is present, large and confident."""
     side = np.sqrt((track.boxes[:, 2] - track.boxes[:, 0]) * (track.boxes[:, 3] - track.boxes[:, 1]))
     with np.errstate(invalid="ignore"):
         good = track.present & (side >= options.min_side) & (track.scores >= options.min_score)

@@ -80,7 +80,9 @@ class TrainingSet:
 
 
 def read_set(folder: Path, coefficients: int = 10, with_crops: bool = True) -> TrainingSet:
-    """Read a prepared set; template and shape space are fitted to the train split alone.
+    """Read a prepared set into memory.
+
+    Template and shape space are fitted to the train split alone.
 
     Args:
         coefficients: of a mouth shape.
@@ -157,7 +159,7 @@ def _sample(parts: list[FloatArray], folder: Path) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Geometry:
-    """Boxes and landmarks, head pose, pose-free mouth (T, 49, 3) and person norm of a clip."""
+    """Annotations, head pose, pose-free mouth (T, 49, 3) and person norm of a clip."""
 
     annotations: FaceAnnotations
     pose: HeadPose
@@ -212,7 +214,7 @@ ClipT = TypeVar("ClipT", bound=PersonClip)
 
 
 class PersonBalancedSampler(Generic[ClipT]):
-    """Random clips, people being drawn about equally often whatever their minutes.
+    """Random clips, people about equally often whatever their minutes.
 
     A person's weight grows with the fourth root of their frames: two hours of one speaker count
     about seven times as much as three seconds of another, not two thousand times.

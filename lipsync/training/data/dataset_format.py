@@ -130,7 +130,7 @@ def read_crop_side(folder: Path) -> int:
 
 
 def set_crop_side(folder: Path, side: int) -> None:
-    """Record that the face crops of a set are `side` pixels wide, without their margin.
+    """Record the side of a set's face crops in pixels, without their margin.
 
     Raises:
         InputError: the set has crops of another size already.
@@ -246,7 +246,7 @@ def has_landmarks(folder: Path) -> bool:
 
 
 def pack_landmarks(landmarks: FloatArray) -> npt.NDArray[np.int16]:
-    """Landmarks (T, K, 3) in pixels as int16 differences between frames, in 1/32 pixel.
+    """Pack landmarks (T, K, 3) as int16 differences between frames, in 1/32 pixel.
 
     Small numbers compress well. The first row is absolute; sums wrap around and come back.
     """
@@ -265,7 +265,7 @@ def unpack_landmarks(steps: npt.NDArray[np.int16]) -> FloatArray:
 
 
 def read_crops(folder: Path, name: str, side: int = STORED_SIDE) -> npt.NDArray[np.uint8]:
-    """The stored crops of a clip, uint8 (T, side, side, 3) RGB, memory-mapped from the cache.
+    """The stored crops of a clip, uint8 (T, side, side, 3) RGB, memory-mapped.
 
     Args:
         side: size to read them in, whatever size is stored.
@@ -288,7 +288,10 @@ def _decode(video: VideoReader, path: Path, side: int) -> None:
 
 
 def resize_images(images: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Images (N, H, W, 3) at another size (height, width): area when shrinking, else bilinear."""
+    """Images uint8 (N, H, W, 3) resized to (height, width).
+
+    By area when shrinking, else bilinearly.
+    """
     height, width = size
     if images.shape[1:3] == size:
         return np.ascontiguousarray(images)
@@ -312,6 +315,6 @@ def read_audio(folder: Path, name: str) -> FloatArray:
 
 
 def open_audio_part(path: Path, start: float, seconds: float) -> AudioReader:
-    """A reader of part of a file's audio, in seconds; a part that runs past the end is cut there."""
+    """A reader of part of a file's audio, in seconds, clipped to the file's end."""
     whole = open_audio(path).duration
     return open_audio(path, (TimeRange(start, min(whole, start + seconds)),))

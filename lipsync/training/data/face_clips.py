@@ -38,7 +38,7 @@ class FaceClip(Protocol):
 
     @property
     def split(self) -> str:
-        """ "train", "val" (validation during training), "test" (final evaluation) or "dropped"."""
+        """One of "train", "val", "test" and "dropped"; see `ManifestRow`."""
         ...
 
     @property

@@ -23,7 +23,7 @@ class FaceLandmarker(Protocol):
     """Landmark detector for crops of one head."""
 
     def __call__(self, frames: Iterable[Frame]) -> FloatArray:
-        """Landmarks float32 (T, 478, 3): x, y, z in pixels; NaN where no face was detected.
+        """Landmarks in pixels, float32 (T, 478, 3) x, y, z; NaN where not detected.
 
         Args:
             frames: T consecutive frames at 25 fps, uint8 (H, W, 3) RGB.
@@ -32,7 +32,7 @@ class FaceLandmarker(Protocol):
 
 
 class MediaPipeLandmarker:
-    """MediaPipe's face landmarker (Apache-2.0) in video mode, tracking one face through a clip.
+    """MediaPipe's face landmarker (Apache-2.0), tracking one face through a clip.
 
     Args:
         model: the file `face_landmarker.task` from MediaPipe's model page.
@@ -79,7 +79,7 @@ def _to_pixels(landmarks: Any, frame: Frame) -> FloatArray:
 
 
 def crop_head(frame: Frame, box: FloatArray, side: int = 256) -> tuple[Frame, FloatArray]:
-    """A square crop around a face box, twice as wide as its longer side, and the way back.
+    """A square crop of the head, twice as wide as the face box, and the way back.
 
     Args:
         frame: uint8 (H, W, 3) RGB.

@@ -1,4 +1,7 @@
-"""Export of a training set in the layout of Wav2Lip's training programs; see `lrs_layout`."""
+"""Export of a training set in the layout of Wav2Lip's training programs.
+
+See `lrs_layout`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ from lipsync.utils.disk_errors import write_error
 def write_lrs_layout(
     folder: Path, root: Path, progress: ProgressCallback = ignore_progress, cancel: CancelToken | None = None
 ) -> int:
-    """Write every clip of a training set, then the file lists; returns the number of clips.
+    """Write a training set in the LRS layout; returns the number of clips.
+
+    The file lists come last and mark a complete set.
 
     Clips that an earlier, stopped run wrote are skipped. Known audio delays are removed: the audio
     is shifted by them.
@@ -72,7 +77,7 @@ def _write_clip(clip: FaceClip, folder: Path, side: int) -> None:
 
 
 def _write_audio(clip: FaceClip, path: Path) -> None:
-    """Write the audio shifted by the clip's delay, and exactly as long as the frames; 16 kHz, 16 bit."""
+    """Write the audio shifted by its delay and as long as the frames; 16-bit WAV."""
     delay = round(clip.audio_delay * SAMPLE_RATE)
     positions = np.arange(len(clip) * SAMPLE_RATE // FPS) + delay
     samples = clip.audio()

@@ -1,8 +1,10 @@
-"""Training sets in the layout of Wav2Lip's preprocess.py, as used for LRS2 (Rudrabha/Wav2Lip 5c90fa9).
+"""Training sets in the layout of Wav2Lip's preprocess.py, as used for LRS2.
+
+Read in the code of Rudrabha/Wav2Lip 5c90fa9.
 
 <root>/<dir>/<clip>/{n}.jpg                face crops without a margin, n from 0, 25 fps
 <root>/<dir>/<clip>/audio.wav              the audio from frame 0 on
-<root>/filelists/{train,val,test}.txt      one `dir/clip` a line; may also lie beside the root
+<root>/filelists/{train,val,test}.txt      one `dir/clip` a line; may also lie next to the root
 
 A missing number is a frame in which no face was found.
 """
@@ -72,19 +74,21 @@ class LrsClip:
 
 
 def find_file_lists(root: Path) -> Path | None:
-    """The folder with the file lists of a set, inside the root or beside it; None if there is none."""
+    """The folder with the file lists, in the root or next to it; None without one."""
     places = (root / "filelists", root.absolute().parent / "filelists")
     return next((place for place in places if (place / "train.txt").exists()), None)
 
 
 def read_lrs_layout(root: Path, file_lists: Path | None = None) -> list[LrsClip]:
-    """The clips that the file lists name, one for each run of consecutive images; opens no file.
+    """Read the file lists: one clip for each run of consecutive images.
+
+    No image or audio file is opened.
 
     A clip in several lists takes the last of train, val and test, so that it is never trained on.
     One that is listed but missing, as when no face was found in it, is skipped.
 
     Args:
-        file_lists: the folder with the lists, where it is neither in `root` nor beside it.
+        file_lists: the folder with the lists, where it is neither in `root` nor next to it.
 
     Raises:
         InputError: there are no lists, or no clips.
@@ -142,7 +146,10 @@ def _read_image(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _read_audio(path: Path, start: int, count: int) -> FloatArray:
-    """`count` samples from `start`, float32 at 16 kHz mono; preprocess.py's WAV is read without ffmpeg."""
+    """`count` samples from `start`, float32 at 16 kHz mono.
+
+    The WAV that preprocess.py writes is read without ffmpeg.
+    """
     try:
         with wave.open(str(path)) as file:
             if (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SAMPLE_RATE, 1, 2):

@@ -1,4 +1,4 @@
-"""Mel windows of training clips: each clip's spectrogram computed once, and windows cut out of it."""
+"""Cached mel spectrograms of training clips, and windows of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CACHE_SIZE = 4096
 
 
 class MelCache:
-    """Wav2Lip's mel spectrogram of each clip, of its own audio or of an augmented variant.
+    """Cache of Wav2Lip's mel spectrograms of clips and of their augmented variants.
 
     Args:
         seed: of the augmentation.
@@ -31,7 +31,10 @@ class MelCache:
         self._clips: dict[str, FaceClip] = {}
 
     def __call__(self, clip: FaceClip, variant: int = 0) -> FloatArray:
-        """Float32 (80, n); variant 0 is the clip's own audio, any other number one augmentation of it."""
+        """The mel spectrogram of a clip's audio, float32 (80, n).
+
+        Variant 0 is the audio as it is; every other number is one augmentation of it.
+        """
         self._clips[clip.name] = clip
         return self._get(clip.name, variant)
 
@@ -43,7 +46,9 @@ class MelCache:
 
 
 def mel_windows(mel: FloatArray, first: int, count: int, audio_delay: float) -> FloatArray:
-    """Mel windows that begin at frames `first`, `first` + 1, ...: (count, 80, 16); silence outside.
+    """Mel windows (count, 80, 16) that begin at consecutive frames.
+
+    What lies outside the clip is silence.
 
     Args:
         mel: (80, n) of the whole clip, at 80 Hz.

@@ -1,4 +1,4 @@
-"""Mouth shapes: MediaPipe's landmarks reduced to coefficients free of head pose and person.
+"""Mouth shapes: landmarks as coefficients independent of head pose and person.
 
 Each frame's landmarks are rotated, scaled and translated so that the points that speech does not move
 (eyes, nose, forehead, temples) fit a template. What then remains of lips and chin, less the person's
@@ -40,7 +40,9 @@ _CLOSED_SHARE = 0.16
 
 @dataclass(frozen=True)
 class HeadPose:
-    """Similarity transforms from the template into T frames: scale * rotation @ p + translation.
+    """Similarity transforms of the template into T frames.
+
+    A point p becomes scale * rotation @ p + translation.
 
     Attributes:
         scale: (T,) pixels per distance between the eyes.
@@ -66,7 +68,7 @@ class HeadPose:
 
 
 def fit_head_pose(kept: FloatArray, template: FloatArray) -> HeadPose:
-    """The pose that best maps the template's rigid points (R, 3) onto those of `kept` (T, K, 3).
+    """Fit the template's rigid points (R, 3) to those of landmarks (T, K, 3).
 
     Least squares by Umeyama, IEEE PAMI 1991, for all frames at once.
     """
@@ -84,7 +86,7 @@ def fit_head_pose(kept: FloatArray, template: FloatArray) -> HeadPose:
 
 
 def fit_template(faces: FloatArray, rounds: int = 5) -> FloatArray:
-    """The mean rigid points (R, 3) of `faces` (N, K, 3), centred, the eyes one unit apart.
+    """The mean rigid points (R, 3) of faces (N, K, 3), the eyes at unit distance.
 
     Generalised Procrustes analysis in `rounds` iterations, then turned upright.
     """
@@ -96,7 +98,7 @@ def fit_template(faces: FloatArray, rounds: int = 5) -> FloatArray:
 
 
 def _upright(points: FloatArray) -> FloatArray:
-    """The rotation (3, 3) that lays the eyes along x and the line from forehead to nose along y."""
+    """The rotation (3, 3) that puts the eyes along x and the nose below the forehead."""
     across = points[_EYES[1]] - points[_EYES[0]]
     across = across / np.linalg.norm(across)
     down = points[RIGID.index(5)] - points[RIGID.index(10)]
@@ -116,7 +118,7 @@ def mouth_points(kept: FloatArray) -> FloatArray:
 
 
 def lip_gap(mouth: FloatArray) -> FloatArray:
-    """Distance of the inner lips in the middle, (T,), in the units of `mouth` (T, 49, 3)."""
+    """Distance of the inner lips, (T,), in the units of `mouth` (T, 49, 3)."""
     pairs = [(25, 35), (24, 36), (26, 34)]
     gaps = [np.linalg.norm(mouth[:, low] - mouth[:, high], axis=-1) for low, high in pairs]
     return np.asarray(np.mean(gaps, axis=0), np.float32)
@@ -136,7 +138,10 @@ class PersonNorm:
 
 
 def fit_person_norm(mouths: FloatArray) -> PersonNorm:
-    """The norm of a person's pose-free mouths (N, 49, 3); closed is the median of the most closed 16 %."""
+    """Fit the norm of a person to pose-free mouths (N, 49, 3).
+
+    The closed mouth is the median of the 16 % with the smallest lip gap.
+    """
     gaps = lip_gap(mouths)
     closed = mouths[gaps <= np.quantile(gaps, _CLOSED_SHARE)]
     return PersonNorm(np.asarray(np.median(closed, axis=0), np.float32), float(gaps.std()))
@@ -162,7 +167,7 @@ class ShapeSpace:
         return np.asarray(moves @ inverse, np.float32)
 
     def amplitude(self, norm: PersonNorm) -> float:
-        """How far this person moves the mouth relative to the median person, within 0.4 to 2.5."""
+        """A person's mouth movement relative to the median person's, 0.4 to 2.5."""
         return float(np.clip(norm.spread / self.spread, 0.4, 2.5))
 
 

@@ -1,4 +1,4 @@
-"""Preparation of a training set: a folder of videos to face clips, split by person."""
+"""Preparation of a training set from videos: face clips, split by person."""
 
 from __future__ import annotations
 
@@ -140,7 +140,10 @@ def _clip_settings(options: PrepareOptions) -> dict[str, object]:
 
 
 def _remove_from_manifest(folder: Path, clips: set[str]) -> None:
-    """Drop clips that are about to be replaced: a stopped run must not leave them in the manifest."""
+    """Remove clips from the manifest before they are replaced.
+
+    A stopped run must not leave them in it.
+    """
     if clips and (folder / "manifest.tsv").exists():
         write_manifest(folder, [row for row in read_manifest(folder) if row.name not in clips])
 
@@ -149,7 +152,7 @@ def _remove_from_manifest(folder: Path, clips: set[str]) -> None:
 
 
 class _Preparer:
-    """Prepares files one by one, in this process or in a worker, and records what came of each."""
+    """Worker that prepares files one by one and records what came of each."""
 
     def __init__(self, folder: Path, options: PrepareOptions, make_tools: MakeFaceTools) -> None:
         self._folder, self._options, self._make_tools = folder, options, make_tools
@@ -181,7 +184,10 @@ class _Preparer:
         return failure
 
     def _keep(self, job: Job, part: Path, clips: dict[str, int], failure: str) -> None:
-        """Write the record, then move the clips: a file stopped in between is prepared again."""
+        """Write the record, then move the clips into the set.
+
+        A file stopped in between is prepared again.
+        """
         for clip in {*job.outdated, *clips}:
             remove_clip(self._folder, clip)
         record = FileRecord(str(job.path), job.name, job.made_with, clips, failure)
@@ -209,7 +215,7 @@ def _run(
 def _write_set(
     sources: list[Source], folder: Path, options: PrepareOptions, failed: dict[str, str]
 ) -> Prepared:
-    """Write the manifest and the list of failures; audio delays measured before are kept."""
+    """Write manifest and failures, keeping the audio delays of known clips."""
     records = read_records(folder)
     known = {row.name: row for row in read_manifest(folder)} if (folder / "manifest.tsv").exists() else {}
     rows: dict[str, ManifestRow] = {}

@@ -1,4 +1,4 @@
-"""Records of the files that were prepared into a training set, and which files are still to do."""
+"""State of a set under preparation: records of done files, jobs for the others."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _is_current(record: FileRecord | None, made_with: dict[str, Any], folder: Pa
 
 
 def _free_name(path: Path, taken: Iterable[str]) -> str:
-    """The file's stem in letters, digits, dots and dashes, with a hash of its path where that is taken.
+    """The file's stem in safe characters, with a hash of its path where taken.
 
     Names that differ in case alone count as equal, as they do in some file systems.
     """

@@ -1,1 +1,1 @@
-"""The training loop: trainer, checkpoints, logs, mixed precision, distributed training."""
+"""Training loop: trainer, checkpoints, logs, mixed precision, distributed runs."""

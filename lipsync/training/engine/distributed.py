@@ -1,4 +1,4 @@
-"""Data-parallel training in the processes that torchrun started; a single process needs none of it.
+"""Data-parallel training in the processes that torchrun started.
 
 Each process (rank) draws its own batch. PyTorch's DistributedDataParallel averages their gradients,
 so that the weights of all ranks stay equal. Rank 0 alone evaluates and writes.
@@ -59,7 +59,7 @@ class Distributed:
         return any(self.gather(float(flag)))
 
     def wrap(self, task: Task) -> nn.Module:
-        """A module that computes `task.loss(batch, step)`, its gradients averaged over all ranks."""
+        """A module for `task.loss(batch, step)` with gradients averaged over all ranks."""
         module = _LossModule(task)
         if self.world_size == 1:
             return module
@@ -81,7 +81,7 @@ class _LossModule(nn.Module):
 
 @contextmanager
 def process_group(device: str) -> Iterator[Distributed]:
-    """Join the process group of torchrun, if it started one, and leave it at the end of the block.
+    """Context that joins torchrun's process group, if there is one.
 
     Args:
         device: a name of `devices.choose_device`; on CUDA each process of a machine takes one GPU.

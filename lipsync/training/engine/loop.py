@@ -61,7 +61,7 @@ class Outcome:
 
 
 def train(task: Task, run: TrainingRun) -> Outcome:
-    """Train until the steps, the minutes or the patience are used up; resumes what the folder holds.
+    """Train until steps, minutes or patience run out; resumes the folder's run.
 
     Writes into the folder: `last.pt` (everything needed to resume), `best.pt` (averaged weights of the
     best validation score), `log.jsonl`, and `tensorboard` for TensorBoard. The network stays on the device.
@@ -94,7 +94,7 @@ def train(task: Task, run: TrainingRun) -> Outcome:
 def _batches(
     task: Task, distributed: Distributed, steps: range, prefetch: int
 ) -> Generator[Batch, None, None]:
-    """The batches of this rank, prepared on another thread up to `prefetch` steps ahead."""
+    """Batches of this rank, prepared on another thread up to `prefetch` steps ahead."""
 
     def make(step: int) -> Batch:
         batch = task.batch(step * distributed.world_size + distributed.rank)

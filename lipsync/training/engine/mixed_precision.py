@@ -1,4 +1,4 @@
-"""Mixed precision: number format of the forward pass, autocast and gradient scaling."""
+"""Mixed precision: dtype of the forward pass, autocast and gradient scaling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_training_dtype(number_format: str, device: torch.device) -> torch.dtype:
-    """The dtype of the forward pass; "auto" is bf16 on CUDA devices that have it in hardware, else fp32.
+    """The dtype of the forward pass for a number format.
+
+    "auto" is bf16 on CUDA devices that have it in hardware, else fp32.
 
     A CPU takes bf16 when asked to, but its backward pass was measured ten times slower than in fp32.
 

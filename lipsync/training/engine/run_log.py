@@ -73,7 +73,9 @@ class RunLog:
 
 
 def read_run_log(folder: Path) -> list[tuple[float, dict[str, Figures]]]:
-    """The steps of a run's `log.jsonl` with their figures by kind; lines cut short by a kill are skipped.
+    """The steps of a run's `log.jsonl` with their figures by kind.
+
+    Lines cut short by a kill are skipped.
 
     Logs of earlier releases are read too, their kinds given today's names.
     """

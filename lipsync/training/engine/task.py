@@ -1,4 +1,4 @@
-"""What the training loop is given: a task, the loop's settings, and the inputs of one run."""
+"""Inputs of the training loop: task, settings, and one run's folder and callbacks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class Task(Protocol):
         ...
 
     def batch(self, step: int) -> Batch:
-        """The examples of one step, on the CPU; must depend on `step` and the task's seed alone.
+        """The examples of one step, on the CPU.
+
+        They must depend on `step` and the task's seed alone.
 
         Called ahead of time, on another thread. With several processes the step numbers are dealt out
         among them: of two, rank 1 gets 1, 3, 5, ...
@@ -52,7 +54,7 @@ class Task(Protocol):
         ...
 
     def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
-        """Images to log after an evaluation: (N, 3, H, W) in [0, 1] by name; empty for none."""
+        """Images to log after an evaluation, (N, 3, H, W) in [0, 1] by name."""
         ...
 
 

@@ -88,7 +88,7 @@ class Trainer:
                 mean.copy_(value)
 
     def after_step(self, figures: dict[str, float], is_last: bool) -> None:
-        """Report, evaluate, log and save, whichever is due; does nothing on ranks other than 0."""
+        """Report, evaluate, log and save, whichever is due; on rank 0 only."""
         if self._log is None:
             return
         logged: dict[str, dict[str, float]] = {}
@@ -124,7 +124,7 @@ class Trainer:
         return figures, images
 
     def save(self) -> None:
-        """Write `last.pt`; does nothing on ranks other than 0.
+        """Write `last.pt`; on rank 0 only.
 
         Raises:
             DiskFullError, OutputError: it cannot be written.
@@ -175,7 +175,7 @@ class Trainer:
 
 
 def learning_rate_at(step: int, options: LoopOptions) -> float:
-    """The learning rate of a step: linear warm-up, then half a cosine down to 0, or constant."""
+    """Learning rate of a step: linear warm-up, then cosine decay or constant."""
     if step < options.warmup_steps:
         return options.learning_rate * (step + 1) / options.warmup_steps
     if options.schedule == "constant":

@@ -1,1 +1,1 @@
-"""Training tasks, one module a network; their losses and discriminators; export of weights."""
+"""Training tasks, one module a network, with losses and export of weights."""

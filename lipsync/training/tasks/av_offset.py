@@ -1,4 +1,6 @@
-"""Audio-video offset of each person's clips in a training set, by a sync expert or by the mouth opening.
+"""Audio-video offset of each person's clips in a training set.
+
+Measured by a sync expert, or by the correlation of the mouth opening with the audio.
 
 Before there is an expert, Audio2Shape is trained on half of the people and predicts the openings of the
 other half, and the other way round; the offset is where the predicted opening correlates best with the
@@ -94,7 +96,9 @@ class AvOffset:
 
 
 def correct_av_offsets(folder: Path, runs: Path, options: AvOffsetOptions, report: Report) -> int:
-    """Measure the audio delay of each person and write it into the manifest; returns the clips changed.
+    """Measure and correct the audio delay of each person; returns the clips changed.
+
+    The delays are written into the manifest.
 
     Args:
         folder: a prepared set, with landmarks where no expert is given.
@@ -114,7 +118,7 @@ def correct_av_offsets(folder: Path, runs: Path, options: AvOffsetOptions, repor
 
 
 def measure_with_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[str, AvOffset]:
-    """The remaining offset of each person to a fraction of a frame; known delays are removed first.
+    """The remaining offset of each person, to a fraction of a frame.
 
     The similarities of all windows of a person are averaged. The test split is left out.
     """
@@ -138,7 +142,9 @@ def measure_with_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[st
 def measure_with_openings(
     training: TrainingSet, runs: Path, report: Report, steps: int = 140
 ) -> dict[str, AvOffset]:
-    """The remaining offset of each person to a whole frame, at most 6; the test split is left out.
+    """The remaining offset of each person, in whole frames, at most 6.
+
+    The test split is left out.
 
     Args:
         steps: of each of the two trainings of Audio2Shape.

@@ -1,4 +1,4 @@
-"""Training of the built-in model, network by network, and its finetuning and export."""
+"""Training, finetuning and export of the built-in model's three networks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def train_builtin(
     report: StageReport,
     stop: Callable[[], bool] = never_stop,
 ) -> dict[str, Outcome]:
-    """Train Audio2Shape, mouth locator and renderer one after the other; finished stages are skipped.
+    """Train Audio2Shape, mouth locator and renderer one after the other.
+
+    Finished stages are skipped.
 
     Args:
         folder: a prepared set with landmarks.
@@ -186,7 +188,7 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
 def finetune_builtin(
     folder: Path, models: FinetuneModels, options: FinetuneOptions, run: TrainingRun
 ) -> Outcome:
-    """Finetune a whole built-in model with a sync expert; resumes what the run's folder holds.
+    """Finetune a built-in model end to end; resumes what the run's folder holds.
 
     Args:
         folder: a prepared set with landmarks.
@@ -207,7 +209,9 @@ def finetune_builtin(
 
 
 def export_finetuned(run: Path, weights: Path, path: Path, notes: dict[str, str] | None = None) -> int:
-    """Write a finetuned model as of its best validation score; returns the file's size in bytes.
+    """Write a finetuned model's weights file; returns its size in bytes.
+
+    The weights are those of the best validation score.
 
     Args:
         run: folder of the finetuning.
@@ -225,7 +229,7 @@ def export_finetuned(run: Path, weights: Path, path: Path, notes: dict[str, str]
 
 
 def measure_gain(network: torch.nn.Module, training: TrainingSet, config: NetworkConfig) -> float:
-    """The gain of the shapes that makes predicted openings vary as much as true ones, within 1 to 2.5.
+    """Gain that makes predicted openings vary as much as true ones, 1 to 2.5.
 
     A network that minimises its error predicts too little where it is unsure, and the mouth would
     mumble. The gain is that of the median validation person.

@@ -100,7 +100,7 @@ class Audio2ShapeTask:
         return mel, shapes, known
 
     def _variant(self, clip: Clip, variant: int) -> tuple[FloatArray, FloatArray]:
-        """A variant of a clip: mel (bands, T) at 100 Hz and shapes (coefficients, T / 2) at 50 Hz."""
+        """Mel (bands, T) at 100 Hz and shapes (coefficients, T / 2) at 50 Hz of a variant."""
         key = (clip.name, variant)
         if key not in self._variants:
             rng = np.random.default_rng((self.options.seed, stable_hash(clip.name), variant))
@@ -111,7 +111,7 @@ class Audio2ShapeTask:
         return mel, shapes
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
-        """L1 of the shapes and of their velocity, and the correlation of the opening within each window."""
+        """L1 of the shapes and of their velocity, and correlation of the opening."""
         shapes, known = batch["shapes"], batch["known"].unsqueeze(1)
         predicted = self._network(batch["mel"])
         weight = self._importance.to(predicted.device).view(1, -1, 1)
@@ -130,7 +130,10 @@ class Audio2ShapeTask:
         return loss, {"l1": l1.item(), "velocity": velocity.item(), "correlation": r.mean().item()}
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Correlation of the opening on the val split, without offset and at each clip's best; by person."""
+        """Correlation of the opening on the val split, averaged by person.
+
+        At no offset, and at each clip's best.
+        """
         by_person: dict[str, list[tuple[float, float, float]]] = {}
         for clip in self._val_clips:
             predicted, target = mouth_openings(network, clip, self._bands, self._opening.numpy())
@@ -142,24 +145,24 @@ class Audio2ShapeTask:
         return {"score": -float(correlation), "best_offset": float(best), "relative_spread": float(spread)}
 
     def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
-        """Nothing: shapes are not drawn here."""
+        """Nothing: the network makes no images."""
         return {}
 
 
 def coefficient_importance(components: FloatArray) -> FloatArray:
-    """Mean movement of the lips by each coefficient, relative to the largest; (coefficients,)."""
+    """Mean lip movement of each coefficient, relative to the largest; (coefficients,)."""
     movement = np.linalg.norm(components.reshape(len(components), -1, 3)[:, :40], axis=2).mean(1)
     return np.asarray(movement / movement.max(), np.float32)
 
 
 def opening_weights(components: FloatArray) -> FloatArray:
-    """Weights (coefficients,) whose product with a shape is the opening of the inner lips, to first order."""
+    """Weights (coefficients,) of the mouth opening as a linear function of a shape."""
     points = components.reshape(len(components), -1, 3)
     return np.asarray(points[:, LOWER_INNER, 1] - points[:, UPPER_INNER, 1], np.float32)
 
 
 def target_shapes(clip: Clip, speed: float = 1.0) -> FloatArray:
-    """A clip's shapes resampled to the time of its audio and smoothed, (coefficients, T) at 50 Hz.
+    """A clip's smoothed shapes in the time of its audio, (coefficients, T) at 50 Hz.
 
     Args:
         speed: at which the audio is played.
@@ -192,7 +195,10 @@ def cut_window(series: FloatArray, start: int, length: int, fill: float) -> tupl
 
 
 def masked_correlation(a: Tensor, b: Tensor, known: Tensor) -> Tensor:
-    """Pearson's r over time where `known` is 1; (B, T) -> (B,). Constant series give about 0."""
+    """Pearson's r over time where `known` is 1, (B, T) -> (B,).
+
+    Constant series give about 0.
+    """
     count = known.sum(1, keepdim=True).clamp_min(1)
     a, b = ((x - (x * known).sum(1, keepdim=True) / count) * known for x in (a, b))
     norm = (a.square().sum(1) * b.square().sum(1) + 1e-8).sqrt()
@@ -215,7 +221,7 @@ def mouth_openings(
 
 
 def correlation_by_offset(predicted: FloatArray, target: FloatArray, max_offset: int) -> FloatArray:
-    """Pearson's r of two series (T,) with `target` shifted by -max_offset to max_offset frames.
+    """Pearson's r of two series (T,) at offsets of up to `max_offset` frames.
 
     Returns:
         (2 max_offset + 1,); a peak right of the middle says that the target, hence the video, is late.

@@ -2,8 +2,8 @@
 
 Trained separately, Audio2Shape knows no image and the renderer no audio. Here a clip is rendered with
 another clip's audio, each frame being its own reference as at inference, and a frozen expert has to find
-the audio's windows among those before and after; both networks get its gradients. Their own tasks
-continue beside it, so that mouths stay those of people.
+the audio's windows among those before and after; both networks get its gradients. Their own losses
+are kept in the sum, so that mouths stay those of people.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class FinetuneTask:
         }
 
     def _sync_loss(self, network: BuiltinNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy of the true offset of each rendered window among 31; chance is ln 31 = 3.43."""
+        """Cross-entropy of each window's true offset among 31; chance is ln 31 = 3.43."""
         similarity = self._similarity_by_offset(network, batch)
         logits = similarity * self.options.logit_scale
         neighbours = torch.zeros(2 * MAX_OFFSET + 1, dtype=torch.bool, device=logits.device)
@@ -200,7 +200,7 @@ class FinetuneTask:
         return loss, {"sync": loss.item(), "sync_confidence": (mean[MAX_OFFSET] - mean.median()).item()}
 
     def _similarity_by_offset(self, network: BuiltinNetwork, batch: Batch) -> Tensor:
-        """Similarities (C (T - 4), 31) of rendered sequences with the audio they were rendered with."""
+        """Similarities (C (T - 4), 31) of rendered windows and their audio by offset."""
         expert = self._expert.to(batch["crops"].device)
         count, length = batch["crops"].shape[:2]
         crops = batch["crops"].flatten(0, 1).permute(0, 3, 1, 2).float() / 255
@@ -214,7 +214,7 @@ class FinetuneTask:
         return torch.einsum("cwd,cwdo->cwo", faces, offsets).flatten(0, 1)
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Sync loss and confidence on the val split with other people's audio, and L1 at the mouth.
+        """Sync with other people's audio and L1 at the mouth, on the val split.
 
         "score" is the sync loss plus twenty times the L1, so that neither improves at the other's cost.
         """
@@ -275,7 +275,7 @@ class _PartlyFrozen(nn.Module):
 
 
 def predict_shapes(network: BuiltinNetwork, log_mels: Tensor, frames: int) -> Tensor:
-    """Shapes (C, T, coefficients) of T frames, as `Builtin.encode_audio` makes them where there is speech.
+    """Shapes (C, T, coefficients) as `Builtin.encode_audio` makes them in speech.
 
     Args:
         log_mels: (C, 80, 4 T + 200), with a second of context at either end.
@@ -288,7 +288,7 @@ def predict_shapes(network: BuiltinNetwork, log_mels: Tensor, frames: int) -> Te
 
 
 def _in_shape_space(training: TrainingSet, components: FloatArray) -> list[Clip]:
-    """The clips with their shapes in the space of a model, which may be of another set."""
+    """Clips with their shapes in a model's shape space, which may be another set's."""
     change = (training.space.components @ np.linalg.pinv(components)).astype(np.float32)
     return [dataclasses.replace(clip, shapes=clip.shapes @ change) for clip in training.clips]
 

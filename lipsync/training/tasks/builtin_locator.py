@@ -1,4 +1,4 @@
-"""Training of MouthLocator: face crop to mouth outline, closed mouth and projection."""
+"""Training of the mouth locator: face crop to outlines and head projection."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LocatorTask:
         return self._network
 
     def _start_at_the_mean(self) -> None:
-        """Make the untrained network answer with the mean face, so that only differences are learned."""
+        """Initialise the last layer to the mean face, so that differences are learned."""
         batch = self.batch(0)
         mean = [batch[name].mean(0).flatten() for name in ("mouth", "closed_mouth", "projection")]
         last = self._network.head[-1]
@@ -111,7 +111,7 @@ class LocatorTask:
         }
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Mean errors on the val split in pixels of a 128-pixel crop, and the correlation of the opening."""
+        """Errors in pixels of a 128-pixel crop and correlation of the opening, val split."""
         names = ("score", "mouth_px", "closed_mouth_px", "movement_px", "opening_correlation")
         by_person: dict[str, list[float]] = {name: [] for name in names}
         for person in sorted({clip.person for clip in self._val_clips}):

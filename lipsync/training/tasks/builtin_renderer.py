@@ -1,4 +1,4 @@
-"""Training of the mouth renderer: outline, masked face and reference frame to image."""
+"""Training of the mouth renderer: outline, masked face, reference to image."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class RendererAndCritic(nn.Module):
 
 @dataclass(frozen=True)
 class Example:
-    """Target and reference crop (128, 128, 3), and three outlines (49, 2) in their pixels."""
+    """Target and reference crop (128, 128, 3), and outlines (49, 2) in their pixels."""
 
     target: Frame
     reference: Frame
@@ -128,7 +128,10 @@ class RendererTask:
         return self._stack([self._sample(rng) for _ in range(self.options.batch)])
 
     def val_batches(self, per_person: int = 16) -> list[Batch]:
-        """The same examples of every validation person each time, reference 0.4 s or more from the target."""
+        """The same examples of every validation person each time.
+
+        The reference is at least 0.4 s from the target.
+        """
         batches = []
         for person in sorted({clip.person for clip in self._val_clips}):
             clips = [clip for clip in self._val_clips if clip.person == person]
@@ -152,7 +155,7 @@ class RendererTask:
         return self._example(clip, target, reference, aligned, (augmentation, rng))
 
     def _pick_frames(self, clip: Clip, rng: Rng) -> tuple[int, int]:
-        """A target, often with an open mouth, and a reference within 3 s, often with another opening."""
+        """A target, often an open mouth, and a reference within 3 s, often different."""
         targets = rng.choice(clip.usable, 4 if rng.random() < 0.6 else 1)
         target = int(targets[clip.lip_gap[targets].argmax()])
         near = clip.usable[np.abs(clip.usable - target) <= _MAX_REFERENCE_DISTANCE]
@@ -217,7 +220,9 @@ class RendererTask:
     def reconstruction_loss(
         self, rendered: Tensor, maps: dict[str, Tensor], batch: Batch
     ) -> tuple[Tensor, dict[str, float]]:
-        """L1 of colours and of edges under the mask, weighted towards the mouth; adversarial if chosen.
+        """L1 of colours and edges under the mask, weighted towards the mouth.
+
+        Plus the adversarial loss where it has a weight.
 
         Args:
             rendered, maps: what `render` returned for the batch.
@@ -255,7 +260,7 @@ class RendererTask:
         }
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """L1 at the mouth ("score") and under the mask on the val split; "reference" for comparison.
+        """L1 at the mouth ("score") and under the mask, on the val split.
 
         "reference" is the L1 at the mouth of the aligned reference frame itself.
         """
@@ -271,7 +276,7 @@ class RendererTask:
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
     def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
-        """Two examples of each validation person, one a row: reference | target | rendered."""
+        """Two examples of each validation person: reference | target | rendered."""
         assert isinstance(network, RendererAndCritic)
         rows = []
         for examples in self.val_batches(per_person=2):
@@ -286,7 +291,7 @@ def _is_visible(clip: Clip) -> bool:
 
 
 def _fit_affine(source: FloatArray, target: FloatArray) -> FloatArray:
-    """The affine map (2, 3) that best maps points (P, 2) onto others, in least squares."""
+    """The least-squares affine map (2, 3) of points (P, 2) onto others."""
     homogeneous = np.concatenate([source, np.ones((len(source), 1), np.float32)], axis=1)
     return np.asarray(np.linalg.lstsq(homogeneous, target, rcond=None)[0].T, np.float64)
 
@@ -294,7 +299,10 @@ def _fit_affine(source: FloatArray, target: FloatArray) -> FloatArray:
 def _jitter(
     now: FloatArray, wanted: FloatArray, closed: FloatArray, closed_reference: FloatArray, rng: Rng
 ) -> tuple[Points, Points, Points]:
-    """Outlines (49, 2) with random errors as at inference: reference, target and closed mouth, in pixels."""
+    """Outlines (49, 2) in pixels with random errors as at inference.
+
+    Of reference, target and closed mouth.
+    """
     shift = rng.normal(0, 0.8, 2)
     target = wanted + shift + rng.normal(0, 0.25, wanted.shape)
     # At inference the reference's outline is estimated, and its opening is the least certain.

@@ -17,7 +17,7 @@ Stride: TypeAlias = int | tuple[int, int]
 
 
 class _Block(nn.Module):
-    """Convolution and leaky ReLU without normalisation; half of the kernel as padding by default."""
+    """Convolution and leaky ReLU; half of the kernel as padding by default."""
 
     def __init__(
         self, c_in: int, c_out: int, kernel: Stride, stride: Stride = 1, padding: int | None = None
@@ -141,7 +141,7 @@ class Critic(nn.Module):
 
 
 class CriticLosses(NamedTuple):
-    """Losses of the critic and of the renderer, and the renderer's feature matching; scalars."""
+    """Scalar losses of the critic and of the renderer, and its feature matching."""
 
     critic: Tensor
     renderer: Tensor
@@ -151,7 +151,7 @@ class CriticLosses(NamedTuple):
 def critic_losses(
     critic: Critic, real: Tensor, rendered: Tensor, outline: Tensor, weight: Tensor
 ) -> CriticLosses:
-    """Least-squares GAN losses (Mao et al., ICCV 2017, arXiv 1611.04076) and feature matching.
+    """Least-squares GAN losses (arXiv 1611.04076) and feature matching.
 
     Detached as in `adversarial_losses`, so that one optimizer trains both networks.
 

@@ -1,4 +1,4 @@
-"""Evaluation of the built-in model on unseen people, by face landmarks and a sync expert.
+"""Evaluation of the built-in model by face landmarks and a sync expert.
 
 Each clip is rendered three times: with its own audio, with another clip's audio, and with silence. A
 mouth that follows the audio moves with the other audio and rests in silence; where the source's mouth
@@ -45,7 +45,7 @@ _SSIM_STRIDE = 5
 
 @dataclass(frozen=True)
 class MouthFigures:
-    """Figures of one clip; openings are of MediaPipe's landmarks, in distances between the eyes.
+    """Figures of one clip; openings in distances between the eyes.
 
     Attributes:
         real_loudness: correlation of the real opening with the loudness of the clip's own audio.
@@ -95,7 +95,7 @@ class MouthFigures:
 
 @dataclass(frozen=True, repr=False)
 class _Rendering:
-    """A clip with one audio: face crops (T, 128, 128, 3), openings (T,) and requested shapes."""
+    """Rendered crops (T, 128, 128, 3), openings (T,) and requested shapes."""
 
     crops: Images
     openings: FloatArray
@@ -174,7 +174,7 @@ def _renderer(
 def _sync(
     expert: CompactSyncNet, crops: Images, audio: FloatArray, audio_delay: float = 0.0
 ) -> dict[str, float]:
-    """Whether the expert finds the true offset, in the whole clip and by the second, and its confidence."""
+    """Whether the expert finds the true offset, whole and by the second; confidence."""
     count = len(crops) - WINDOW_FRAMES + 1
     mel = mel_windows(mel_spectrogram(AudioClip(audio)), 0, count, audio_delay)
     lower = resize_images(crops, (96, 96))[:, 48:]
@@ -200,7 +200,10 @@ def _feature_distance(expert: CompactSyncNet, a: Images, b: Images) -> float:
 
 
 def mean_figures(figures: Sequence[MouthFigures]) -> MouthFigures:
-    """The mean of each figure, NaN left out; given one clip a person, all people count alike."""
+    """The mean of each figure, NaN left out.
+
+    Given one clip a person, all people count alike.
+    """
     return MouthFigures(
         *(_mean([getattr(one, field.name) for one in figures]) for field in fields(MouthFigures))
     )
@@ -212,7 +215,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def read_openings(landmarker: FaceLandmarker, crops: Images) -> FloatArray:
-    """The distance of the inner lips over that of the eyes in each crop, (T,); NaN where not detected."""
+    """Mouth opening in distances between the eyes, (T,); NaN where not detected."""
     framed = (
         cv2.copyMakeBorder(cv2.resize(crop, None, fx=2, fy=2), 64, 64, 64, 64, cv2.BORDER_REPLICATE)
         for crop in crops

@@ -1,4 +1,4 @@
-"""Export of trained weights: the built-in model, Wav2Lip generators and sync experts.
+"""Export of weights: built-in model, Wav2Lip generators and sync experts.
 
 Our own files are safetensors in half precision with a header that says what they are; networks of
 Wav2Lip can also be written in the official format.
@@ -48,7 +48,7 @@ def assemble(
     locator: Mapping[str, Tensor],
     renderer: Mapping[str, Tensor],
 ) -> BuiltinNetwork:
-    """The built-in network from the weights of its three trainings, in evaluation mode.
+    """The built-in network from its three networks' weights, in evaluation mode.
 
     Args:
         components: float32 (coefficients, 147) of the shape space.
@@ -96,7 +96,9 @@ def export(network: BuiltinNetwork, path: Path, notes: Mapping[str, str] | None 
 
 
 def write_run_facts(run: Path, folder: Path, clips: Sequence[FaceClip], options: OptionGroup) -> None:
-    """Record in a run's folder what its model card needs; of paths the file names alone.
+    """Record the training set and settings in a run's folder, for its model card.
+
+    Of paths only the file names.
 
     Args:
         run: folder of the training run.
@@ -125,7 +127,7 @@ def write_run_facts(run: Path, folder: Path, clips: Sequence[FaceClip], options:
 def export_generator(
     run: Path, path: Path, notes: Mapping[str, str] | None = None, averaged: bool = True
 ) -> int:
-    """Write a trained Wav2Lip generator and its model card; returns the file's size in bytes.
+    """Write a Wav2Lip generator and its model card; returns the size in bytes.
 
     Args:
         run: the folder that `train_generator` wrote.
@@ -160,7 +162,7 @@ def export_generator(
 
 
 def _to_half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Convolutions in 16 bits, normalisation in 32; counters that only training reads left out."""
+    """Convolutions in 16 bits, normalisation in 32, without counters of training."""
     return {
         name: value.half() if value.ndim > 1 else value
         for name, value in state.items()
@@ -169,7 +171,7 @@ def _to_half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _facts(run: Path, step: int, averaged: bool) -> dict[str, str]:
-    """Entries of the model card: set, settings, and the figures of the last evaluation."""
+    """Entries of the model card: set, settings, figures of the last evaluation."""
     path = run / ABOUT
     about: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     settings: dict[str, Any] = about.pop("options", {})
@@ -188,7 +190,7 @@ def _facts(run: Path, step: int, averaged: bool) -> dict[str, str]:
 
 
 def _model_card(path: Path, facts: Mapping[str, str]) -> str:
-    """A model card in Markdown: what the file is, what it may be used for, and how it was trained."""
+    """A model card in Markdown: architecture, licence and training."""
     cells = [f"| {name} | {value.replace('|', '/')} |" for name, value in facts.items()]
     return "\n".join(
         [
@@ -224,7 +226,9 @@ def is_expert_run(run: Path) -> bool:
 
 
 def export_expert(run: Path, path: Path) -> int:
-    """Write a sync expert as of its best validation score; returns the file's size in bytes.
+    """Write a sync expert's weights file; returns its size in bytes.
+
+    The weights are those of the best validation score.
 
     Args:
         run: the folder that `train_expert` wrote.

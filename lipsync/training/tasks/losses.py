@@ -28,7 +28,7 @@ def weighted_l1(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 
 
 def edge_loss(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
-    """Weighted L1 of the horizontal and vertical image gradients, at full and at half size.
+    """Weighted L1 of the image gradients, at full and at half size.
 
     Args:
         a, b: (B, 3, h, w).
@@ -68,7 +68,7 @@ def feature_distance(expert: CompactSyncNet, a: Tensor, b: Tensor) -> Tensor:
 def contrastive_loss(
     faces: Tensor, audio: Tensor, scale: Tensor, stride: int
 ) -> tuple[Tensor, dict[str, float]]:
-    """Symmetric InfoNCE (van den Oord et al. 2018, arXiv 1807.03748) over the windows of each clip.
+    """Symmetric InfoNCE over the windows of each clip (arXiv 1807.03748).
 
     Only windows of the same clip are compared: across clips it would be enough to recognise the
     speaker. A window one frame away shares four of five frames and is neither positive nor negative.
@@ -92,7 +92,7 @@ def contrastive_loss(
 
 
 def pair_loss(faces: Tensor, audio: Tensor, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
-    """Wav2Lip's expert loss: binary cross-entropy of the cosine of matching and of shifted pairs.
+    """Wav2Lip's expert loss: cosine and BCE of matching and shifted pairs.
 
     Half of the pairs, at random by `seed` and `step`, are of two different windows of a clip.
 
@@ -135,7 +135,7 @@ def offset_table_loss(table: FloatArray, scale: float | None) -> float:
 
 
 def sync_loss(expert: SyncExpert, generated: Tensor, mel: Tensor) -> Tensor:
-    """Wav2Lip's sync loss: binary cross-entropy of the similarity of lips and audio against 1.
+    """Wav2Lip's sync loss: BCE of the similarity of lips and audio against 1.
 
     Below a similarity of 0.05 the logarithm continues as its tangent, so that similarities around and
     below 0, where it is undefined, still have a useful gradient.

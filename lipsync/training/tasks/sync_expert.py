@@ -1,4 +1,7 @@
-"""Training of sync experts: face and audio windows of one clip matched by time, not by speaker."""
+"""Training of sync experts, which embed face and audio windows in one space.
+
+Only windows of the same clip are compared: across clips, recognising the speaker would be enough.
+"""
 
 from __future__ import annotations
 
@@ -153,7 +156,7 @@ class ExpertTask:
     # --- loss and evaluation ---------------------------------------------------------------------
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of the chosen recipe, and that of the shapes; "accuracy" is that of the matching."""
+        """The loss of the chosen recipe, plus that of the shapes where they are known."""
         sequences = batch["faces"].permute(0, 4, 1, 2, 3).float() / 255  # (C, 3, T, 48, 96)
         stride = self.options.window_stride
         faces = embed_windows(self.expert, sequences, stride)
@@ -169,7 +172,7 @@ class ExpertTask:
         return loss, figures
 
     def _shape_loss(self, faces: Tensor, audio: Tensor, batch: Batch, stride: int) -> Tensor:
-        """L1 of the mouth shapes of the five frames, predicted from either embedding by one linear layer.
+        """L1 of the mouth shapes predicted from either embedding by one linear layer.
 
         That both go through the same layer aligns them long before contrast alone would find out what
         they have in common.
@@ -182,7 +185,7 @@ class ExpertTask:
         return 2 * error
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """How often the true offset is found among 31, within one frame, on the val split; by person.
+        """How often the true offset is found among 31, within one frame; val split.
 
         "second" is for single seconds, "clip" for whole clips, "confidence" the similarity at no offset
         over the median, "loss" that of the recipe; "score" is minimised.
@@ -223,7 +226,7 @@ def _some_people(clips: list[FaceClip], options: ExpertOptions) -> list[FaceClip
 
 
 def _augment_lower_faces(faces: npt.NDArray[np.uint8], rng: Rng) -> npt.NDArray[np.uint8]:
-    """Faces (T, 128, 128, 3) as augmented lower halves (T, 48, 96, 3), all frames alike.
+    """Augmented lower halves (T, 48, 96, 3) of faces (T, 128, 128, 3), all alike.
 
     Without noise and compression, which would have to be computed for every frame.
     """
@@ -282,7 +285,7 @@ def train_expert(folder: Path, options: ExpertOptions, run: TrainingRun) -> Outc
 
 
 def read_shapes(folder: Path) -> dict[str, FloatArray]:
-    """Mouth shapes of the clips of a prepared set with landmarks; empty for other sets."""
+    """Mouth shapes by clip of a prepared set with landmarks; empty for other sets."""
     if not has_landmarks(folder):
         return {}
     return {clip.name: clip.shapes for clip in read_set(folder, with_crops=False).clips}

@@ -157,7 +157,7 @@ class GeneratorTask:
         }
 
     def val_batches(self) -> Iterator[Batch]:
-        """The same examples every time, equally many of each validation person, not augmented."""
+        """The same validation examples every time, equally many of each person."""
         rng = np.random.default_rng(7)
         people = sorted({clip.person for clip in self._val_clips})
         clips = {person: [clip for clip in self._val_clips if clip.person == person] for person in people}
@@ -174,7 +174,10 @@ class GeneratorTask:
     # --- loss and evaluation ---------------------------------------------------------------------
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The original's weighted sum of pixel, sync and adversarial loss, plus the discriminator's own."""
+        """Weighted sum of pixel, sync and adversarial loss, plus the discriminator's.
+
+        The weights are those of the original.
+        """
         network, real = self._network, to_bgr(batch["target"])
         generated = generate(network.generator, batch)
         pixels = (generated - real).abs().mean()
@@ -202,7 +205,7 @@ class GeneratorTask:
         return sync_loss(self._expert, generated, mel)
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """L1, sync loss and the discriminator's mean probabilities of being real on the val split.
+        """L1, sync loss and the discriminator's mean probabilities, on the val split.
 
         "score" is the loss of pixels and sync with their full weights.
         """
@@ -229,7 +232,7 @@ class GeneratorTask:
         return figures
 
     def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
-        """Validation faces side by side: reference, masked, generated, real; (N, 3, H, 4 W) RGB."""
+        """Validation faces: reference | masked | generated | real; (N, 3, H, 4 W)."""
         assert isinstance(network, GeneratorAndDiscriminator)
         batch = {name: value[:4] for name, value in next(self.val_batches()).items()}
         batch = to_device(batch, device_of(network))
@@ -244,7 +247,10 @@ def _stack(examples: Sequence[dict[str, npt.NDArray[np.generic]]]) -> Batch:
 
 
 def to_bgr(frames: Tensor) -> Tensor:
-    """Frames uint8 (B, T, H, W, 3) RGB as the networks take them: (B, 3, T, H, W) BGR in [0, 1]."""
+    """RGB frames as the networks' input, BGR in [0, 1].
+
+    From uint8 (B, T, H, W, 3) to float32 (B, 3, T, H, W).
+    """
     return frames.flip(-1).permute(0, 4, 1, 2, 3).float() / 255
 
 
@@ -256,7 +262,7 @@ def mask_lower_half(faces: Tensor) -> Tensor:
 
 
 def generate(generator: nn.Module, batch: Batch) -> Tensor:
-    """Generate a batch from masked targets and references; (B, 3, 5, H, W) BGR in [0, 1]."""
+    """Generated faces of a batch, (B, 3, 5, H, W) BGR in [0, 1]."""
     face = torch.cat([mask_lower_half(to_bgr(batch["target"])), to_bgr(batch["reference"])], dim=1)
     generated: Tensor = generator(batch["indiv_mels"], face)
     return generated

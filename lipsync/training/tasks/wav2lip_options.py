@@ -75,7 +75,7 @@ class GeneratorTrainingOptions(OptionGroup):
 
 
 def original_loop(discriminator: bool = False, **changes: Any) -> LoopOptions:
-    """The loop's settings of the original: Adam at a constant rate, without gradient clip.
+    """The original's loop: Adam at a constant rate, without gradient clip.
 
     Args:
         discriminator: those of its training with the discriminator.

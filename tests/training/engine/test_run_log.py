@@ -27,7 +27,7 @@ def shown(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, l
     return scalars, {tag: [event.step for event in board.Images(tag)] for tag in tags["images"]}
 
 
-def test_tensorboard_shows_figures_and_pictures_of_a_training(tmp_path: Path) -> None:
+def test_tensorboard_shows_figures_and_images_of_a_training(tmp_path: Path) -> None:
     class Seen(Line):
         def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
             assert not network.training
@@ -68,7 +68,7 @@ def test_without_tensorboard_the_training_goes_on_and_says_so_once(
     assert len(caplog.records) == 1 and "pip install tensorboard" in caplog.text
 
 
-def test_nobody_draws_pictures_that_nobody_sees(tmp_path: Path) -> None:
+def test_no_images_are_made_where_nothing_takes_them(tmp_path: Path) -> None:
     class Unseen(Line):
         def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
             raise AssertionError

@@ -118,7 +118,7 @@ def test_people_come_up_alike_whatever_their_minutes() -> None:
     assert 0.25 < drawn.count("little") / 600 < 0.42  # sixteen times the minutes, twice the weight
 
 
-def test_points_move_with_the_picture() -> None:
+def test_points_move_with_the_image() -> None:
     clip = make_clip("p", "train", 0)
     mouth = clip.mouth[7]
     np.testing.assert_allclose(transform_points(mouth, no_augmentation(), MIRRORED), mouth, atol=1e-4)
@@ -129,7 +129,7 @@ def test_points_move_with_the_picture() -> None:
         assert moved[40:, 1].mean() > moved[:20, 1].mean()
 
 
-def test_a_changed_voice_keeps_its_length_and_its_time() -> None:
+def test_augmented_audio_keeps_its_length_and_its_time() -> None:
     sound = make_clip("p", "train", 1).audio
     for seed in range(4):
         changed = augment_audio(sound, np.random.default_rng(seed))

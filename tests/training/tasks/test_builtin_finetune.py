@@ -1,4 +1,4 @@
-"""Tuning the built-in model by what an expert sees, and judging it, on faces drawn by hand."""
+"""Finetuning the built-in model with an expert, and its evaluation, on faces drawn by hand."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_shapes_of_another_set_are_mapped_to_the_model_s_space() -> None:
     np.testing.assert_allclose(ours, a_set().clips[0].shapes, atol=1e-4)
 
 
-def test_likeness_is_nothing_for_equal_pictures() -> None:
+def test_the_feature_distance_of_equal_images_is_zero() -> None:
     a, b = torch.rand(2, 3, 80, 112), torch.rand(2, 3, 80, 112)
     expert = made_up_expert()
     assert feature_distance(expert, a, a) == 0 < feature_distance(expert, a, b)

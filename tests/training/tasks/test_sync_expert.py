@@ -38,7 +38,7 @@ def shapes_of(clips: list[Drawn]) -> dict[str, np.ndarray]:
     return {clip.name: np.random.default_rng(0).normal(size=(len(clip), 3)).astype("f4") for clip in clips}
 
 
-def test_pictures_and_sound_of_a_batch_belong_together() -> None:
+def test_frames_and_audio_of_a_batch_belong_together() -> None:
     numbers = np.arange(60, dtype=np.uint8)[:, None, None, None] * 4
     samples = np.random.default_rng(0).normal(0, 0.1, 60 * 640).astype(np.float32)
     clip = Drawn(

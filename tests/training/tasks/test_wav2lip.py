@@ -128,17 +128,17 @@ def test_what_the_generator_is_shown() -> None:
 
 
 @pytest.mark.parametrize("size", [(128, 128), (96, 96), (192, 288)])
-def test_a_look_is_the_same_at_any_size(size: tuple[int, int]) -> None:
+def test_an_augmentation_is_the_same_at_any_size(size: tuple[int, int]) -> None:
     [clip, *_] = drawn_clips()
     face, rng = clip.faces(np.array([7]), size)[0], np.random.default_rng(0)
     np.testing.assert_array_equal(augment_face(face, no_augmentation(), rng), face)
     stored = cv2_border(clip.crops[7])
     for seed in range(4):
-        look = dataclasses.replace(
+        augmentation = dataclasses.replace(
             sample_augmentation(np.random.default_rng(seed)), blur=0.0, noise=0.0, jpeg_quality=100
         )
-        wanted = resize_images(augment_crop(stored, look, rng)[None], size)[0]
-        changed = augment_face(face, look, rng)
+        wanted = resize_images(augment_crop(stored, augmentation, rng)[None], size)[0]
+        changed = augment_face(face, augmentation, rng)
         assert changed.shape == (*size, 3)
         assert np.abs(changed.astype(int) - wanted).mean() < 1.5
 

@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[Callable[[], Task], int]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_show_three_windows_in_a_row(kind: str) -> None:
+def test_images_show_three_windows_in_a_row(kind: str) -> None:
     make, rows = KINDS[kind]
     task = make()
     with torch.inference_mode():
