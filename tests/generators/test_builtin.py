@@ -12,7 +12,8 @@ from lipsync.errors import WeightsError
 from lipsync.generators.base import LipGenerator
 from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
 from lipsync.generators.builtin.adapter import Builtin, load, speech_gate
-from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, Renderer, warp
+from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
+from lipsync.generators.builtin.renderer import Renderer, warp
 from lipsync.training.tasks.export import export
 from lipsync.types import AudioClip
 

@@ -132,22 +132,23 @@ def dense_flow(
     return torch.stack([flow_x / total, flow_y / total], dim=1)
 
 
-def inpainting_mask(resting: Tensor, height: int, width: int) -> Tensor:
+def inpainting_mask(closed_outline: Tensor, height: int, width: int) -> Tensor:
     """Mask of the region to generate: mouth and chin, with a soft edge.
 
-    It depends on the resting outline only, so that its shape does not reveal how far the mouth is open.
+    It depends on the closed mouth's outline only, so that its shape does not reveal how far the mouth is
+    open.
 
     Args:
-        resting: (B, 49, 2) the closed mouth, in pixels.
+        closed_outline: (B, 49, 2) in pixels.
 
     Returns:
         (B, 1, height, width) in [0, 1]; above 0 the source is hidden from the network.
     """
-    centre = resting[:, OUTER].mean(dim=1)
+    centre = closed_outline[:, OUTER].mean(dim=1)
     # From mouth to chin.
-    scale = (resting[:, CHIN][:, 4, 1] - centre[:, 1]).clamp(12, 80)  # hardly changes with yaw
-    x = torch.arange(width, device=resting.device, dtype=resting.dtype) - centre[:, :1]
-    y = torch.arange(height, device=resting.device, dtype=resting.dtype) - centre[:, 1:]
+    scale = (closed_outline[:, CHIN][:, 4, 1] - centre[:, 1]).clamp(12, 80)  # hardly changes with yaw
+    x = torch.arange(width, device=closed_outline.device, dtype=closed_outline.dtype) - centre[:, :1]
+    y = torch.arange(height, device=closed_outline.device, dtype=closed_outline.dtype) - centre[:, 1:]
     across = (x / (1.25 * scale).unsqueeze(1)).abs().unsqueeze(1)
     up = -y / (0.66 * scale).unsqueeze(1)
     down = y / (1.6 * scale).unsqueeze(1)

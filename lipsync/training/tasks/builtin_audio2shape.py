@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lipsync.generators.builtin.audio2shape import Audio2Shape
 from lipsync.generators.builtin.log_mel import MEL_RATE, SILENCE, log_mel
 from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
-from lipsync.generators.builtin.network import Audio2Shape, NetworkConfig
+from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.options import OptionGroup, option
 from lipsync.training.data.augment import Rng, augment_audio, change_speed, stable_hash
 from lipsync.training.data.dataset import Clip, PersonBalancedSampler

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.mouth_outline import opening, render_contours
-from lipsync.generators.builtin.network import MouthLocator, NetworkConfig
+from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.options import OptionGroup, option
 from lipsync.training.data.augment import (
     Rng,

@@ -18,7 +18,8 @@ from lipsync.generators.builtin.mouth_outline import (
     render_interior,
     render_interior_halves,
 )
-from lipsync.generators.builtin.network import NetworkConfig, Renderer
+from lipsync.generators.builtin.network import NetworkConfig
+from lipsync.generators.builtin.renderer import Renderer
 from lipsync.options import OptionGroup, option
 from lipsync.training.data.augment import (
     Augmentation,
