@@ -111,7 +111,7 @@ class LinkSource:
             OutputError: it cannot be written.
             Cancelled: the job was cancelled. As after an error, nothing is left in `into`.
         """
-        progress(Progress("Asking the site", 0, 0))
+        progress(Progress("Reading the page", 0, 0))
         try:
             into.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=into, prefix=".link-") as private:

@@ -59,7 +59,7 @@ def test_a_table_through_the_built_in_model(
     assert "1, 1 failed" in capsys.readouterr().out
 
 
-def test_results_that_were_made_elsewhere(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_results(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Compared by the source's frames; the pair without a result is told."""
     given = f"theirs={folder}"
     assert main(["evaluate", str(folder / "pairs.csv"), "--results", given, *QUICK]) == 0
@@ -68,7 +68,7 @@ def test_results_that_were_made_elsewhere(folder: Path, capsys: pytest.CaptureFi
     assert "There is no result of this pair" in told
 
 
-def test_one_video_beside_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_video_against_a_reference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = str(folder / "one.mp4")
     assert main(["evaluate", video, "--reference", video, *QUICK]) == 0
     told = capsys.readouterr().out
@@ -83,7 +83,7 @@ def test_one_video_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "Sync: The file has no audio" in capsys.readouterr().out
 
 
-def test_a_folder_of_videos_is_judged_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_videos_is_measured_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_video(tmp_path / "a.mp4", frames=5)
     make_video(tmp_path / "b.mp4", frames=5)
     assert main(["evaluate", str(tmp_path), *QUICK, "--limit", "1"]) == 0
@@ -100,7 +100,7 @@ def test_a_folder_of_videos_is_judged_as_it_is(tmp_path: Path, capsys: pytest.Ca
         (["nothing.csv"], "cannot be read"),
     ],
 )
-def test_what_cannot_be_done_is_told(
+def test_invalid_requests_are_explained(
     folder: Path, flags: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import re

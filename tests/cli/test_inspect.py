@@ -12,7 +12,7 @@ from tests.material import FACE, VOICE, make_head
 QUICK = ("--no-transcript", "--no-sync")
 
 
-def test_words_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head = make_head(tmp_path / "head.mp4", parts=[0.4])
     page, faces = tmp_path / "sub" / "page.html", tmp_path / "faces"
     assert main(["inspect", str(head), *QUICK, "--html", str(page), "--faces-to", str(faces)]) == 0
@@ -57,7 +57,7 @@ def test_subtitles(tmp_path: Path) -> None:
     ("files", "why"),
     [([VOICE, VOICE], "Subtitles are of one file"), ([FACE], "nothing to write subtitles from")],
 )
-def test_subtitles_that_cannot_be(
+def test_impossible_subtitles_are_rejected(
     tmp_path: Path, files: list[Path], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     srt = tmp_path / "words.srt"

@@ -17,7 +17,7 @@ from tests.sources import serving
 from tests.sources.serving import HERE
 
 
-def test_a_link_inwards_is_refused_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_private_address_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     voice = make_voice(tmp_path / "voice.wav", seconds=0.4)
     assert main(["run", "http://169.254.169.254/clip.mp4", str(voice)]) == 1
     assert "never opened" in capsys.readouterr().err

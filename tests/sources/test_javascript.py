@@ -47,7 +47,7 @@ def test_the_package_is_used_before_the_path(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("no_deno")
-def test_the_doctor_tells_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_reports_the_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     [finding] = doctor._check_javascript()
     assert (finding.state, finding.found) == ("note", "none")

@@ -87,7 +87,7 @@ def test_audio_only_leaves_the_video_out(site: Site, tmp_path: Path) -> None:
     assert not any("stream0" in hit for hit in site.hits)
 
 
-def test_looking_tells_and_downloads_nothing(site: Site, tmp_path: Path) -> None:
+def test_probing_downloads_nothing(site: Site, tmp_path: Path) -> None:
     info = source(site, "/hls.m3u8").probe(CancelToken())
     assert (info.title, info.seconds, info.can_trim) == ("hls", pytest.approx(10, abs=1), True)
     assert info.page == site.url("/hls.m3u8")
@@ -136,7 +136,7 @@ SECRET = b"the secret"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "169.254.169.254"])
-def test_a_redirect_inwards_is_not_followed(site: Site, tmp_path: Path, host: str) -> None:
+def test_a_redirect_to_a_private_address_is_not_followed(site: Site, tmp_path: Path, host: str) -> None:
     site.answers["/away"] = serving.redirect(f"http://{host}:{site.port}/secret.mp4")
     site.answers["/secret.mp4"] = serving.send(SECRET, "video/mp4")
     with pytest.raises(AddressError, match=host):
@@ -145,14 +145,14 @@ def test_a_redirect_inwards_is_not_followed(site: Site, tmp_path: Path, host: st
     assert left_in(tmp_path) == []
 
 
-def test_a_name_that_resolves_inwards_is_not_opened(site: Site) -> None:
+def test_a_name_that_resolves_to_a_private_address_is_not_opened(site: Site) -> None:
     given = LinkSource(f"http://localhost:{site.port}/clip.mp4")
     with pytest.raises(AddressError):
         given.probe(CancelToken())
     assert site.hits == []
 
 
-def test_fragments_inside_are_not_opened(site: Site, tmp_path: Path) -> None:
+def test_fragments_at_private_addresses_are_not_opened(site: Site, tmp_path: Path) -> None:
     fragments = "".join(f"#EXTINF:1.0,\nhttp://127.0.0.2:{site.port}/hls{n}.ts\n" for n in range(4))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n{fragments}#EXT-X-ENDLIST\n".encode()
     site.answers["/bad.m3u8"] = serving.send(playlist, "application/vnd.apple.mpegurl")
@@ -190,7 +190,7 @@ def test_an_endless_body_is_cut_off(site: Site, tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-def test_what_says_it_is_too_large_is_not_downloaded(site: Site, tmp_path: Path) -> None:
+def test_an_announced_size_above_the_limit_is_not_downloaded(site: Site, tmp_path: Path) -> None:
     site.answers["/large.mp4"] = serving.promising(5 * 10**9)
     with pytest.raises(LinkError, match=r"too large.*5000 of at most 2000 MB"):
         fetch(source(site, "/large.mp4"), tmp_path)
@@ -242,7 +242,7 @@ def test_a_cancel_ends_a_stuck_download(site: Site, media: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize(("code", "words"), [(403, "refused"), (429, "too many requests")])
-def test_the_answers_of_the_site_are_told_apart(site: Site, code: int, words: str) -> None:
+def test_http_errors_have_messages_of_their_own(site: Site, code: int, words: str) -> None:
     site.answers["/no.mp4"] = serving.status(code)
     with pytest.raises(LinkError, match=words):
         source(site, "/no.mp4").probe(CancelToken())
@@ -268,14 +268,14 @@ def test_a_live_stream(site: Site, media: Path) -> None:
         source(site, "/live.m3u8").probe(CancelToken())
 
 
-def test_what_is_no_video_is_noticed(site: Site, tmp_path: Path) -> None:
+def test_a_download_that_is_no_media_is_rejected(site: Site, tmp_path: Path) -> None:
     site.answers["/fake.mp4"] = serving.send(b"not a video at all" * 100, "video/mp4")
     with pytest.raises(MediaError):
         fetch(source(site, "/fake.mp4"), tmp_path)
     assert left_in(tmp_path) == []
 
 
-def test_a_file_that_ends_early_is_noticed(site: Site, tmp_path: Path) -> None:
+def test_a_truncated_download_is_rejected(site: Site, tmp_path: Path) -> None:
     site.answers["/short.mp4"] = serving.promising(10**6)
     with pytest.raises(LinkError, match="only a part"):
         fetch(source(site, "/short.mp4"), tmp_path)

@@ -19,7 +19,7 @@ from lipsync.errors import AddressError, LinkError
 from lipsync.sources.network_guard import check_url, install_network_guard, is_allowed, is_public
 from tests.sources.serving import HERE, serve
 
-INWARDS = """
+PRIVATE = """
     0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.127.255.255 127.0.0.1 127.255.0.1 169.254.169.254 172.16.0.1
     172.31.255.255 192.0.0.192 192.88.99.1 192.168.1.1 198.18.0.1 224.0.0.1 239.1.1.1 240.0.0.1
     255.255.255.255 100.100.100.200 168.63.129.16
@@ -27,18 +27,18 @@ INWARDS = """
     ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::ffff:169.254.169.254 64:ff9b::7f00:1 64:ff9b:1::1 2002:7f00:1::
     2002:a00:1::1
 """.split()  # noqa: SIM905 - quotes and commas would hide the addresses
-OUTWARDS = """
+PUBLIC = """
     8.8.8.8 1.1.1.1 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.167.1.1 223.255.255.1
     2606:4700::1111 2a00:1450:4001:830::200e ::ffff:8.8.8.8 64:ff9b::808:808 2002:808:808::1
 """.split()  # noqa: SIM905
 
 
-@pytest.mark.parametrize("address", INWARDS)
-def test_inward_addresses(address: str) -> None:
+@pytest.mark.parametrize("address", PRIVATE)
+def test_private_addresses(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", OUTWARDS)
+@pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
@@ -71,7 +71,7 @@ def test_an_allowance_is_for_its_network_only() -> None:
         "https://example.com/" + "a" * 5000,
     ],
 )
-def test_what_is_no_link_to_a_page(url: str) -> None:
+def test_invalid_links(url: str) -> None:
     with pytest.raises(LinkError):
         check_url(url)
 
@@ -83,7 +83,7 @@ def test_what_is_no_link_to_a_page(url: str) -> None:
         *("10.1", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "[fd00:ec2::254]"),
     ],
 )
-def test_inward_addresses_in_any_spelling(host: str) -> None:
+def test_private_addresses_in_any_spelling(host: str) -> None:
     with pytest.raises(AddressError):
         check_url(f"http://{host}:8080/a.mp4")
 

@@ -1,4 +1,4 @@
-"""Which streams are taken, and which of their fragments; no network."""
+"""Stream selection and trimming; no network."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def names(streams: list[Stream]) -> list[str]:
         ([{"format_id": "unknown", "protocol": "http"}], None, ["unknown"]),
     ],
 )
-def test_what_is_taken(given: list[Stream], span: tuple[float, float] | None, chosen: list[str]) -> None:
+def test_stream_selection(given: list[Stream], span: tuple[float, float] | None, chosen: list[str]) -> None:
     assert names(select_streams(given, span)) == chosen
 
 
-def test_what_is_taken_for_a_voice() -> None:
+def test_stream_selection_for_audio() -> None:
     assert names(select_streams([AUDIO, LOW, BOTH], None, audio_only=True)) == ["audio"]
     assert names(select_streams([LOW, BOTH], None, audio_only=True)) == ["both"]
     assert select_streams([LOW], None, audio_only=True) == []
