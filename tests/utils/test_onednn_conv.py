@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -101,3 +105,51 @@ def test_what_is_seen_and_what_is_drawn_are_not_rounded() -> None:
         drawn, of_rounded = prepared(mel, face), prepared(mel, face.bfloat16().float())
     assert drawn.dtype == torch.float32 and not torch.equal(drawn, drawn.bfloat16().float())
     assert (drawn != of_rounded).float().mean() > 0.5
+
+
+WITHOUT_AVX512 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+BATCHES = """
+import torch
+from lipsync.generators.wav2lip.network import Wav2LipNetwork, prepare_for_inference
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+network = prepare_for_inference(Wav2LipNetwork((96, 96), 0.5), torch.device("cpu"), torch.float32)
+for count in (8, 3, 1):  # the last batch of a video is a short one
+    mel = torch.randn(count, 1, 80, 16)
+    face = torch.rand(count, 6, 96, 96).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        network(mel, face)
+        with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+            network(mel, face)
+"""
+
+
+@needs_packing
+@pytest.mark.parametrize("limit", [{}, WITHOUT_AVX512], ids=["this CPU", "AVX2"])
+def test_no_call_puts_the_weights_in_order_again(limit: dict[str, str]) -> None:
+    """oneDNN says so in its log: a reorder into a layout with blocks of output channels (a capital A)."""
+    run = subprocess.run(
+        [sys.executable, "-c", BATCHES],
+        env=os.environ | limit,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    convolutions = [line for line in run.stdout.splitlines() if ",convolution," in line]
+    reorders = [line for line in run.stdout.splitlines() if ",exec," in line and ",reorder," in line]
+    if not convolutions:
+        pytest.skip("oneDNN writes no log here")
+    assert [line for line in reorders if "simple:any" in line or ":blocked:A" in line] == []
+
+
+@needs_packing
+def test_sizes_that_want_the_same_blocks_share_one_copy() -> None:
+    conv = nn.Conv2d(16, 32, 3, padding=1).requires_grad_(False)
+    layer = PackedConv(conv, relu=False)
+    for size in (4, 4, 9, 16):
+        x = channels_last(2, 16, size, size)
+        torch.testing.assert_close(layer(x), conv(x), rtol=1e-5, atol=1e-5)
+    assert len(layer.packed_sizes) == 3
+    assert layer.copies < 3
