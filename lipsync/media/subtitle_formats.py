@@ -29,11 +29,6 @@ class Cue:
     end: float
     text: str
 
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The lines of the text."""
-        return tuple(self.text.split("\n"))
-
 
 def read_subtitles(path: Path | str) -> tuple[Cue, ...]:
     """The cues of an SRT or WebVTT file in UTF-8, sorted by start, without empty ones.
