@@ -1,7 +1,7 @@
 """Audio-video offset of a clip from its window embeddings.
 
-Offsets follow SyncNet's reference script: frames of 40 ms, positive where the audio is early. (The lag of a
-training clip is in seconds, positive where the audio is late.)
+Offsets follow SyncNet's reference script: frames of 40 ms, positive where the audio is early. (The
+`audio_delay` of a training clip is in seconds, positive where the audio is late.)
 """
 
 from __future__ import annotations

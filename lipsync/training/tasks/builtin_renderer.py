@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +86,14 @@ class Example:
     reference_outline: FloatArray
     target_outline: FloatArray
     closed_outline: FloatArray
+
+
+class Outlines(NamedTuple):
+    """Outlines (49, 2) in pixels: mouth of reference and target, closed mouth."""
+
+    reference: Points
+    target: Points
+    closed: Points
 
 
 class RendererTask:
@@ -174,21 +183,20 @@ class RendererTask:
     ) -> Example:
         """An example of two frames of a clip; without `augment` as it is at inference."""
         assert clip.crops is not None
+        outlines = Outlines(clip.mouth[reference], clip.mouth[target], clip.closed_mouth[target])
         alignment = None
-        now, wanted, closed = clip.mouth[reference], clip.mouth[target], clip.closed_mouth[target]
         if aligned and reference != target:
-            alignment = _fit_affine(clip.closed_mouth[reference], closed)
-            now = now @ alignment[:, :2].T + alignment[:, 2]
+            alignment = _fit_affine(clip.closed_mouth[reference], clip.closed_mouth[target])
+            moved = outlines.reference @ alignment[:, :2].T + alignment[:, 2]
+            outlines = outlines._replace(reference=moved)
             alignment[:, 2] += MARGIN - alignment[:, :2] @ np.full(2, MARGIN)
-        if augment is None:
-            augmentation, rng = no_augmentation(), np.random.default_rng(0)
-        else:
-            augmentation, rng = augment
-            closed_reference = closed if aligned else clip.closed_mouth[reference]
+        augmentation, rng = augment or (no_augmentation(), np.random.default_rng(0))
+        if augment:
             if rng.random() < self.options.projected_share:
-                wanted = self._projected(clip, target)
-            now, wanted, closed = _jitter(now, wanted, closed, closed_reference, rng)
-        points = transform_points(np.stack([now, wanted, closed]), augmentation, MIRRORED)
+                outlines = outlines._replace(target=self._projected(clip, target))
+            closed_reference = clip.closed_mouth[target if aligned else reference]
+            outlines = _jitter(outlines, closed_reference, rng)
+        points = transform_points(np.stack(outlines), augmentation, MIRRORED)
         target_crop = augment_crop(clip.crops[target], augmentation, rng)
         reference_crop = augment_crop(clip.crops[reference], augmentation, rng, alignment)
         return Example(target_crop, reference_crop, *points)
@@ -297,19 +305,19 @@ def _fit_affine(source: FloatArray, target: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.lstsq(homogeneous, target, rcond=None)[0].T, np.float64)
 
 
-def _jitter(
-    now: FloatArray, wanted: FloatArray, closed: FloatArray, closed_reference: FloatArray, rng: Rng
-) -> tuple[Points, Points, Points]:
-    """Outlines (49, 2) in pixels with random errors as at inference.
+def _jitter(outlines: Outlines, closed_reference: FloatArray, rng: Rng) -> Outlines:
+    """Outlines with random errors as at inference.
 
-    Of reference, target and closed mouth.
+    Args:
+        closed_reference: (49, 2) the closed mouth in the head pose of the reference's outline.
     """
+    reference, target, closed = outlines
     shift = rng.normal(0, 0.8, 2)
-    target = wanted + shift + rng.normal(0, 0.25, wanted.shape)
+    target = target + shift + rng.normal(0, 0.25, target.shape)
     # At inference the reference's outline is estimated, and its opening is the least certain.
-    reference = closed_reference + (now - closed_reference) * rng.normal(1, 0.2)
-    reference = reference + shift + rng.normal(0, 0.35, 2) + rng.normal(0, 0.25, now.shape)
-    return reference, target, closed + shift + rng.normal(0, 1.0, 2)
+    reference = closed_reference + (reference - closed_reference) * rng.normal(1, 0.2)
+    reference = reference + shift + rng.normal(0, 0.35, 2) + rng.normal(0, 0.25, reference.shape)
+    return Outlines(reference, target, closed + shift + rng.normal(0, 1.0, 2))
 
 
 def render(renderer: Renderer, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
