@@ -11,7 +11,7 @@ import pytest
 from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_page import NAMELESS, PALE, WAIT, broken_video, saved
+from tests.browser.test_page import FADED, NAMELESS, PALE, WAIT, broken_video, saved
 from tests.material import FACE, SAMPLES
 
 pytestmark = pytest.mark.browser
@@ -51,7 +51,7 @@ def test_a_file_is_inspected(visit: Callable[..., Page], tmp_path: Path) -> None
 
     for theme in ("light", "dark"):
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
-        page.wait_for_timeout(300)  # colours fade over
+        page.wait_for_function(FADED)
         assert page.evaluate(PALE) == []
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -36,9 +36,12 @@ def give(page: Page, voice: Path, *, video: Path | None = None, photo: Path | No
 
 
 def unfold(page: Page, name: str) -> None:
-    """Open a folded part. Its controls come to life a moment after they are seen; no hand is faster."""
-    page.get_by_role("button", name=name).click()
-    page.wait_for_timeout(700)
+    """Open a folded part, and wait until its controls are there and no more come."""
+    head = page.get_by_role("button", name=name)
+    head.click()
+    content = head.locator("xpath=following-sibling::*").locator("input, textarea, button")
+    expect(content.first).to_be_visible(timeout=WAIT)
+    page.evaluate(SETTLED)
 
 
 def run(page: Page) -> None:
@@ -331,6 +334,20 @@ def test_text_can_be_read(page: Page, address: str, scheme: str) -> None:
     assert not pale, "\n".join(pale)
 
 
+SETTLED = """() => new Promise((done) => {
+  let frames = 0;
+  const watch = new MutationObserver(() => { frames = 0; });
+  watch.observe(document.body, {subtree: true, childList: true});
+  const next = () => {
+    if (++frames < 10) return requestAnimationFrame(next);
+    watch.disconnect();
+    done();
+  };
+  requestAnimationFrame(next);
+})"""
+"""Done as soon as ten frames in a row have brought no new elements."""
+FADED = """() => document.getAnimations().every((one) => !(one instanceof CSSTransition))"""
+"""No colour is on its way to another."""
 PALE = """() => {
   const parts = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
