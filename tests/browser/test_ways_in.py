@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_webcam_and_microphone(browser: Browser, address: str, tmp_path: Path) -
         expect(page.locator("#photo img")).to_be_visible(timeout=WAIT)
         page.locator("#voice").get_by_label("Record audio").click()
         page.locator("#voice").get_by_role("button", name="Record", exact=True).click()
-        page.wait_for_timeout(1500)
+        expect(page.locator("#voice time").first).to_have_text(re.compile("0:0[1-9]"), timeout=WAIT)
         page.locator("#voice").get_by_role("button", name="Stop", exact=True).click()
         expect(page.locator("#plan")).to_contain_text("Ready", timeout=WAIT)
     finally:
