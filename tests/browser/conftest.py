@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from lipsync.ui import build_page, launch_settings
 from tests.material import make_head, make_voice
 from tests.sources.serving import HERE
+from tests.waiting import wait_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -43,6 +45,8 @@ def address(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         _, url, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_settings())
         yield url
         page.close()
+        # A thread that is in a network while Python ends would take the whole process down.
+        wait_until(lambda: not any(one.name.startswith("lipsync") for one in threading.enumerate()), 60)
 
 
 def free_port() -> int:
