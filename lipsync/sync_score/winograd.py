@@ -39,17 +39,11 @@ _BIAS_POINT = POINTS.index(1.0)
 """The product at 1 enters every output with factor 1, so a bias added to it is added to all."""
 _MAX_TILE = 9
 """Outputs per tile: more save little, and the transforms' factors grow."""
-_MIN_PACKED_PIXELS = 128
-"""With fewer, oneDNN wants another weight layout than the packed one, and for some shapes takes a hundred
-times as long."""
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
 class PointConv(nn.Module):
-    """Convolution of one evaluation point, float32.
-
-    Uses packed weights where possible, for inputs of at least 128 pixels (all images together).
-    """
+    """Convolution of one evaluation point, float32; with packed weights where possible."""
 
     def __init__(self, weight: Tensor, bias: Tensor, stride: Step, padding: Step) -> None:
         super().__init__()
@@ -63,7 +57,7 @@ class PointConv(nn.Module):
 
     def forward(self, x: Tensor, dilation: tuple[int, int] = (1, 1)) -> Tensor:
         """(B, C, H, W) -> (B, O, H', W'), channels last."""
-        if self.packed is not None and x[:, 0].numel() >= _MIN_PACKED_PIXELS:
+        if self.packed is not None:
             out: Tensor = self.packed(x, dilation)
             return out
         conv = self.conv
