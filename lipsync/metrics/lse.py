@@ -54,7 +54,7 @@ class SyncEmbedder(Protocol):
     """
 
     @property
-    def at_once(self) -> int:
+    def concurrent_batches(self) -> int:
         """Batches to embed in parallel, each in a thread of its own."""
         ...
 
@@ -104,7 +104,7 @@ def measure_lse(
         frames: 25 a second, each (H, W, 3) RGB uint8 of any size: crops of one face, or whole frames that one
             face fills, as in the LRS sets.
         audio: 16 kHz.
-        batch: windows per call of the network; `network.at_once` batches run in parallel.
+        batch: windows per call of the network; `network.concurrent_batches` batches run in parallel.
 
     Raises:
         InputError: there are fewer than six frames, or less audio than those take.
@@ -135,7 +135,7 @@ def _embed(
     network: SyncEmbedder, frames: Iterable[Frame], audio: AudioClip, batch: int, cancel: CancelToken
 ) -> tuple[Tensor, Tensor]:
     """Embeddings of all windows but the last, and of their audio: two (T - 5, D) on the CPU."""
-    threads = ThreadLimit(shared_by=network.at_once)
+    threads = ThreadLimit(shared_by=network.concurrent_batches)
 
     def batches() -> Iterator[_Batch]:
         windows = 0
@@ -154,7 +154,7 @@ def _embed(
         with threads.share():
             return function(given).cpu()
 
-    embeddings = torch.cat(list(ordered_map(embed, batches(), network.at_once, "lse")))
+    embeddings = torch.cat(list(ordered_map(embed, batches(), network.concurrent_batches, "lse")))
     video_embeddings, audio_embeddings = embeddings.chunk(2)  # equally many
     return video_embeddings, audio_embeddings
 

@@ -82,7 +82,7 @@ class SyncNet(nn.Module):
         return self.netfcaud(self.netcnnaud(mfcc).flatten(1)), self.netfclip(self.netcnnlip(faces).flatten(1))
 
     @property
-    def at_once(self) -> int:
+    def concurrent_batches(self) -> int:
         """Batches to embed in parallel."""
         return concurrent_batches(next(self.parameters()).device)
 

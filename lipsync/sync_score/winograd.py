@@ -43,7 +43,7 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
 class PointConv(nn.Module):
-    """Convolution of one evaluation point, float32; with packed weights where possible."""
+    """Convolution of one evaluation point, float32; packed where possible."""
 
     def __init__(self, weight: Tensor, bias: Tensor, stride: Step, padding: Step) -> None:
         super().__init__()

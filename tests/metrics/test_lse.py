@@ -30,7 +30,7 @@ class LevelNetwork:
 
     shapes: list[tuple[int, ...]] = field(default_factory=list)
     audio_windows: int = 0
-    at_once: int = 1
+    concurrent_batches: int = 1
 
     def embed_faces(self, frames: Tensor) -> Tensor:
         assert frames.dtype == torch.uint8
@@ -97,7 +97,7 @@ class TwoAtOnce(LevelNetwork):
     """Two batches in parallel: the first two wait for each other, and the first ends after the second."""
 
     def __init__(self) -> None:
-        super().__init__(at_once=2)
+        super().__init__(concurrent_batches=2)
         self._numbers, self._both, self._second_done = count(), threading.Barrier(2), threading.Event()
 
     def embed_faces(self, frames: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ def test_an_error_in_one_batch_is_raised_and_ends_the_rest() -> None:
             super().embed_faces(frames)
             raise RuntimeError("the network broke")
 
-    network, levels = Broken(at_once=2), brightness(200)
+    network, levels = Broken(concurrent_batches=2), brightness(200)
     with pytest.raises(RuntimeError, match="broke"):
         measure_lse(network, frames_of(levels), noise(levels), batch=10)
     assert len(network.shapes) <= 4

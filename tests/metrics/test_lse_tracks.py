@@ -29,7 +29,7 @@ from tests.sync_score.fakes import COLORS, make_levels, make_voice
 class MeanNetwork:
     """A fake SyncNet that records its input."""
 
-    at_once = 1
+    concurrent_batches = 1
 
     def __init__(self) -> None:
         self.inputs: list[Tensor] = []

@@ -20,7 +20,7 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What came of one file, kept as `<set>/sources/<name>.json`.
+    """Outcome of one file, kept as `<set>/sources/<name>.json`.
 
     Attributes:
         path: of the file.

@@ -47,7 +47,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training run ended.
+    """Outcome of a training run.
 
     Attributes:
         step: steps done, including those of earlier runs in the same folder.
