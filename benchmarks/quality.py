@@ -33,7 +33,7 @@ from benchmarks.mouth_metrics import (
 )
 from lipsync.blending import Blender, make_mask
 from lipsync.errors import LipsyncError
-from lipsync.faces import DETECTORS, FaceDetector, crop_face, pixel_box, track_faces
+from lipsync.faces import DETECTORS, FaceDetector, VideoShape, crop_face, pixel_box, track_faces
 from lipsync.generators import GENERATORS, LipGenerator, choose_variant
 from lipsync.media import open_audio, open_video
 from lipsync.options import BlendOptions, FaceOptions, MediaOptions
@@ -122,9 +122,7 @@ class ShotMaker:
         size = video.width, video.height
         track = track_faces(
             [_reduced(frame, faces.detect_size) for frame in frames],
-            count=len(frames),
-            frame_size=size,
-            fps=video.fps,
+            VideoShape(len(frames), size, video.fps),
             detector=self.detector,
             options=faces,
             progress=StageProgress("faces", len(frames), ignore_progress, cancel),

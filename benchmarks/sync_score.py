@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import report
-from lipsync.faces import DETECTORS, track_faces
+from lipsync.faces import DETECTORS, VideoShape, track_faces
 from lipsync.media import open_audio, open_video
 from lipsync.options import FaceOptions, MediaOptions
 from lipsync.progress import StageProgress
@@ -120,9 +120,7 @@ def read_material(folder: Path, expert: SyncExpert, seconds: float, most: int) -
         numbers = np.arange(min(round(seconds * EXPERT_FPS), video.frame_count))
         tracked = track_faces(
             video.read(numbers, max_side=FaceOptions().detect_size),
-            count=len(numbers),
-            frame_size=(video.width, video.height),
-            fps=EXPERT_FPS,
+            VideoShape(len(numbers), (video.width, video.height), EXPERT_FPS),
             detector=detector,
             options=FaceOptions(),
             progress=StageProgress(path.name, len(numbers)),

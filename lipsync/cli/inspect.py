@@ -14,7 +14,7 @@ from lipsync.errors import InputError, LipsyncError
 from lipsync.inspection.render import render_page, render_text
 from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.media import write_image
-from lipsync.options import DEVICES, FaceOptions, TranscriptOptions
+from lipsync.options import DEVICES, FaceOptions, GeneratorOptions, SyncOptions, TranscriptOptions
 from lipsync.speech import to_srt, to_vtt
 from lipsync.utils.atomic_write import write_text
 
@@ -39,6 +39,11 @@ def _inspect(arguments: argparse.Namespace) -> int:
         raise InputError(
             "Subtitles are of one file", given=f"{len(arguments.files)} files", hint="Name one file."
         )
+    run = SyncOptions(
+        faces=read_options(arguments, FaceOptions()),
+        generator=GeneratorOptions(device=arguments.device),
+        transcript=read_options(arguments, TranscriptOptions()),
+    )
     reports, failed = [], False
     with cancel_on_interrupt() as cancel, ProgressBar() as bar:
         for path in arguments.files:
@@ -46,9 +51,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
                 report = inspect_media(
                     path,
                     read_options(arguments, InspectOptions()),
-                    faces=read_options(arguments, FaceOptions()),
-                    transcript=read_options(arguments, TranscriptOptions()),
-                    device=arguments.device,
+                    run=run,
                     progress=bar.update,
                     cancel=cancel,
                 )

@@ -26,7 +26,7 @@ from lipsync.metrics.fid import FeatureExtractor, load_inception, save_features
 from lipsync.metrics.lse import LseScore
 from lipsync.metrics.lse_tracks import TrackOptions, evaluate_frames, evaluate_tracks, mean_lse
 from lipsync.options import DEVICES, FaceOptions, OptionGroup, SyncOptions, option
-from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.registries import METRICS
 from lipsync.sync_score import SyncNet, load_syncnet
 from lipsync.types import AudioClip, IntArray, SyncScore
@@ -244,7 +244,8 @@ class Evaluator:
         region_of = generated_region(
             source, self.run.faces, self.run.blend, self.options.device, self.progress, self.cancel
         )
-        values = compare_frames(result, source, matches, metrics, region_of, self.progress, self.cancel)
+        stage = StageProgress("Comparing frames", len(matches), self.progress, self.cancel)
+        values = compare_frames(result, source, matches, metrics, region_of, stage)
         return {key: value for key, value in values.items() if not math.isnan(value)}
 
     def _create_metric(self, name: str) -> Metric:

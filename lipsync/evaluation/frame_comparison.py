@@ -63,36 +63,35 @@ def compare_frames(
     matches: IntArray,
     metrics: Mapping[str, RegionMetric],
     region: RegionFunction | None = None,
-    progress: ProgressCallback = ignore_progress,
-    cancel: CancelToken | None = None,
+    progress: StageProgress | None = None,
 ) -> dict[str, float]:
     """Measure metrics over all frames; returns their values by the keys of `metrics`.
 
     Args:
         matches: (T,) from `match_frames`.
         region: from `generated_region`; without it all metrics are on whole frames.
+        progress: advanced by one a frame; carries the cancel token.
 
     Raises:
         InputError: the frame sizes differ (by more than the row and column that even sizes add).
         MediaError: a file cannot be read.
         Cancelled: the token was cancelled.
     """
-    cancel = cancel or CancelToken()
+    progress = progress or StageProgress("Comparing frames", len(matches))
     difference = max(abs(result.width - source.width), abs(result.height - source.height))
     if difference > 1:
         sizes = f"{result.width}x{result.height} and {source.width}x{source.height}"
         raise InputError("Frames of different sizes cannot be compared", given=sizes)
     common = slice(min(result.height, source.height)), slice(min(result.width, source.width))
-    stage = StageProgress("Comparing frames", len(matches), progress, cancel)
     with (
-        closing(result.read(np.arange(len(matches)), cancel=cancel)) as result_frames,
-        closing(source.read(matches, cancel=cancel)) as source_frames,
+        closing(result.read(np.arange(len(matches)), cancel=progress.cancel)) as result_frames,
+        closing(source.read(matches, cancel=progress.cancel)) as source_frames,
     ):
         for number, made, original in zip(matches.tolist(), result_frames, source_frames, strict=True):
             inside = region(number, original)[common] if region else None
             for each in metrics.values():
                 each.metric.update(made[common], original[common], _select(each.region, inside))
-            stage.advance()
+            progress.advance()
     return {key: each.metric.compute() for key, each in metrics.items()}
 
 

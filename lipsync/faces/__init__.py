@@ -1,4 +1,4 @@
-"""Stage 3: face detection, tracking, selection and cropping.
+"""Face detection, tracking, selection and cropping.
 
     reduced frames -> detections -> tracks -> identities -> selected one -> FaceTrack -> crops
              (detection_schedule)  (association)          (selection)    (trajectory)   (crops)
@@ -17,6 +17,7 @@ from lipsync.faces.recognition import recognition_warnings
 from lipsync.faces.tracking import (
     TrackedFaces,
     TrackSummary,
+    VideoShape,
     build_tracks,
     read_references,
     reduced_size,
@@ -32,6 +33,7 @@ __all__ = [
     "FaceDetector",
     "TrackSummary",
     "TrackedFaces",
+    "VideoShape",
     "build_tracks",
     "content_hash",
     "crop_face",

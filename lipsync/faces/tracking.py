@@ -45,6 +45,21 @@ class TrackSummary:
     chosen: bool
 
 
+@dataclass(frozen=True)
+class VideoShape:
+    """Length, frame size and frame rate of the video that tracks are made for.
+
+    Attributes:
+        count: number of frames.
+        frame_size: width, height in pixels of the full-size frame.
+        fps: frames per second.
+    """
+
+    count: int
+    frame_size: tuple[int, int]
+    fps: float | Fraction
+
+
 @dataclass(frozen=True, eq=False)
 class TrackedFaces:
     """Result of `track_faces`.
@@ -70,10 +85,8 @@ def reduced_size(width: int, height: int, longest: int) -> tuple[int, int]:
 
 def track_faces(
     frames: Iterable[Frame],
+    shape: VideoShape,
     *,
-    count: int,
-    frame_size: tuple[int, int],
-    fps: float | Fraction,
     detector: FaceDetector,
     options: FaceOptions,
     progress: StageProgress,
@@ -83,10 +96,8 @@ def track_faces(
     Args:
         frames: (h, w, 3) RGB uint8, all of one size, in order. Usually reduced to
             `options.detect_size`; read once, and only about a second of them is held.
-        count: frames of the result. Frames beyond are not read; where there are fewer, the missing
-            ones have no face.
-        frame_size: width, height in pixels of the full-size frame that the boxes are for.
-        fps: frames per second.
+        shape: of the result. Frames beyond `shape.count` are not read; where there are fewer, the
+            missing ones have no face.
         progress: advanced by one a frame; carries the cancel token.
 
     Raises:
@@ -96,10 +107,8 @@ def track_faces(
         Cancelled: the user stopped the job.
     """
     references = read_references([options], detector)
-    detections = detect_faces(islice(frames, count), detector, options, progress)
-    [tracked] = build_tracks(
-        detections, count=count, frame_size=frame_size, fps=fps, choices=[options], references=references
-    )
+    detections = detect_faces(islice(frames, shape.count), detector, options, progress)
+    [tracked] = build_tracks(detections, shape, choices=[options], references=references)
     return tracked
 
 
@@ -118,18 +127,16 @@ def read_references(choices: Sequence[FaceOptions], detector: FaceDetector) -> d
 
 def build_tracks(
     detections: Detections,
+    shape: VideoShape,
     *,
-    count: int,
-    frame_size: tuple[int, int],
-    fps: float | Fraction,
     choices: Sequence[FaceOptions],
     references: Mapping[Path, ReferenceFace] | None = None,
 ) -> list[TrackedFaces]:
     """Tracks detected faces and selects one for each of the choices.
 
     Args:
-        detections: from `detect_faces`, of at most `count` frames.
-        count, frame_size, fps: as for `track_faces`.
+        detections: from `detect_faces`, of at most `shape.count` frames.
+        shape: of the results.
         choices: each gives one of the results.
         references: from `read_references`.
 
@@ -140,10 +147,10 @@ def build_tracks(
     if not any(detections.by_frame.values()):
         raise _no_face(detections, choices[0])
     # 1. Association
-    rate = float(fps)
+    rate = float(shape.fps)
     identities = group_identities(associate(detections, rate), detections.cuts)
     shots = shots_left_to_right(identities, rate)
-    scale = np.tile(np.array(frame_size, np.float32) / detections.frame_size, 2).astype(np.float32)
+    scale = np.tile(np.array(shape.frame_size, np.float32) / detections.frame_size, 2).astype(np.float32)
     sampled = np.fromiter(detections.by_frame, dtype=np.int64)
     face_counts = tuple((number, len(faces)) for number, faces in detections.by_frame.items())
     found = []
@@ -152,8 +159,8 @@ def build_tracks(
         reference = (references or {}).get(options.face_reference or Path())
         selected = select_identities(shots, detections, options, rate, reference)
         # 3. Trajectory
-        arrays = interpolate_gaps(selected.values(), sampled, count, rate)
-        track = smooth_and_pad(arrays, detections.cuts, detections.frame_size, frame_size, options)
+        arrays = interpolate_gaps(selected.values(), sampled, shape.count, rate)
+        track = smooth_and_pad(arrays, detections.cuts, detections.frame_size, shape.frame_size, options)
         summaries = tuple(
             _summary(identity, index, scale, rate, identity is selected.get(shot))
             for shot, members in sorted(shots.items())

@@ -12,7 +12,7 @@ import numpy as np
 
 from lipsync.devices import choose_device
 from lipsync.errors import NoFaceError
-from lipsync.faces import DETECTORS, TrackedFaces, TrackSummary, track_faces
+from lipsync.faces import DETECTORS, TrackedFaces, TrackSummary, VideoShape, track_faces
 from lipsync.faces.shots import ShotDetector
 from lipsync.media import VideoReader
 from lipsync.options import FaceOptions
@@ -152,9 +152,7 @@ def track_video_faces(
     with closing(video.read(numbers, max_side=options.detect_size, cancel=cancel)) as frames:
         return track_faces(
             _also_to(cuts, frames) if cuts else frames,
-            count=len(numbers),
-            frame_size=(video.width, video.height),
-            fps=video.fps,
+            VideoShape(len(numbers), (video.width, video.height), video.fps),
             detector=detector,
             options=options,
             progress=StageProgress("Finding faces", len(numbers), progress, cancel),

@@ -24,7 +24,7 @@ from lipsync.inspection.audio import AudioReport, analyse_audio
 from lipsync.inspection.faces import FaceAnalysis, FaceReport, analyse_faces
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video
 from lipsync.media.metadata import FileMetadata, read_metadata
-from lipsync.options import FaceOptions, OptionGroup, TranscriptOptions, option
+from lipsync.options import FaceOptions, OptionGroup, SyncOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.speech import Transcript, identify_language, transcribe
 from lipsync.sync_score import load_expert
@@ -149,9 +149,7 @@ def inspect_media(
     path: Path | str,
     options: InspectOptions | None = None,
     *,
-    faces: FaceOptions | None = None,
-    transcript: TranscriptOptions | None = None,
-    device: str = "auto",
+    run: SyncOptions | None = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> MediaReport:
@@ -161,16 +159,16 @@ def inspect_media(
 
     Args:
         options: which parts to make.
-        faces: face detection and selection.
-        transcript: speech recognition.
-        device: of the face detector.
+        run: settings of the run that the file is inspected for: face detection and selection, speech
+            recognition, and the device of the face detector.
 
     Raises:
         MediaError: the file is missing, broken, or has neither video nor audio.
         Cancelled: the token was cancelled.
     """
     path, options, cancel = Path(path), options or InspectOptions(), cancel or CancelToken()
-    face_options = faces or FaceOptions()
+    run = run or SyncOptions()
+    device = run.generator.device
     missing: dict[str, str] = {}
 
     def attempt(part: str, make: Callable[[], PartT]) -> PartT | None:
@@ -198,19 +196,19 @@ def inspect_media(
     # 3. Faces
     analysis: FaceAnalysis | None = None
     if video and options.faces:
-        analysis = attempt("faces", lambda: analyse_faces(video, face_options, device, progress, cancel))
+        analysis = attempt("faces", lambda: analyse_faces(video, run.faces, device, progress, cancel))
 
     # 4. Lip sync
     score = None
     if options.sync and video and not video.is_still and clip and analysis and analysis.track:
         track = analysis.track
-        score = attempt("sync", lambda: measure_sync(video, clip, track, face_options, progress, cancel))
+        score = attempt("sync", lambda: measure_sync(video, clip, track, run.faces, progress, cancel))
 
     # 5. Transcript
-    words = language = None
+    transcript = language = None
     if options.transcript and clip and not AudioReader.is_silent(clip):
-        words = attempt("transcript", lambda: transcribe(clip, transcript, progress, cancel))
-        language = attempt("language", lambda: _language(words)) if words else None
+        transcript = attempt("transcript", lambda: transcribe(clip, run.transcript, progress, cancel))
+        language = attempt("language", lambda: _language(transcript)) if transcript else None
 
     report = MediaReport(
         path=path,
@@ -219,7 +217,7 @@ def inspect_media(
         audio=audio,
         faces=analysis.report if analysis else None,
         sync=score,
-        transcript=words,
+        transcript=transcript,
         language=language,
         missing=missing,
     )

@@ -13,6 +13,7 @@ from lipsync.faces import (
     DETECTORS,
     DetectionCache,
     TrackedFaces,
+    VideoShape,
     build_tracks,
     detect_faces,
     detection_key,
@@ -73,9 +74,7 @@ def find_face_tracks(
                 cache.put(key, detections)
         return build_tracks(
             detections,
-            count=len(numbers),
-            frame_size=size,
-            fps=video.fps,
+            VideoShape(len(numbers), size, video.fps),
             choices=choices,
             references=references,
         )

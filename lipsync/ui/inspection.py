@@ -35,11 +35,9 @@ def inspect_file(
     """
     if not file:
         raise InputError(strings.NO_FILE, hint=strings.NO_FILE_HINT)
-    path, device = Path(file), local_options(SyncOptions()).generator.device
+    path, run = Path(file), replace(local_options(SyncOptions()), transcript=transcript)
     for item in run_in_thread(
-        lambda progress: inspect_media(
-            path, options, transcript=transcript, device=device, progress=progress, cancel=cancel
-        ),
+        lambda progress: inspect_media(path, options, run=run, progress=progress, cancel=cancel),
         cancel,
     ):
         cancel.check()  # small files are done before anything else checks

@@ -11,7 +11,7 @@ import pytest
 
 from lipsync.blending import Blender
 from lipsync.blending.occlusion import OcclusionDetector, is_occluded
-from lipsync.faces import DETECTORS, crop_face, pixel_box, track_faces
+from lipsync.faces import DETECTORS, VideoShape, crop_face, pixel_box, track_faces
 from lipsync.media import open_video
 from lipsync.options import BlendOptions, FaceOptions
 from lipsync.progress import CancelToken, StageProgress, ignore_progress
@@ -30,9 +30,7 @@ def follow(path: Path, count: int) -> Shot:
     size = picture.width, picture.height
     track = track_faces(
         list(picture.read(numbers, max_side=480)),
-        count=len(frames),
-        frame_size=size,
-        fps=picture.fps,
+        VideoShape(len(frames), size, picture.fps),
         detector=DETECTORS.create("centerface"),
         options=FaceOptions(),
         progress=StageProgress("faces", len(frames), ignore_progress, CancelToken()),

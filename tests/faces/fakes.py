@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from lipsync.faces import TrackedFaces, track_faces
+from lipsync.faces import TrackedFaces, VideoShape, track_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
 from lipsync.types import Face, Frame
@@ -93,9 +93,7 @@ def follow(
     options = FaceOptions(**{**plain, **settings})  # type: ignore[arg-type]
     return track_faces(
         frames,
-        count=count,
-        frame_size=full,
-        fps=fps,
+        VideoShape(count, full, fps),
         detector=detector or RectangleDetector(),
         options=options,
         progress=StageProgress("Finding faces", count),

@@ -13,6 +13,7 @@ import pytest
 from lipsync.faces import (
     DetectionCache,
     Detections,
+    VideoShape,
     build_tracks,
     detect_faces,
     detection_cache,
@@ -106,8 +107,8 @@ def test_cached_detections_are_equal_to_the_bit(video: Path, detector: FaceDetec
     assert found is not None
     choices = [FaceOptions(which_face="index", face_index=n, smoothing_frames=9) for n in (0, 1)]
     for ours, theirs in zip(
-        build_tracks(found, count=60, frame_size=SIZE, fps=25, choices=choices),
-        build_tracks(expected, count=60, frame_size=SIZE, fps=25, choices=choices),
+        build_tracks(found, VideoShape(60, SIZE, 25), choices=choices),
+        build_tracks(expected, VideoShape(60, SIZE, 25), choices=choices),
         strict=True,
     ):
         np.testing.assert_array_equal(ours.track.boxes, theirs.track.boxes)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.faces import DETECTORS, FaceDetector, TrackedFaces, reduced_size, track_faces
+from lipsync.faces import DETECTORS, FaceDetector, TrackedFaces, VideoShape, reduced_size, track_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
 from lipsync.types import Frame
@@ -47,9 +47,7 @@ def read(path: Path, count: int = COUNT, longest: int = 480) -> tuple[list[Frame
 def run(detector: FaceDetector, frames: list[Frame], full: tuple[int, int], **settings: Any) -> TrackedFaces:
     return track_faces(
         iter(frames),
-        count=len(frames),
-        frame_size=full,
-        fps=25,
+        VideoShape(len(frames), full, 25),
         detector=detector,
         options=FaceOptions(**settings),
         progress=StageProgress("Finding faces", len(frames)),

@@ -16,6 +16,7 @@ from lipsync.faces import (
     DETECTORS,
     FaceDetector,
     TrackedFaces,
+    VideoShape,
     recognition,
     recognition_warnings,
     track_faces,
@@ -278,9 +279,7 @@ def test_of_two_real_people_the_right_one_is_chosen(
     def run(**settings: object) -> TrackedFaces:
         return track_faces(
             picture.read(range(30), max_side=640),
-            count=30,
-            frame_size=size,
-            fps=25,
+            VideoShape(30, size, 25),
             detector=detector,
             options=FaceOptions(**settings),  # type: ignore[arg-type]
             progress=StageProgress("Finding faces", 30),

