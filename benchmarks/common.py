@@ -36,6 +36,21 @@ class Measurement:
     peak_bytes: int
 
 
+def add_avx2_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--avx2`; to be followed by `limit_to_avx2`."""
+    parser.add_argument(
+        "--avx2",
+        action="store_true",
+        help="as on a CPU without AVX-512 and bf16, which most laptops have; measured in fp32",
+    )
+
+
+def limit_to_avx2(chosen: argparse.Namespace) -> None:
+    """Limit the processes that are started from here on to AVX2, where `--avx2` was given."""
+    if chosen.avx2:
+        os.environ |= {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+
+
 def measure_lipsync(arguments: Sequence[str]) -> Measurement:
     """Measure `python -m lipsync …` in a subprocess."""
     return measure_command([sys.executable, "-m", "lipsync", *arguments])

@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 import torch
 
-from benchmarks.common import SAMPLES, random_checkpoint, report
+from benchmarks.common import SAMPLES, add_avx2_option, limit_to_avx2, random_checkpoint, report
 from benchmarks.generator_backends import BACKENDS
 from benchmarks.limit import CPU, best_seconds, convolution, formats
 from lipsync.faces import DETECTORS, crop_face
@@ -264,15 +264,18 @@ def main() -> None:
     parser.add_argument(
         "--all-threads", action="store_true", help="also with all threads; meaningful on an idle machine"
     )
+    add_avx2_option(parser)
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.worker:
         name, faces, threads, batch = chosen.worker
         work(name, chosen.weights, Path(faces), int(threads), int(batch), sys.stdin)
         return
-    wanted = chosen.only or list(BACKENDS)
+    limit_to_avx2(chosen)
+    wanted = chosen.only or [name for name in BACKENDS if not (chosen.avx2 and "bf16" in name)]
     first = "as published, fp32"
-    ceilings = [name for name, dtype in CEILINGS.items() if dtype in formats().values()]
+    known = {torch.float32} if chosen.avx2 else set(formats().values())
+    ceilings = [name for name, dtype in CEILINGS.items() if dtype in known]
     names = [first, *(name for name in wanted if name != first), *ceilings]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
