@@ -1,17 +1,17 @@
-"""Drop in a video and a voice, and the lips say the voice.
+"""Lip sync: makes the lips in a video match a voice.
 
     source ─► VideoInfo + AudioClip ─► FaceTrack ─► (face crops, audio rows) ─► mouths
               media/, speech/          faces/       in chunks                   generators/
                                                                                   │
     SyncResult ◄─ one muxed file ◄─ score ◄─ enhanced frames ◄─ blended frames ◄──┘
-                  media/            evaluation/   enhancers/       blending/
+                  media/            sync_score/   enhancers/       blending/
 
     >>> import lipsync
     >>> result = lipsync.sync("talk.mp4", "voice.wav", output="synced.mp4")  # doctest: +SKIP
     >>> result.duration  # doctest: +SKIP
     4.0
 
-The road itself is in `lipsync.pipeline.sync`; every setting is in `lipsync.options`.
+The pipeline is `lipsync.pipeline.sync`; all settings are in `lipsync.options`.
 """
 
 from __future__ import annotations

@@ -27,29 +27,29 @@ class ModelProvider(Protocol):
         """The generator `variant` with the checkpoint `weights`.
 
         Raises:
-            WeightsError: the file is not of this generator.
-            OptionError: there is no such device or number format.
+            WeightsError: the file is of another network.
+            OptionError: there is no such device, or the generator does not support the number format.
         """
         ...
 
     def enhancer(
         self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Enhancer | None, str]:
-        """The enhancer that `options` name, or None; and a warning, "" mostly.
+        """The enhancer named in `options`, or None; and a warning, "" if none.
 
         Raises:
-            DownloadError, WeightsError: its weights cannot be had, and `options` do not go on without.
+            DownloadError, WeightsError: its weights are unavailable, and `without_enhancer` is off.
         """
         ...
 
     def upscaler(
         self, options: EnhanceOptions, device: str, progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Upscaler | None, str]:
-        """The upscaler that `options` name, or None; as `enhancer`."""
+        """The upscaler named in `options`, or None; otherwise as `enhancer`."""
         ...
 
     def expert(self) -> SyncExpert:
-        """The sync expert that ships with the program, on the CPU; the sync score is made with it."""
+        """The shipped sync expert, on the CPU; it computes the sync score."""
         ...
 
 
@@ -58,7 +58,7 @@ class RunContext:
     """Options, callbacks and models of one run.
 
     Attributes:
-        models: where networks come from.
+        models: provides the networks.
         options: all settings.
         progress: called with a `Progress` at most ten times a second.
         cancel: ends the run within about a second.
@@ -72,5 +72,5 @@ class RunContext:
     timer: StageTimer = field(default_factory=StageTimer)
 
     def stage(self, name: str, total: int, done: int = 0) -> StageProgress:
-        """Progress of one stage of `total` units, `done` of them finished already."""
+        """Progress of a stage of `total` units, of which `done` are finished already."""
         return StageProgress(name, total, self.progress, self.cancel, done=done)

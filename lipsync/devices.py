@@ -136,7 +136,7 @@ def run_in_batches(
         count: number of items.
         size: batch size to start with.
         device: where `work` runs; its memory is freed before a batch is tried again.
-        what: what is done to one item, for the error message ("sharpen even one face").
+        what: what is done to one item, for the error message ("enhance even one face").
 
     Returns:
         The batch size to start with next time: `size`, or less where memory ran out.

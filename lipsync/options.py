@@ -38,7 +38,7 @@ SILENCES = {
     "keep": "the source's own mouth",
     "close": "the lips close smoothly",
 }
-"""Mouth in silence: what is drawn while nobody speaks."""
+"""What the mouth does in silence."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 NUMBER_FORMATS = ("auto", "fp32", "bf16", "fp16")
 ENCODERS = ("software", "hardware")
@@ -64,11 +64,11 @@ def option(
     choices: Collection[Any] = (),
     page: str = "more",
 ) -> Any:
-    """Dataclass field of one setting, with what the command line and the page need to know of it.
+    """Dataclass field of one setting, with the metadata for the command line and the page.
 
     Args:
-        default: value unless told otherwise.
-        help: what it does, one phrase for users.
+        default: default value.
+        help: description for the user, one phrase.
         min, max: range of numbers, both included.
         unit: of the number.
         choices: allowed values; a registry counts as its names.

@@ -71,4 +71,4 @@ SOURCES: Registry[Source] = Registry(
         "link": "lipsync.sources.link:LinkSource",
     },
 )
-"""Where inputs come from. `open_source` asks the last one first whether it accepts what was given."""
+"""Sources of input files. `open_source` takes the last member that accepts the input."""

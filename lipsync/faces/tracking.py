@@ -24,7 +24,7 @@ from lipsync.types import FaceTrack, FloatArray, Frame
 
 @dataclass(frozen=True, eq=False)
 class TrackSummary:
-    """Summary of one identity in one shot, to show the choice to the user.
+    """Summary of one identity in one shot, from which the user can select.
 
     Attributes:
         shot: index of the shot, 0 before the first cut.
@@ -33,7 +33,7 @@ class TrackSummary:
         seconds: time of the first frame with the face.
         frames: number of frames with the face.
         box: float32 (4,) x1, y1, x2, y2, median, pixels of the full-size frame, without pads.
-        chosen: whether this is the selected face.
+        selected: whether this is the selected face.
     """
 
     shot: int
@@ -42,7 +42,7 @@ class TrackSummary:
     seconds: float
     frames: int
     box: FloatArray
-    chosen: bool
+    selected: bool
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def build_tracks(
     return found
 
 
-def _summary(identity: Identity, index: int, scale: FloatArray, fps: float, chosen: bool) -> TrackSummary:
+def _summary(identity: Identity, index: int, scale: FloatArray, fps: float, selected: bool) -> TrackSummary:
     return TrackSummary(
         shot=identity.shot,
         index=index,
@@ -178,7 +178,7 @@ def _summary(identity: Identity, index: int, scale: FloatArray, fps: float, chos
         seconds=identity.tracks[0].first / fps,
         frames=identity.frames,
         box=identity.box * scale,
-        chosen=chosen,
+        selected=selected,
     )
 
 

@@ -200,7 +200,7 @@ def _summaries(
             time=identity.frame / fps,
             seconds=identity.frames / fps,
             width=round(float(identity.box[2] - identity.box[0])),
-            selected=identity.chosen,
+            selected=identity.selected,
             thumbnail=_thumbnail(frame, identity.box),
         )
         for identity, frame in zip(identities, frames, strict=True)

@@ -1,7 +1,7 @@
-"""Audio conditioning: voices to what each speaker says, as the generator takes it.
+"""Audio conditioning: voices to the generator's audio features of each speaker.
 
-one voice                -> one speaker, who says all of it
-voices and segments      -> a speaker for each face that a segment names, who says its pieces
+one voice            -> one speaker, who speaks throughout
+voices and segments  -> one speaker for each face that the segments name
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lipsync.types import AudioClip, FloatArray
 
 SAMPLE_RATE = 16_000
 SEPARATION_RATE = 44_100
-"""Hz that voice separation works at: what is above 8 kHz helps to tell music from speech."""
+"""Sample rate of voice separation, Hz: the band above 8 kHz helps to separate music from speech."""
 SILENT = "The voice is silent, so the lips will hardly move."
 
 
@@ -31,7 +31,7 @@ class SpeakerAudio:
 
     Attributes:
         rows: the generator's audio features, one row a frame of the result.
-        weights: float32 (T,), how strongly the drawn mouth shows in each frame; 0 is not drawn.
+        weights: float32 (T,) in [0, 1], opacity of the generated mouth in each frame; 0 generates none.
     """
 
     rows: AudioRows
@@ -43,9 +43,9 @@ class AudioConditioning:
     """Conditioned audio of all speakers of the result.
 
     Attributes:
-        speakers: one or more, in the order of their first words.
-        voice: all of them mixed, mono at 16 kHz, before pauses were muted.
-        warnings: things to know, in words.
+        speakers: at least one, in the order of their first segments.
+        voice: the mix of all speakers, mono at 16 kHz, before pauses are muted.
+        warnings: sentences for the user.
     """
 
     speakers: tuple[SpeakerAudio, ...]
@@ -54,12 +54,12 @@ class AudioConditioning:
 
 
 def condition_audio(job: Job, generator: LipGenerator, context: RunContext) -> AudioConditioning:
-    """Read the voices and encode them for the generator, one `SpeakerAudio` a speaking face.
+    """Read the voices and encode them for the generator, one `SpeakerAudio` per speaking face.
 
     Raises:
         MediaError: a voice cannot be read.
-        ToolError, WeightsError: something that the settings ask for is not installed.
-        Cancelled: the token was thrown.
+        ToolError, DownloadError, WeightsError: a package or a network that the settings need is missing.
+        Cancelled: the token was cancelled.
     """
     conditioner = _Conditioner(job, generator, context)
     if not job.segments:
@@ -70,7 +70,7 @@ def condition_audio(job: Job, generator: LipGenerator, context: RunContext) -> A
     clips = {number: conditioner.read(job.voices[number]) for number in named}
     mixed = np.zeros(round(len(job.timeline) / job.video.fps * SAMPLE_RATE), np.float32)
     speakers: list[SpeakerAudio] = []
-    found: dict[str, None] = {}  # each warning once, in order
+    unique: dict[str, None] = {}  # warnings of several speakers are often the same
     for face in speaking_faces(job.segments):
         own = [one for one in job.segments if one.segment.face == face]
         clip = _place(own, clips, len(mixed))
@@ -78,8 +78,8 @@ def condition_audio(job: Job, generator: LipGenerator, context: RunContext) -> A
         spans = SpeechSpans(np.array([(one.start, one.end) for one in own]), clip.duration)
         speaker, warnings = conditioner.encode(clip, spans)
         speakers.append(speaker)
-        found |= dict.fromkeys(warnings)
-    return AudioConditioning(tuple(speakers), AudioClip(mixed, SAMPLE_RATE), tuple(found))
+        unique |= dict.fromkeys(warnings)
+    return AudioConditioning(tuple(speakers), AudioClip(mixed, SAMPLE_RATE), tuple(unique))
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class _Conditioner:
     context: RunContext
 
     def read(self, voice: AudioReader) -> AudioClip:
-        """One voice, mono at 16 kHz; separated from music and noise where the settings ask for it."""
+        """One voice, mono at 16 kHz; separated from music and noise if `separate_voice` is on."""
         options, cancel = self.context.options, self.context.cancel
         if not options.speech.separate_voice:
             return voice.read(SAMPLE_RATE, cancel=cancel)
@@ -99,7 +99,7 @@ class _Conditioner:
         return separate_voice(clip, cancel=cancel, device=options.generator.device)
 
     def encode(self, clip: AudioClip, turns: SpeechSpans | None) -> tuple[SpeakerAudio, tuple[str, ...]]:
-        """One speaker, and warnings; outside of their `turns` the mouth is the source's."""
+        """One speaker, and warnings; outside of `turns` the source's mouth is kept."""
         fps, frames, options = self.job.video.fps, len(self.job.timeline), self.context.options
         warnings: tuple[str, ...]
         if AudioReader.is_silent(clip):
@@ -114,7 +114,7 @@ class _Conditioner:
 
 
 def _place(segments: Sequence[PlacedSegment], clips: dict[int, AudioClip], count: int) -> AudioClip:
-    """The pieces of one speaker, each at its time, in `count` samples."""
+    """The segments of one speaker placed on the timeline, `count` samples in all."""
     samples = np.zeros(count, np.float32)
     for one in segments:
         source = clips[one.segment.voice_file].samples

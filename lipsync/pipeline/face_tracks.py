@@ -38,13 +38,13 @@ def find_face_tracks(
 ) -> list[TrackedFaces]:
     """The track of each selected face over the video frames `numbers`.
 
-    Detection is what takes time; detections that are in the cache are not made again.
+    Detection takes most of the time; cached detections are reused.
 
     Args:
         numbers: int64 (n,), consecutive frame numbers.
-        choices: how each speaker is selected; one result each.
-        check: called for every frame; what it raises ends the detection.
-        cache: keeps detections for the next run; None keeps none.
+        choices: face selection of each speaker; one result for each.
+        check: called for every frame; an exception that it raises ends the detection.
+        cache: of detections; None caches nothing.
 
     Raises:
         NoFaceError: no face in any frame, or none that is selected.
@@ -68,7 +68,7 @@ def find_face_tracks(
         else:
             with ExitStack() as cleanup:
                 reduced = video.read(numbers, max_side=faces.detect_size, cancel=context.cancel)
-                frames = cleanup.enter_context(Prefetcher(reduced, _READ_AHEAD, context.cancel, "look"))
+                frames = cleanup.enter_context(Prefetcher(reduced, _READ_AHEAD, context.cancel, "detect"))
                 detections = detect_faces(_checked(frames, check), detector, faces, report)
             if cache and key:
                 cache.put(key, detections)

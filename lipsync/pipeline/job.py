@@ -19,10 +19,10 @@ class Job:
 
     Attributes:
         video: the video or photo.
-        voices: the voice, and further ones that segments name.
-        segments: who says what, with all times known; empty where one person says all of one voice.
-        audio: what is heard in the result.
-        timeline: int64 (T,), the video frame shown in every frame of the result.
+        voices: the voice, and the further voices that segments name by index.
+        segments: with times resolved; empty if one person speaks the whole voice.
+        audio: the audio track of the result.
+        timeline: int64 (T,), the video frame shown in each frame of the result.
     """
 
     video: VideoReader
@@ -32,7 +32,7 @@ class Job:
     timeline: IntArray
 
     def face_options(self, options: SyncOptions) -> list[FaceOptions]:
-        """How the face of each speaker is selected."""
+        """Face selection of each speaker."""
         if not self.segments:
             return [options.faces]
         speaking = {one.segment.face: one.segment for one in self.segments}
@@ -40,7 +40,7 @@ class Job:
 
 
 def speaking_faces(segments: Sequence[PlacedSegment]) -> tuple[FaceChoice, ...]:
-    """The faces that the segments name, each once, in the order of their first words."""
+    """The distinct faces of the segments, in the order of their first segments."""
     return tuple(dict.fromkeys(one.segment.face for one in segments))
 
 
@@ -51,10 +51,10 @@ def open_job(
     segments: Sequence[Segment] = (),
     more_voices: Sequence[str | Path] = (),
 ) -> Job:
-    """Open and check what is given to `sync`, without decoding.
+    """Open and check the inputs of `sync`, without decoding.
 
     Raises:
-        LipsyncError: as `sync` for what is wrong with the files, the ranges, the segments and settings.
+        LipsyncError: as `sync`, if files, time ranges, segments or settings are invalid.
     """
     media = options.media
     reader = open_video(Path(video), media)
@@ -63,9 +63,9 @@ def open_job(
     if not segments:
         timeline = plan_timeline(reader.frame_count, voices[0].duration, reader.fps, media.length_mode)
         return Job(reader, voices, (), voices[0], timeline)
-    shown = None if reader.is_still else float(reader.frame_count / reader.fps)
-    placed = place_segments(segments, shown, [one.duration for one in voices])
-    seconds = shown or max(one.end for one in placed)
+    video_seconds = None if reader.is_still else float(reader.frame_count / reader.fps)
+    placed = place_segments(segments, video_seconds, [one.duration for one in voices])
+    seconds = video_seconds or max(one.end for one in placed)
     timeline = plan_timeline(reader.frame_count, seconds, reader.fps, "picture")
     return Job(reader, voices, placed, mix_segments(placed, voices, seconds, reader), timeline)
 
@@ -78,10 +78,10 @@ def plan(
     segments: Sequence[Segment] = (),
     more_voices: Sequence[str | Path] = (),
 ) -> Plan:
-    """What `sync` would make of these, from their headers: takes no network and no decoding.
+    """Properties of the result that `sync` would make; needs no network and no decoding.
 
     Raises:
-        LipsyncError: as `sync` for what is wrong with the files, the ranges and the settings.
+        LipsyncError: as `sync`, if files, time ranges, segments or settings are invalid.
     """
     options = options or SyncOptions()
     job = open_job(video, voice, options, segments, more_voices)
@@ -92,13 +92,13 @@ def plan(
         fps=reader.fps,
         width=reader.width * scale,
         height=reader.height * scale,
-        picture_seconds=0.0 if reader.is_still else float(reader.frame_count / reader.fps),
+        video_seconds=0.0 if reader.is_still else float(reader.frame_count / reader.fps),
         voice_seconds=job.voices[0].duration,
     )
 
 
 def free_name(video: Path) -> Path:
-    """A name for the result: `clip_synced.mp4` beside `clip.*`, numbered where that is taken."""
+    """Default path of the result: `clip_synced.mp4` next to `clip.*`, numbered if that exists."""
     candidate = video.with_name(f"{video.stem}_synced.mp4")
     number = 2
     while candidate.exists():
@@ -108,13 +108,13 @@ def free_name(video: Path) -> Path:
 
 
 def length_warnings(job: Job, options: SyncOptions) -> list[str]:
-    """What the length mode did, where voice and video differ by more than a frame."""
+    """A warning if voice and video differ in length by more than a frame."""
     video = job.video
-    shown, heard = video.frame_count / video.fps, job.voices[0].duration
+    video_seconds, voice_seconds = video.frame_count / video.fps, job.voices[0].duration
     length = len(job.timeline) / video.fps
-    if job.segments or video.is_still or abs(shown - heard) * video.fps <= 1:
+    if job.segments or video.is_still or abs(video_seconds - voice_seconds) * video.fps <= 1:
         return []
     return [
-        f"The picture is {float(shown):.2f} s and the voice {heard:.2f} s; "
+        f"The picture is {float(video_seconds):.2f} s and the voice {voice_seconds:.2f} s; "
         f"the result is {float(length):.2f} s (length mode '{options.media.length_mode}')."
     ]

@@ -26,7 +26,7 @@ _KINDS = ("generator", "enhancer", "upscaler", "expert")
 
 
 class FreshModels:
-    """Networks loaded anew whenever one is asked for."""
+    """Model provider without a cache: every call loads the network."""
 
     def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
         """As `ModelProvider`."""
@@ -57,12 +57,12 @@ class FreshModels:
 
 
 class CachedModels(FreshModels):
-    """Least-recently-used cache of networks.
+    """Model provider with a least-recently-used cache.
 
-    A weights file that has changed since counts as another one.
+    A weights file that has changed counts as another one.
 
     Args:
-        most: networks of a kind that are kept.
+        most: cached networks of each kind.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -118,12 +118,12 @@ class CachedModels(FreshModels):
 
 
 def _is_loaded(loaded: tuple[object | None, str]) -> bool:
-    """Whether there is a network at all: none was asked for, or it cannot be had this time."""
+    """Whether there is a network: it may be switched off, or unavailable for now."""
     return loaded[0] is not None
 
 
 def _identity(weights: Path | None) -> Hashable:
-    """What tells one state of a file from another."""
+    """Identity of a file's current content: path, modification time, size and inode."""
     if weights is None:
         return None
     status = weights.stat() if weights.exists() else None

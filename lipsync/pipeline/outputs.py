@@ -26,12 +26,12 @@ from lipsync.utils.atomic_write import write_text
 
 
 class Output:
-    """The file that is written, and what of it is left to do.
+    """Result file being written, and the frames that remain to be made.
 
     Attributes:
-        finished: frames that an earlier try has written.
-        remaining: frames that are still to be made, in stretches that must not depend on each other, so
-            that a resumed run makes the same file.
+        finished: number of frames that an interrupted run has written.
+        remaining: ranges of frames still to be made. They are made independently of each other, so that a
+            resumed run gives the same file.
     """
 
     def __init__(self, writer: FrameWriter | ResumableWriter, frames: int) -> None:
@@ -50,7 +50,7 @@ class Output:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Things to know about the encoder, in words."""
+        """Sentences for the user about the encoder."""
         return self._writer.warnings
 
     def earlier_frames(self) -> Generator[YuvFrame, None, None]:
@@ -71,11 +71,11 @@ class Output:
 def open_output(
     job: Job, target: Path, upscaler: Upscaler | None, resume: bool, context: RunContext
 ) -> Iterator[Output]:
-    """The result's writer, opened; the file appears when the block ends well.
+    """Context with the result's writer; the file appears when the block ends without an exception.
 
     Raises:
-        OutputError: the name or place cannot be used, or is one of the inputs.
-        DiskFullError: no space left.
+        OutputError: the path cannot be written to, or is one of the inputs.
+        DiskFullError: no space is left.
     """
     scale = upscaler.spec.scale if upscaler else 1
     spec = OutputSpec(
@@ -104,15 +104,15 @@ def _resume_key(job: Job, context: RunContext) -> str:
 
 
 def resume_key(files: Sequence[Path], options: SyncOptions, segments: Sequence[PlacedSegment]) -> str:
-    """SHA-256 of all that a job depends on: its files, by their content, its settings and segments."""
+    """SHA-256 of all that a job depends on: contents of its files, settings and segments."""
     parts = [repr(options), *map(str, segments), *map(content_hash, files)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def transcribe_result(job: Job, context: RunContext) -> tuple[Transcript | None, list[str]]:
-    """Transcript of the result's audio, if subtitles are wanted.
+    """Transcript of the result's audio, if subtitles are on; and warnings.
 
-    The result is not given up for what is lacking to transcribe it: then there is a warning.
+    A failed transcription does not fail the run: the transcript is then None, with a warning.
     """
     if context.options.report.subtitles == "none":
         return None, []
@@ -124,7 +124,7 @@ def transcribe_result(job: Job, context: RunContext) -> tuple[Transcript | None,
 
 
 def write_subtitles(target: Path, transcript: Transcript | None, options: SyncOptions) -> Path | None:
-    """The transcript as an .srt beside the result, and as a track of it where that is wanted."""
+    """Write the transcript as .srt next to the result, and as its subtitle track if set."""
     if transcript is None or not transcript.segments:
         return None
     subtitles = target.with_suffix(".srt")
@@ -135,18 +135,18 @@ def write_subtitles(target: Path, transcript: Transcript | None, options: SyncOp
 
 
 def synced_frames(plan: RenderPlan) -> int:
-    """Frames of the result in which a mouth is drawn."""
+    """Number of frames of the result with a generated mouth."""
     drawn = [speaker.track.present[plan.timeline] & (speaker.audio.weights > 0) for speaker in plan.speakers]
     return int(np.any(drawn, axis=0).sum())
 
 
 def pass_through_warnings(plan: RenderPlan) -> list[str]:
-    """Says how many frames have no face, where some have none."""
+    """A warning with the number of frames without a face, if there are any."""
     faceless = ~np.any([speaker.track.present[plan.timeline] for speaker in plan.speakers], axis=0)
     if not faceless.any():
         return []
-    untouched, total = int(faceless.sum()), len(plan.timeline)
+    count, total = int(faceless.sum()), len(plan.timeline)
     return [
-        f"{untouched} of {total} frames ({100 * untouched / total:.0f} %) have no face to use and passed "
+        f"{count} of {total} frames ({100 * count / total:.0f} %) have no face to use and passed "
         "through unchanged."
     ]

@@ -22,9 +22,9 @@ class Prepared:
     """Networks and conditioned audio, ready for drawing.
 
     Attributes:
-        generator: draws the mouths.
-        audio: what each speaker says, as the generator takes it.
-        expert: scores the result; None where no score is wanted.
+        generator: the lip generator.
+        audio: audio features of each speaker.
+        expert: the sync expert; None if the result is not scored.
     """
 
     generator: LipGenerator
@@ -35,7 +35,7 @@ class Prepared:
 class Preparation:
     """Background thread that loads networks and conditions the audio.
 
-    To be used with `with`; it runs while faces are detected.
+    A context manager; runs while faces are detected.
     """
 
     def __init__(self, job: Job, variant: str, weights: Path | None, context: RunContext) -> None:
@@ -49,20 +49,20 @@ class Preparation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A network that is being read cannot be interrupted: on an error or a cancel, don't wait for it.
+        # Loading a network cannot be interrupted; on an error or a cancel nothing waits for it.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def check(self) -> None:
-        """Raise the error of the preparation if there is one by now, so that other work ends at once."""
+        """Raise the error of the preparation if it has failed, so that other work ends at once."""
         if self._future.done():
             self._future.result()
 
     def wait(self) -> Prepared:
-        """What was prepared, or its error; a cancel does not wait for it.
+        """Wait for the networks and the audio; a cancel takes effect at once.
 
         Raises:
             WeightsError, OptionError, MediaError, ToolError: as the model provider and `condition_audio`.
-            Cancelled: the user stopped it.
+            Cancelled: the token was cancelled.
         """
         while not self._future.done():
             self._context.cancel.check("Loading")
@@ -80,7 +80,7 @@ class Preparation:
 
 
 def choose_weights(context: RunContext) -> tuple[str, Path | None]:
-    """The variant to use and its checkpoint, which is downloaded if it is not there yet.
+    """The variant to use and its checkpoint, downloaded if it is missing.
 
     Raises:
         OptionError: there is no such variant.
@@ -93,13 +93,13 @@ def choose_weights(context: RunContext) -> tuple[str, Path | None]:
 
 
 def load_enhancers(context: RunContext) -> tuple[FaceEnhancement | None, Upscaler | None, list[str]]:
-    """Face enhancement and upscaler, where they are asked for; and warnings about what is missing.
+    """Face enhancement and upscaler, None where switched off; and warnings about missing weights.
 
     Raises:
         DownloadError, WeightsError, ToolError: as `ModelProvider.enhancer`.
     """
     options, device = context.options.enhance, context.options.generator.device
-    enhancer, first = context.models.enhancer(options, device, context.progress, context.cancel)
-    upscaler, second = context.models.upscaler(options, device, context.progress, context.cancel)
+    enhancer, no_enhancer = context.models.enhancer(options, device, context.progress, context.cancel)
+    upscaler, no_upscaler = context.models.upscaler(options, device, context.progress, context.cancel)
     enhancement = FaceEnhancement(enhancer, options) if enhancer else None
-    return enhancement, upscaler, [warning for warning in (first, second) if warning]
+    return enhancement, upscaler, [warning for warning in (no_enhancer, no_upscaler) if warning]

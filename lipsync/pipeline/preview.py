@@ -1,4 +1,4 @@
-"""Preview: the one frame that a run would show at a given time."""
+"""Preview: one frame of the result at a given time."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhan
 from lipsync.pipeline.stages import Chunk, RenderPlan
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.segments import Segment
-from lipsync.types import Preview, SeenFace
+from lipsync.types import FaceCandidate, Preview
 
 PREVIEW_SECONDS = 0.5
-"""How far around the previewed frame faces are tracked, so that its box is smoothed as in a run."""
+"""Seconds before and after the previewed frame in which faces are tracked, for the smoothing of its box."""
 
 
 def preview(
@@ -45,13 +45,13 @@ def preview(
     cache: DetectionCache | None = None,
     networks: ModelProvider | None = None,
 ) -> Preview:
-    """The one frame that the result of `sync` would show at `at` seconds.
+    """The frame of the result of `sync` at `at` seconds.
 
-    Faces are tracked only around that moment, so where several meet the selection may differ from
-    that of a whole run. The arguments are those of `sync`.
+    Faces are tracked only around that time, so with several faces the selection may differ from that of a
+    whole run. The other arguments are those of `sync`.
 
     Raises:
-        RangeError: the result would not be that long.
+        RangeError: `at` is outside the result.
         LipsyncError: as `sync`.
     """
     if networks is not None:
@@ -60,7 +60,7 @@ def preview(
         models or networks or FreshModels(), options or SyncOptions(), progress, cancel or CancelToken()
     )
 
-    # 1. Open, and find which video frame is shown at that time.
+    # 1. Open the inputs and find the video frame that is shown at that time.
     job = open_job(video, voice, context.options, segments, more_voices)
     fps = job.video.fps
     number = int(at * fps)
@@ -69,7 +69,7 @@ def preview(
         raise RangeError("The preview time is outside the result", given=f"{at:g} s of {length:.2f} s")
     shown = int(job.timeline[number])
 
-    # 2. Load the networks, and 3. track the faces around that moment.
+    # 2. Load the networks in the background, and 3. track the faces around that time.
     variant, weights = choose_weights(context)
     enhancement, upscaler, _ = load_enhancers(context)
     with ExitStack() as cleanup:
@@ -82,17 +82,17 @@ def preview(
             for each in job.face_options(context.options)
         ]
         try:
-            found = find_face_tracks(job.video, around, faces, preparation.check, cache, context)
-        except NoFaceError:  # none around here, which says nothing of the rest
-            found = [TrackedFaces(empty_track(len(around)), (), ())] * len(faces)
+            tracked = find_face_tracks(job.video, around, faces, preparation.check, cache, context)
+        except NoFaceError:  # no face around this time; other parts of the video may have some
+            tracked = [TrackedFaces(empty_track(len(around)), (), ())] * len(faces)
         prepared = preparation.wait()
 
     # 4. The same steps as in a run, for a chunk of one frame.
     here = int(np.searchsorted(around, shown))
     [frame] = job.video.read_yuv([shown], cancel=context.cancel)
-    speakers = stages.make_speakers(found, prepared.audio, job, context.options)
+    speakers = stages.make_speakers(tracked, prepared.audio, job, context.options)
     plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
-    chunks: Iterable[Chunk] = [stages.cut_chunk([frame], number, [here], plan)]
+    chunks: Iterable[Chunk] = [stages.make_chunk([frame], number, [here], plan)]
     chunks = stages.draw(chunks, plan, context)
     chunks = stages.blend(chunks, plan, context)
     [chunk] = stages.enhance(chunks, enhancement, context)
@@ -107,18 +107,18 @@ def preview(
         points=face.points if face else None,
         mask=make_mask(source, face.box, face.points, context.options.blend) if face else None,
         variant=variant,
-        people=_people(here, found[0], job.video),
-        picture_time=float(shown / fps),
+        people=_people(here, tracked[0], job.video),
+        video_time=float(shown / fps),
     )
 
 
-def _people(here: int, found: TrackedFaces, video: VideoReader) -> tuple[SeenFace, ...]:
-    """The people of the shot that frame `here` of the tracked ones is in, from the left."""
-    shot = bisect_right(found.cuts, here)
+def _people(here: int, tracked: TrackedFaces, video: VideoReader) -> tuple[FaceCandidate, ...]:
+    """The faces in the shot of the tracked frame `here`, from left to right."""
+    shot = bisect_right(tracked.cuts, here)
     people = []
-    for person in (person for person in found.identities if person.shot == shot):
+    for person in (person for person in tracked.identities if person.shot == shot):
         box = pixel_box(person.box, video.width, video.height)
         if box is not None:
             x, y = (box.x1 + box.x2) / 2 / video.width, (box.y1 + box.y2) / 2 / video.height
-            people.append(SeenFace(box, x, y, person.chosen))
+            people.append(FaceCandidate(box, x, y, person.selected))
     return tuple(people)

@@ -17,14 +17,14 @@ from lipsync.types import FloatArray, ScoreCard
 
 
 class SyncScorer:
-    """Sync meters of result and source, fed chunk by chunk in order.
+    """Sync meters of result and source, updated chunk by chunk in order.
 
     Args:
-        job: what is made.
-        speakers: whose mouths are measured.
+        job: inputs of the run.
+        speakers: the speakers to measure.
         meters: of the result, and of the source; None if not scored.
-        no_source: why the source is not scored, in words.
-        context: its timer counts the work.
+        no_source: why the source is not scored, for the user.
+        context: its timer measures the work.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class SyncScorer:
         self._of_result, self._of_source = meters
         self._no_source = no_source
         self._cores = ThreadLimit()
-        self._newest_source_frame = self._speaker_before = -1
+        self._last_source_frame = self._last_speaker = -1
 
     @classmethod
     def for_job(
         cls, job: Job, speakers: Sequence[Speaker], prepared: Prepared, context: RunContext
     ) -> SyncScorer:
-        """Meters for what can be scored of `job`: nothing at all without an expert."""
+        """Meters for all that can be scored of `job`; none without an expert."""
         if prepared.expert is None:
             return cls(job, speakers, (None, None), "", context)
         video = job.video
@@ -60,24 +60,22 @@ class SyncScorer:
         return cls(job, speakers, (of_result, of_source), "", context)
 
     def update(self, chunk: Chunk) -> None:
-        """Measure who speaks in these frames: in the result, and in the source as far as it runs forward."""
+        """Measure the speaker in each frame of the result, and of the source where it plays forwards."""
         if self._of_result is None and self._of_source is None:
             return
-        # A small network on all cores would be in the generator's way.
+        # On all cores this small network would slow the generator down.
         with self._timer("measure"), self._cores.limit(1):
-            for place, (shown, frame, result) in enumerate(
-                zip(chunk.shown, chunk.frames, chunk.results, strict=True)
-            ):
-                number = chunk.first + place
-                now = self._who_speaks(number, shown)
+            frames = zip(chunk.shown, chunk.frames, chunk.results, strict=True)
+            for number, (shown, frame, result) in enumerate(frames, chunk.first):
+                speaker = self._speaker(number, shown)
                 if self._of_result is not None:
-                    # One frame is left out where another person goes on: no window may hold both.
-                    same = now if now == self._speaker_before else -1
+                    # The first frame of another speaker is left out, so that no window mixes two speakers.
+                    same = speaker if speaker == self._last_speaker else -1
                     self._of_result.update(float(number / self._fps), result, self._box(same, shown))
-                if self._of_source is not None and shown > self._newest_source_frame:
-                    self._of_source.update(float(shown / self._fps), frame, self._box(now, shown))
-                    self._newest_source_frame = shown
-                self._speaker_before = now
+                if self._of_source is not None and shown > self._last_source_frame:
+                    self._of_source.update(float(shown / self._fps), frame, self._box(speaker, shown))
+                    self._last_source_frame = shown
+                self._last_speaker = speaker
 
     def card(self) -> ScoreCard | None:
         """The scores of all frames so far; None if not scored."""
@@ -86,16 +84,16 @@ class SyncScorer:
         source = self._of_source.result() if self._of_source else None
         return ScoreCard(self._of_result.result(), source, self._no_source)
 
-    def _who_speaks(self, number: int, shown: int) -> int:
-        """Index of the speaker whose mouth is measured in frame `number`; -1 where there is none.
+    def _speaker(self, number: int, shown: int) -> int:
+        """Index of the speaker who is measured in frame `number`; -1 if none.
 
-        A single speaker is measured in pauses too: lips that move there are a fault.
+        A single speaker is measured in pauses too: lips that move there are an error.
         """
-        for place, speaker in enumerate(self._speakers):
+        for index, speaker in enumerate(self._speakers):
             measured = len(self._speakers) == 1 or speaker.audio.weights[number] > 0
             if measured and not np.isnan(speaker.track.boxes[shown, 0]):
-                return place
+                return index
         return -1
 
-    def _box(self, who: int, shown: int) -> FloatArray | None:
-        return None if who < 0 else self._speakers[who].score_boxes[shown]
+    def _box(self, speaker: int, shown: int) -> FloatArray | None:
+        return None if speaker < 0 else self._speakers[speaker].score_boxes[shown]

@@ -2,8 +2,8 @@
 
     read_chunks -> draw -> blend -> enhance -> upscale
 
-Each is an iterator over chunks; `lipsync.pipeline.sync` puts them in a row and runs each in a thread of its
-own. A frame in which nobody speaks goes through all of them as the object that was read.
+Each stage maps an iterator over chunks to another; `lipsync.pipeline.sync` chains them, each in its own
+thread. A frame in which no mouth is generated passes through all stages as the same object.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lipsync.types import FaceTrack, FloatArray, Frame, IntArray, Mask, PixelBox
 from lipsync.utils.prefetch import ordered_map
 
 CHUNK_BYTES = 32 * 2**20
-"""Full-size frames travel in chunks of about this size; five or six chunks are in flight at once."""
+"""Size of a chunk of full-size frames, about; five or six chunks are in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +40,10 @@ class Speaker:
     """Face track and audio of one speaker.
 
     Attributes:
-        track: the face, one row a video frame.
-        cuts: first video frames of the shots after the first.
-        audio: what they say, one row a frame of the result.
-        score_boxes: float32 (T, 4), the boxes that a `SyncMeter` measures; NaN where there is none.
+        track: the face, one row per video frame.
+        cuts: numbers of the first video frames of the shots after the first.
+        audio: audio features and mouth weights, one row per frame of the result.
+        score_boxes: float32 (T, 4) x1, y1, x2, y2 for `SyncMeter`, with the default pads; NaN without a face.
     """
 
     track: FaceTrack
@@ -53,18 +53,18 @@ class Speaker:
 
 
 def make_speakers(
-    found: Sequence[TrackedFaces], audio: AudioConditioning, job: Job, options: SyncOptions
+    tracked: Sequence[TrackedFaces], audio: AudioConditioning, job: Job, options: SyncOptions
 ) -> tuple[Speaker, ...]:
-    """Faces and audio put together, speaker by speaker."""
+    """Combine the face tracks and the audio of each speaker."""
     size = (job.video.width, job.video.height)
     return tuple(
         Speaker(
             track=faces.track,
             cuts=faces.cuts,
-            audio=said,
+            audio=speaker_audio,
             score_boxes=with_default_pads(faces.track.boxes, size, options.faces),
         )
-        for faces, said in zip(found, audio.speakers, strict=True)
+        for faces, speaker_audio in zip(tracked, audio.speakers, strict=True)
     )
 
 
@@ -73,10 +73,10 @@ class RenderPlan:
     """Inputs that all frame stages share.
 
     Attributes:
-        video: source of the frames.
-        timeline: int64 (T,), the video frame shown in every frame of the result.
-        speakers: whose mouths are drawn.
-        generator: draws them.
+        video: reader of the source frames.
+        timeline: int64 (T,), the video frame shown in each frame of the result.
+        speakers: all speakers.
+        generator: the lip generator.
     """
 
     video: VideoReader
@@ -87,14 +87,14 @@ class RenderPlan:
 
 @dataclass(frozen=True, eq=False)
 class DrawnFace:
-    """One face to draw in one frame.
+    """Face to render in one frame.
 
     Attributes:
-        index: of the frame in its chunk.
-        speaker: whose face, as an index into the speakers.
-        box: the pixels that are cropped and drawn anew.
-        points: float32 (5, 2), the face's landmarks in pixels of the frame; NaN where unknown.
-        weight: how strongly the drawn mouth shows, above 0 to 1.
+        index: index of the frame in its chunk.
+        speaker: index of the speaker.
+        box: the crop for the generator.
+        points: float32 (5, 2) landmarks in pixels of the frame; NaN where unknown.
+        weight: opacity of the generated mouth, in (0, 1].
     """
 
     index: int
@@ -109,14 +109,14 @@ class Chunk:
     """A few consecutive frames of the result, filled stage by stage.
 
     Attributes:
-        first: number of the first of them in the result.
-        shown: for each frame the number of the video frame it is made of.
-        frames: the source's frames, full size; only what a stage needs becomes RGB.
-        faces: the faces to draw, speaker by speaker.
-        crops: uint8 (m, h, w, 3) RGB, one a face.
-        mouths: float32 (m, 3, h, w) in [0, 1], what the generator drew; empty before.
-        masks: one a face: where its mouth shows; None where it was left alone after all.
-        results: the frames of the result; those that were left alone are the objects in `frames`.
+        first: number of the first frame in the result.
+        shown: number of the video frame behind each frame.
+        frames: the source frames at full size.
+        faces: the m faces to render, ordered by speaker.
+        crops: uint8 (m, h, w, 3) RGB, one per face.
+        mouths: float32 (m, 3, h, w) in [0, 1], the generator's output; empty before `draw`.
+        masks: alpha mask of each face's mouth; None where nothing of it shows.
+        results: the frames of the result; unchanged ones are the objects in `frames`.
     """
 
     first: int
@@ -133,7 +133,7 @@ class Chunk:
 
 
 def read_chunks(plan: RenderPlan, part: range, context: RunContext) -> Iterator[Chunk]:
-    """Frames `part` of the result in order, with the faces cropped."""
+    """Read the frames `part` of the result, in order, and crop the faces."""
     size = chunk_size(plan.video, plan.generator)
     frames = plan.video.read_yuv(plan.timeline[part.start : part.stop], cancel=context.cancel)
     for first in range(part.start, part.stop, size):
@@ -141,23 +141,23 @@ def read_chunks(plan: RenderPlan, part: range, context: RunContext) -> Iterator[
         with context.timer("read"):
             batch = list(islice(frames, len(shown)))
         with context.timer("crop"):
-            chunk = cut_chunk(batch, first, shown, plan)
+            chunk = make_chunk(batch, first, shown, plan)
         yield chunk
 
 
 def chunk_size(video: VideoReader, generator: LipGenerator) -> int:
-    """Frames a chunk: a full batch for the generator, unless the frames are large."""
+    """Frames per chunk: the generator's batch size, or fewer if `CHUNK_BYTES` holds fewer."""
     frame_bytes = video.width * video.height * 3 // 2
     return max(1, min(generator.batch_size, CHUNK_BYTES // frame_bytes))
 
 
-def cut_chunk(frames: list[YuvFrame], first: int, shown: list[int], plan: RenderPlan) -> Chunk:
-    """A chunk with the crop of every face that is to be drawn.
+def make_chunk(frames: list[YuvFrame], first: int, shown: list[int], plan: RenderPlan) -> Chunk:
+    """A chunk of source frames with the crops of all faces to render.
 
     Args:
-        frames: the video frames `shown`.
-        first: number of the first in the result.
-        shown: rows of the speakers' tracks, one a frame.
+        frames: the source frames.
+        first: number of the first one in the result.
+        shown: row of the speakers' tracks for each frame.
     """
     width, height = frames[0].width, frames[0].height
     faces = [
@@ -184,7 +184,7 @@ def cut_chunk(frames: list[YuvFrame], first: int, shown: list[int], plan: Render
 
 
 def _face_box(speaker: Speaker, row: int, width: int, height: int) -> PixelBox | None:
-    """Whole pixels of the speaker's face in one video frame; None where there is none."""
+    """The speaker's face box in one video frame, in whole pixels; None without a face."""
     box = speaker.track.boxes[row]
     return None if np.isnan(box[0]) else pixel_box(box, width, height)
 
@@ -192,25 +192,25 @@ def _face_box(speaker: Speaker, row: int, width: int, height: int) -> PixelBox |
 def finished_chunks(
     plan: RenderPlan, results: Iterator[YuvFrame], count: int, cancel: CancelToken
 ) -> Iterator[Chunk]:
-    """The first `count` frames of the result, which are there already, with the source's frames.
+    """Chunks of the first `count` frames, which an interrupted run has made; for scoring.
 
     Args:
-        results: those frames; upscaled ones are reduced again.
+        results: those frames; upscaled ones are reduced to the source's size.
     """
-    none = np.empty((0, 1, 1, 3), np.uint8)
+    no_crops = np.empty((0, 1, 1, 3), np.uint8)
     timeline = plan.timeline[:count]
     sources = plan.video.read_yuv(timeline, cancel=cancel)
     for number, (shown, frame, result) in enumerate(zip(timeline.tolist(), sources, results, strict=True)):
         if (result.width, result.height) != (frame.width, frame.height):
             result = result.resized(frame.width, frame.height)
-        yield Chunk(number, [shown], [frame], [], none, none.astype(np.float32), [], [result])
+        yield Chunk(number, [shown], [frame], [], no_crops, no_crops.astype(np.float32), [], [result])
 
 
 # --- draw --------------------------------------------------------------------------------------
 
 
 def draw(chunks: Iterable[Chunk], plan: RenderPlan, context: RunContext) -> Iterator[Chunk]:
-    """Generate the mouth of every face; several chunks at a time, given out in order."""
+    """Generate the mouth of every face; several chunks concurrently, returned in order."""
     generator = plan.generator
     cores = ThreadLimit(shared_by=generator.concurrent_batches)
 
@@ -224,52 +224,53 @@ def draw(chunks: Iterable[Chunk], plan: RenderPlan, context: RunContext) -> Iter
 
 
 def _audio_rows(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:
-    """The row of audio features of each face."""
-    indices = [
+    """Audio features of each face, float32 (m, ...)."""
+    frames_by_speaker = [
         [face.index for face in chunk.faces if face.speaker == number] for number in range(len(speakers))
     ]
     rows = [
-        speaker.audio.rows[chunk.first + np.array(own)]
-        for speaker, own in zip(speakers, indices, strict=True)
-        if own
+        speaker.audio.rows[chunk.first + np.array(indices)]
+        for speaker, indices in zip(speakers, frames_by_speaker, strict=True)
+        if indices
     ]
     return np.concatenate(rows)
 
 
 # --- blend -------------------------------------------------------------------------------------
 
-_MOST_SKIPPED = 2
-"""Video frames that a changed frame rate may skip; more is a jump."""
+_MAX_STEP = 2
+"""Largest step in video frames that a changed frame rate causes; a larger one is a jump."""
 
 
 def blend(chunks: Iterable[Chunk], plan: RenderPlan, context: RunContext) -> Iterator[Chunk]:
-    """Put the mouths into the frames; smoothing over time begins anew with the first chunk and at jumps."""
-    averaged = plan.generator.spec.antialias_crops
+    """Blend the mouths into the frames; temporal smoothing is reset at the first chunk and at jumps."""
+    antialiased = plan.generator.spec.antialias_crops
     blenders = [Blender(context.options.blend, float(plan.video.fps)) for _ in plan.speakers]
-    last: list[tuple[int, int] | None] = [None] * len(plan.speakers)
+    previous: list[tuple[int, int] | None] = [None] * len(plan.speakers)
     for chunk in chunks:
         chunk.results = list(chunk.frames)
         with context.timer("blend"):
             for face, mouth, crop in zip(chunk.faces, chunk.mouths, chunk.crops, strict=True):
-                now = (chunk.first + face.index, chunk.shown[face.index])
+                current = (chunk.first + face.index, chunk.shown[face.index])
                 chunk.results[face.index], mask = _blend_face(
                     blenders[face.speaker],
                     chunk.results[face.index],
                     face,
-                    (mouth, crop if averaged else None),
-                    fresh=not _follows(last[face.speaker], now, plan.speakers[face.speaker].cuts),
+                    (mouth, crop if antialiased else None),
+                    reset=not _follows(previous[face.speaker], current, plan.speakers[face.speaker].cuts),
                 )
                 chunk.masks.append(mask)
-                last[face.speaker] = now
+                previous[face.speaker] = current
         yield chunk
 
 
 def _blend_face(
-    blender: Blender, frame: YuvFrame, face: DrawnFace, drawn: tuple[FloatArray, Frame | None], fresh: bool
+    blender: Blender, frame: YuvFrame, face: DrawnFace, drawn: tuple[FloatArray, Frame | None], reset: bool
 ) -> tuple[YuvFrame, Mask | None]:
-    """The frame with one mouth in it, and where it shows: `Blender.blend` of the pixels around the box.
+    """The frame with one mouth blended in, and its mask in the frame.
 
-    There are some around it unless the frame ends: the mask fades to the one and not to the other.
+    `Blender.blend` gets the box with a margin of a few pixels, less at the frame's border: masks fade out
+    towards the box's edges, but not where the frame ends.
     """
     mouth, crop = drawn
     window = frame.aligned_box(face.box)
@@ -278,7 +279,7 @@ def _blend_face(
     box = PixelBox(x1 - x, y1 - y, x2 - x, y2 - y)
     before = frame.to_rgb(window)
     points = face.points - np.array([x, y], np.float32)
-    if fresh:
+    if reset:
         blender.reset()
     after, mask = blender.blend(before, mouth, box, points, weight=face.weight, crop=crop)
     if mask is None:
@@ -286,11 +287,11 @@ def _blend_face(
     return frame.with_region(window, before, after), replace(mask, x=mask.x + x, y=mask.y + y)
 
 
-def _follows(before: tuple[int, int] | None, now: tuple[int, int], cuts: Sequence[int]) -> bool:
-    """Whether a frame is the next one of the same shot; both are numbers in result and video."""
-    if before is None or now[0] != before[0] + 1 or abs(now[1] - before[1]) > _MOST_SKIPPED:
+def _follows(previous: tuple[int, int] | None, current: tuple[int, int], cuts: Sequence[int]) -> bool:
+    """Whether `current` is the next frame of the same shot; both are numbers in result and video."""
+    if previous is None or current[0] != previous[0] + 1 or abs(current[1] - previous[1]) > _MAX_STEP:
         return False
-    return bisect_right(cuts, now[1]) == bisect_right(cuts, before[1])
+    return bisect_right(cuts, current[1]) == bisect_right(cuts, previous[1])
 
 
 # --- enhance and upscale -----------------------------------------------------------------------
@@ -299,7 +300,7 @@ def _follows(before: tuple[int, int] | None, now: tuple[int, int], cuts: Sequenc
 def enhance(
     chunks: Iterable[Chunk], enhancement: FaceEnhancement | None, context: RunContext
 ) -> Iterator[Chunk]:
-    """Enhance the drawn faces, where that is asked for."""
+    """Enhance the generated faces, if `enhancement` is given."""
     for chunk in chunks:
         if enhancement is not None and chunk.faces:
             with context.timer("enhance"):
@@ -309,16 +310,16 @@ def enhance(
 
 
 def _enhance_speaker(chunk: Chunk, number: int, enhancement: FaceEnhancement, cancel: CancelToken) -> None:
-    own = [
+    masked_faces = [
         (face, mask) for face, mask in zip(chunk.faces, chunk.masks, strict=True) if face.speaker == number
     ]
-    indices = [face.index for face, _ in own]
+    indices = [face.index for face, _ in masked_faces]
     before = [chunk.results[index].to_rgb() for index in indices]
     enhanced = enhancement.apply(
         before,
-        [face.box for face, _ in own],
-        np.stack([face.points for face, _ in own]),
-        [mask for _, mask in own],
+        [face.box for face, _ in masked_faces],
+        np.stack([face.points for face, _ in masked_faces]),
+        [mask for _, mask in masked_faces],
         cancel,
     )
     for index, old, new in zip(indices, before, enhanced, strict=True):
@@ -328,7 +329,7 @@ def _enhance_speaker(chunk: Chunk, number: int, enhancement: FaceEnhancement, ca
 
 
 def upscale(chunk: Chunk, upscaler: Upscaler | None, context: RunContext) -> Iterator[YuvFrame]:
-    """The finished frames of a chunk one by one, upscaled where that is asked for."""
+    """The finished frames of a chunk, upscaled if `upscaler` is given."""
     for frame in chunk.results:
         if upscaler is None:
             yield frame
@@ -339,5 +340,5 @@ def upscale(chunk: Chunk, upscaler: Upscaler | None, context: RunContext) -> Ite
 
 
 def reduced(frame: YuvFrame, longest: int = 640) -> Frame:
-    """RGB uint8 (H, W, 3) of a frame for display, its longer side at most `longest` pixels."""
+    """The frame as RGB uint8 (H, W, 3) for display, its longer side at most `longest` pixels."""
     return frame.resized(*reduced_size(frame.width, frame.height, longest)).to_rgb()

@@ -1,4 +1,4 @@
-"""Lip sync of a whole video, in numbered steps from inputs to finished file."""
+"""Lip sync of a whole video, in numbered steps from the inputs to the result file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sync(
     cache: DetectionCache | None = None,
     networks: ModelProvider | None = None,
 ) -> SyncResult:
-    """A lip-synced copy of `video`, in which the lips say `voice`.
+    """A copy of `video` whose lips match `voice`.
 
     Args:
         video: any video, or a photo.
@@ -52,21 +52,21 @@ def sync(
         options: all settings; the defaults suit most material.
         progress: called with a `Progress` at most ten times a second, from this thread.
         cancel: `cancel.cancel()` in another thread ends the job within about a second.
-        output: the file to write (.mp4, .mov or .mkv); by default a new name beside `video`.
-        segments: who says what and when, where it is not one person who says all; the result is then
-            as long as the video, with its own audio where no segment is.
-        more_voices: further voices that segments may name; `voice` is number 0.
-        resume: keep what is finished when the job breaks off, or is cancelled, and go on from there
-            when it is started again with the same files and settings.
-        models: where networks come from; by default they are loaded for this job. Give all jobs of
-            a program the same `CachedModels` to load them once.
-        cache: keeps detections, so that the next run of the same video with another pad, smoothing,
-            face or model need not detect faces again.
+        output: the file to write (.mp4, .mov or .mkv); by default a new name next to `video`.
+        segments: who speaks when, for several speakers or parts of a video; the result is then as long as
+            the video, with its own audio outside of the segments.
+        more_voices: further voices for the segments; `voice` has index 0.
+        resume: keep the finished part if the job fails or is cancelled, and continue from it when it is
+            started again with the same files and settings.
+        models: provides the networks; by default they are loaded for this job. Give all jobs of a program
+            the same `CachedModels` to load them once.
+        cache: of detections: the next run of the same video with other pads, smoothing, face selection or
+            model then needs no new detection.
         networks: deprecated name of `models`.
 
     Raises:
-        LipsyncError: with what happened, what was given and what to do next. Nothing is left
-            behind (but with `resume`): the result appears under its name only when it is whole.
+        LipsyncError: what happened, what was given and what to do next. The result appears under its name
+            only when it is complete; otherwise nothing is left behind, except with `resume`.
     """
     if networks is not None:
         warnings.warn("sync(networks=...) is now called models=...", DeprecationWarning, stacklevel=2)
@@ -75,32 +75,31 @@ def sync(
     )
     started = time.perf_counter()
 
-    # 1. Open what was given. Every check that needs no work comes first.
+    # 1. Open the inputs. All cheap checks come first.
     job = open_job(video, voice, context.options, segments, more_voices)
     target = Path(output) if output is not None else free_name(Path(video))
     faces = job.face_options(context.options)
-    notes = [*job.video.warnings, *length_warnings(job, context.options), *recognition_warnings(faces)]
+    job_warnings = [*job.video.warnings, *length_warnings(job, context.options), *recognition_warnings(faces)]
 
     with ExitStack() as cleanup:
-        # 2. The upscaler first: it says how large the frames are. Then the writer, before all other work
-        # and downloads: a place that cannot be written to shows now. It is closed last, and only then,
-        # when all went well, the file appears under its name.
-        enhancement, upscaler, missing = load_enhancers(context)
+        # 2. Load the upscaler, which decides the frame size, and open the writer before any other work, so
+        # that an output that cannot be written fails early. It is closed last; only then the file appears.
+        enhancement, upscaler, enhancer_warnings = load_enhancers(context)
         out = cleanup.enter_context(outputs.open_output(job, target, upscaler, resume, context))
 
-        # 3. Load the generator and condition the audio in the background, while
+        # 3. Load the generator and condition the audio, in the background.
         variant, weights = choose_weights(context)
         preparation = cleanup.enter_context(Preparation(job, variant, weights, context))
 
-        # 4. faces are detected and tracked in the reduced video.
+        # 4. Meanwhile detect and track the faces in the reduced video.
         needed = np.arange(int(job.timeline.max()) + 1)
-        found = find_face_tracks(job.video, needed, faces, preparation.check, cache, context)
+        tracked = find_face_tracks(job.video, needed, faces, preparation.check, cache, context)
         prepared = preparation.wait()
-        speakers = stages.make_speakers(found, prepared.audio, job, context.options)
+        speakers = stages.make_speakers(tracked, prepared.audio, job, context.options)
         scorer = SyncScorer.for_job(job, speakers, prepared, context)
-        free_memory(choose_device(context.options.generator.device))  # the detector's, and the checkpoint's
+        free_memory(choose_device(context.options.generator.device))  # of the detector and the checkpoint
 
-        # 5. Read, crop, draw, blend, enhance, score, upscale and write, all at once.
+        # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently.
         plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
         frames = _frames(plan, out, scorer, (enhancement, upscaler), context)
         report = context.stage("Drawing lips", len(job.timeline), done=out.finished)
@@ -109,18 +108,11 @@ def sync(
                 out.write(frame)
             report.advance(preview=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
 
-        # 6. Write down what is said, where that is asked for.
-        transcript, trouble = outputs.transcribe_result(job, context)
+        # 6. Transcribe the audio, if subtitles are on.
+        transcript, transcript_warnings = outputs.transcribe_result(job, context)
 
-    # 7. The file is whole and in its place.
+    # 7. The video file is complete; add the subtitles.
     subtitles = outputs.write_subtitles(target, transcript, context.options)
-    notes += [
-        *missing,
-        *prepared.audio.warnings,
-        *trouble,
-        *out.warnings,
-        *outputs.pass_through_warnings(plan),
-    ]
     return SyncResult(
         path=target,
         frames=len(job.timeline),
@@ -130,7 +122,14 @@ def sync(
         height=out.encoded_size[1],
         variant=variant,
         timings={**context.timer.seconds, "total": time.perf_counter() - started},
-        warnings=tuple(notes),
+        warnings=(
+            *job_warnings,
+            *enhancer_warnings,
+            *prepared.audio.warnings,
+            *transcript_warnings,
+            *out.warnings,
+            *outputs.pass_through_warnings(plan),
+        ),
         score=scorer.card(),
         subtitles=subtitles,
     )
@@ -140,11 +139,11 @@ def _frames(
     plan: RenderPlan,
     out: outputs.Output,
     scorer: SyncScorer,
-    enhancing: tuple[FaceEnhancement | None, Upscaler | None],
+    enhancers: tuple[FaceEnhancement | None, Upscaler | None],
     context: RunContext,
 ) -> Iterator[YuvFrame]:
-    """The frames that are still to be written; the scorer sees those of an earlier try too."""
-    enhancement, upscaler = enhancing
+    """The frames still to be written; the scorer also gets those of an interrupted run."""
+    enhancement, upscaler = enhancers
     for chunk in stages.finished_chunks(plan, out.earlier_frames(), out.finished, context.cancel):
         scorer.update(chunk)
     for part in out.remaining:
@@ -156,7 +155,7 @@ def _frames(
 def _render(
     plan: RenderPlan, part: range, enhancement: FaceEnhancement | None, context: RunContext
 ) -> Iterator[Chunk]:
-    """The chunks of one stretch of the result, read, drawn, blended and enhanced, a thread a stage."""
+    """The rendered chunks of one range of frames; each stage runs in its own thread."""
     with ExitStack() as threads:
         chunks: Iterable[Chunk] = stages.read_chunks(plan, part, context)
         chunks = threads.enter_context(Prefetcher(chunks, 1, context.cancel, "read"))

@@ -17,8 +17,8 @@ from lipsync.types import (
     REAL_CONFIDENCE,
     FloatArray,
     IntArray,
-    Stretch,
     SyncScore,
+    TimeSpan,
     Verdict,
 )
 
@@ -134,13 +134,13 @@ def _by_second(
 
 def _weak_segments(
     similarity: FloatArray, numbers: IntArray, speech: npt.NDArray[np.bool_], best: int
-) -> tuple[Stretch, ...]:
-    weak: list[Stretch] = []
+) -> tuple[TimeSpan, ...]:
+    weak: list[TimeSpan] = []
     for start, confidence in _segment_confidence(similarity, numbers, speech, best, _WEAK_WINDOWS):
         if not confidence < _WEAK_CONFIDENCE:
             continue
-        segment = Stretch(start / EXPERT_FPS, (start + _WEAK_WINDOWS + WINDOW_FRAMES - 1) / EXPERT_FPS)
+        segment = TimeSpan(start / EXPERT_FPS, (start + _WEAK_WINDOWS + WINDOW_FRAMES - 1) / EXPERT_FPS)
         if weak and segment.start <= weak[-1].end + _MERGE_SECONDS:
-            segment = Stretch(weak.pop().start, segment.end)
+            segment = TimeSpan(weak.pop().start, segment.end)
         weak.append(segment)
     return tuple(weak)

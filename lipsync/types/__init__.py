@@ -4,7 +4,7 @@ Frames are RGB uint8 `(H, W, 3)`; audio is float32 in [-1, 1]; times are seconds
 `x1, y1, x2, y2` in pixels of the frame, the right and lower edges excluded.
 """
 
-from lipsync.types.faces import Face, FaceTrack, Mask, PixelBox, SeenFace
+from lipsync.types.faces import Face, FaceCandidate, FaceTrack, Mask, PixelBox
 from lipsync.types.media import AudioClip, AudioInfo, FloatArray, Frame, IntArray, TimeRange, VideoInfo
 from lipsync.types.results import Plan, Preview, SyncResult
 from lipsync.types.score import (
@@ -12,8 +12,8 @@ from lipsync.types.score import (
     OFFSETS_IN_SYNC,
     REAL_CONFIDENCE,
     ScoreCard,
-    Stretch,
     SyncScore,
+    TimeSpan,
     Verdict,
 )
 
@@ -24,6 +24,7 @@ __all__ = [
     "AudioClip",
     "AudioInfo",
     "Face",
+    "FaceCandidate",
     "FaceTrack",
     "FloatArray",
     "Frame",
@@ -33,11 +34,10 @@ __all__ = [
     "Plan",
     "Preview",
     "ScoreCard",
-    "SeenFace",
-    "Stretch",
     "SyncResult",
     "SyncScore",
     "TimeRange",
+    "TimeSpan",
     "Verdict",
     "VideoInfo",
 ]

@@ -105,16 +105,16 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class SeenFace:
-    """Person in the previewed shot, to be selected from.
+class FaceCandidate:
+    """Face in the previewed shot that can be selected as the speaker's.
 
     Attributes:
         box: median of the detections, without pads.
         x, y: centre of the box as fractions of width and height: what `face_x` and `face_y` mean.
-        chosen: this one is the speaker.
+        selected: this is the speaker's.
     """
 
     box: PixelBox
     x: float
     y: float
-    chosen: bool
+    selected: bool

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from lipsync.types.faces import Mask, PixelBox, SeenFace
+from lipsync.types.faces import FaceCandidate, Mask, PixelBox
 from lipsync.types.media import FloatArray, Frame
 from lipsync.types.score import ScoreCard
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Properties of a result before it is made.
+    """Properties of a result, known before the run.
 
     Attributes:
-        frames: frames in the result, `fps` of them a second.
+        frames: frames in the result.
+        fps: frames per second of the result.
         width, height: pixels.
-        picture_seconds, voice_seconds: lengths of the inputs, after ranges; 0 for a photo.
+        video_seconds, voice_seconds: lengths of the inputs, after ranges; 0 for a photo.
     """
 
     frames: int
     fps: Fraction
     width: int
     height: int
-    picture_seconds: float
+    video_seconds: float
     voice_seconds: float
 
     @property
     def seconds(self) -> float:
         """Length of the result."""
         return float(self.frames / self.fps)
+
+    @property
+    def picture_seconds(self) -> float:
+        """Deprecated name of `video_seconds`."""
+        _warn_renamed("Plan.picture_seconds", "Plan.video_seconds")
+        return self.video_seconds
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,14 +48,13 @@ class Preview:
 
     Attributes:
         time: seconds from the start of the result.
-        source, result: the frame before and after, full size.
-        box: the face box that was used; None when there is no face and the frame passes through.
+        source, result: RGB uint8 (H, W, 3), the frame before and after, at full size.
+        box: the face box; None without a face, where the frame passes through unchanged.
         points: float32 (5, 2) landmarks; None without a box.
         mask: alpha of the generated mouth; None without a box.
         variant: the generator that was used.
-        people: everybody in the shot around that moment, from the left.
-        picture_time: seconds into the video (its ranges joined) that `source` was taken at; what
-            `face_time` means.
+        people: the faces in the shot, from left to right.
+        video_time: time of `source` in the video (its ranges joined), seconds; what `face_time` means.
     """
 
     time: float
@@ -57,8 +64,14 @@ class Preview:
     points: FloatArray | None
     mask: Mask | None
     variant: str
-    people: tuple[SeenFace, ...] = ()
-    picture_time: float = 0.0
+    people: tuple[FaceCandidate, ...] = ()
+    video_time: float = 0.0
+
+    @property
+    def picture_time(self) -> float:
+        """Deprecated name of `video_time`."""
+        _warn_renamed("Preview.picture_time", "Preview.video_time")
+        return self.video_time
 
 
 @dataclass(frozen=True)
@@ -74,9 +87,9 @@ class SyncResult:
         variant: the generator that was used.
         timings: seconds of work per stage; stages overlap, so they add up to more than the wall
             time, which is under "total".
-        warnings: things worth knowing that did not stop the job, in words.
+        warnings: sentences for the user.
         score: sync score of result and source; None if not scored.
-        subtitles: .srt file beside the result; None without.
+        subtitles: .srt file next to the result; None without subtitles.
     """
 
     path: Path
@@ -95,3 +108,7 @@ class SyncResult:
     def duration(self) -> float:
         """Seconds."""
         return float(self.frames / self.fps)
+
+
+def _warn_renamed(old: str, new: str) -> None:
+    warnings.warn(f"{old} is now called {new}", DeprecationWarning, stacklevel=3)

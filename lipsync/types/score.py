@@ -1,4 +1,4 @@
-"""Sync score of a video: figures, verdict, and both in words.
+"""Sync score of a video: figures, verdict, and a summary for the user.
 
 The figures come from the sync expert that ships. They are defined like SyncNet's LSE-D and LSE-C, but on
 another scale, so they have other names: sync distance and sync confidence.
@@ -18,9 +18,10 @@ REAL_CONFIDENCE = (0.15, 0.31)
 tenth above 0.315. A wrong voice of eight seconds stays below 0.12 nineteen times in twenty
 (`benchmarks/sync_score.py`, 24 people)."""
 OFFSETS_IN_SYNC = (-4, 2)
-"""Frames of 40 ms that nobody minds: broadcasters accept sound up to 90 ms early and 185 ms late
-(ITU-R BT.1359-1, figure 2)."""
+"""Offsets that count as in sync, in frames of `FRAME_MS`: ITU-R BT.1359-1 (figure 2) accepts audio up to
+90 ms early and 185 ms late."""
 FRAME_MS = 40
+"""Unit of offsets: a frame at 25 fps, milliseconds."""
 
 
 class Verdict(Enum):
@@ -34,8 +35,8 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Part of a video, in seconds from its start."""
+class TimeSpan:
+    """Time span in a video, seconds from its start."""
 
     start: float
     end: float
@@ -49,20 +50,20 @@ class SyncScore:
     """Sync of lips and voice in one video, by the sync expert that ships.
 
     Attributes:
-        verdict: the figures in one word.
-        windows: five-frame windows with a face and sound that were compared.
+        verdict: what the figures mean.
+        windows: number of five-frame windows with a face and audio that were compared.
         distance: sync distance, 1 less the mean cosine similarity at the best offset: 0 .. 2, lower is
-            better. None, like all figures below, where there was too little to judge.
+            better. None, like all figures below, where the video is too short.
         confidence: sync confidence, mean similarity at the best offset less the median over all 31:
             higher is better.
-        certainty: how surely there is any sync at all: `confidence` over its standard error, as if each
-            second counted once. A wrong voice has 0.8, and 1.2 one time in twenty, whatever the length.
-        offset: frames of 40 ms by which the sound comes early; negative where it comes late.
-        offset_ms: the same in milliseconds, to parts of a frame.
-        by_offset: mean similarity at offsets -15 .. 15; NaN where there was too little sound.
-        times, curve: the middle of stretches of a second each, and the confidence in them at the offset
-            of the whole; NaN where there is no face or nobody speaks.
-        weak: where the lips do not follow, two seconds at least each.
+        certainty: significance of the peak: `confidence` over its standard error, each second counting as
+            one sample. A wrong voice has 0.8, and 1.2 one time in twenty, whatever the length.
+        offset: frames of 40 ms by which the audio is early; negative where it is late.
+        offset_ms: the same in milliseconds, to a fraction of a frame.
+        by_offset: mean similarity at offsets -15 .. 15; NaN where there was too little audio.
+        times, curve: midpoints of one-second segments, seconds, and the confidence in each at `offset`; NaN
+            without a face or speech.
+        weak: spans of at least two seconds in which the lips do not follow the audio.
     """
 
     verdict: Verdict
@@ -75,11 +76,11 @@ class SyncScore:
     by_offset: tuple[float, ...] = ()
     times: tuple[float, ...] = ()
     curve: tuple[float, ...] = ()
-    weak: tuple[Stretch, ...] = ()
+    weak: tuple[TimeSpan, ...] = ()
 
     @property
     def words(self) -> str:
-        """One sentence for people."""
+        """Summary in one sentence, for the user."""
         if self.verdict is Verdict.TOO_SHORT:
             return "Too short to judge: it takes a few seconds in which a face is seen and a voice heard."
         if self.verdict is Verdict.OFF:
@@ -94,7 +95,7 @@ class SyncScore:
 
     @property
     def offset_words(self) -> str:
-        """Such as "the sound comes 3 frames (120 ms) early"."""
+        """The offset as text, such as "the sound comes 3 frames (120 ms) early"."""
         assert self.offset is not None and self.offset_ms is not None
         if self.offset == 0:
             return "the sound is in time"
@@ -103,7 +104,7 @@ class SyncScore:
         return f"the sound comes {frames} ({abs(self.offset_ms):.0f} ms) {side}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; what is not known is null."""
+        """JSON form; unknown values are null."""
         return {
             "verdict": self.verdict.value,
             "words": self.words,
@@ -128,12 +129,12 @@ class SyncScore:
 
 @dataclass(frozen=True)
 class ScoreCard:
-    """The score of a result beside that of its source with the source's own voice.
+    """Sync scores of a result and of its source.
 
     Attributes:
-        result: of the video that was made, with the voice that was given.
-        source: of what was given, with its own sound; None where there is none to judge by.
-        no_source: why there is none, in words; "" where there is one.
+        result: score of the result with the given voice.
+        source: score of the source with its own audio; None if it cannot be scored.
+        no_source: why the source is not scored, for the user; "" if it is.
     """
 
     result: SyncScore
@@ -142,19 +143,19 @@ class ScoreCard:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What it all means, in sentences for people, the most important one first."""
-        said = [self.result.words]
+        """Summary in sentences for the user, the most important one first."""
+        sentences = [self.result.words]
         if self.result.weak:
-            said.append(f"They lose it in {_listed(self.result.weak)}.")
-        said.append(self._beside_source())
+            sentences.append(f"They lose it in {_listed(self.result.weak)}.")
+        sentences.append(self._compared_with_source())
         if self.source is not None and self.source.verdict is Verdict.OFF:
-            said.append(
+            sentences.append(
                 f"In the source itself {self.source.offset_words}; where that sound is the voice, "
                 f"--voice-shift {self.source.offset_ms:.0f} puts it right."
             )
-        return tuple(sentence for sentence in said if sentence)
+        return tuple(sentence for sentence in sentences if sentence)
 
-    def _beside_source(self) -> str:
+    def _compared_with_source(self) -> str:
         if self.source is None:
             return f"There is nothing to compare with: {self.no_source}." if self.no_source else ""
         before, after = self.source.confidence, self.result.confidence
@@ -169,7 +170,7 @@ class ScoreCard:
         return f"The source with its own voice is closer ({figures})."
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """JSON form."""
         return {
             "result": self.result.as_dict(),
             "source": self.source.as_dict() if self.source else None,
@@ -182,7 +183,7 @@ def _known(value: float | None, digits: int = 4) -> float | None:
     return None if value is None or math.isnan(value) else round(value, digits)
 
 
-def _listed(parts: tuple[Stretch, ...], most: int = 5) -> str:
+def _listed(parts: tuple[TimeSpan, ...], most: int = 5) -> str:
     named = [str(part) for part in parts[:most]]
     if len(parts) > most:
         return f"{', '.join(named)} and {len(parts) - most} more places"

@@ -165,8 +165,8 @@ class Api:
                 "box": tuple(person.box),
                 "face_x": person.x,
                 "face_y": person.y,
-                "face_time": drawn.picture_time,
-                "chosen": person.chosen,
+                "face_time": drawn.video_time,
+                "chosen": person.selected,
             }
             for person in drawn.people
         ]

@@ -232,7 +232,7 @@ def test_the_reference_is_selected_and_shots_without_it_pass_through(tmp_path: P
     tracked = of_film(picture_of(GREEN, tmp_path / "green.png"))
     assert tracked.track.present.tolist() == [True] * 30 + [False] * 30
     assert tracked.track.boxes[0].tolist() == [100, 30, 120, 50]
-    assert [person.chosen for person in tracked.identities] == [False, True, False]
+    assert [person.selected for person in tracked.identities] == [False, True, False]
     tracked = of_film(picture_of(RED, tmp_path / "red.png"))
     assert (tracked.track.boxes == [20, 30, 40, 50]).all()
 

@@ -214,7 +214,7 @@ def test_largest_is_chosen_by_size_and_presence() -> None:
     actors = {RED: still(10, side=16), GREEN: still(60), BLUE: during(still(110, side=26), (0, 20))}
     tracked = follow(film(actors, 100), 100)
     assert middles(tracked).tolist() == pytest.approx([70] * 100)
-    assert [person.chosen for person in tracked.identities] == [False, True, False]
+    assert [person.selected for person in tracked.identities] == [False, True, False]
 
 
 def test_a_face_in_profile_counts_less_than_one_a_little_smaller() -> None:
@@ -333,8 +333,8 @@ def test_several_choices_share_one_detection_and_equal_single_ones() -> None:
             progress=StageProgress("Finding faces", 100),
         )
         np.testing.assert_array_equal(tracked.track.boxes, alone.track.boxes)
-        assert [person.chosen for person in tracked.identities] == [
-            person.chosen for person in alone.identities
+        assert [person.selected for person in tracked.identities] == [
+            person.selected for person in alone.identities
         ]
     assert found[1].track.present.tolist() == [n < 60 for n in range(100)]
 

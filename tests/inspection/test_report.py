@@ -22,7 +22,7 @@ from lipsync.media.metadata import FileMetadata
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import Transcript, TranscriptSegment
-from lipsync.types import AudioInfo, Stretch, SyncScore, Verdict, VideoInfo
+from lipsync.types import AudioInfo, SyncScore, TimeSpan, Verdict, VideoInfo
 from tests.make_media import make_sound, make_variable_rate, make_video, run_ffmpeg
 from tests.material import FACE, VOICE, make_head
 
@@ -232,7 +232,7 @@ def test_no_advice_for_a_plain_video() -> None:
 @pytest.fixture
 def full() -> MediaReport:
     person = PersonSummary(2.0, 8.0, 150, True, np.full((60, 60, 3), 120, np.uint8))
-    weak = (Stretch(3.0, 5.0),)
+    weak = (TimeSpan(3.0, 5.0),)
     return MediaReport(
         Path("a <b>.mp4"),
         FileMetadata("MP4 or QuickTime", 1_234_567, "h264", "yuv420p", 800_000, "aac", "stereo", 128_000),

@@ -38,7 +38,7 @@ def test_public_names_still_import() -> None:
         assert lipsync.KeptNetworks is CachedModels
 
 
-def test_the_old_keyword_for_models_still_works(tmp_path: Path) -> None:
+def test_deprecated_names_still_work(tmp_path: Path) -> None:
     head = make_head(tmp_path / "head.mp4", parts=[0.2])
     voice = make_voice(tmp_path / "voice.wav", seconds=0.2)
     options = SyncOptions.from_flat(variant="builtin", score=False)
@@ -46,7 +46,12 @@ def test_the_old_keyword_for_models_still_works(tmp_path: Path) -> None:
         result = lipsync.sync(head, voice, options, output=tmp_path / "o.mp4", networks=CachedModels())
     assert result.frames == 5
     with pytest.warns(DeprecationWarning, match="models"):
-        lipsync.preview(head, voice, 0.1, options, networks=CachedModels())
+        preview = lipsync.preview(head, voice, 0.1, options, networks=CachedModels())
+    with pytest.warns(DeprecationWarning, match=r"Preview\.video_time"):
+        assert preview.picture_time == preview.video_time
+    plan = lipsync.plan(head, voice, options)
+    with pytest.warns(DeprecationWarning, match=r"Plan\.video_seconds"):
+        assert plan.picture_seconds == plan.video_seconds
 
 
 def test_resume_keys_are_those_of_version_0_1(files: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""The road beyond one voice on one face: segments, resuming, silence, sharpening, scores, kept networks."""
+"""Pipeline with segments, resume, silence, enhancers, scores and cached models."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_the_mouth_rests_where_nobody_speaks(head: Path, tmp_path: Path) -> None
     assert 14 <= drawn["keep"] <= 25
 
 
-# ------------------------------------------------------------------------------------- sharpening
+# ------------------------------------------------------------------------------------- enhancers
 
 
 class Brighter:
@@ -196,7 +196,7 @@ class WithBrighter(FreshModels):
         return Brighter(), "a thing to know"
 
 
-def test_sharpening_reaches_the_result_and_the_preview(head: Path, voice: Path, tmp_path: Path) -> None:
+def test_enhancers_apply_to_result_and_preview(head: Path, voice: Path, tmp_path: Path) -> None:
     options = builtin(enhance_strength=1.0, quality=0)
     plain, sharp = tmp_path / "plain.mp4", tmp_path / "sharp.mp4"
     lipsync.sync(head, voice, options, output=plain)
@@ -210,7 +210,7 @@ def test_sharpening_reaches_the_result_and_the_preview(head: Path, voice: Path, 
     assert np.abs(before.astype(int) - after).max() > 5
 
 
-def test_an_enhancer_that_cannot_be_had_is_told_or_left_out(
+def test_an_unavailable_enhancer_is_an_error_or_left_out_with_a_warning(
     head: Path, voice: Path, tmp_path: Path, offline: Path
 ) -> None:
     output = tmp_path / "out.mp4"
@@ -218,13 +218,13 @@ def test_an_enhancer_that_cannot_be_had_is_told_or_left_out(
         lipsync.sync(head, voice, builtin(enhancer="gfpgan"), output=output)
     assert not output.exists()
     result = lipsync.sync(head, voice, builtin(enhancer="gfpgan", without_enhancer=True), output=output)
-    assert any("not sharpened" in warning for warning in result.warnings)
+    assert any("not enhanced" in warning for warning in result.warnings)
 
 
 # ------------------------------------------------------------------------------------- networks, scores
 
 
-def test_kept_networks_are_loaded_once_and_give_the_same_picture(
+def test_cached_models_are_loaded_once_and_give_the_same_result(
     head: Path, voice: Path, tmp_path: Path
 ) -> None:
     kept = CachedModels()

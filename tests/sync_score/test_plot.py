@@ -10,7 +10,7 @@ import pytest
 
 from lipsync.errors import OutputError
 from lipsync.sync_score.plot import plot_score, score_svg
-from lipsync.types import ScoreCard, Stretch, SyncScore, Verdict
+from lipsync.types import ScoreCard, SyncScore, TimeSpan, Verdict
 
 SVG = "{http://www.w3.org/2000/svg}"
 SCORE = SyncScore(
@@ -24,7 +24,7 @@ SCORE = SyncScore(
     by_offset=tuple(0.4 if n == 16 else 0.1 for n in range(31)),
     times=tuple(0.5 + 0.4 * n for n in range(50)),
     curve=tuple(math.nan if 20 <= n < 25 else 0.25 for n in range(50)),
-    weak=(Stretch(3, 5), Stretch(12, 15)),
+    weak=(TimeSpan(3, 5), TimeSpan(12, 15)),
 )
 
 

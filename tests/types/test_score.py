@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lipsync.types import ScoreCard, Stretch, SyncScore, Verdict
+from lipsync.types import ScoreCard, SyncScore, TimeSpan, Verdict
 
 GOOD = SyncScore(
     Verdict.GOOD,
@@ -97,7 +97,7 @@ def test_why_there_is_no_source() -> None:
 
 
 def test_weak_stretches_are_named_but_not_dozens_of_them() -> None:
-    weak = replace(GOOD, weak=(Stretch(3.2, 4.6), Stretch(70, 75), Stretch(3700, 3703.1)))
+    weak = replace(GOOD, weak=(TimeSpan(3.2, 4.6), TimeSpan(70, 75), TimeSpan(3700, 3703.1)))
     assert "They lose it in 0:03-0:05, 1:10-1:15 and 1:01:40-1:01:44." in ScoreCard(weak).words
-    many = replace(GOOD, weak=tuple(Stretch(10.0 * n, 10.0 * n + 2) for n in range(30)))
+    many = replace(GOOD, weak=tuple(TimeSpan(10.0 * n, 10.0 * n + 2) for n in range(30)))
     assert "0:40-0:42 and 25 more places" in ScoreCard(many).words[1]

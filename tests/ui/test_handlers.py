@@ -61,21 +61,21 @@ def test_every_face_in_the_frame_is_offered(tmp_path: Path, voice: Path) -> None
     assert left.x == pytest.approx(right.x - 0.5, abs=0.01)
     chosen = SyncOptions.from_flat(variant="builtin", which_face="point", face_x=right.x, face_y=right.y)
     drawn = preview(pair, voice, 0.1, chosen)
-    assert [person.chosen for person in drawn.people] == [False, True]
+    assert [person.selected for person in drawn.people] == [False, True]
     assert drawn.box and drawn.box[0] > 512
 
 
 def test_the_time_of_a_chosen_face_is_that_of_the_picture(tmp_path: Path) -> None:
     head = make_head(tmp_path / "head.mp4", parts=[1])
     voice = make_voice(tmp_path / "voice.wav", seconds=2)
-    assert preview(head, voice, 0.4, BUILTIN).picture_time == pytest.approx(0.4)
-    assert preview(head, voice, 1.4, BUILTIN).picture_time == pytest.approx(0.56, abs=0.05)  # on the way back
+    assert preview(head, voice, 0.4, BUILTIN).video_time == pytest.approx(0.4)
+    assert preview(head, voice, 1.4, BUILTIN).video_time == pytest.approx(0.56, abs=0.05)  # on the way back
 
 
 def test_a_plan_is_what_a_run_makes(tmp_path: Path, voice: Path) -> None:
     request = SyncRequest(str(FACE), str(voice), BUILTIN)
     foreseen = request.plan()
-    assert (foreseen.frames, foreseen.seconds, foreseen.picture_seconds) == (10, 0.4, 0)
+    assert (foreseen.frames, foreseen.seconds, foreseen.video_seconds) == (10, 0.4, 0)
     assert 15 <= estimate_gpu_seconds(request) <= 20
 
 

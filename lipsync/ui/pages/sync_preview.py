@@ -133,7 +133,7 @@ class PreviewEvents:
         tab, drawn = self._out.preview, files.preview
         text = strings.PREVIEW_DONE if drawn.box else strings.PREVIEW_NO_FACE
         people = [
-            (str(path), (strings.FACE_SPEAKS if person.chosen else strings.FACE).format(number=number))
+            (str(path), (strings.FACE_SPEAKS if person.selected else strings.FACE).format(number=number))
             for number, (path, person) in enumerate(zip(files.faces, drawn.people, strict=False), 1)
         ]
         return {
@@ -141,7 +141,7 @@ class PreviewEvents:
             tab.result: str(files.result),
             tab.note: text.format(time=at, variant=drawn.variant, hint=strings.PREVIEW_HINT),
             tab.faces: gr.Gallery(people, visible=bool(people)),
-            tab.people: [(person.x, person.y, drawn.picture_time) for person in drawn.people],
+            tab.people: [(person.x, person.y, drawn.video_time) for person in drawn.people],
         }
 
     def choose_face(self, people: list[tuple[float, float, float]], chosen: gr.SelectData) -> Updates:
