@@ -29,7 +29,7 @@ test-browser: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m "browser and not slow"
 
 test-slow: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest $(PARALLEL) -m "slow and not gpu"
 
 test-gpu: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m gpu

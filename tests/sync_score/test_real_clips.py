@@ -27,7 +27,7 @@ OFFSETS = {
     "obama__obama.mp4": -1,
     "pcavs_00086__00086.mp4": -1,
 }
-SECONDS = 5
+SECONDS = 7  # of 5, a large shift of the audio leaves too little for a verdict
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +63,9 @@ def test_every_shift_of_the_sound_is_found(name: str, clip: Clip, expert: SyncEx
     own = one.score(expert, one.audio).offset
     assert own is not None and abs(own - OFFSETS[name]) <= 1
     moves = [frames for frames in range(-15, 16) if abs(own + frames) <= 15]
-    errors = [
-        (one.score(expert, one.shifted(frames)).offset or 99) - own - frames
-        for frames in moves
-        if own + frames
-    ]
+    found = [one.score(expert, one.shifted(frames)).offset for frames in moves if own + frames]
+    expected = [own + frames for frames in moves if own + frames]
+    errors = [99 if offset is None else offset - real for offset, real in zip(found, expected, strict=True)]
     assert len(errors) >= 26
     assert max(map(abs, errors)) <= 1
     assert np.mean(np.array(errors) == 0) > 0.9
