@@ -7,14 +7,17 @@ all come from these lines.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lipsync.errors import OptionError
 from lipsync.registries import DETECTORS, ENHANCERS, GENERATORS, UPSCALERS
 from lipsync.types import TimeRange
+from lipsync.utils.option_group import Box as Box
+from lipsync.utils.option_group import OptionGroup as OptionGroup
+from lipsync.utils.option_group import option as option
 from lipsync.utils.registry import Choices
 
 LENGTH_MODES = {
@@ -54,90 +57,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 HEIGHTS = (240, 360, 480, 720, 1080, 1440, 2160)
 
 
-def option(
-    default: Any,
-    help: str,  # noqa: A002 - the word argparse and gradio use too
-    *,
-    min: float | None = None,  # noqa: A002
-    max: float | None = None,  # noqa: A002
-    unit: str = "",
-    choices: Collection[Any] = (),
-    page: str = "more",
-) -> Any:
-    """Dataclass field of one setting, with the metadata for the command line and the page.
-
-    Args:
-        default: default value.
-        help: description for the user, one phrase.
-        min, max: range of numbers, both included.
-        unit: of the number.
-        choices: allowed values; a registry counts as its names.
-        page: its group on the page, one of `PAGE_GROUPS`; "" keeps it off the page, as for paths of
-            files on this machine.
-    """
-    metadata = {"help": help, "min": min, "max": max, "unit": unit, "choices": choices, "page": page}
-    return field(default=default, metadata=metadata)
-
-
-class OptionGroup:
-    """Base class of option groups; checks every field against its declaration."""
-
-    def __post_init__(self) -> None:
-        for declared in dataclasses.fields(self):  # type: ignore[arg-type]
-            if "help" in declared.metadata:
-                _check(declared, getattr(self, declared.name))
-
-
-def _check(declared: dataclasses.Field[Any], value: Any) -> None:
-    low, high = declared.metadata["min"], declared.metadata["max"]
-    choices, unit = declared.metadata["choices"], declared.metadata["unit"]
-    chosen = value if isinstance(value, tuple) else (value,)
-    if choices and not all(one in choices for one in chosen):
-        known = ", ".join(map(str, choices))
-        raise OptionError(
-            f"'{declared.name}' has no such value", given=repr(value), hint=f"Use one of: {known}."
-        )
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return
-    if (low is not None and value < low) or (high is not None and value > high) or value != value:
-        raise OptionError(
-            f"'{declared.name}' is out of range",
-            given=value,
-            hint=f"It goes from {low} to {high}{' ' + unit if unit else ''}.",
-        )
-
-
-class Box(NamedTuple):
-    """Edges or pads in pixels, in the order of Wav2Lip's flags.
-
-    Options take a plain tuple as well."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))  # plain: keys of resume folders and caches are hashes of it
-
-
-def _name_edges(group: OptionGroup, *names: str) -> None:
-    """Turn plain tuples of four numbers into `Box`.
-
-    Raises:
-        OptionError: there are not four of them.
-    """
-    for name in names:
-        value = getattr(group, name)
-        if value is None or isinstance(value, Box):
-            continue
-        try:
-            object.__setattr__(group, name, Box(*value))
-        except TypeError as error:
-            hint = "Give four whole numbers: top, bottom, left, right."
-            raise OptionError(f"'{name}' is no box", given=repr(value), hint=hint) from error
-
-
 @dataclass(frozen=True)
 class MediaOptions(OptionGroup):
     """Input and output: time ranges, length, frame rate, size, encoding."""
@@ -157,7 +76,12 @@ class MediaOptions(OptionGroup):
         page="main",
     )
     fps: float = option(
-        0.0, "frame rate of the result; 0 keeps that of the video", min=0, max=240, unit="frames/s"
+        0.0,
+        "frame rate of the result; 0 keeps that of the video",
+        min=1,
+        max=240,
+        unit="frames/s",
+        off=0,
     )
     static: bool = option(False, "use only the first frame of the video, like a photo")
     resize_factor: int = option(1, "divide width and height by this before anything else", min=1, max=16)
@@ -183,10 +107,6 @@ class MediaOptions(OptionGroup):
     encoder: str = option(
         "software", "H.264 encoder; 'hardware' is used where ffmpeg has a working one", choices=ENCODERS
     )
-
-    def __post_init__(self) -> None:
-        _name_edges(self, "crop")
-        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -280,10 +200,6 @@ class FaceOptions(OptionGroup):
         "fixed face box for every frame instead of detection: top, bottom, left, right",
         unit="pixels",
     )
-
-    def __post_init__(self) -> None:
-        _name_edges(self, "pads_px", "box")
-        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -523,7 +439,9 @@ def _shown_default(value: Any) -> str:
 
 
 def _shown_range(declared: dataclasses.Field[Any]) -> str:
-    low, high, unit = declared.metadata["min"], declared.metadata["max"], declared.metadata["unit"]
+    low, high, unit, off = (declared.metadata[key] for key in ("min", "max", "unit", "off"))
     if declared.metadata["choices"]:
         return ", ".join(map(str, declared.metadata["choices"]))
-    return f"{low:g} to {high:g} {unit}".strip() if low is not None and high is not None else str(unit)
+    if low is None or high is None:
+        return str(unit)
+    return f"{low:g} to {high:g} {unit}".strip() + (f", or {off:g}" if off is not None else "")

@@ -172,7 +172,7 @@ def _parse(text: str, names: list[str], allow_files: bool) -> Segment:
 
 
 def _parse_face(text: str, names: list[str], allow_files: bool) -> FaceChoice:
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():
         return int(text)
     if point := _POINT.fullmatch(text):
         x, y, time = (float(part or 0) for part in point.groups())
@@ -189,7 +189,7 @@ def _parse_face(text: str, names: list[str], allow_files: bool) -> FaceChoice:
 
 
 def _parse_index(text: str, key: str) -> int:
-    if not text.isdigit():
+    if not (text.isascii() and text.isdecimal()):
         hint = "The first is 0. " + _EXAMPLE
         raise OptionError("This is not the index of a voice file", given=f"{key}={text}", hint=hint)
     return int(text)

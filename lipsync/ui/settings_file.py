@@ -44,7 +44,8 @@ def read_value(name: str, held: Any) -> Any:
     """
     if not is_box(name) or isinstance(held, tuple):
         # JSON and sliders have a single number type
-        return int(held) if _TYPES[name] is int and isinstance(held, float) else held
+        whole = _TYPES[name] is int and isinstance(held, float) and held.is_integer()
+        return int(held) if whole else held
     words = held if isinstance(held, list) else str(held or "").replace(",", " ").split()
     if not words:
         return FIELDS[name].default

@@ -71,4 +71,5 @@ def _control(
     if isinstance(field.default, bool):
         return gr.Checkbox(**common)
     step = 1 if isinstance(field.default, int) or declared["max"] > 10 else 0.05
-    return gr.Slider(declared["min"], declared["max"], step=step, **common)
+    lowest = declared["min"] if declared["off"] is None else declared["off"]
+    return gr.Slider(lowest, declared["max"], step=step, **common)
