@@ -33,6 +33,7 @@ _MAX_SEGMENTS = 60
 _SEPARATOR = re.compile(r"\s*(?:[;\n]\s*)+")
 _KEY = re.compile(r"(\w+)\s*=\s*")
 _QUOTED = re.compile(r'"[^"]*"')
+_INDEX = re.compile(r"[0-9]{1,6}")
 _POINT = re.compile(r"(\d*\.?\d+)\s*,\s*(\d*\.?\d+)\s*(?:@\s*(\d+\.?\d*))?")
 _WHOLE = TimeRange()
 _KEYS = ("face", "voice", "file")
@@ -172,7 +173,7 @@ def _parse(text: str, names: list[str], allow_files: bool) -> Segment:
 
 
 def _parse_face(text: str, names: list[str], allow_files: bool) -> FaceChoice:
-    if text.isascii() and text.isdecimal():
+    if _INDEX.fullmatch(text):
         return int(text)
     if point := _POINT.fullmatch(text):
         x, y, time = (float(part or 0) for part in point.groups())
@@ -189,7 +190,7 @@ def _parse_face(text: str, names: list[str], allow_files: bool) -> FaceChoice:
 
 
 def _parse_index(text: str, key: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
+    if not _INDEX.fullmatch(text):
         hint = "The first is 0. " + _EXAMPLE
         raise OptionError("This is not the index of a voice file", given=f"{key}={text}", hint=hint)
     return int(text)

@@ -61,7 +61,9 @@ def test_what_cannot_be_read_is_named(text: str, message: str) -> None:
         parse_segments(text)
 
 
-@pytest.mark.parametrize("face", ["face=/etc/passwd", 'face="0.png"', 'face=""'])
+@pytest.mark.parametrize(
+    "face", ["face=/etc/passwd", 'face="0.png"', 'face=""', "face=²", f"face={'9' * 5000}"]
+)
 def test_files_of_the_machine_can_be_ruled_out(face: str) -> None:
     with pytest.raises(OptionError, match="cannot be chosen"):
         parse_segments(f"0-1 {face}", allow_files=False)
