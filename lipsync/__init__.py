@@ -17,6 +17,7 @@ The pipeline is `lipsync.pipeline.sync`; all settings are in `lipsync.options`.
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,16 @@ if TYPE_CHECKING:
     from lipsync.progress import CancelToken, Progress
     from lipsync.segments import Segment, parse_segments
     from lipsync.types import Plan, Preview, ScoreCard, SyncResult, TimeRange
+
+# Packages that send usage data unless told not to: ONNX Runtime (which also keeps a device id in the
+# user's cache and a file in the temporary folder), Gradio, Hugging Face's hub. They read these when they
+# are imported; a value that is set already stays.
+for _switch, _off in {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}.items():
+    os.environ.setdefault(_switch, _off)
 
 # Imported when first used: `lipsync doctor` must run where torch or OpenCV cannot be imported.
 _HOME = {
