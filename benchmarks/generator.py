@@ -30,7 +30,7 @@ from benchmarks.common import SAMPLES, add_avx2_option, limit_to_avx2, random_ch
 from benchmarks.generator_backends import BACKENDS
 from benchmarks.limit import CPU, best_seconds, convolution, formats
 from lipsync.faces import DETECTORS, crop_face
-from lipsync.generators.wav2lip.adapter import load
+from lipsync.generators.wav2lip.adapter import load_wav2lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media import open_audio, open_video
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
@@ -192,7 +192,7 @@ def measure(names: Sequence[str], weights: Path, folder: Path, chosen: argparse.
     faces = folder / "faces.npz"
     mel, face = collect_faces(chosen.clips)
     np.savez(faces, mel=mel, face=face)
-    frame_operations, all_threads = operations(load(weights)), torch.get_num_threads()
+    frame_operations, all_threads = operations(load_wav2lip(weights)), torch.get_num_threads()
     runners: dict[tuple[str, int], Runner] = {}
     with contextlib.ExitStack() as cleanup:
         for name in names:

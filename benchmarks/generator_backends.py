@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.limit import CPU
-from lipsync.generators.wav2lip.adapter import load
+from lipsync.generators.wav2lip.adapter import load_wav2lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork, fold_batch_norm, prepare_for_inference
 from lipsync.types import FloatArray
 
@@ -34,7 +34,7 @@ def _of_torch(
 
 def as_published(path: Path) -> Generate:
     """fp32, channels first, separate batch norms."""
-    network = load(path).eval()
+    network = load_wav2lip(path).eval()
 
     def generate(mel: FloatArray, face: FloatArray) -> FloatArray:
         with torch.inference_mode():
@@ -46,12 +46,12 @@ def as_published(path: Path) -> Generate:
 
 def as_used(path: Path, dtype: torch.dtype) -> Generate:
     """As this program runs it."""
-    return _of_torch(prepare_for_inference(load(path), CPU, dtype), dtype, torch.float32)
+    return _of_torch(prepare_for_inference(load_wav2lip(path), CPU, dtype), dtype, torch.float32)
 
 
 def folded(path: Path, dtype: torch.dtype) -> Wav2LipNetwork:
     """Folded batch norms, channels last, last layer in fp32; plain convolutions."""
-    network = load(path)
+    network = load_wav2lip(path)
     fold_batch_norm(network.eval().requires_grad_(False))
     network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.output_block[1].float()
@@ -60,7 +60,7 @@ def folded(path: Path, dtype: torch.dtype) -> Wav2LipNetwork:
 
 def with_autocast(path: Path) -> Generate:
     """Weights in fp32, autocast per layer."""
-    network = load(path).eval().requires_grad_(False)
+    network = load_wav2lip(path).eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)
 
     def run(mel: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
@@ -104,7 +104,7 @@ def with_openvino(path: Path, number_format: str) -> Generate:
     import openvino
 
     model = openvino.convert_model(
-        load(path).eval(), example_input=(torch.zeros(2, 1, 80, 16), torch.zeros(2, 6, 96, 96))
+        load_wav2lip(path).eval(), example_input=(torch.zeros(2, 1, 80, 16), torch.zeros(2, 6, 96, 96))
     )
     settings = {
         "INFERENCE_PRECISION_HINT": number_format,

@@ -1,4 +1,4 @@
-"""Devices, floating-point formats, CPU threads and memory of the networks."""
+"""Compute devices, number formats, CPU threads and memory."""
 
 from __future__ import annotations
 

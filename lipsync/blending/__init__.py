@@ -1,4 +1,4 @@
-"""Stage 5: blending the generated mouth into the frame.
+"""Blending of the generated mouth into the frame.
 
     mouth -> occluded? -> mask -> colour matching -> skin detail -> (multi-band) -> composite
              (occlusion)  (masks)  (color)           (skin_detail)  (multiband)     (compositing)

@@ -51,7 +51,7 @@ class Blender:
         self._occlusion = OcclusionDetector(fps)
 
     def reset(self) -> None:
-        """Forgets the frames before: the next one does not follow them (a cut, a jump)."""
+        """Reset the temporal smoothing: the next frame does not follow the last one (a cut, a jump)."""
         self._color.reset()
         self._detail.reset()
         self._occlusion.reset()
@@ -66,7 +66,7 @@ class Blender:
         weight: float = 1.0,
         crop: Frame | None = None,
     ) -> tuple[Frame, Mask | None]:
-        """Blends one mouth into the next frame.
+        """Blend one mouth into the next frame.
 
         Args:
             frame: (H, W, 3) RGB uint8, not changed.
@@ -78,8 +78,8 @@ class Blender:
                 averaging; saves reducing it again.
 
         Returns:
-            The new frame, equal to `frame` wherever the mask is 0, and the mask. Where nothing of
-            the mouth shows, `frame` itself and None.
+            The new frame, equal to `frame` wherever the mask is 0, and the mask. If nothing of the
+            mouth is visible, `frame` itself and None.
         """
         if self._options.mask == "box":
             return _blend_box(frame, mouth, box, weight) if weight > 0 else (frame, None)

@@ -22,7 +22,7 @@ _CELL = 8
 _REACH = 0.2
 """Standard deviation of the spreading, in sides of the crop."""
 _OUTLIER_LEVELS = 20.0
-"""Levels of 255. A cell that deviates from the median by more is no matter of tint: the jaw moved there."""
+"""Levels of 255. A cell that deviates from the median by more is not a tint: the jaw moved there."""
 _MIN_RING_SHARE = 0.2
 """Share of a cell that the ring must cover for the cell to count."""
 _MIN_SKIN_LEVEL = 16.0
@@ -43,7 +43,7 @@ class ColorMatch:
         self._field: FloatArray | None = None
 
     def reset(self) -> None:
-        """Forgets the frames before, as at a cut."""
+        """Reset the temporal smoothing, as at a cut."""
         self._field = None
 
     def offsets(self, generated: FloatArray, source: FloatArray, alpha: FloatArray) -> FloatArray:
@@ -80,7 +80,7 @@ class ColorMatch:
 
 
 def _spread(difference: FloatArray, ring: FloatArray) -> FloatArray:
-    """Extrapolates the differences on the ring smoothly to all cells.
+    """Extrapolate the differences on the ring smoothly to all cells.
 
     Args:
         difference: (rows, columns, 3), levels.

@@ -15,7 +15,7 @@ _AnyLayer = TypeVar("_AnyLayer", Frame, FloatArray)
 
 
 def paste_box(frame: Frame, mouth: FloatArray, box: PixelBox) -> Frame:
-    """Replaces the whole box, with the arithmetic of Wav2Lip's `inference.py`.
+    """Replace the whole box, with the arithmetic of Wav2Lip's `inference.py`.
 
     That is, values are truncated to whole numbers, not rounded, and enlarged after that.
 
@@ -40,7 +40,7 @@ def channels_last(mouth: FloatArray) -> FloatArray:
 
 
 def resize_to_box(crop: Layer, box: PixelBox) -> Frame:
-    """Resizes a crop of the whole box, (h, w, 3), to the box's size, rounded to uint8.
+    """Resize a crop of the whole box, (h, w, 3), to the box's size, rounded to uint8.
 
     Enlarging is cubic, which keeps lips and teeth a little crisper than the official bilinear.
     """
@@ -59,7 +59,7 @@ def crop_to_mask(layer: _AnyLayer, box: PixelBox, mask: Mask) -> _AnyLayer:
 
 
 def alpha_composite(frame: Frame, layer: Layer, mask: Mask) -> Frame:
-    """Composites a layer of the mask's size over a copy of the frame.
+    """Composite a layer of the mask's size over a copy of the frame.
 
     Args:
         frame: (H, W, 3) RGB uint8, not changed.

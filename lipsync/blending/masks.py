@@ -57,7 +57,7 @@ def box_mask(box: PixelBox) -> Mask:
 def lower_face_mask(
     points: FloatArray, box: PixelBox, frame_size: tuple[int, int], options: BlendOptions
 ) -> Mask:
-    """Mask of mouth, chin and the cheeks beside them, rotated with the head.
+    """Mask of mouth, chin and adjacent cheeks, rotated with the head.
 
     It begins below the nose and fades to 0 at the box's edges, where the generated crop ends; but not
     where the box is clipped by the frame, since there is nothing to fade into.
@@ -99,7 +99,7 @@ def lower_face_mask(
 
 
 def sample_mask(mask: Mask, box: PixelBox, size: tuple[int, int]) -> FloatArray:
-    """Samples a mask on a regular grid over the whole box.
+    """Sample a mask on a regular grid over the whole box.
 
     Args:
         size: width, height of the grid.

@@ -12,7 +12,7 @@ from lipsync.types import FloatArray
 
 
 def multiband(background: FloatArray, foreground: FloatArray, alpha: FloatArray, levels: int) -> FloatArray:
-    """Blends two images over a Laplacian pyramid.
+    """Blend two images over a Laplacian pyramid.
 
     Coarse bands fade over a wide edge, fine ones over a sharp one.
 

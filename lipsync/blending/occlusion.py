@@ -18,7 +18,7 @@ from lipsync.types import FloatArray, Frame
 _GRID = 16
 _COLUMNS = slice(4, 12)
 _UPPER_ROWS, _LOWER_ROWS = slice(4, 9), slice(9, 15)
-"""Cells of the grid over the face box: from eyes to nose; lips, chin and what is beside them."""
+"""Cells of the grid over the face box: eyes to nose (upper), lips and chin with their sides (lower)."""
 _LIGHTNESS_WEIGHT = 0.5
 """Weight of lightness against hue in CIELAB: shadows move more than colours do."""
 _CHANGED, _CHANGED_MUCH = 10.0, 18.0
@@ -47,7 +47,7 @@ class OcclusionDetector:
         self._visibility = 1.0
 
     def reset(self) -> None:
-        """Forgets the frames before, as at a cut."""
+        """Reset the temporal smoothing, as at a cut."""
         self._average, self._frames, self._visibility = None, 0, 1.0
 
     def visibility(self, crop: Frame) -> float:

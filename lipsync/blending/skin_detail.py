@@ -17,7 +17,7 @@ from lipsync.types import FloatArray
 _AGREEMENT_LEVELS = 10.0
 """Levels of 255: scale of the difference at which the crop no longer agrees with the source."""
 _SECONDS = 0.15
-"""Time constant of detail coming back. It goes at once: a late return is not noticed, a ghost is."""
+"""Time constant of recovering detail. Its loss is immediate: late recovery is not noticed, a ghost is."""
 
 
 class DetailTransfer:
@@ -32,7 +32,7 @@ class DetailTransfer:
         self._weights: FloatArray | None = None
 
     def reset(self) -> None:
-        """Forgets the frames before, as at a cut."""
+        """Reset the temporal smoothing, as at a cut."""
         self._weights = None
 
     def weights(self, generated: FloatArray, source: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from lipsync.training import (
     GeneratorTrainingOptions,
     LoopOptions,
     Outcome,
-    Prepared,
+    PreparedSet,
     PrepareOptions,
     TrainingRun,
     correct_av_offsets,
@@ -185,7 +185,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(prepared: Prepared) -> str:
+def _summary(prepared: PreparedSet) -> str:
     rows = prepared.rows
     people, val_people = (
         {row.person for row in part} for part in (rows, [row for row in rows if row.split == "val"])

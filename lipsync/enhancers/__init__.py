@@ -1,4 +1,4 @@
-"""Stage 6: face restoration and upscaling of frames.
+"""Face restoration and upscaling of frames.
 
 Members are listed in `lipsync.registries.ENHANCERS` and `UPSCALERS`.
 """
@@ -39,7 +39,7 @@ def load_enhancer(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> tuple[Enhancer | None, str]:
-    """Loads the enhancer named in `options`.
+    """Load the enhancer named in `options`.
 
     Args:
         device: a torch device, or its name; "auto" chooses the best there is.
@@ -67,7 +67,7 @@ def load_upscaler(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> tuple[Upscaler | None, str]:
-    """Loads the upscaler named in `options`; otherwise as `load_enhancer`."""
+    """Load the upscaler named in `options`; otherwise as `load_enhancer`."""
     name, weights = options.upscaler, options.upscaler_weights
     what = "Frames are not enlarged"
     return _load(
@@ -78,7 +78,7 @@ def load_upscaler(
 def _load(
     registry: Registry[Member], name: str, without: str, options: EnhanceOptions, **arguments: Any
 ) -> tuple[Member | None, str]:
-    """Loads a member of a registry; `without` begins the warning if it is unavailable."""
+    """Load a member of a registry; `without` begins the warning if it is unavailable."""
     if name == "none":
         return None, ""
     try:

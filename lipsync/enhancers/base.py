@@ -65,7 +65,7 @@ class Enhancer(Protocol):
     def enhance(
         self, faces: npt.NDArray[np.uint8], strength: float = 1.0, cancel: CancelToken | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Restores faces.
+        """Restore faces.
 
         Args:
             faces: (B, S, S, 3) RGB uint8, S being `spec.size`, aligned by `estimate_alignment`.
@@ -99,7 +99,7 @@ class Upscaler(Protocol):
         ...
 
     def upscale(self, frame: Frame, cancel: CancelToken | None = None) -> Frame:
-        """Enlarges a frame by `spec.scale`.
+        """Enlarge a frame by `spec.scale`.
 
         Args:
             frame: (H, W, 3) RGB uint8, at least 1 x 1.

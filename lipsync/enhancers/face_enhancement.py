@@ -62,7 +62,7 @@ class FaceEnhancement:
         masks: Sequence[Mask | None],
         cancel: CancelToken | None = None,
     ) -> list[Frame]:
-        """Enhances the face of every frame that has both a box and a mask.
+        """Enhance the face of every frame that has both a box and a mask.
 
         Args:
             frames: n of (H, W, 3) RGB uint8, with the mouth blended in; not changed.
@@ -101,7 +101,7 @@ class FaceEnhancement:
         return results
 
     def _add_change(self, frame: Frame, change: FloatArray, matrix: Matrix, mask: Mask) -> Frame:
-        """Adds the change (512, 512, 3) of the aligned face, less its tint, to the frame."""
+        """Add the change (512, 512, 3) of the aligned face, less its tint, to the frame."""
         height, width = frame.shape[:2]
         change = change - _regional_tint(change, self._face, matrix, (width, height))
         part, weights = self._weights(mask, matrix, (width, height))
@@ -142,7 +142,7 @@ def face_ellipse() -> FloatArray:
 
 
 def soften_edge(mask: Mask, frame_size: tuple[int, int]) -> FloatArray:
-    """Softens the edge of a mask; enhancement that ends at a hard edge would show.
+    """Soften the edge of a mask; enhancement that ends at a hard edge would show.
 
     Args:
         frame_size: width, height. Where the mask ends with the frame there is no edge.

@@ -99,7 +99,7 @@ class FaceRestorer:
 
     @staticmethod
     def check_installed(name: str) -> None:
-        """Raises `ToolError` if the packages with the network are missing."""
+        """Raise `ToolError` if the packages with the network are missing."""
         loaders.find_network_class(ARCHITECTURES[name].network)
 
     def enhance(

@@ -31,7 +31,7 @@ from lipsync.weights.checkpoint import StateDict, load_into, load_state_dict
 
 
 def load_gfpgan(path: Path) -> nn.Module:
-    """Loads GFPGAN's "clean" network (1.2 to 1.4), in evaluation mode.
+    """Load GFPGAN's "clean" network (1.2 to 1.4), in evaluation mode.
 
     It is called as `network(faces, return_rgb=False, randomize_noise=False)[0]`; input and output are
     (B, 3, 512, 512) RGB in [-1, 1].
@@ -74,7 +74,7 @@ def infer_gfpgan_config(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def load_restoreformer(path: Path) -> nn.Module:
-    """Loads RestoreFormer, in evaluation mode.
+    """Load RestoreFormer, in evaluation mode.
 
     It is called as `network(faces)[0]`; input and output are (B, 3, 512, 512) RGB in [-1, 1].
 
@@ -118,7 +118,7 @@ def infer_restoreformer_config(state: Mapping[str, torch.Tensor]) -> dict[str, A
 
 
 def load_realesrgan_x2(path: Path) -> nn.Module:
-    """Loads Real-ESRGAN's RRDBNet for a factor of 2, in evaluation mode.
+    """Load Real-ESRGAN's RRDBNet for a factor of 2, in evaluation mode.
 
     Input (B, 3, H, W) RGB in [0, 1], H and W even; output (B, 3, 2 H, 2 W).
 
@@ -160,7 +160,7 @@ def _infer_rrdbnet_config(state: Mapping[str, torch.Tensor], path: Path) -> tupl
 
 
 def to_spandrel_names(state: Mapping[str, torch.Tensor], blocks: int) -> StateDict:
-    """Renames the keys of basicsr's RRDBNet to spandrel's, those of the older ESRGAN."""
+    """Rename the keys of basicsr's RRDBNet to spandrel's, those of the older ESRGAN."""
     outer = {
         "conv_first": "model.0",
         "conv_body": f"model.1.sub.{blocks}",

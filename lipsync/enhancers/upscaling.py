@@ -59,7 +59,7 @@ class RealESRGAN:
 
     @staticmethod
     def check_installed(name: str) -> None:
-        """Raises `ToolError` if the packages with the network are missing."""
+        """Raise `ToolError` if the packages with the network are missing."""
         loaders.find_network_class("rrdbnet")
 
     def upscale(self, frame: Frame, cancel: CancelToken | None = None) -> Frame:
@@ -82,7 +82,7 @@ class RealESRGAN:
             self.tile = min(self.tile, max(_MIN_TILE, tile // 2))
 
     def _upscale(self, frame: Frame, tile: int, cancel: CancelToken | None) -> Frame:
-        """Joins tiles to strips and strips to the frame, each cross-faded with the last."""
+        """Join tiles to strips and strips to the frame, each cross-faded with the last."""
         scale = self.spec.scale
         height, width = frame.shape[:2]
         result = np.empty((height * scale, width * scale, 3), np.uint8)
@@ -133,6 +133,6 @@ def _fade_in(length: int, shared: int) -> FloatArray:
 
 
 def _blend_into(background: Frame, image: Frame | FloatArray, weights: FloatArray) -> None:
-    """Blends `image` into `background` (h, w, 3), in place, by weights in [0, 1]."""
+    """Blend `image` into `background` (h, w, 3), in place, by weights in [0, 1]."""
     mixed = weights * image + (1 - weights) * background
     background[:] = (mixed + np.float32(0.5)).astype(np.uint8)

@@ -24,7 +24,7 @@ from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignor
 from lipsync.types import Frame, IntArray
 
 RegionFunction: TypeAlias = Callable[[int, Frame], Region]
-"""Number of a source frame, and the frame -> the pixels that may change in it."""
+"""Number and pixels of a source frame -> the region that may change in it."""
 _EDGE = 2  # pixels: chroma is stored at half resolution, so a changed pixel affects its neighbours
 
 
@@ -68,6 +68,7 @@ def compare_frames(
     """Measure metrics over all frames; returns their values by the keys of `metrics`.
 
     Args:
+        result, source: the videos.
         matches: (T,) from `match_frames`.
         region: from `generated_region`; without it all metrics are on whole frames.
         progress: advanced by one a frame; carries the cancel token.
@@ -87,10 +88,11 @@ def compare_frames(
         closing(result.read(np.arange(len(matches)), cancel=progress.cancel)) as result_frames,
         closing(source.read(matches, cancel=progress.cancel)) as source_frames,
     ):
-        for number, made, original in zip(matches.tolist(), result_frames, source_frames, strict=True):
-            inside = region(number, original)[common] if region else None
+        frames = zip(matches.tolist(), result_frames, source_frames, strict=True)
+        for number, result_frame, source_frame in frames:
+            inside = region(number, source_frame)[common] if region else None
             for each in metrics.values():
-                each.metric.update(made[common], original[common], _select(each.region, inside))
+                each.metric.update(result_frame[common], source_frame[common], _select(each.region, inside))
             progress.advance()
     return {key: each.metric.compute() for key, each in metrics.items()}
 
@@ -110,7 +112,7 @@ def generated_region(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> RegionFunction:
-    """Where a run with these options changes each frame of `source`; empty in frames without a face.
+    """The region that a run with these options changes in each frame of `source`; empty without a face.
 
     The pixels of the mask and two around it, which chroma subsampling cannot separate from it.
 

@@ -26,7 +26,7 @@ from lipsync.metrics.frechet import Moments, frechet_distance
 from lipsync.utils.atomic_write import write_text
 
 Maker = Callable[[Pair, Path], Path]
-"""Makes the result of a pair at the given path, or finds an existing one; returns the path of the result."""
+"""Makes the result of a pair at the given path, or finds an existing one; returns its path."""
 _log = logging.getLogger(__name__)
 _FORMAT = 2
 
@@ -62,7 +62,7 @@ def evaluate_all(
             except LipsyncError as error:
                 yield ClipResult(pair, variant, failure=str(error))
             except (OSError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
-                # One odd file must not cost the run over thousands; the log has the traceback of our bug.
+                # One bad file must not end a run over thousands; the log has the traceback.
                 _log.exception("%s, %s", variant, pair.name)
                 yield ClipResult(pair, variant, failure=f"{type(error).__name__}: {error}")
 

@@ -39,7 +39,7 @@ def encode_aligned_face(frame: Frame, face: Face) -> bytes:
 
 
 def decode_aligned_face(data: bytes) -> Frame:
-    """Decodes an aligned crop, RGB uint8 (ALIGNED_SIZE, ALIGNED_SIZE, 3).
+    """Decode an aligned crop, RGB uint8 (ALIGNED_SIZE, ALIGNED_SIZE, 3).
 
     Args:
         data: from `encode_aligned_face`.

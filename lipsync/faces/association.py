@@ -26,7 +26,7 @@ _MAX_DISTANCE = 1.0
 _COLOR_WEIGHT = 1 / 100
 """Cost of a grey level of difference in colour, in sides of the face."""
 _REENTRY_DISTANCE = 1.5
-"""Sides of the face: within this distance of where it was last seen, a returning face is the same..."""
+"""Sides of the face: within this distance of its last position, a returning face is the same..."""
 _DIFFERENT_COLORS = 60.0
 """...unless the colours differ by more than this (mean grey levels)."""
 _SAME_COLORS = 25.0
@@ -99,7 +99,7 @@ def appearance_distance(one: FloatArray | Frame, other: FloatArray | Frame) -> f
 
 
 def associate(detections: Detections, fps: float) -> list[Track]:
-    """Joins detections to tracks, in order of their first frame.
+    """Join detections to tracks, in order of their first frame.
 
     Args:
         fps: frames per second of the stream.
@@ -156,7 +156,7 @@ def _predicted_box(track: Track, number: int, fps: float) -> Floats:
 
 
 def group_identities(tracks: list[Track], cuts: list[int]) -> list[Identity]:
-    """Joins the tracks of each shot to identities, in order of shot and first frame.
+    """Join the tracks of each shot to identities, in order of shot and first frame.
 
     Args:
         cuts: numbers of the first frames of the shots after the first.

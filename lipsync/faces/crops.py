@@ -17,7 +17,7 @@ AnyBox: TypeAlias = Sequence[float] | npt.NDArray[np.floating]
 
 
 def pixel_box(box: AnyBox, width: int, height: int) -> PixelBox:
-    """Rounds a box to whole pixels inside the frame.
+    """Round a box to whole pixels inside the frame.
 
     Edges are rounded, not truncated, so that a drifting box moves as little as possible. Whole
     numbers are kept.
@@ -48,7 +48,7 @@ def _pixel_span(low: float, high: float, size: int) -> tuple[int, int]:
 
 
 def crop_face(frame: Frame, box: AnyBox, size: tuple[int, int], antialias: bool = False) -> Frame:
-    """Crops a box and resizes it to the size that a generator takes.
+    """Crop a box and resize it to the size that a generator takes.
 
     The aspect ratio is not kept. Interpolation is bilinear in both directions, as in the official
     Wav2Lip, on whose crops its weights were trained.

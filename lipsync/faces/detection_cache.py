@@ -179,7 +179,7 @@ class DetectionCache:
         return detections
 
     def put(self, key: DetectionKey, detections: Detections) -> None:
-        """Stores an entry, unless the video has changed or the disk is full."""
+        """Store an entry, unless the video has changed or the disk is full."""
         if not key.is_current:
             return
         with contextlib.suppress(OutputError, OSError):
@@ -192,7 +192,7 @@ class DetectionCache:
         return self.folder / f"{key.name}.npz"
 
     def _evict(self) -> None:
-        """Removes least recently used entries over the limit, and abandoned parts."""
+        """Remove least recently used entries over the limit, and abandoned parts."""
         entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime, reverse=True)
         total = 0
         for path, stat in entries:

@@ -6,7 +6,7 @@ sampled. Frames are buffered only until the samples on both sides of them agree:
 `_BUFFER_FRAMES` or one sampling step, whichever is more.
 
 A detector with a coarse pass (`CoarseDetector`) makes the full pass only about once a second and
-beside cuts. A frame whose coarse pass disagrees with a neighbour about the number of faces gets the
+next to cuts. A frame whose coarse pass disagrees with a neighbour about the number of faces gets the
 full pass as well, so that small faces, which only the full pass finds, are followed to the frame
 where they come and go.
 
@@ -81,7 +81,7 @@ class Detections:
 def detect_faces(
     frames: Iterator[Frame], detector: FaceDetector, options: FaceOptions, progress: StageProgress
 ) -> Detections:
-    """Detects the faces in a stream of frames of equal size.
+    """Detect the faces in a stream of frames of equal size.
 
     Args:
         frames: (H, W, 3) RGB uint8, in order; read once.
@@ -133,7 +133,7 @@ class _DetectionScheduler:
         self._aligned_key: tuple[int, ...] = ()
 
     def process(self, until: int, cuts: Sequence[int]) -> None:
-        """Samples all frames needed up to `until`, and drops the frames before it."""
+        """Sample all frames needed up to `until`, and drop the frames before it."""
         start = min(self.buffer)
         step = self._options.detect_every
         full_pass = {start, until}
@@ -199,7 +199,7 @@ class _DetectionScheduler:
         )
 
     def _keep_aligned_faces(self, numbers: Sequence[int], cuts: Sequence[int]) -> None:
-        """Adds aligned crops once per interval, shot, and change of the number of faces."""
+        """Add aligned crops once per interval, shot, and change of the number of faces."""
         for number in numbers:
             detections = self.detections.by_frame[number]
             key = bisect_right(cuts, number), number // _ALIGNED_FACE_INTERVAL, len(detections)
@@ -211,7 +211,7 @@ class _DetectionScheduler:
                 self._aligned_key = key
 
     def _note_linear_motion(self) -> None:
-        """Ends the bisection of spans in which faces move linearly."""
+        """End the bisection of spans in which faces move linearly."""
         for middle, (early, late) in self._motion_probes.items():
             first, boxes, last = (_boxes(self.detections.by_frame[n]) for n in (early, middle, late))
             part = (middle - early) / (late - early)

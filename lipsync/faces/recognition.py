@@ -95,7 +95,7 @@ class ReferenceFace:
 def read_reference(
     path: Path, detector: FaceDetector, options: FaceOptions, similarity: FaceSimilarity | None = None
 ) -> ReferenceFace:
-    """Reads the largest face in an image, or in the first frame of a video.
+    """Read the largest face in an image, or in the first frame of a video.
 
     Args:
         options: `detect_size` and `min_score` are used.

@@ -4,17 +4,17 @@ One per shot, so that the choice never jumps within a shot.
 
 By `which_face`:
 
-- `largest`: largest product of median face area and number of frames. Faces seen from the side count
+- `largest`: largest product of median face area and number of frames. Faces turned to the side count
   less: a mouth is generated worse there, and the person is often a listener.
 - `central`: median box nearest to the centre of the frame.
 - `index`: n-th from the left by median box; a shot with fewer faces has no speaker.
 - `point`: nearest to the given point at the given time. In other shots the same person is found
   by colours, else by position, else the largest face is taken.
-- `reference`: most similar to the face in a reference image; a shot in which nobody is similar has
+- `reference`: most similar to the face in a reference image; a shot without a similar face has
   no speaker.
 
-Transient faces (seen for less than half a second and for less than a tenth of the time of the one seen
-longest in the shot) do not count: a false detection in the background must not shift the index.
+Transient faces (visible for less than half a second and for less than a tenth of the time of the one
+visible longest in the shot) do not count: a false detection in the background must not shift the index.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FRONTAL_EYE_DISTANCE = 0.36
 
 
 def shots_left_to_right(identities: list[Identity], fps: float) -> dict[int, list[Identity]]:
-    """Groups identities by shot, from left to right, without transient ones.
+    """Group identities by shot, from left to right, without transient ones.
 
     Shots without identities are absent.
     """
@@ -62,7 +62,7 @@ def select_identities(
     fps: float,
     reference: ReferenceFace | None = None,
 ) -> dict[int, Identity]:
-    """Selects the speaker of each shot; shots without one are absent.
+    """Select the speaker of each shot; shots without one are absent.
 
     Args:
         shots: from `shots_left_to_right`.
@@ -70,7 +70,7 @@ def select_identities(
 
     Raises:
         OptionError: no shot has as many faces as `face_index` asks for, or the reference is missing.
-        NoFaceError: nobody is similar to the reference.
+        NoFaceError: no face is similar to the reference.
     """
     if options.which_face == "reference":
         if reference is None:
@@ -130,7 +130,7 @@ def _select_by_index(shots: dict[int, list[Identity]], index: int) -> dict[int, 
     most = max((len(members) for members in shots.values()), default=0)
     if 0 < most <= index:
         raise OptionError(
-            "There are not that many faces in the video",
+            "The face index is too high",
             given=f"face_index {index}",
             hint=f"Faces are counted from the left, here from 0 to {most - 1}.",
         )
@@ -163,7 +163,7 @@ def _select_by_point(
 
 
 def _reidentify(wanted: Identity, nearest: Identity, identities: list[Identity]) -> Identity:
-    """Finds `wanted` in another shot.
+    """Find `wanted` in another shot.
 
     By colours, else by the position of `nearest`, else the largest face.
     """

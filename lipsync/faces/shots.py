@@ -3,7 +3,7 @@
 A boundary is a cut when *every* one of the three frames before it differs from *every* one of the
 three after it: a flash or a single broken frame returns to the old shot and is none. Thumbnails are
 normalised in mean and contrast, so that fades and lights switched on are no cuts; and the difference
-at a cut must stand out from those beside it, which that of a fast pan does not.
+at a cut must stand out from its neighbours, which that of a fast pan does not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FRAMES_AFTER = 3
 _MIN_DIFFERENCE = 0.25
 """Least difference (1 - correlation) at a cut; within a shot it stays below about 0.2, even in motion."""
 _MIN_PEAK_RATIO = 2.5
-"""Least ratio of the difference at a cut to those beside it."""
+"""Least ratio of the difference at a cut to the smaller one of its neighbours."""
 _MIN_CONTRAST = 6.0
 """Grey levels (standard deviation). Below, the thumbnail counts as flat: its pattern is noise."""
 
@@ -43,7 +43,7 @@ class ShotDetector:
         self._recent: deque[FloatArray] = deque(maxlen=_FRAMES_BEFORE + _FRAMES_AFTER)
 
     def push(self, frame: Frame) -> None:
-        """Adds the next frame, (H, W, 3) RGB uint8.
+        """Add the next frame, (H, W, 3) RGB uint8.
 
         `cuts` is then final up to `LAG` frames before it.
         """
@@ -53,20 +53,20 @@ class ShotDetector:
             self._test_boundary(_FRAMES_AFTER)
 
     def close(self) -> None:
-        """Ends the stream: decides the last boundaries with the frames there are."""
+        """End the stream: decide the last boundaries with the frames there are."""
         for after in range(min(_FRAMES_AFTER, self._count) - 1, 0, -1):
             self._test_boundary(after)
 
     def _test_boundary(self, after: int) -> None:
-        """Adds the boundary that has `after` frames behind it to `cuts`, if it is one."""
+        """Add the boundary that has `after` frames behind it to `cuts`, if it is one."""
         boundary = self._count - after
         frames = list(self._recent)
         old, new = frames[:-after][-_FRAMES_BEFORE:], frames[-after:]
         if not old or _difference(old[-1], new[0]) < _MIN_DIFFERENCE:
             return
         smallest = min(_difference(one, other) for one in old for other in new)
-        beside = min((_difference(*pair) for pair in (old[-2:], new[:2]) if len(pair) == 2), default=0.0)
-        if smallest >= _MIN_DIFFERENCE and smallest > _MIN_PEAK_RATIO * beside:
+        neighbours = min((_difference(*pair) for pair in (old[-2:], new[:2]) if len(pair) == 2), default=0.0)
+        if smallest >= _MIN_DIFFERENCE and smallest > _MIN_PEAK_RATIO * neighbours:
             self.cuts.append(boundary)
 
 

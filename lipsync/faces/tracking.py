@@ -91,11 +91,11 @@ def track_faces(
     options: FaceOptions,
     progress: StageProgress,
 ) -> TrackedFaces:
-    """Detects and tracks all faces, selects one and gives its box in every frame.
+    """Detect and track all faces, select one and give its box in every frame.
 
     Args:
         frames: (h, w, 3) RGB uint8, all of one size, in order. Usually reduced to
-            `options.detect_size`; read once, and only about a second of them is held.
+            `options.detect_size`; read once, and only about a second of them is buffered.
         shape: of the result. Frames beyond `shape.count` are not read; where there are fewer, the
             missing ones have no face.
         progress: advanced by one a frame; carries the cancel token.
@@ -113,7 +113,7 @@ def track_faces(
 
 
 def read_references(choices: Sequence[FaceOptions], detector: FaceDetector) -> dict[Path, ReferenceFace]:
-    """Reads the reference images that `choices` name.
+    """Read the reference images that `choices` name.
 
     Best done before detection, so that errors show early.
 
@@ -132,12 +132,12 @@ def build_tracks(
     choices: Sequence[FaceOptions],
     references: Mapping[Path, ReferenceFace] | None = None,
 ) -> list[TrackedFaces]:
-    """Tracks detected faces and selects one for each of the choices.
+    """Track detected faces and select one for each of `choices`.
 
     Args:
         detections: from `detect_faces`, of at most `shape.count` frames.
         shape: of the results.
-        choices: each gives one of the results.
+        choices: face selections; one result for each.
         references: from `read_references`.
 
     Raises:

@@ -32,7 +32,7 @@ frame drops by 0.12; a hand over the lower half of the face takes 0.21 in the me
 def interpolate_gaps(
     identities: Iterable[Identity], sampled: IntArray, count: int, fps: float
 ) -> TrackArrays:
-    """Interpolates detections to all frames.
+    """Interpolate detections to all frames.
 
     Frames without the face, or with it occluded, stay NaN.
 
@@ -58,7 +58,7 @@ def interpolate_gaps(
 
 
 def _remove_occluded(arrays: TrackArrays, detections: Sequence[Detection], fps: float) -> None:
-    """Clears frames with an occluded face, up to the unoccluded detections around."""
+    """Clear frames with an occluded face, up to the unoccluded detections around."""
     frames = np.array([one.frame for one in detections])
     scores = np.array([one.face.score for one in detections])
     reach = _SCORE_WINDOW_SECONDS * fps
@@ -73,7 +73,7 @@ def _remove_occluded(arrays: TrackArrays, detections: Sequence[Detection], fps: 
 
 
 def _write_row(arrays: TrackArrays, early: Detection, late: Detection, step: int) -> None:
-    """Writes the row `step` frames after `early`, interpolated linearly to `late`."""
+    """Write the row `step` frames after `early`, interpolated linearly to `late`."""
     boxes, points, scores = arrays
     frame = early.frame + step
     part = step / max(1, late.frame - early.frame)
@@ -91,7 +91,7 @@ def smooth_and_pad(
     frame_size: tuple[int, int],
     options: FaceOptions,
 ) -> FaceTrack:
-    """Scales a trajectory to the full-size frame, smooths and pads it.
+    """Scale a trajectory to the full-size frame, smooth and pad it.
 
     Args:
         arrays: in pixels of the reduced frame.
@@ -200,7 +200,7 @@ def symmetric_moving_average(values: Float64Array, frames: int = 5) -> Float64Ar
 
 
 def pad_boxes(boxes: Float64Array, frame_size: tuple[int, int], options: FaceOptions) -> Float64Array:
-    """Pads boxes by per cent of their size and by pixels, then clips to the frame.
+    """Pad boxes by per cent of their size and by pixels, then clip to the frame.
 
     Negative pads move them inwards, but leave 2 pixels of the box (fewer only in a frame that has fewer).
 
@@ -234,7 +234,7 @@ def pad_boxes(boxes: Float64Array, frame_size: tuple[int, int], options: FaceOpt
 def _pad_span(
     low: Float64Array, high: Float64Array, before: Float64Array, after: Float64Array, size: int
 ) -> tuple[Float64Array, Float64Array]:
-    """Pads and clips one dimension of boxes; all arrays (T,)."""
+    """Pad and clip one dimension of boxes; all arrays (T,)."""
     first, last = low - before, high + after
     min_side = min(_MIN_SIDE, size)
     middle = np.clip((first + last) / 2, np.minimum(low, high), np.maximum(low, high))

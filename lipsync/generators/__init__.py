@@ -1,4 +1,4 @@
-"""Stage 4: lip generators, from face crop and audio to the face with its mouth.
+"""Lip generators: face crop and audio to the face with its mouth.
 
 Members are listed in `lipsync.registries.GENERATORS` and made by `lipsync.weights.create_model`.
 """
@@ -19,14 +19,14 @@ __all__ = [
 ]
 
 _PREFERENCE = ("wav2lip_gan", "wav2lip", "builtin")
-"""Order of "auto", best first; the model that ships with the program is always there."""
+"""Order of "auto", best first; the shipped model is always available."""
 
 
 def choose_variant(name: str = "auto") -> str:
     """Name of the generator to use.
 
-    "auto" chooses the best one whose weights are here. With none here it is "wav2lip", whose weights are
-    then downloaded.
+    "auto" chooses the best one whose weights are on this machine. With none it is "wav2lip", whose weights
+    are then downloaded.
 
     Raises:
         OptionError: there is no generator of that name.

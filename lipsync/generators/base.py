@@ -69,7 +69,7 @@ class LipGenerator(Protocol):
         ...
 
     def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> AudioRows:
-        """Computes the audio features of each frame.
+        """Compute the audio features of each frame.
 
         Args:
             audio: mono speech at 16 kHz.
@@ -83,7 +83,7 @@ class LipGenerator(Protocol):
         ...
 
     def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        """Generates the faces of one batch.
+        """Generate the faces of one batch.
 
         Args:
             crops: (B, H, W, 3) RGB uint8, H and W being `spec.crop_size`.

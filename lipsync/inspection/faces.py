@@ -57,7 +57,7 @@ class FaceReport:
         width: median width of the face that would be synced, pixels; 0 without one.
         cuts: starts of the shots after the first, seconds.
         people: those who are visible longest, in order of time.
-        person_count: number of people, counted in each shot anew.
+        person_count: number of people, summed over the shots.
     """
 
     per_second: tuple[float, ...]

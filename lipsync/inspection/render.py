@@ -124,7 +124,7 @@ def face_facts(faces: FaceReport) -> list[tuple[str, str]]:
 
 
 def sync_facts(score: SyncScore) -> list[tuple[str, str]]:
-    """Names and values of a sync score; empty if it is too short to judge."""
+    """Names and values of a sync score; empty if the video is too short."""
     if score.confidence is None or score.distance is None or score.offset_ms is None:
         return []
     return [

@@ -1,6 +1,6 @@
-"""Voice gate: mouth at rest while nobody speaks (the setting `in_silence`).
+"""Voice gate: mouth at rest in silence (the setting `in_silence`).
 
-voice -> gate_voice -> the audio that the generator gets, and how strongly each frame shows its output
+voice -> gate_voice -> audio for the generator, and opacity of the generated mouth in each frame
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_SPEECH = (
 _FADE = 0.12
 """Seconds of crossfade between the generated mouth and the source's own."""
 _LEAD = 0.1
-"""Seconds by which the lips open before speech is heard."""
+"""Seconds by which the lips open before speech starts."""
 _MIN_REST = 0.2  # seconds of the source's own mouth that are worth two fades
 _RAMP = 0.02  # seconds of fade in the audio; a hard cut is a click, which looks like a "t"
 _LOUD = 0.3  # relative to the level of speech
@@ -34,7 +34,7 @@ class SpeechGate:
     """Result of gating one voice.
 
     Attributes:
-        audio: the clip that the generator gets.
+        audio: the clip for the generator.
         weights: float32 (frames,) in [0, 1], opacity of the generated mouth in each frame; 0 leaves
             the frame unchanged.
         spans: detected speech; None if it was not detected.
@@ -54,7 +54,7 @@ def gate_voice(
     options: SpeechOptions,
     cancel: CancelToken | None = None,
 ) -> SpeechGate:
-    """Keep the mouth at rest while nobody speaks, as `options.in_silence` says.
+    """Keep the mouth at rest in silence, as set by `options.in_silence`.
 
     "close" gives the generator silence there, so that it generates closed lips; "keep" shows the
     source's own mouth instead; "speak" changes nothing. If no speech is found at all, nothing is
@@ -112,7 +112,7 @@ def speech_weights(
         fps: frames per second; frame i is shown from i / fps to (i + 1) / fps.
         frames: number of frames.
         fade: seconds from 1 to 0; fades lie in the silence, so that no frame of speech is weakened.
-        lead: seconds by which the lips open before speech is heard.
+        lead: seconds by which the lips open before speech starts.
 
     Returns:
         float32 (frames,) in [0, 1]: 1 in speech, 0 in silence; all 1 without any speech.

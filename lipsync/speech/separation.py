@@ -1,6 +1,6 @@
 """Vocal separation by Hybrid Transformer Demucs.
 
-The lips then follow only the voice. Rouard et al., "Hybrid Transformers for Music Source Separation", 2022,
+Rouard et al., "Hybrid Transformers for Music Source Separation", 2022,
 arXiv 2211.08553. The package demucs is optional, and only its network is used: its own loader downloads
 files and instantiates the class that they name.
 """
@@ -65,7 +65,7 @@ def separate_voice(
     _require_demucs()
     path = weights or require("htdemucs", progress=progress, cancel=cancel)
     with CancellableCalls(cancel, _STAGE) as calls:
-        network = calls.run(load, path, choose_device(device))
+        network = calls.run(load_demucs, path, choose_device(device))
         stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
         voice = np.zeros(-(-len(clip.samples) * SAMPLE_RATE // clip.sample_rate), np.float32)
         total = np.zeros_like(voice)
@@ -95,7 +95,7 @@ def _require_demucs() -> None:
         raise ToolError("Separating the voice needs the package demucs", hint=hint) from error
 
 
-def load(path: Path, device: torch.device) -> Any:
+def load_demucs(path: Path, device: torch.device) -> Any:
     """Load HTDemucs from a safetensors file whose header holds its arguments as JSON.
 
     No other class is instantiated, whatever the header names, so the file cannot choose code to run.
@@ -116,7 +116,7 @@ def load(path: Path, device: torch.device) -> Any:
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise WeightsError("The weights that separate a voice cannot be read", given=path) from error
     if "vocals" not in network.sources:
-        raise WeightsError("The weights separate no voice", given=path)
+        raise WeightsError("The weights have no vocals output", given=path)
     load_into(network, state, what="HTDemucs", path=path)
     return network.eval().requires_grad_(False).to(device)
 

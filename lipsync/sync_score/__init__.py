@@ -1,4 +1,4 @@
-"""Sync experts, and the offset and score of a video from their embeddings."""
+"""Sync experts; offset and sync score of a video from their embeddings."""
 
 from lipsync.sync_score.base import SyncExpert
 from lipsync.sync_score.clip_embedding import embed_clip, embed_frames, embed_mels

@@ -41,7 +41,7 @@ def load_expert(path: Path) -> CompactSyncNet | SyncNetColor:
 
 
 def save_expert(expert: CompactSyncNet, path: Path, notes: Mapping[str, str] | None = None) -> int:
-    """Write our expert in half precision, atomically; returns the size in bytes.
+    """Write a `CompactSyncNet` in half precision, atomically; returns the size in bytes.
 
     Args:
         notes: further entries of the header, such as seeds and figures.

@@ -5,8 +5,9 @@ joonson/syncnet_python and module names its `syncnet_v2.model`, whose weights th
 13 631 616 parameters. It is not a `SyncExpert`: it takes whole faces, MFCC instead of mel, and its embeddings
 are not normalised, since LSE is a distance between them.
 
+
 On a CPU `load_syncnet` replaces layers by ones with fewer multiplications, for the same values within 5e-5 of
-the largest. What they are worth in the whole of SyncNet (`benchmarks/syncnet_layers.py`, CPU time a window on
+the largest. Speed of the whole SyncNet (`benchmarks/syncnet_layers.py`, CPU time a window on
 one core of a Xeon with AVX-512): 26 ms with plain layers, 20 with `window_conv.py`, 17 with all.
 """
 

@@ -23,7 +23,7 @@ from lipsync.types import (
 )
 
 MIN_WINDOWS = 46
-"""Two seconds; with less, a third of real video cannot be told from a wrong voice."""
+"""Two seconds; with less, a third of real video is indistinguishable from a wrong voice."""
 MIN_WINDOWS_TO_REJECT = 121
 """Five seconds. Less can show that lips and voice agree; that they do not takes this much."""
 MIN_CERTAINTY_IN_SYNC = 1.0
@@ -39,7 +39,7 @@ _WEAK_CONFIDENCE = 0.05
 _SILENCE_DB = -80.0
 """dBFS; windows of silence are all alike, so they match at any offset."""
 _SPEECH_RANGE_DB = 25.0
-"""dB below the loud parts of the voice (its 95th percentile), under which nobody speaks."""
+"""Level of non-speech: dB below the loud parts of the voice (its 95th percentile)."""
 _MIN_SPEECH_SHARE = 0.6
 """Share of a segment that has to be speech for the segment to be scored."""
 

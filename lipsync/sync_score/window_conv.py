@@ -4,8 +4,8 @@ Consecutive windows share all frames but one, yet no product: each frame meets e
 weights once. Multiplications are saved by the algorithm of `winograd.py` over time: for eight windows of five
 frames, twelve convolutions of one frame replace forty.
 
-What it is worth, on one core of an EPYC: SyncNet's first layer with its pooling takes 5 ms a window instead
-of 13; for SyncNet in the whole see `syncnet.py`. With it and `winograd.py`, LSE of clips that one face fills
+Speed on one core of an EPYC: SyncNet's first layer with its pooling takes 5 ms a window instead
+of 13; for the whole SyncNet see `syncnet.py`. With it and `winograd.py`, LSE of clips that one face fills
 takes about a quarter of the reference script's time (`benchmarks/lse.py`, two cores).
 """
 

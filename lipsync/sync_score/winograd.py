@@ -9,8 +9,8 @@ which oneDNN is as fast as for any other, and the transforms are products with s
 time. Two dimensions would halve the products again, but with four times the transforms, at half the speed;
 that is no faster.
 
-What it is worth, on one core of an EPYC: SyncNet's 3 x 3 layers take 0.6 ms a window instead of 0.85, the
-layer with stride 2 takes 2.8 instead of 3.7. In the whole of LSE (`benchmarks/lse.py`) these layers, with
+Speed on one core of an EPYC: SyncNet's 3 x 3 layers take 0.6 ms a window instead of 0.85, the
+layer with stride 2 takes 2.8 instead of 3.7. In LSE as a whole (`benchmarks/lse.py`) these layers, with
 blocks of eight windows in `window_conv.py`, took off a fifth, and max pooling without indices a further
 seventh.
 

@@ -10,8 +10,8 @@ runs any of them.
 
 from lipsync.training.data.dataset import TrainingSet, read_set
 from lipsync.training.data.lrs_export import write_lrs_layout
-from lipsync.training.data.prepare import Prepared, PrepareOptions, prepare
-from lipsync.training.data.sources import Source, find_sources
+from lipsync.training.data.prepare import PreparedSet, PrepareOptions, prepare
+from lipsync.training.data.sources import SourceVideo, find_sources
 from lipsync.training.engine.loop import LoopOptions, Outcome, Task, TrainingRun, train
 from lipsync.training.tasks.av_offset import AvOffsetOptions, correct_av_offsets
 from lipsync.training.tasks.builtin import (
@@ -37,8 +37,8 @@ __all__ = [
     "LoopOptions",
     "Outcome",
     "PrepareOptions",
-    "Prepared",
-    "Source",
+    "PreparedSet",
+    "SourceVideo",
     "Task",
     "TrainingRun",
     "TrainingSet",

@@ -141,7 +141,7 @@ def line_plot(
         reference: a value to draw a dashed line at.
         shaded: spans to shade.
         marks: times to mark, seconds.
-        note: text beside the title.
+        note: text next to the title.
     """
     values = [value for _, value in points if value == value]
     if not values:

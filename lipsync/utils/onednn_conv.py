@@ -5,16 +5,16 @@ blocked layout in every call; for deep layers, with many weights and few pixels,
 the convolution. The ReLU, and the residual addition before it, each pass over the memory once more.
 Here the weights are packed once, and everything is one call.
 
-Which blocks oneDNN wants depends on the size of the input too: packed without it, on CPUs without AVX-512
-21 of Wav2Lip's 50 layers get their weights put in order again in every call, by a slow reference
-implementation. So a layer is packed for each input size that it meets, and sizes that want the same blocks
+The blocked layout depends on the size of the input too: packed without it, on CPUs without AVX-512
+21 of Wav2Lip's 50 layers get their weights reordered in every call, by a slow reference
+implementation. So a layer is packed for each input size that it meets, and sizes with the same layout
 share one copy. Wav2Lip in fp32 held to AVX2, CPU seconds a batch of 4 and of 16 on one core: 1.25 and 2.28
 packed without the size, 0.35 and 1.36 with it. A batch of 16 in bf16 on a Xeon with AMX: 0.41 and 0.23.
 
 These are the operators that torch.compile uses for the same purpose. They are not part of torch's
-documented interface, so `can_pack` checks for them, and without them the plain layers are used. What it
-is worth, beside the alternatives, measured with `benchmarks/generator.py`: Wav2Lip in one run on one core
-of an EPYC with AVX512-BF16, frames per second and CPU seconds until the first batch is drawn:
+documented interface, so `can_pack` checks for them, and without them the plain layers are used. Compared
+with alternatives by `benchmarks/generator.py`: Wav2Lip in one run on one core of an EPYC with AVX512-BF16,
+frames per second and CPU seconds until the first batch is generated:
 
     bf16: packed 43 (3 s), plain 39, autocast 34, torch.compile 47 (9 s), OpenVINO 49 (7 s)
     fp32: packed 23 (3 s), plain 20, oneDNN graph 23 (5 s), onnxruntime 22 (7 s), OpenVINO 25 (7 s)
@@ -112,7 +112,7 @@ class PackedConv(nn.Module):
         return len(self._by_layout)
 
     def _weight_for(self, x: Tensor, geometry: tuple[Any, ...]) -> Tensor:
-        """The weights in the layout that oneDNN wants for this input."""
+        """The weights in oneDNN's layout for this input."""
         key = (*x.shape, *geometry[-2])
         packed = self._by_input.get(key)
         if packed is None:

@@ -84,7 +84,7 @@ _ENTRIES = (
         bytes=6_047_840,
         licence="research and demonstration; its sources are in weights/README.md",
         source="the folder weights/ of this program",
-        what="the model that ships with the program: small, fast, no download",
+        what="the model shipped with the program: small, fast, no download",
     ),
     WeightsEntry(
         name="expert",
@@ -94,7 +94,7 @@ _ENTRIES = (
         bytes=3_012_832,
         licence="research and demonstration; its sources are in weights/README.md",
         source="the folder weights/ of this program",
-        what="the sync expert that ships: how well lips and voice match; not used to train 'builtin'",
+        what="the shipped sync expert: how well lips and voice match; not used to train 'builtin'",
     ),
     WeightsEntry(
         name="s3fd",
@@ -122,7 +122,7 @@ _ENTRIES = (
         bytes=38_696_353,
         licence="Apache-2.0",
         source="https://github.com/opencv/opencv_zoo/tree/main/models/face_recognition_sface",
-        what="SFace face recognition: for choosing the face by a picture",
+        what="SFace face recognition: for choosing the face by a reference image",
     ),
     WeightsEntry(
         name="syncnet_v2",
@@ -160,7 +160,7 @@ _ENTRIES = (
         urls=("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
         sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         bytes=244_408_911,
-        licence="BSD-3-Clause (torchvision; trained on ImageNet, whose pictures are for research)",
+        licence="BSD-3-Clause (torchvision; trained on ImageNet, whose images are for research)",
         source="https://pytorch.org/vision/stable/models/alexnet.html",
         what="AlexNet, the network of LPIPS",
     ),

@@ -1,7 +1,7 @@
-"""Folders that weights are looked for in, and the one that downloads land in.
+"""Folders that are searched for weights, and the folder for downloads.
 
 A clone keeps all weights in its folder `weights/`. In an installation that folder's content lies inside
-of the package, where it is not written to: downloads go to the user's data folder.
+of the package, which is read-only: downloads go to the user's data folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lipsync.weights.catalogue import entry
 
 
 def search_folders() -> tuple[Path, ...]:
-    """Folders that are searched for weights, the first one first; they need not exist."""
+    """Folders that are searched for weights, in order; they need not exist."""
     chosen = os.environ.get("LIPSYNC_WEIGHTS")
     named = (Path(chosen).expanduser(),) if chosen else ()
     clone = _clone_folder()
@@ -26,7 +26,7 @@ def search_folders() -> tuple[Path, ...]:
 
 
 def weights_folder() -> Path:
-    """The folder that downloads land in; it may not exist yet.
+    """The folder for downloads; it may not exist yet.
 
     The environment variable LIPSYNC_WEIGHTS names it; else it is `weights/` of the clone where that can
     be written to, else the user's data folder.
@@ -39,24 +39,23 @@ def weights_folder() -> Path:
 
 
 def find(name: str) -> Path | None:
-    """The file of the entry called `name`, wherever it is on this machine; None when it is absent.
+    """The file of the entry called `name` on this machine; None if it is missing.
 
-    A file that is there is taken as it is, whatever its size and hash: retrained weights under
-    the usual name are welcome.
+    Its size and hash are not checked: retrained weights under the usual name are allowed.
     """
     filename = entry(name).filename
     return next((folder / filename for folder in search_folders() if (folder / filename).is_file()), None)
 
 
 def _packaged_folder() -> Path:
-    """Where the wheel puts the weights that ship (force-include in pyproject.toml)."""
+    """Folder of the shipped weights in a wheel (force-include in pyproject.toml)."""
     return Path(str(resources.files("lipsync.weights") / "files"))
 
 
 def _clone_folder() -> Path | None:
-    """`weights/` beside the package; None in an installation, whose neighbours are other packages."""
-    beside = Path(__file__).resolve().parents[2] / "weights"
-    return beside if beside.is_dir() and not _packaged_folder().is_dir() else None
+    """`weights/` next to the package in a clone; None in an installation."""
+    folder = Path(__file__).resolve().parents[2] / "weights"
+    return folder if folder.is_dir() and not _packaged_folder().is_dir() else None
 
 
 def _user_folder() -> Path:

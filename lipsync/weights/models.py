@@ -27,14 +27,15 @@ def create_model(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> Model:
-    """The network called `name`, with its own weights unless others are given.
+    """Create the network called `name`, with its own weights unless others are given.
 
-    Its class is called with the weights' path (None for a member that the catalogue of weights does
-    not know), and with `name`, `device`, `number_format` and `batch_size`. Where the class has a static
-    method `check_installed(name)`, that is asked before hundreds of megabytes are fetched for nothing.
+    Its class is called with the path of the weights (None for a member without a catalogue entry), `name`,
+    `device`, `number_format` and `batch_size`. If the class has a static method `check_installed(name)`, it
+    is called before weights are downloaded.
 
     Args:
         registry: such as `lipsync.registries.GENERATORS`.
+        name: name of the member.
         weights: checkpoint to use instead of the member's own.
         device: "auto", "cpu", "cuda", "mps" or a torch device.
         number_format: "auto", "fp32", "bf16" or "fp16".
@@ -42,10 +43,10 @@ def create_model(
 
     Raises:
         OptionError: there is no member of that name, no such device, or no such number format for it.
-        DownloadError: its weights are not on this machine, and cannot be fetched.
+        DownloadError: its weights are not on this machine and cannot be downloaded.
         WeightsError: the file is missing, damaged or of another network.
         ToolError: the packages that it is built from are missing.
-        Cancelled: the user stopped the download.
+        Cancelled: the token was cancelled during the download.
     """
     model = registry.load(name)
     check_installed = getattr(model, "check_installed", None)
@@ -58,7 +59,7 @@ def create_model(
 def model_weights(
     name: str, *, progress: ProgressCallback = ignore_progress, cancel: CancelToken | None = None
 ) -> Path | None:
-    """The weights of a registry's member, downloaded when absent; None if the catalogue has none for it.
+    """The weights of a registry member, downloaded if missing; None if the catalogue has none.
 
     Raises:
         DownloadError, Cancelled: as `require`.

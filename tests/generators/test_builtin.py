@@ -11,10 +11,10 @@ import torch
 from lipsync.errors import WeightsError
 from lipsync.generators.base import LipGenerator
 from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
-from lipsync.generators.builtin.adapter import Builtin, load, speech_gate
+from lipsync.generators.builtin.adapter import Builtin, load_builtin, speech_gate
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.builtin.renderer import Renderer, warp
-from lipsync.training.tasks.export import export
+from lipsync.training.tasks.export import export_network
 from lipsync.types import AudioClip
 
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
@@ -167,8 +167,8 @@ def test_the_renderer_never_sees_the_masked_mouth() -> None:
 def test_export_and_load_are_the_same_network(tmp_path: Path) -> None:
     path = tmp_path / "builtin.safetensors"
     network = small_network().eval()
-    assert export(network, path) == path.stat().st_size < 25_000_000
-    again = load(path).eval()
+    assert export_network(network, path) == path.stat().st_size < 25_000_000
+    again = load_builtin(path).eval()
     assert again.config == network.config
     crops, shapes = torch.rand(1, 3, 128, 128), torch.randn(1, 10)
     torch.testing.assert_close(again(crops, shapes), network(crops, shapes), atol=0.02, rtol=0)
@@ -178,12 +178,12 @@ def test_a_wrong_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "builtin.safetensors"
     path.write_bytes(b"no weights")
     with pytest.raises(WeightsError):
-        load(path)
+        load_builtin(path)
 
 
 def test_the_shipped_model_moves_its_mouth_with_the_audio() -> None:
     assert SHIPPED.stat().st_size <= 25_000_000
-    network = load(SHIPPED)
+    network = load_builtin(SHIPPED)
     opening = network.components.view(-1, 49, 3)
     opening_of = (opening[:, mouth_outline.LOWER_INNER] - opening[:, mouth_outline.UPPER_INNER]).numpy()[:, 1]
     rows = Builtin(network, device="cpu").encode_audio(voice(3.0), 25, 100)

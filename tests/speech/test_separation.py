@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from lipsync.errors import Cancelled, ToolError, WeightsError
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import separate_voice
-from lipsync.speech.separation import load
+from lipsync.speech.separation import load_demucs
 from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import CATALOGUE
 
@@ -62,7 +62,7 @@ def sound(seconds: float, rate: int = RATE) -> FloatArray:
 def test_the_network_equals_the_one_that_demucs_loads(weights: Path) -> None:
     from demucs.hf import load_safetensors_model
 
-    ours, theirs = load(weights, torch.device("cpu")), load_safetensors_model(weights)
+    ours, theirs = load_demucs(weights, torch.device("cpu")), load_safetensors_model(weights)
     assert ours.segment == Fraction(4, 5) and not ours.training
     for name, value in theirs.state_dict().items():
         assert torch.equal(ours.state_dict()[name], value)
@@ -75,7 +75,7 @@ def test_segments_are_joined_as_in_demucs(weights: Path) -> None:
     samples = sound(2.0) + np.float32(0.05)
     voice = separate_voice(AudioClip(samples, RATE), device="cpu", weights=weights)
     mix = torch.from_numpy(samples).expand(1, 2, -1)
-    network = load(weights, torch.device("cpu"))
+    network = load_demucs(weights, torch.device("cpu"))
     whole = apply_model(network, (mix - mix.mean()) / mix.std(correction=0), shifts=0)[0, 3].mean(0)
     expected = resample_poly((whole * mix.std(correction=0) + mix.mean()).numpy(), 16_000, RATE)
     before_the_last_segment = slice(0, 16_000)  # which demucs pads with earlier audio
@@ -106,17 +106,17 @@ def test_progress_and_cancel(weights: Path) -> None:
 
 def test_a_file_that_names_another_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not those of HTDemucs"):
-        load(save(tmp_path / "a.safetensors", klass="subprocess.Popen"), torch.device("cpu"))
+        load_demucs(save(tmp_path / "a.safetensors", klass="subprocess.Popen"), torch.device("cpu"))
 
 
 def test_unusable_files_are_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"no weights")
     with pytest.raises(WeightsError, match="cannot be read"):
-        load(broken, torch.device("cpu"))
+        load_demucs(broken, torch.device("cpu"))
     silent = save(tmp_path / "silent.safetensors", sources=["drums", "bass"])
-    with pytest.raises(WeightsError, match="no voice"):
-        load(silent, torch.device("cpu"))
+    with pytest.raises(WeightsError, match="no vocals"):
+        load_demucs(silent, torch.device("cpu"))
     with pytest.raises(ValueError, match="multiple of 100"):
         separate_voice(AudioClip(sound(1.0), 22_051), weights=silent)
 

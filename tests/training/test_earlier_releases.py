@@ -17,7 +17,7 @@ from lipsync.training.data.clip_extraction import FaceTools
 from lipsync.training.data.dataset_format import ManifestRow, read_manifest, write_manifest
 from lipsync.training.data.face_clips import read_face_clips
 from lipsync.training.data.prepare import PrepareOptions, prepare
-from lipsync.training.data.sources import Source, find_sources
+from lipsync.training.data.sources import SourceVideo, find_sources
 from lipsync.training.engine.loop import TrainingRun, read_checkpoint, train
 from lipsync.training.engine.run_log import read_run_log
 from lipsync.training.tasks.export import ABOUT, export_generator
@@ -82,12 +82,12 @@ def test_an_old_manifest_is_read_and_written_anew(tmp_path: Path) -> None:
 
 def test_a_list_of_videos_may_say_check(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").write_text("file\tuse\tperson\na.mp4\tcheck\tann\n")
-    assert find_sources(tmp_path) == [Source(tmp_path / "a.mp4", "ann", "test")]
-    assert Source(tmp_path, "ann", "check").use == "test"
+    assert find_sources(tmp_path) == [SourceVideo(tmp_path / "a.mp4", "ann", "test")]
+    assert SourceVideo(tmp_path, "ann", "check").use == "test"
 
 
 @pytest.fixture(scope="module")
-def old_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Source], Path]:
+def old_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[SourceVideo], Path]:
     """Two videos, and the set of them with an old manifest."""
     folder = tmp_path_factory.mktemp("old")
     head = make_head(folder / "head.mp4", parts=[2.0])
@@ -96,13 +96,13 @@ def old_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Source], Pat
     for person in ("ann", "bob"):
         video = folder / f"{person}.mp4"
         run_ffmpeg("-i", head, "-i", voice, "-c:v", "copy", "-r", "25", video)
-        sources.append(Source(video, person))
+        sources.append(SourceVideo(video, person))
     prepare(sources, folder / "set", PrepareOptions(val_people=("bob",), workers=1), tools=fake_tools)
     make_old_manifest(folder / "set")
     return sources, folder / "set"
 
 
-def test_an_old_set_is_extended_without_being_made_anew(old_set: tuple[list[Source], Path]) -> None:
+def test_an_old_set_is_extended_without_being_made_anew(old_set: tuple[list[SourceVideo], Path]) -> None:
     def refuse(_: PrepareOptions) -> FaceTools:
         raise AssertionError("what is done must not be done again")
 
@@ -142,7 +142,7 @@ def test_an_old_generator_is_exported_with_its_card(tmp_path: Path) -> None:
 
 
 def test_the_old_folders_of_the_built_in_model_s_runs_are_continued(
-    old_set: tuple[list[Source], Path], tmp_path: Path
+    old_set: tuple[list[SourceVideo], Path], tmp_path: Path
 ) -> None:
     _, folder = old_set
     options = BuiltinOptions(audio2shape_steps=2, locator_steps=2, renderer_steps=2, batch=2, threads=1)

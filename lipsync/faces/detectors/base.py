@@ -33,7 +33,7 @@ class FaceDetector(Protocol):
     weights: Path
 
     def detect(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        """Detects the faces in each frame.
+        """Detect the faces in each frame.
 
         Args:
             frames: (H, W, 3) RGB uint8, of any sizes from 1x1 up.
@@ -51,7 +51,7 @@ class CoarseDetector(Protocol):
     """A detector with a faster coarse pass, for the frames between two full passes."""
 
     def detect_coarse(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        """As `detect`, in less time; small faces beside large ones may be missed.
+        """As `detect`, in less time; small faces next to large ones may be missed.
 
         A face that both passes find is the same in both.
         """
@@ -61,7 +61,7 @@ class CoarseDetector(Protocol):
 def clipped_faces(
     boxes: FloatArray, scores: FloatArray, points: FloatArray | None, frame: Frame
 ) -> list[Face]:
-    """Makes faces from arrays and clips their boxes; drops those outside the frame.
+    """Make faces from arrays and clip their boxes; drop those outside the frame.
 
     Args:
         boxes: (N, 4); scores: (N,); points: (N, 5, 2) or None. Best first.

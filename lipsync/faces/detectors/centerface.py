@@ -83,7 +83,7 @@ class CenterFace:
     def detect_coarse(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """See `CoarseDetector.detect_coarse`.
 
-        Faces of less than 64 pixels may be missed beside faces of 120 pixels and more.
+        Faces of less than 64 pixels may be missed next to faces of 120 pixels and more.
         """
         return self._detect(frames, max(_DOWNSCALES))
 
@@ -192,7 +192,7 @@ def _interpolated(coarse: Face, fine: Face, weight: float) -> Face:
 def decode(
     heatmap: FloatArray, size: FloatArray, offset: FloatArray, points: FloatArray, min_score: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Decodes the network's four maps of one frame to faces, best first.
+    """Decode the network's four maps of one frame to faces, best first.
 
     Args:
         heatmap: (1, h, w) probability of a face centre, one cell per 4x4 pixels.

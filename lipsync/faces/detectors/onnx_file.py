@@ -19,7 +19,7 @@ _TENSOR_NAME, _INPUT_NAME = 8, 1
 
 
 def with_dynamic_shapes(model: bytes) -> bytes:
-    """Makes the shapes of inputs and outputs dynamic, and the weights constants.
+    """Make the shapes of inputs and outputs dynamic, and the weights constants.
 
     Raises:
         ValueError: `model` is no ONNX file, or is truncated.

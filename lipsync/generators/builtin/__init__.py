@@ -1,1 +1,1 @@
-"""The built-in model: small, our own, trained by `lipsync.training`."""
+"""Built-in model: small, shipped with the program, trained by `lipsync.training`."""

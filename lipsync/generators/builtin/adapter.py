@@ -22,7 +22,7 @@ from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import load_into
 
 FORMAT = "lipsync-builtin-1"
-"""Value of "format" in the header of a weights' file."""
+"""Value of "format" in the header of a weights file."""
 LICENCE = "research and demonstration; see weights/README.md"
 _SHAPE_RATE = MEL_RATE / 2
 """Mouth shapes per second."""
@@ -58,7 +58,7 @@ class Builtin(BatchedGenerator):
         number_format: str = "auto",
         batch_size: int = 0,
     ) -> None:
-        network = weights if isinstance(weights, BuiltinNetwork) else load(weights)
+        network = weights if isinstance(weights, BuiltinNetwork) else load_builtin(weights)
         self.spec = _spec(name, network.config)
         self.device = choose_device(device) if isinstance(device, str) else device
         self.dtype = choose_dtype(number_format, self.device, self.spec.number_formats)
@@ -126,7 +126,7 @@ def speech_gate(samples: FloatArray) -> FloatArray:
     level = loudness(samples)
     reference = max(speech_level(level), _SILENCE_DB - _CLOSED_DB)
     gain = np.clip((level - reference - _CLOSED_DB) / (_OPEN_DB - _CLOSED_DB), 0, 1)
-    # The mouth moves before it is heard, and short gaps between words do not close it: dilate first.
+    # The mouth moves before the sound, and short gaps between words do not close it: dilate first.
     padded = np.pad(gain, 12)
     wide = np.lib.stride_tricks.sliding_window_view(padded, 25).max(1)
     kernel = np.hanning(19)[1:-1]
@@ -140,8 +140,8 @@ def smooth_shapes(shapes: FloatArray) -> FloatArray:
     return np.asarray((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4, np.float32)
 
 
-def load(path: Path) -> BuiltinNetwork:
-    """Reads a weights' file; its header holds the network's architecture.
+def load_builtin(path: Path) -> BuiltinNetwork:
+    """Load a weights file; its header holds the network's architecture.
 
     Raises:
         WeightsError: the file is damaged or of another network.
@@ -163,7 +163,7 @@ def load(path: Path) -> BuiltinNetwork:
 def prepare_for_inference(
     network: BuiltinNetwork, device: torch.device, dtype: torch.dtype
 ) -> BuiltinNetwork:
-    """Freezes the network, folds batch norms, moves it to `device`; in place.
+    """Freeze the network, fold batch norms and move it to `device`, in place.
 
     Only convolutions get `dtype`; points and flows stay in fp32.
     """

@@ -23,7 +23,7 @@ class _Dilated(nn.Module):
 
 
 def _normalize_steps(norm: nn.GroupNorm, x: Tensor) -> Tensor:
-    """Normalises each time step of (B, C, T) by itself, whatever the clip's length."""
+    """Normalise each time step of (B, C, T) by itself, whatever the clip's length."""
     batch, channels, steps = x.shape
     flat: Tensor = norm(x.transpose(1, 2).reshape(batch * steps, channels))
     return flat.view(batch, steps, channels).transpose(1, 2)

@@ -28,7 +28,7 @@ def refine_interior(
     gaps: tuple[Tensor, Tensor],
     shade: Tensor,
 ) -> Tensor:
-    """Adds upper teeth and the dark below them, the more the wider the mouth is open.
+    """Add upper teeth and the dark below them, the more the wider the mouth is open.
 
     A network trained on a mean error renders a wide open mouth as the mean of teeth, tongue and dark, a
     grey that no mouth has. Known of any mouth is that the upper half is brighter and less red, and the
@@ -61,7 +61,7 @@ def refine_interior(
 
 
 def _limit_blue(rendered: Tensor, skin: Tensor) -> Tensor:
-    """Limits blue to what white would have in the same light.
+    """Limit blue to what white would have in the same light.
 
     Nothing in a mouth is bluer than white. The Renderer was trained in few kinds of light: in warm light
     its lips and teeth came out lilac. White reflects about a third more blue over green than skin does.
@@ -80,7 +80,7 @@ def interior_tone(window: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         window: (B, 3, h, w) in [0, 1].
-        halves: (B, 2, h, w) of `render_interior_halves`, of the mouth seen in `window`.
+        halves: (B, 2, h, w) of `render_interior_halves`, of the mouth in `window`.
         mask: (B, 1, h, w) of `inpainting_mask`.
 
     Returns:

@@ -36,7 +36,7 @@ class MouthLocator(nn.Module):
         )
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Locates the mouth.
+        """Locate the mouth.
 
         Args:
             window: (B, 3, height, width) RGB in [0, 1].

@@ -9,7 +9,7 @@ A shape is a few coefficients: the deviation of the 49 points of `mouth_outline`
 mouth, in three dimensions and in units of the distance between the eyes. Only a window around mouth and
 chin is rendered; the rest of the crop is returned unchanged.
 
-Attributes of the modules, here and in their own files, are keys of the weights' file.
+Attribute names of the modules, here and in their own files, are keys of the weights file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lipsync.generators.builtin.renderer import Renderer
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Architecture of the networks; stored in the header of the weights' file.
+    """Architecture of the networks; stored in the header of the weights file.
 
     Attributes:
         crop: side of the face crop, pixels.
@@ -71,7 +71,7 @@ class BuiltinNetwork(nn.Module):
         self.register_buffer("gain", torch.ones(config.shape_numbers))
 
     def forward(self, crops: Tensor, shapes: Tensor) -> Tensor:
-        """Renders mouth shapes into face crops.
+        """Render mouth shapes into face crops.
 
         Args:
             crops: (B, 3, crop, crop) RGB in [0, 1].

@@ -69,7 +69,7 @@ class Renderer(nn.Module):
         closed_outline: Tensor,
         tone: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Renders the mouth into the window.
+        """Render the mouth into the window.
 
         Args:
             window: (B, 3, h, w) RGB in [0, 1]; what lies under the mask is ignored.

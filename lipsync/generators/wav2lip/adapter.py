@@ -66,7 +66,7 @@ class Wav2Lip(BatchedGenerator):
             size = weights.size if isinstance(weights, Wav2LipNetwork) else OFFICIAL_SIZE
             self.network, self.spec = weights, _spec(name, size)
         else:
-            network = load(weights)
+            network = load_wav2lip(weights)
             self.spec = _spec(name, network.size, read_header(weights))
             self.network = prepare_for_inference(network, self.device, self.dtype)
         self.batch_size = batch_size or self.default_batch_size(self.device)
@@ -89,8 +89,8 @@ class Wav2Lip(BatchedGenerator):
         return rgb
 
 
-def load(path: Path) -> Wav2LipNetwork:
-    """Loads a checkpoint into a network of its size and width.
+def load_wav2lip(path: Path) -> Wav2LipNetwork:
+    """Load a checkpoint into a network of its size and width.
 
     The tensors may still be mapped from the file, see `load_into`.
 

@@ -94,7 +94,7 @@ class Wav2LipNetwork(nn.Module):
         self.output_block = nn.Sequential(*conv_blocks(c64 + c16, c32), nn.Conv2d(c32, 3, 1), nn.Sigmoid())
 
     def forward(self, mel: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
-        """Generates faces.
+        """Generate faces.
 
         Args:
             mel: (B, 1, 80, 16) normalised mel, or in training (B, T, 1, 80, 16).
@@ -125,7 +125,7 @@ class Wav2LipNetwork(nn.Module):
 
 
 def check_architecture(size: tuple[int, int], width: float) -> None:
-    """Checks that there is a network of that size and width.
+    """Check that there is a network of that size and width.
 
     Raises:
         ValueError: there is none, with the reason.
@@ -150,7 +150,7 @@ def network_from_state_dict(state: Mapping[str, torch.Tensor]) -> Wav2LipNetwork
 
 
 def fold_batch_norm(network: nn.Module) -> None:
-    """Folds every batch norm into the convolution before it, in place; for inference.
+    """Fold every batch norm into the convolution before it, in place; for inference.
 
     The output is the same up to rounding, with a third of the passes over memory.
     """
@@ -182,7 +182,7 @@ class _Cast(nn.Module):
 
 
 def prepare_for_inference(network: Wav2LipNetwork, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """Freezes the network, folds batch norms, moves and packs it; in place.
+    """Freeze the network, fold batch norms, move and pack it, in place.
 
     The mel must be given in `dtype`, the face in fp32: the first face layer and the last layer stay in
     fp32. A trained network passes much of the face through, and rounded to bf16 it is half a level of 255

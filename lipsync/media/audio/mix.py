@@ -157,7 +157,7 @@ class MixedAudio(AudioReader):
             stream = stream.filter("pan", "stereo|c0<c0|c1<c0")  # ffmpeg's own upmix is 3 dB softer
         stream = stream.filter("aresample", self.info.sample_rate)
         stream = stream.filter("aformat", sample_fmts="fltp", channel_layouts=self._layout)
-        # Every clip's filter sees every audio frame of the pass, so frames should be few.
+        # Every clip's filter processes every audio frame of the pass, so frames should be few.
         return stream.filter("asetnsamples", _FRAME_SAMPLES, p=0)
 
     def _trimmed(self, stream: Any, clip: MixClip) -> Any:

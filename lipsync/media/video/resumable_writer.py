@@ -1,6 +1,6 @@
 """Resumable video writer: the result is encoded in parts that survive a crash.
 
-The parts lie in a folder beside the result, with the key of the job that made them. Once all are there,
+The parts lie in a folder next to the result, with the key of the job that made them. Once all exist,
 they are concatenated without re-encoding, the audio is added, and the folder is removed. A run that
 breaks off loses at most `PART_SECONDS` of video; the file is the same however often it broke off. Each
 part is a file of its own because an MP4 that was not finished cannot be read.

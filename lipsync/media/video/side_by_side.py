@@ -18,7 +18,7 @@ from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignor
 from lipsync.types import Frame, IntArray
 
 MAX_SIDE = 640
-"""Longer side of each video, pixels: small enough that writing it costs little beside the run itself."""
+"""Longer side of each video, pixels: small enough to cost little compared with the run itself."""
 TimedVideo: TypeAlias = tuple[VideoReader, IntArray]
 """A video, and int64 (T,) the index of its frame in every output frame."""
 

@@ -55,7 +55,7 @@ class ExtractionOptions(OptionGroup):
 
 @dataclass(frozen=True)
 class FaceTools:
-    """Face detector, and the landmarker where landmarks are wanted."""
+    """Face detector, and the landmarker, if landmarks are needed."""
 
     detector: FaceDetector
     landmarker: FaceLandmarker | None = None
@@ -91,14 +91,14 @@ def extract_clips(
     )
     clips = {}
     for number, (start, end) in enumerate(_clip_ranges(tracked.track, tracked.cuts, options)):
-        boxes, wanted = tracked.track.boxes[start:end], frames[start:end]
-        landmarks = _landmarks(video, wanted, boxes, tools.landmarker, cancel) if tools.landmarker else None
+        boxes, numbers = tracked.track.boxes[start:end], frames[start:end]
+        landmarks = _landmarks(video, numbers, boxes, tools.landmarker, cancel) if tools.landmarker else None
         if landmarks is not None and np.isnan(landmarks[:, 0, 0]).mean() > _MAX_UNDETECTED:
             continue
         content = ClipContent(
             source=video.info,
             audio=open_audio_part(path, start / FPS, (end - start) / FPS),
-            crops=_crops(video, wanted, boxes, options.crop_side, cancel),
+            crops=_crops(video, numbers, boxes, options.crop_side, cancel),
             annotations=FaceAnnotations(boxes, landmarks),
             side=with_margin(options.crop_side),
         )
@@ -153,10 +153,10 @@ def _crops(
     video: VideoReader, frames: IntArray, boxes: FloatArray, side: int, cancel: CancelToken
 ) -> Iterator[Frame]:
     for frame, box in zip(video.read(frames, cancel=cancel), boxes, strict=True):
-        yield crop_face(frame, box, side)
+        yield crop_face_with_margin(frame, box, side)
 
 
-def crop_face(frame: Frame, box: FloatArray, side: int) -> Frame:
+def crop_face_with_margin(frame: Frame, box: FloatArray, side: int) -> Frame:
     """The face box scaled to `side` x `side` pixels, with its margin; uint8 RGB.
 
     Args:

@@ -50,7 +50,7 @@ class Clip:
         audio: float32 (n,) at 16 kHz.
         audio_delay: seconds by which the audio is late.
         usable: int64 (U,) frames with landmarks and with the mouth inside the crop.
-        crops: uint8 (T, 160, 160, 3) RGB, memory-mapped; None if they were not asked for.
+        crops: uint8 (T, 160, 160, 3) RGB, memory-mapped; None without `with_crops`.
     """
 
     name: str
@@ -138,10 +138,10 @@ def _points_in_frame(annotations: FaceAnnotations) -> FloatArray:
     points = (annotations.landmarks - np.array([MARGIN, MARGIN, 0], np.float32)) / SIDE
     points = points * np.stack([width, height, width], axis=2)
     flat = points.reshape(len(points), -1)
-    seen = ~np.isnan(flat[:, 0])
-    if not seen.all():
+    detected = ~np.isnan(flat[:, 0])
+    if not detected.all():
         frames = np.arange(len(flat))
-        flat = np.stack([np.interp(frames, frames[seen], column[seen]) for column in flat.T], axis=1)
+        flat = np.stack([np.interp(frames, frames[detected], column[detected]) for column in flat.T], axis=1)
     return flat.reshape(points.shape).astype(np.float32)
 
 
@@ -204,7 +204,7 @@ class PersonClip(Protocol):
 
     @property
     def person(self) -> str:
-        """Who it is."""
+        """Name of the person."""
         ...
 
     def __len__(self) -> int: ...

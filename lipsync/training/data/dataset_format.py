@@ -57,7 +57,7 @@ class ManifestRow:
 
     Attributes:
         name: unique in the set; the stem of the clip's files.
-        person: who is seen.
+        person: name of the person in it.
         split: "train", "val" (validation during training), "test" (kept for the final evaluation) or
             "dropped" (unused).
         frames: number of frames, at 25 fps.

@@ -35,7 +35,7 @@ _LIST_THREADS = 16  # a disk or a server lists many folders as fast as one
 
 @dataclass(frozen=True)
 class LrsClip:
-    """A `FaceClip` of consecutive images; files are read when they are asked for.
+    """A `FaceClip` of consecutive images; files are read on demand.
 
     Attributes:
         folder: with the images and the audio.

@@ -28,8 +28,8 @@ from lipsync.training.data.dataset_format import (
     write_table,
 )
 from lipsync.training.data.landmarks import MediaPipeLandmarker
-from lipsync.training.data.prepare_state import FileRecord, Job, find_jobs, read_records
-from lipsync.training.data.sources import Source
+from lipsync.training.data.prepare_state import FileRecord, PrepareJob, find_jobs, read_records
+from lipsync.training.data.sources import SourceVideo
 from lipsync.utils.atomic_write import atomic_write
 from lipsync.utils.worker_pool import run_jobs
 
@@ -53,7 +53,7 @@ _SPLIT_OPTIONS = ("val_people", "val_share", "workers")  # these change no clip
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSet:
     """Clips of a prepared set, and the files that gave none.
 
     Attributes:
@@ -79,14 +79,14 @@ def default_face_tools(options: PrepareOptions) -> FaceTools:
 
 
 def prepare(
-    sources: list[Source],
+    sources: list[SourceVideo],
     folder: Path,
     options: PrepareOptions,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
     *,
     tools: MakeFaceTools = default_face_tools,
-) -> Prepared:
+) -> PreparedSet:
     """Prepare all sources into `folder`; its manifest lists their clips and no others.
 
     Files that were prepared before are skipped, unless they or the options have changed. A file
@@ -122,7 +122,7 @@ def prepare(
     return _write_set(sources, folder, options, failures)
 
 
-def _check_people(sources: list[Source], options: PrepareOptions) -> None:
+def _check_people(sources: list[SourceVideo], options: PrepareOptions) -> None:
     if unknown := sorted(set(options.val_people) - {source.person for source in sources}):
         raise InputError(
             "No video shows a person of that name",
@@ -158,7 +158,7 @@ class _Preparer:
         self._folder, self._options, self._make_tools = folder, options, make_tools
         self._tools: FaceTools | None = None
 
-    def __call__(self, job: Job, cancel: CancelToken) -> str:
+    def __call__(self, job: PrepareJob, cancel: CancelToken) -> str:
         """Prepare one file; returns why it gave no clip, "" if it did.
 
         Raises:
@@ -183,7 +183,7 @@ class _Preparer:
             shutil.rmtree(part, ignore_errors=True)
         return failure
 
-    def _keep(self, job: Job, part: Path, clips: dict[str, int], failure: str) -> None:
+    def _keep(self, job: PrepareJob, part: Path, clips: dict[str, int], failure: str) -> None:
         """Write the record, then move the clips into the set.
 
         A file stopped in between is prepared again.
@@ -202,8 +202,8 @@ class _Preparer:
 
 
 def _run(
-    jobs: list[Job], work: _Preparer, workers: int, cancel: CancelToken
-) -> Generator[tuple[Job, str], None, None]:
+    jobs: list[PrepareJob], work: _Preparer, workers: int, cancel: CancelToken
+) -> Generator[tuple[PrepareJob, str], None, None]:
     if workers == 1:
         return ((job, work(job, cancel)) for job in jobs)
     return run_jobs(work, jobs, workers, cancel)
@@ -213,8 +213,8 @@ def _run(
 
 
 def _write_set(
-    sources: list[Source], folder: Path, options: PrepareOptions, failed: dict[str, str]
-) -> Prepared:
+    sources: list[SourceVideo], folder: Path, options: PrepareOptions, failed: dict[str, str]
+) -> PreparedSet:
     """Write manifest and failures, keeping the audio delays of known clips."""
     records = read_records(folder)
     known = {row.name: row for row in read_manifest(folder)} if (folder / "manifest.tsv").exists() else {}
@@ -232,10 +232,10 @@ def _write_set(
     split = _split_by_person([*rows.values()], people, options)
     write_manifest(folder, split)
     _write_failures(folder, failures)
-    return Prepared(tuple(sorted(split, key=lambda row: row.name)), failures)
+    return PreparedSet(tuple(sorted(split, key=lambda row: row.name)), failures)
 
 
-def _rows(source: Source, record: FileRecord, known: dict[str, ManifestRow]) -> Iterator[ManifestRow]:
+def _rows(source: SourceVideo, record: FileRecord, known: dict[str, ManifestRow]) -> Iterator[ManifestRow]:
     split = "train" if source.use == "train" else "test"
     for name, frames in record.clips.items():
         row = ManifestRow(name, source.person, split, frames, source=source.source, licence=source.licence)

@@ -15,7 +15,7 @@ from typing import Any
 from lipsync.training.data.dataset_format import clip_files
 
 _VERSION = 2
-"""Version of the clips; those of another one are prepared anew."""
+"""Version of the clips; those of another one are prepared again."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
-class Job:
+class PrepareJob:
     """A file to prepare.
 
     Attributes:
@@ -65,7 +65,7 @@ def read_records(folder: Path) -> dict[str, FileRecord]:
 
 def find_jobs(
     paths: Iterable[Path], folder: Path, settings: Mapping[str, object], records: Mapping[str, FileRecord]
-) -> Iterator[Job]:
+) -> Iterator[PrepareJob]:
     """The files that are new or changed, or were prepared with other settings.
 
     Args:
@@ -78,7 +78,7 @@ def find_jobs(
             continue
         name = record.name if record else _free_name(path, taken)
         taken.add(name.casefold())
-        yield Job(path, name, made_with, tuple(record.clips) if record else ())
+        yield PrepareJob(path, name, made_with, tuple(record.clips) if record else ())
 
 
 def _made_with(path: Path, settings: Mapping[str, object]) -> dict[str, Any]:

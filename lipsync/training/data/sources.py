@@ -14,11 +14,11 @@ _SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".mpg", ".webm")
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceVideo:
     """One video to prepare.
 
     Attributes:
-        person: who is seen.
+        person: name of the person in it.
         use: "train", or "test" to keep it for the final evaluation ("check" in earlier releases).
         licence, source: free text, copied into the manifest of the set.
     """
@@ -33,7 +33,7 @@ class Source:
         object.__setattr__(self, "use", RENAMED_SPLITS.get(self.use, self.use))
 
 
-def find_sources(folder: Path) -> list[Source]:
+def find_sources(folder: Path) -> list[SourceVideo]:
     """The videos of a folder.
 
     With a `manifest.tsv` (columns file and person; optionally use, licence and source) those it
@@ -50,18 +50,18 @@ def find_sources(folder: Path) -> list[Source]:
     return found
 
 
-def _listed(manifest: Path) -> Iterator[Source]:
+def _listed(manifest: Path) -> Iterator[SourceVideo]:
     with manifest.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if not row.get("file") or not row.get("person"):
                 hint = "It needs the tab-separated columns file and person."
                 raise InputError("The list of videos cannot be used", given=manifest, hint=hint)
             more = {name: row[name] for name in ("use", "licence", "source") if row.get(name)}
-            yield Source(manifest.parent / row["file"], row["person"], **more)
+            yield SourceVideo(manifest.parent / row["file"], row["person"], **more)
 
 
-def _unlisted(folder: Path) -> Iterator[Source]:
+def _unlisted(folder: Path) -> Iterator[SourceVideo]:
     sets = {marker.parent for marker in folder.rglob("set.json")}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _SUFFIXES and sets.isdisjoint(path.parents):
-            yield Source(path, path.parent.name if path.parent != folder else path.stem)
+            yield SourceVideo(path, path.parent.name if path.parent != folder else path.stem)

@@ -29,7 +29,7 @@ _TIMEOUT = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Distributed:
-    """The process group of a training run, as one of its processes sees it.
+    """One process of a distributed training run.
 
     Attributes:
         device: where this process computes.

@@ -21,7 +21,7 @@ SCHEDULES = ("cosine", "constant")
 
 
 class Task(Protocol):
-    """A network with its batches, loss and validation, as the loop sees it.
+    """Interface of a training task: network, batches, loss and validation.
 
     The loop moves `network` and the batches to the device, but no other tensors of the task. State
     that must survive a restart belongs into the network, as a parameter or buffer.

@@ -30,7 +30,7 @@ class Trainer:
 
     Raises:
         OptionError: the device cannot train in that number format.
-        WeightsError: the folder's checkpoint is damaged, of another network, or not seen by all ranks.
+        WeightsError: the folder's checkpoint is damaged, of another network, or missing on some ranks.
     """
 
     def __init__(self, task: Task, run: TrainingRun, distributed: Distributed) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lipsync.errors import WeightsError
-from lipsync.generators.builtin.adapter import load
+from lipsync.generators.builtin.adapter import load_builtin
 from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import CompactSyncNet, load_expert
@@ -35,7 +35,7 @@ from lipsync.training.tasks.builtin_audio2shape import (
 from lipsync.training.tasks.builtin_finetune import FinetuneModels, FinetuneOptions, FinetuneTask
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
-from lipsync.training.tasks.export import assemble, export
+from lipsync.training.tasks.export import assemble, export_network
 
 _RENDERED_OPENING = 1.1
 """Factor of the shapes: the renderer shows about nine tenths of the opening it is given."""
@@ -182,7 +182,7 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
     ones = np.ones(config.shape_numbers, np.float32)
     network = assemble(config, training.space.components, ones, audio2shape, locator, renderer)
     network.gain.fill_(_RENDERED_OPENING * measure_gain(network.voice, training, config))
-    return export(network, path, notes)
+    return export_network(network, path, notes)
 
 
 def finetune_builtin(
@@ -205,7 +205,7 @@ def finetune_builtin(
             given=models.expert,
             hint="Train one with `lipsync train expert`, or use weights/expert.safetensors.",
         )
-    return train(FinetuneTask(read_set(folder), load(models.base), expert, options), run)
+    return train(FinetuneTask(read_set(folder), load_builtin(models.base), expert, options), run)
 
 
 def export_finetuned(run: Path, weights: Path, path: Path, notes: dict[str, str] | None = None) -> int:
@@ -223,9 +223,9 @@ def export_finetuned(run: Path, weights: Path, path: Path, notes: dict[str, str]
         OutputError: the file cannot be written.
     """
     best = read_checkpoint(run / "best.pt")
-    network = load(weights)
+    network = load_builtin(weights)
     network.load_state_dict({name.removeprefix("built."): value for name, value in best["network"].items()})
-    return export(network, path, {"tuned steps": str(best["step"]), **(notes or {})})
+    return export_network(network, path, {"tuned steps": str(best["step"]), **(notes or {})})
 
 
 def measure_gain(network: torch.nn.Module, training: TrainingSet, config: NetworkConfig) -> float:

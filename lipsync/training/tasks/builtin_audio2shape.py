@@ -22,7 +22,7 @@ from lipsync.types import FloatArray
 
 _COLUMNS = 256  # of a window: 2.56 s
 MAX_OFFSET = 6
-"""Frames to either side in which the audio-video offset of a clip is looked for."""
+"""Frames to either side in which the audio-video offset of a clip is searched."""
 
 
 @dataclass(frozen=True)

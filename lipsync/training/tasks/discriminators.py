@@ -37,7 +37,7 @@ def _downsampling(c_in: int, c_out: int, kernel: int, stride: Stride = 2) -> nn.
 
 
 class QualityDiscriminator(nn.Module):
-    """Wav2Lip's visual quality discriminator, which sees the lower half of a face.
+    """Wav2Lip's visual quality discriminator, on the lower half of the face.
 
     "Wav2Lip_disc_qual" of Prajwal et al., ACM MM 2020, arXiv 2008.10010. Its module names are those of
     the official checkpoint, which therefore loads as it is: 14 113 793 parameters.

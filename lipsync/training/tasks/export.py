@@ -64,7 +64,7 @@ def assemble(
     return network.eval()
 
 
-def export(network: BuiltinNetwork, path: Path, notes: Mapping[str, str] | None = None) -> int:
+def export_network(network: BuiltinNetwork, path: Path, notes: Mapping[str, str] | None = None) -> int:
     """Write the built-in model's weights file atomically; returns its size in bytes.
 
     Convolutions and matrices are stored in 16 bits; normalisation, biases and the shape space in 32.

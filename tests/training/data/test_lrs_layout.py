@@ -18,7 +18,7 @@ from lipsync.training.data.face_clips import read_face_clips
 from lipsync.training.data.lrs_export import write_lrs_layout
 from lipsync.training.data.lrs_layout import read_lrs_layout
 from lipsync.training.data.prepare import PrepareOptions, prepare
-from lipsync.training.data.sources import Source
+from lipsync.training.data.sources import SourceVideo
 from tests.make_media import run_ffmpeg
 from tests.material import make_head, make_voice
 from tests.training.fakes import no_landmarks
@@ -129,7 +129,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_ffmpeg("-i", head, "-i", voice, "-c:v", "copy", "-r", "25", video)
     other = folder / "other.mp4"
     run_ffmpeg("-i", video, "-c", "copy", other)
-    sources = [Source(video, "ann lee"), Source(other, "bob")]
+    sources = [SourceVideo(video, "ann lee"), SourceVideo(other, "bob")]
     prepare(sources, folder / "set", PrepareOptions(workers=1, val_people=("bob",)), tools=no_landmarks)
     return folder / "set"
 

@@ -26,8 +26,8 @@ from lipsync.training.data.dataset_format import (
 )
 from lipsync.training.data.face_clips import PreparedClip, read_face_clips
 from lipsync.training.data.landmarks import MediaPipeLandmarker, crop_head
-from lipsync.training.data.prepare import Prepared, PrepareOptions, prepare
-from lipsync.training.data.sources import Source, find_sources
+from lipsync.training.data.prepare import PreparedSet, PrepareOptions, prepare
+from lipsync.training.data.sources import SourceVideo, find_sources
 from lipsync.training.tasks.av_offset import AvOffset, write_av_offsets
 from lipsync.training.tasks.builtin import BuiltinOptions, export_builtin, train_builtin
 from lipsync.types import AudioClip, Face, Frame
@@ -71,7 +71,7 @@ def test_a_folder_becomes_a_set_that_can_be_trained_on(videos: Path, tmp_path: P
     assert np.corrcoef(clip.shapes[:, 0], np.sin(np.arange(len(clip)) / 3) ** 2)[0, 1] ** 2 > 0.9
 
 
-def prepared_from(folder: Path, into: Path, **options: object) -> Prepared:
+def prepared_from(folder: Path, into: Path, **options: object) -> PreparedSet:
     chosen = PrepareOptions(workers=1, **options)  # type: ignore[arg-type]
     return prepare(find_sources(folder), into, chosen, tools=no_landmarks)
 
@@ -313,7 +313,7 @@ def test_a_set_among_the_videos_is_no_source(videos: Path, tmp_path: Path) -> No
 
 def test_a_manifest_says_who_and_what_for(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").write_text("file\tuse\tperson\nclips/a.mp4\tcheck\tann\n")
-    assert find_sources(tmp_path) == [Source(tmp_path / "clips" / "a.mp4", "ann", "check")]
+    assert find_sources(tmp_path) == [SourceVideo(tmp_path / "clips" / "a.mp4", "ann", "check")]
     (tmp_path / "manifest.tsv").write_text("name\tperson\na\tann\n")
     with pytest.raises(InputError, match="columns file and person"):
         find_sources(tmp_path)

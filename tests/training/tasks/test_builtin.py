@@ -24,7 +24,7 @@ from lipsync.training.tasks.builtin_audio2shape import (
 )
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
-from lipsync.training.tasks.export import assemble, export
+from lipsync.training.tasks.export import assemble, export_network
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips
 
 CONFIG = NetworkConfig(shape_numbers=2, voice_width=16, widths=(8, 8, 8, 8))
@@ -67,7 +67,7 @@ def test_all_three_learn_and_ship_as_one_model(tmp_path: Path) -> None:
 
     averages = [read_checkpoint(tmp_path / name / "last.pt")["ema"] for name in ("voice", "place", "painter")]
     network = assemble(CONFIG, COMPONENTS, np.ones(2, np.float32), *averages)
-    assert export(network, tmp_path / "model.safetensors") < 25_000_000
+    assert export_network(network, tmp_path / "model.safetensors") < 25_000_000
     generator = Builtin(tmp_path / "model.safetensors", device="cpu")
     assert (
         generator.generate(np.zeros((1, 128, 128, 3), np.uint8), np.zeros((1, 2), np.float32)).shape[1] == 3

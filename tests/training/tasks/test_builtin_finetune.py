@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from lipsync.generators.builtin.adapter import Builtin, load
+from lipsync.generators.builtin.adapter import Builtin, load_builtin
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.sync_score import CompactSyncNet, CompactSyncNetConfig, load_expert
 from lipsync.training import (
@@ -28,7 +28,7 @@ from lipsync.training.data.mouth_shapes import ShapeSpace
 from lipsync.training.engine.loop import read_checkpoint
 from lipsync.training.tasks.builtin_finetune import FinetuneTask, predict_shapes
 from lipsync.training.tasks.evaluate_builtin import evaluate_clip, mean_figures
-from lipsync.training.tasks.export import export
+from lipsync.training.tasks.export import export_network
 from lipsync.training.tasks.losses import feature_distance
 from lipsync.types import Frame
 from lipsync.weights import require
@@ -79,7 +79,7 @@ def test_the_expert_s_loss_falls() -> None:
     expert = load_expert(require("expert"))
     assert isinstance(expert, CompactSyncNet)
     options = dataclasses.replace(OPTIONS, sync_weight=1.0, audio2shape_weight=0.0)
-    task = FinetuneTask(a_set(), load(require("builtin")), expert, options)
+    task = FinetuneTask(a_set(), load_builtin(require("builtin")), expert, options)
     batch = task.batch(0)
     optimizer = torch.optim.Adam(task.network.parameters(), 1e-3)
     losses = []
@@ -102,10 +102,12 @@ def test_a_resumed_run_equals_the_whole(tmp_path: Path) -> None:
 
 
 def test_what_finds_the_place_and_the_batch_norms_stay_as_they_are(tmp_path: Path) -> None:
-    export(made_up_network(), tmp_path / "before.safetensors")
+    export_network(made_up_network(), tmp_path / "before.safetensors")
     train(make_task(), TrainingRun(tmp_path / "run", LOOP, quiet))
     export_finetuned(tmp_path / "run", tmp_path / "before.safetensors", tmp_path / "after.safetensors")
-    before, after = (load(tmp_path / f"{name}.safetensors").state_dict() for name in ("before", "after"))
+    before, after = (
+        load_builtin(tmp_path / f"{name}.safetensors").state_dict() for name in ("before", "after")
+    )
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"voice", "painter"}
     running = [name for name in before if "running_" in name]

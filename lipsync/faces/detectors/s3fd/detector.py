@@ -102,7 +102,7 @@ class S3FD:
 
 
 def decode(maps: Sequence[tuple[FloatArray, FloatArray]], min_score: float) -> tuple[FloatArray, FloatArray]:
-    """Decodes the maps of one frame to boxes, best first.
+    """Decode the maps of one frame to boxes, best first.
 
     Args:
         maps: for strides 4, 8, ...: probability (h, w), and box relative to the prior (4, h, w), that
