@@ -94,7 +94,7 @@ def median_appearance(detections: list[Detection]) -> FloatArray:
 
 
 def appearance_distance(one: FloatArray | Frame, other: FloatArray | Frame) -> float:
-    """Mean absolute difference of two appearance descriptors, grey levels 0..255."""
+    """Mean absolute difference of two appearance descriptors (10, 6, 3), grey levels 0..255."""
     return float(np.abs(one.astype(np.float32) - other).mean())
 
 

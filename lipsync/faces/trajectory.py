@@ -37,10 +37,13 @@ def interpolate_gaps(
     Frames without the face, or with it occluded, stay NaN.
 
     Args:
-        identities: at most one at a time.
-        sampled: numbers of all frames the detector ran on, in order.
-        count: number of frames.
+        identities: the selected ones, at most one in any frame.
+        sampled: int64 (n,), numbers of all frames the detector ran on, in order.
+        count: number T of frames.
         fps: frames per second.
+
+    Returns:
+        float64 boxes (T, 4), points (T, 5, 2) and scores (T,), in pixels of the reduced frame.
     """
     arrays = np.full((count, 4), np.nan), np.full((count, 5, 2), np.nan), np.zeros(count)
     for identity in identities:

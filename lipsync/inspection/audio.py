@@ -198,7 +198,14 @@ class _KWeightedEnergy:
 
 
 def gated_loudness(steps: npt.NDArray[np.float64]) -> float | None:
-    """Gated loudness in LUFS from the energy of steps of 100 ms; None if no block passes the gates."""
+    """Integrated loudness with the gates of ITU-R BS.1770-4.
+
+    Args:
+        steps: float64 (n,), mean K-weighted energy of each 100 ms.
+
+    Returns:
+        LUFS; None if no block passes the gates.
+    """
     if len(steps) < _STEPS_PER_BLOCK:
         return None
     blocks = np.convolve(steps, np.full(_STEPS_PER_BLOCK, 1 / _STEPS_PER_BLOCK), "valid")

@@ -101,6 +101,7 @@ def metric_spec(name: str) -> MetricSpec:
 
     Raises:
         OptionError: there is no such metric.
+        TypeError: the class has no attribute `spec`.
     """
     spec = getattr(METRICS.load(name), "spec", None)
     if not isinstance(spec, MetricSpec):

@@ -1,14 +1,14 @@
 """Speech: activity detection, separation, transcription, language, subtitles.
 
     AudioClip -> detect_speech  -> SpeechSpans
-              -> gate_voice     -> SpeechGate: the generator's audio, and the weight of each frame
+              -> gate_voice     -> SpeechGate: audio for the generator, mouth opacity in each frame
               -> separate_voice -> AudioClip without music and noise
               -> transcribe     -> Transcript -> to_srt, to_vtt; identify_language(transcript.text)
 
 Audio is mono at 16 kHz. Optional packages are imported when they are used.
 """
 
-from lipsync.speech.gate import SpeechGate, gate_voice, mute_non_speech, speech_weights
+from lipsync.speech.gate import gate_voice, mute_non_speech, speech_weights
 from lipsync.speech.language_id import identify_language
 from lipsync.speech.separation import separate_voice
 from lipsync.speech.subtitles import to_srt, to_vtt
@@ -16,7 +16,6 @@ from lipsync.speech.transcription import Transcript, TranscriptSegment, Word, tr
 from lipsync.speech.vad import SpeechSpans, detect_speech
 
 __all__ = [
-    "SpeechGate",
     "SpeechSpans",
     "Transcript",
     "TranscriptSegment",

@@ -56,7 +56,7 @@ def similarity_by_offset(faces: FloatArray, audio: FloatArray, max_offset: int =
 
 
 def mean_by_offset(similarity: FloatArray) -> FloatArray | None:
-    """Mean of `similarity_by_offset`, or of some of its rows, at each offset.
+    """Mean of rows (n, offsets) of `similarity_by_offset` at each offset, float32 (offsets,).
 
     NaN at offsets where less than half of the windows have audio. None where too little is left to compare:
     no window, nothing at offset 0, or fewer than three offsets.
@@ -90,6 +90,7 @@ def parabolic_peak(curve: FloatArray, best: int) -> float:
     """Subsample position of a peak, by a parabola through three points.
 
     Args:
+        curve: float32 (n,).
         best: index of the maximum.
 
     Returns:

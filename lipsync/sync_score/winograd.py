@@ -158,6 +158,7 @@ def max_pool(x: Tensor, dim: int, kernel: int, stride: int, pad: int = 0) -> Ten
     """Max pooling along one dimension; PyTorch's own also finds the indices, which takes long.
 
     Args:
+        x: of any shape.
         pad: elements of -inf added at both ends.
     """
     if pad:

@@ -42,6 +42,9 @@ class TimeRange:
 
         >>> TimeRange.parse("1:02.5-70")
         TimeRange(start=62.5, end=70.0)
+
+        Raises:
+            RangeError: the text is not of that form, or the range is empty or reversed.
         """
         match = _RANGE.fullmatch(text)
         if not match or not (match["start"] or match["end"]):

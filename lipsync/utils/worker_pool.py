@@ -98,7 +98,12 @@ class _Pool:
             worker.connection.send(job)
 
     def receive(self, connection: Any) -> tuple[Any, str] | None:
-        """Read one message of a worker: its job and why it failed, or None for its start."""
+        """Read one message of a worker: its job and why it failed, or None for its start.
+
+        Raises:
+            ToolError: the worker died before its first job.
+            LipsyncError: raised by the job.
+        """
         worker = next(each for each in self.busy if each.connection is connection)
         try:
             reply = worker.connection.recv()

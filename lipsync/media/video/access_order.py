@@ -38,7 +38,7 @@ def monotone_runs(indices: IntArray, groups: IntArray) -> Iterator[IntArray]:
 
 
 def backward_blocks(run: IntArray, size: int) -> Iterator[IntArray]:
-    """Split a non-increasing run into blocks of at most `size` distinct indices.
+    """Split a non-increasing run, int64 (n,), into blocks of at most `size` distinct indices.
 
     Repeats of an index stay in one block.
     """

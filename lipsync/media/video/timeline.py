@@ -71,6 +71,7 @@ def plan_timeline(
 
     Raises:
         OptionError: there is no such mode.
+        ValueError: `video_frames` is less than 1.
     """
     if mode not in LENGTH_MODES:
         known = ", ".join(LENGTH_MODES)
