@@ -41,7 +41,7 @@ class Column:
 
 _INSIDE = "in the generated region, with the source as ground truth"
 _OUTSIDE = "on the pixels that must not change"
-_EARLY = "positive if the sound is early"
+_EARLY = "positive if the audio is early"
 _SYNC_COLUMNS: tuple[Column, ...] = (
     Column("lse_d", "LSE-D", "lip-sync error by SyncNet: distance between lips and voice", "", 3, "lower"),
     Column("lse_c", "LSE-C", "SyncNet's confidence", "", 3, "higher"),
@@ -50,7 +50,7 @@ _SYNC_COLUMNS: tuple[Column, ...] = (
         "sync_distance", "Sync distance", "between lips and voice, by the built-in expert", "", 3, "lower"
     ),
     Column("sync_confidence", "Sync confidence", "by the built-in expert", "", 3, "higher"),
-    Column("source_confidence", "Source confidence", "of the source video with its own sound", "", 3),
+    Column("source_confidence", "Source confidence", "of the source video with its own audio", "", 3),
     Column("offset_ms", "Offset", f"by the built-in expert; {_EARLY}", "ms", 0, "", "median"),
 )
 _TIME_COLUMN = Column("seconds", "Time", "taken by the run", "s", 1, "lower")

@@ -90,7 +90,7 @@ def _on_faces(faces: FaceReport | None) -> Iterator[Advice]:
         )
     if faces.cuts:
         cuts = "1 cut" if len(faces.cuts) == 1 else f"{len(faces.cuts)} cuts"
-        yield Advice(f"There are {cuts}; the face to sync is chosen anew in each shot.", False)
+        yield Advice(f"There are {cuts}; the face to sync is selected in each shot separately.", False)
 
 
 def _on_sync(sync: SyncScore | None) -> Iterator[Advice]:
@@ -99,12 +99,12 @@ def _on_sync(sync: SyncScore | None) -> Iterator[Advice]:
     if sync.verdict is Verdict.OFF and sync.offset_ms is not None:
         late = sync.offset_words[0].upper() + sync.offset_words[1:]
         yield Advice(
-            f"{late}. If that sound is the voice, --voice-shift {sync.offset_ms:.0f} corrects it.", True
+            f"{late}. If that audio is the voice, --voice-shift {sync.offset_ms:.0f} corrects it.", True
         )
     elif sync.verdict is Verdict.POOR:
-        yield Advice("Lips and sound do not belong together as they are: dubbed, perhaps.", False)
+        yield Advice("Lips and audio do not match: the file may be dubbed.", False)
     elif sync.verdict in (Verdict.GOOD, Verdict.FAIR):
-        yield Advice("Lips and sound are in step as they are.", False)
+        yield Advice("Lips and audio are in sync.", False)
 
 
 def _on_video(video: VideoInfo | None) -> Iterator[Advice]:
@@ -126,23 +126,23 @@ def _on_video(video: VideoInfo | None) -> Iterator[Advice]:
 def _on_audio(video: VideoInfo | None, audio: AudioReport | None, silent: bool) -> Iterator[Advice]:
     if audio is None:
         if video is not None and not video.is_still:
-            yield Advice("It has no sound of its own: give a voice.", False)
+            yield Advice("It has no audio of its own: give a voice.", False)
         return
     if silent:
-        yield Advice("Its sound is silent: as a voice it would hardly move the lips.", True)
+        yield Advice("Its audio is silent: as a voice it would hardly move the lips.", True)
         return
     if audio.speech == ():
-        yield Advice("No speech was found in its sound: as a voice it would move the lips at random.", True)
+        yield Advice("No speech was found in its audio: as a voice it would move the lips at random.", True)
     if audio.loudness is not None and audio.loudness < _QUIET_LUFS:
         yield Advice(
-            f"Its sound is very quiet ({audio.loudness:.0f} LUFS): as a voice it may hardly move the lips.",
+            f"Its audio is very quiet ({audio.loudness:.0f} LUFS): as a voice it may hardly move the lips.",
             True,
         )
     if audio.peak > _FULL_SCALE_DB:
-        yield Advice("Its sound reaches full scale and may be clipped.", False)
+        yield Advice("Its audio reaches full scale and may be clipped.", False)
     if audio.speech_share is not None and 1 - audio.speech_share > _MUCH_SILENCE and audio.speech:
         yield Advice(
-            f"Nobody speaks in {100 * (1 - audio.speech_share):.0f} % of its sound; as a voice, "
-            "--in-silence keep leaves the lips alone there.",
+            f"There is no speech in {100 * (1 - audio.speech_share):.0f} % of its audio; as a voice, "
+            "--in-silence keep leaves the lips unchanged there.",
             False,
         )

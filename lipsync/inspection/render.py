@@ -163,7 +163,7 @@ def _lines(report: MediaReport) -> Iterator[str]:
     if report.faces:
         blocks.append(("Faces", face_facts(report.faces)))
     if report.sync:
-        blocks.append(("Lip sync", [("Own sound", report.sync.words), *sync_facts(report.sync)]))
+        blocks.append(("Lip sync", [("Own audio", report.sync.words), *sync_facts(report.sync)]))
     if report.language and report.transcript:
         by = f"{format_language(report.language)}; transcribed by '{report.transcript.model}'"
         blocks.append(("Transcript", [("Language", by)]))
@@ -214,7 +214,7 @@ def _sections(report: MediaReport) -> Iterator[str]:
             "Faces", html.definition_list(face_facts(report.faces)), *_face_plots(report.faces, report)
         )
     if report.sync:
-        yield html.section("Lip sync with its own sound", *_sync_plots(report.sync, report.duration))
+        yield html.section("Lip sync with its own audio", *_sync_plots(report.sync, report.duration))
     if report.transcript:
         yield html.section("Transcript", *_transcript(report))
     if report.missing:
@@ -284,5 +284,5 @@ def _transcript(report: MediaReport) -> Iterator[str]:
     yield (
         f'<div class="words" tabindex="0"><table>{rows}</table></div>'
         if rows
-        else html.paragraph("Nobody speaks.")
+        else html.paragraph("No speech.")
     )

@@ -116,7 +116,7 @@ def measure_lse(
     cancel = cancel or CancelToken()
     audio_frames = len(audio.samples) // FRAME_SAMPLES
     if audio_frames < MIN_FRAMES:
-        raise _too_short(f"{audio.duration:.2f} s of sound")
+        raise _too_short(f"{audio.duration:.2f} s of audio")
     video_embeddings, audio_embeddings = _embed(network, islice(frames, audio_frames), audio, batch, cancel)
     by_shift = mean_distances(video_embeddings, audio_embeddings)
     best = int(by_shift.argmin())
@@ -127,7 +127,7 @@ def measure_lse(
 
 def _too_short(given: str) -> InputError:
     needed = f"{MIN_FRAMES / LSE_FPS:.2f} s"
-    hint = f"Give at least {needed} ({MIN_FRAMES} frames at {LSE_FPS} a second) of video and sound."
+    hint = f"Give at least {needed} ({MIN_FRAMES} frames at {LSE_FPS} a second) of video and audio."
     return InputError("The clip is too short for LSE", given=given, hint=hint)
 
 

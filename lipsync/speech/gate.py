@@ -17,7 +17,7 @@ from lipsync.types import AudioClip, FloatArray
 
 NO_SPEECH = (
     "No speech was found in the voice (singing, music or an animal, perhaps), "
-    "so the lips follow all of its sound."
+    "so the lips follow all of its audio."
 )
 
 _FADE = 0.12

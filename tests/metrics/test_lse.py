@@ -154,7 +154,7 @@ def test_audio_beyond_the_frames_does_not_count() -> None:
 @pytest.mark.parametrize(("frames", "sound"), [(0, 50), (3, 50), (5, 50), (50, 5), (50, 0)])
 def test_too_short_for_lse(frames: int, sound: int) -> None:
     levels = brightness(50)
-    given = "frames" if frames < sound else "s of sound"
+    given = "frames" if frames < sound else "s of audio"
     with pytest.raises(InputError, match=f"too short for LSE: .*{given}.*at least 0.24 s"):
         measure_lse(LevelNetwork(), frames_of(levels[:frames]), noise(levels[:sound]))
 

@@ -79,7 +79,7 @@ def test_a_video(events: InspectEvents, page: InspectPage, sessions: Sessions, t
     assert shown[page.report].visible
     assert "up to 1" in shown[page.report].value
     assert "data:image/jpeg;base64," in shown[page.report].value  # the face
-    assert "Lip sync with its own sound" in shown[page.report].value
+    assert "Lip sync with its own audio" in shown[page.report].value
     assert "a {{talk}} ${1}.mp4" in shown[page.report].value
     assert "✓" in shown[page.status]
     assert shown[page.run].interactive
