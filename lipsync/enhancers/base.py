@@ -19,7 +19,7 @@ class EnhancerSpec:
     Attributes:
         name: its name in the registry.
         number_formats: supported precisions, names out of `options.NUMBER_FORMATS`; "fp32" among them.
-        licence: what its weights may be used for, in words.
+        licence: terms of use of its weights, for the user.
         paper: citation.
         size: side of the aligned faces it takes and gives, pixels.
     """

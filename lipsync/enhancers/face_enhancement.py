@@ -176,7 +176,7 @@ def _regional_tint(
     That is a shift of colour over a whole region of the face.
 
     Restoration networks give skin a tone of their own; subtracted from the change, the original tone
-    is kept. Only the face counts, and of it what is in the frame.
+    is kept. Only the visible part of the face counts.
     """
     cell = FACE_SIZE / _TINT_SIZE
     centres = (np.arange(_TINT_SIZE) + 0.5) * cell - 0.5

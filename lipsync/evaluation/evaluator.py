@@ -70,13 +70,13 @@ def chosen_metrics(options: EvaluatorOptions) -> tuple[str, ...]:
 
 @dataclass
 class Evaluator:
-    """Evaluates results one by one; networks are loaded when they are first needed.
+    """Evaluator of single results; networks are loaded on first use.
 
     Args:
-        options: what is measured.
+        options: the metrics to measure.
         run: settings that the results were made with: for their timeline, and the generated region.
         extractor: FID's network; None is InceptionV3.
-        notes: filled with what cannot be measured at all, and why.
+        notes: reasons why metrics cannot be measured for any result; filled by the evaluator.
     """
 
     options: EvaluatorOptions

@@ -1,7 +1,7 @@
 """Evaluation of many pairs with several variants, resumable.
 
 folder/VARIANT/NAME.mp4     the result
-folder/VARIANT/NAME.json    its values, and hashes of what they were measured from
+folder/VARIANT/NAME.json    its values, and hashes of their inputs
 folder/VARIANT/NAME.fid/    feature vectors of its frames and its source's
 """
 
@@ -41,7 +41,7 @@ def evaluate_all(
     """Evaluate every pair with every variant; yields each clip when it is done.
 
     Values in `folder` are reused if inputs, settings and metrics are the same. A pair that fails is
-    yielded with the reason, and the others go on.
+    yielded with the reason, and the others continue.
 
     Args:
         makers: by the variant's name.
@@ -49,7 +49,7 @@ def evaluate_all(
         made_with: the settings of the results, as text; a change makes them again.
 
     Raises:
-        Cancelled: the token was cancelled; what is done is kept.
+        Cancelled: the token was cancelled; finished clips are kept.
         OutputError: the folder cannot be written to.
     """
     for pair in pairs:

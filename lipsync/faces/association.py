@@ -111,7 +111,7 @@ def associate(detections: Detections, fps: float) -> list[Track]:
         here = bisect_right(detections.cuts, number)
         if here != shot:
             active, shot = [], here
-        # However sparse the samples are, faces of the previous one may go on.
+        # With sparse samples the gap may exceed the limit: the previous sample always counts.
         oldest = min(previous, number - _MAX_GAP_SECONDS * fps)
         active = [track for track in active if track.last >= oldest]
         pairs = _match_tracks(active, faces, number, fps)

@@ -117,7 +117,7 @@ class _DetectionScheduler:
 
     Attributes:
         buffer: frames by number that may still be sampled.
-        detections: what was found so far.
+        detections: all detections so far.
     """
 
     def __init__(self, detector: FaceDetector, options: FaceOptions, progress: StageProgress) -> None:

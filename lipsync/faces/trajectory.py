@@ -179,7 +179,7 @@ def symmetric_moving_average(values: Float64Array, frames: int = 5) -> Float64Ar
     """Centred moving average with triangular weights.
 
     The window covers `frames` frames (an even number counts as the next odd one) and shrinks
-    towards both ends, evenly on either side, so that steady motion stays where it is.
+    towards both ends, evenly on either side, so that uniform motion is not shifted.
 
     Args:
         values: float64 (T, n) without NaN; not changed.

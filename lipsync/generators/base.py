@@ -21,7 +21,7 @@ class GeneratorSpec:
         crop_size: (height, width) in pixels of the face crops it takes and gives.
         fps: frame rate of its training; other rates work, a little worse the further away.
         number_formats: supported precisions, names out of `options.NUMBER_FORMATS`; "fp32" among them.
-        licence: what its weights may be used for, in words.
+        licence: terms of use of its weights, for the user.
         paper: citation.
         antialias_crops: shrink larger faces by area averaging, as the training's crops were, and not
             bilinearly as the official program does.

@@ -93,7 +93,7 @@ def analyse_audio(
         clip: the same audio at 16 kHz, from `reader.read`.
 
     Returns:
-        The report, and what is missing in it, as a sentence; "" if nothing.
+        The report, and a sentence about missing measurements; "" if none are missing.
 
     Raises:
         MediaError: the audio cannot be decoded.

@@ -56,7 +56,7 @@ def add_subtitles(
         subtitles: SRT or WebVTT file in UTF-8.
         language: of the text, ISO 639-1 or 639-2, such as "en" or "eng"; "" if unknown.
         target: the file to write, atomically; None replaces `video`.
-        default: mark the track as default, so that players show it without being asked.
+        default: mark the track as default, so that players show it by default.
         cancel: polled while ffmpeg runs.
 
     Returns:

@@ -38,7 +38,7 @@ class MetricSpec:
         weights: its network's name in the catalogue of weights; "" if it needs none.
         of_sets: compares all frames of both sides as two sets, so its value belongs to a set of
             clips and not to one; see `lipsync.metrics.fid`.
-        by_default: `evaluate` measures it without being asked.
+        by_default: `evaluate` measures it by default.
         digits: decimals in tables.
         what: explanation for the legend of a table.
     """

@@ -80,7 +80,7 @@ def gate_voice(
 
 
 def _warnings(voice: AudioClip, muted: AudioClip) -> tuple[str, ...]:
-    """A warning if less than half of what is as loud as speech was detected as speech."""
+    """A warning if less than half of the parts as loud as speech were detected as speech."""
     before, after = _levels(voice), _levels(muted)
     if not after.any():
         return ()
@@ -89,8 +89,8 @@ def _warnings(voice: AudioClip, muted: AudioClip) -> tuple[str, ...]:
     if share >= 0.5:
         return ()
     return (
-        f"Only {100 * share:.0f} % of what is loud in the voice was taken for speech; the mouth rests in "
-        "the rest. If that is sung or whispered, set in_silence to 'speak'.",
+        f"Only {100 * share:.0f} % of the loud parts of the voice were detected as speech; the mouth rests "
+        "elsewhere. If that is sung or whispered, set in_silence to 'speak'.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Frames, audio clips, time ranges, and what is known of a media file."""
+"""Frames, audio clips, time ranges and properties of media files."""
 
 from __future__ import annotations
 

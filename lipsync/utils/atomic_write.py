@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete or not there at all."""
+"""Atomic writes: a file is complete or absent."""
 
 from __future__ import annotations
 

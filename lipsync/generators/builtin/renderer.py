@@ -1,7 +1,7 @@
 """Renderer: face crop and target outline to the crop with its mouth.
 
-It first warps the reference by the outline's movement, then corrects that flow, and blends per pixel
-between what it warped and what it painted, which is how teeth come into a mouth that was closed.
+It warps the reference by the outline's movement, corrects that flow, and blends the warped and the painted
+image per pixel; the painted one adds what the reference lacks, such as the teeth of a closed mouth.
 """
 
 from __future__ import annotations

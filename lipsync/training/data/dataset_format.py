@@ -5,7 +5,7 @@
 <set>/clips/<name>.mp4      face crops at 25 fps, with their audio, 16 kHz mono
 <set>/clips/<name>.npz      the face boxes, and landmarks in 1/32 pixel where there are any
 <set>/failures.tsv          the files that gave no clip, and why
-<set>/sources/              what came of each file, so that it is not prepared twice
+<set>/sources/              outcome of each file, so that it is not prepared twice
 <set>/cache/                decoded crops and audio; may be deleted at any time
 
 A crop has a margin of an eighth of its side all around: for a face of 128x128, 160x160 pixels are stored.
@@ -43,7 +43,7 @@ MARGIN = 16
 """Margin in pixels that is stored around a crop of `SIDE`, so that it can be rotated and shifted."""
 STORED_SIDE = SIDE + 2 * MARGIN
 RENAMED_SPLITS = {"held": "val", "check": "test"}
-"""Splits as earlier releases called them, and what they are called now."""
+"""Splits of earlier releases and their current names."""
 _STEPS_PER_PIXEL = 32
 _UNSEEN = -32768
 _CRF = 22

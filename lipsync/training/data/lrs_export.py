@@ -44,7 +44,7 @@ def write_lrs_layout(
     clips, side = read_face_clips(folder), read_crop_side(folder)
     if (root / "filelists" / "train.txt").exists():
         hint = "Choose another folder, or delete that one first."
-        raise OutputError("There is a whole set already", given=root, hint=hint)
+        raise OutputError("There is a complete set already", given=root, hint=hint)
     stage = StageProgress("Writing clips", len(clips), progress, cancel or CancelToken())
     entries = {clip.name: f"{_word(clip.person)}/{_word(clip.name)}" for clip in clips}
     for clip in clips:

@@ -157,5 +157,5 @@ def _read_audio(path: Path, start: int, count: int) -> FloatArray:
                 samples = np.frombuffer(file.readframes(count), "<i2")
                 return (samples / np.float32(32768)).astype(np.float32)
     except (wave.Error, EOFError, FileNotFoundError):
-        pass  # `open_audio` reads it, or says what is wrong with it
+        pass  # `open_audio` reads it, or raises the error
     return open_audio(path).read(SAMPLE_RATE).samples[start : start + count]

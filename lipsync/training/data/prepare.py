@@ -90,13 +90,13 @@ def prepare(
     """Prepare all sources into `folder`; its manifest lists their clips and no others.
 
     Files that were prepared before are skipped, unless they or the options have changed. A file
-    that fails is reported, and the others go on.
+    that fails is reported, and the others continue.
 
     Args:
         tools: makes detector and landmarker, once in each worker process; importable by name there.
 
     Raises:
-        Cancelled: the user stopped the job; what is done stays.
+        Cancelled: the user stopped the job; finished files are kept.
         InputError: the set has crops of another size, or no source shows a person of `val_people`.
         DiskFullError, OutputError: the set cannot be written.
         ToolError: a package or model is missing.
@@ -132,7 +132,7 @@ def _check_people(sources: list[SourceVideo], options: PrepareOptions) -> None:
 
 
 def _clip_settings(options: PrepareOptions) -> dict[str, object]:
-    """The options that decide what the clips are, as they are recorded in the set."""
+    """The options that the clips depend on, as recorded in the set."""
     settings = {
         name: value for name, value in dataclasses.asdict(options).items() if name not in _SPLIT_OPTIONS
     }
@@ -152,7 +152,7 @@ def _remove_from_manifest(folder: Path, clips: set[str]) -> None:
 
 
 class _Preparer:
-    """Worker that prepares files one by one and records what came of each."""
+    """Worker that prepares files one by one and records their outcome."""
 
     def __init__(self, folder: Path, options: PrepareOptions, make_tools: MakeFaceTools) -> None:
         self._folder, self._options, self._make_tools = folder, options, make_tools

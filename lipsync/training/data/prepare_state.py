@@ -69,7 +69,7 @@ def find_jobs(
     """The files that are new or changed, or were prepared with other settings.
 
     Args:
-        settings: the options that decide what the clips are, as JSON keeps them.
+        settings: the options that the clips depend on, as in JSON.
     """
     taken = {record.name.casefold() for record in records.values()}
     for path in dict.fromkeys(path.resolve() for path in paths):

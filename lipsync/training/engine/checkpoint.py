@@ -14,7 +14,7 @@ from lipsync.utils.atomic_write import atomic_write
 from lipsync.utils.disk_errors import disk_full, is_disk_full, write_error
 
 _RENAMED_KEYS = {"average": "ema", "worse": "bad_evaluations"}
-"""Keys that earlier releases wrote, and what they are called now."""
+"""Keys of earlier releases and their current names."""
 _RESUMES = "start again: training resumes from its last checkpoint."
 
 

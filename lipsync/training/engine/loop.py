@@ -1,6 +1,6 @@
 """The training loop, the same for every task.
 
-A task says what a batch is, what the loss is and what is evaluated; the loop does the rest. A batch, and
+A task defines batches, loss and evaluation; the loop does the rest. A batch, and
 every random choice of a step, depends on the seed and the step number alone, so that a run that was
 stopped and resumed equals one that was not, bit for bit on the same CPU.
 

@@ -14,7 +14,7 @@ def choose_training_dtype(number_format: str, device: torch.device) -> torch.dty
 
     "auto" is bf16 on CUDA devices that have it in hardware, else fp32.
 
-    A CPU takes bf16 when asked to, but its backward pass was measured ten times slower than in fp32.
+    A CPU supports bf16, but its backward pass was measured ten times slower than in fp32.
 
     Raises:
         OptionError: `device` cannot train in that format.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _RENAMED_KINDS = {"training": "train", "held_out": "val"}
-"""Kinds of figures in logs of earlier releases, and what they are called now."""
+"""Kinds of figures in logs of earlier releases and their current names."""
 
 Figures = dict[str, float]
 

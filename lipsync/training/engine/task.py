@@ -105,7 +105,7 @@ class TrainingRun:
     """Folder, settings and callbacks of one training run.
 
     Attributes:
-        folder: gets checkpoints and logs; a run resumes from what it holds. With several processes
+        folder: gets checkpoints and logs; a run resumes from it. With several processes
             all of them must see it.
         options: of the loop.
         report: gets a step and its figures, every 20 steps and after each evaluation, on rank 0 alone.

@@ -52,7 +52,7 @@ _MIN_GAIN = 0.03
 
 @dataclass(frozen=True)
 class AvOffsetOptions(OptionGroup):
-    """Measurement of audio-video offsets, and what is done about them."""
+    """Measurement and correction of audio-video offsets."""
 
     expert: Path | None = option(  # noqa: RUF009 - a declaration
         None, "sync expert to measure with; without one a small network is trained for it"

@@ -188,7 +188,7 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
 def finetune_builtin(
     folder: Path, models: FinetuneModels, options: FinetuneOptions, run: TrainingRun
 ) -> Outcome:
-    """Finetune a built-in model end to end; resumes what the run's folder holds.
+    """Finetune a built-in model end to end; resumes the run in its folder.
 
     Args:
         folder: a prepared set with landmarks.
@@ -232,7 +232,7 @@ def measure_gain(network: torch.nn.Module, training: TrainingSet, config: Networ
     """Gain that makes predicted openings vary as much as true ones, 1 to 2.5.
 
     A network that minimises its error predicts too little where it is unsure, and the mouth would
-    mumble. The gain is that of the median validation person.
+    move too little. The gain is that of the median validation person.
 
     Args:
         network: Audio2Shape.

@@ -1,6 +1,6 @@
 """Export of weights: built-in model, Wav2Lip generators and sync experts.
 
-Our own files are safetensors in half precision with a header that says what they are; networks of
+Our own files are safetensors in half precision with a descriptive header; networks of
 Wav2Lip can also be written in the official format.
 """
 
@@ -34,8 +34,8 @@ from lipsync.weights.checkpoint import load_into
 ABOUT = "about.json"
 """File in the folder of a generator's run: the training set and the settings."""
 _RENAMED_FACTS = {"held-out clips": "validation clips"}
-"""Entries that earlier releases wrote, and what they are called now."""
-_UNKNOWN_LICENCE = "not stated; what was trained on may forbid more than personal use"
+"""Entries of earlier releases and their current names."""
+_UNKNOWN_LICENCE = "not stated; the training data may forbid more than personal use"
 
 # --- the built-in model --------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class ExpertOptions(OptionGroup):
 
 
 class _ExpertWithHeads(nn.Module):
-    """An expert, and what it needs in training alone: logit scale and shape head."""
+    """An expert with its training-only parts: logit scale and shape head."""
 
     def __init__(self, architecture: str, coefficients: int) -> None:
         super().__init__()
@@ -271,7 +271,7 @@ def clip_similarity(
 
 
 def train_expert(folder: Path, options: ExpertOptions, run: TrainingRun) -> Outcome:
-    """Train a sync expert; resumes what the run's folder holds.
+    """Train a sync expert; resumes the run in its folder.
 
     Args:
         folder: a prepared set, or one in the layout of Wav2Lip's preprocess.py.

@@ -1,7 +1,7 @@
 """Training of Wav2Lip generators: Prajwal et al., ACM MM 2020, arXiv 2008.10010.
 
 A network of any size and width (see `Wav2LipNetwork`) learns to generate five frames whose lower half
-is masked, from another window of the same clip and from the audio. The loss has the pixels, a frozen
+is masked, from another window of the same clip and from the audio. The loss combines pixels, a frozen
 sync expert, and optionally a discriminator that is trained with it.
 """
 
@@ -147,7 +147,7 @@ class GeneratorTask:
             faces = np.stack([augment_face(face, augmentation, rng) for face in faces])
         # The original's audio begins one frame before each frame, see `options.voice_lead`.
         indiv_mels = mel_windows(self._mels(clip, variant), start - 1, WINDOW_FRAMES, clip.audio_delay)
-        # The expert gets the audio as it is, whatever variant the generator was given.
+        # The expert gets the unaugmented audio, whatever variant the generator gets.
         mel = mel_windows(self._mels(clip), start, 1, clip.audio_delay)
         return {
             "target": faces[:WINDOW_FRAMES],
@@ -269,7 +269,7 @@ def generate(generator: nn.Module, batch: Batch) -> Tensor:
 
 
 def train_generator(folder: Path, options: GeneratorTrainingOptions, run: TrainingRun) -> Outcome:
-    """Train a Wav2Lip generator; resumes what the run's folder holds.
+    """Train a Wav2Lip generator; resumes the run in its folder.
 
     Args:
         folder: a prepared set, or one in the layout of Wav2Lip's preprocess.py.

@@ -155,7 +155,7 @@ def test_a_prepared_set_is_written_in_that_layout(prepared: Path, tmp_path: Path
     assert np.abs(pictures[0] - pictures[1]).mean() < 2  # JPEG, and the same colour order
     heard = [clip.audio()[: len(before) * 640 - 1024] for clip in (before, after)]
     assert np.abs(heard[0] - heard[1]).max() < 1e-3
-    with pytest.raises(OutputError, match="a whole set already"):
+    with pytest.raises(OutputError, match="a complete set already"):
         write_lrs_layout(prepared, root)
 
 
