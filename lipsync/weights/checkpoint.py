@@ -99,7 +99,7 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], Any]:
 
 def _damaged(path: Path) -> WeightsError:
     return WeightsError(
-        "A weights file is truncated, damaged, or not a weights file",
+        "A weights file is cut off, damaged, or no weights file at all",
         given=f"{path} ({path.stat().st_size:,} bytes)",
         hint=_RETRY_HINT,
     )
