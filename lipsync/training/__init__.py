@@ -12,7 +12,8 @@ from lipsync.training.data.dataset import TrainingSet, read_set
 from lipsync.training.data.lrs_export import write_lrs_layout
 from lipsync.training.data.prepare import PreparedSet, PrepareOptions, prepare
 from lipsync.training.data.sources import SourceVideo, find_sources
-from lipsync.training.engine.loop import LoopOptions, Outcome, Task, TrainingRun, train
+from lipsync.training.engine.loop import Outcome, train
+from lipsync.training.engine.task import LoopOptions, Task, TrainingRun
 from lipsync.training.tasks.av_offset import AvOffsetOptions, correct_av_offsets
 from lipsync.training.tasks.builtin import (
     BuiltinOptions,

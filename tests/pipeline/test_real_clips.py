@@ -13,7 +13,7 @@ from lipsync.media import open_audio, open_video, probe_audio, probe_video
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
 from lipsync.sync_score import estimate_sync, load_expert
-from lipsync.training import PrepareOptions, Source
+from lipsync.training import PrepareOptions, SourceVideo
 from lipsync.training.data.face_clips import read_face_clips
 from lipsync.training.data.prepare import prepare
 from lipsync.training.tasks.sync_expert import clip_similarity
@@ -73,7 +73,7 @@ KNOWN_OFFSETS = {  # frames by which the sound comes early; the first is what Sy
 def test_the_expert_that_ships_finds_known_offsets(
     name: str, early: int, clip: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    prepare([Source(clip(f"{name}.mp4"), "someone", "test")], tmp_path, PrepareOptions(workers=1))
+    prepare([SourceVideo(clip(f"{name}.mp4"), "someone", "test")], tmp_path, PrepareOptions(workers=1))
     found = estimate_sync(clip_similarity(load_expert(require("expert")), read_face_clips(tmp_path)[0]))
     assert found is not None
     assert found.offset == early and found.confidence > 0.1

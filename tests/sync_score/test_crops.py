@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lipsync.sync_score import crop_lower_face
-from lipsync.training.data.clip_extraction import crop_face
+from lipsync.training.data.clip_extraction import crop_face_with_margin
 from lipsync.training.data.dataset_format import MARGIN, SIDE, resize_images
 from lipsync.types import Frame
 from tests.material import FACE
@@ -25,7 +25,7 @@ def test_the_crop_matches_that_of_the_training_set(photo: Frame, scale: float, s
     frame = np.asarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     box = np.array([170, 60, 300, 230], np.float32) * scale + shift
     inside = slice(MARGIN, MARGIN + SIDE)
-    trained = resize_images(crop_face(frame, box, SIDE)[inside, inside][None], (96, 96))[0, 48:]
+    trained = resize_images(crop_face_with_margin(frame, box, SIDE)[inside, inside][None], (96, 96))[0, 48:]
     crop = crop_lower_face(frame, box)
     assert crop.shape == (48, 96, 3) and crop.dtype == np.uint8
     assert np.abs(crop.astype(int) - trained).mean() < 3

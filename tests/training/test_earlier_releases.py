@@ -18,8 +18,10 @@ from lipsync.training.data.dataset_format import ManifestRow, read_manifest, wri
 from lipsync.training.data.face_clips import read_face_clips
 from lipsync.training.data.prepare import PrepareOptions, prepare
 from lipsync.training.data.sources import SourceVideo, find_sources
-from lipsync.training.engine.loop import TrainingRun, read_checkpoint, train
+from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.loop import train
 from lipsync.training.engine.run_log import read_run_log
+from lipsync.training.engine.task import TrainingRun
 from lipsync.training.tasks.export import ABOUT, export_generator
 from lipsync.training.tasks.wav2lip import GeneratorTask
 from lipsync.training.tasks.wav2lip_options import GeneratorTrainingOptions, original_loop

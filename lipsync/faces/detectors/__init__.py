@@ -1,1 +1,1 @@
-"""Face detectors, listed in `lipsync.faces.DETECTORS`."""
+"""Face detectors, listed in `lipsync.registries.DETECTORS`."""

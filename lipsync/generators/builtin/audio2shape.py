@@ -34,18 +34,18 @@ class Audio2Shape(nn.Module):
 
     Args:
         mels: bands of the spectrogram.
-        numbers: coefficients of a shape.
+        coefficients: of a mouth shape.
         channels: of the hidden layers.
         dropout: share of channels dropped in training.
     """
 
-    def __init__(self, mels: int, numbers: int, channels: int, dropout: float = 0.1) -> None:
+    def __init__(self, mels: int, coefficients: int, channels: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.enter = nn.Conv1d(mels, channels, 5, stride=2, padding=2)
         self.steps = nn.Sequential(*(_Dilated(channels, d, dropout) for d in (1, 2, 4, 8, 16, 1)))
-        self.leave = nn.Sequential(nn.GELU(), nn.Conv1d(channels, numbers, 3, padding=1))
+        self.leave = nn.Sequential(nn.GELU(), nn.Conv1d(channels, coefficients, 3, padding=1))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """(B, mels, T) at 100 Hz -> (B, numbers, T / 2) at 50 Hz."""
+        """(B, mels, T) at 100 Hz -> (B, coefficients, T / 2) at 50 Hz."""
         out: Tensor = self.leave(self.steps(self.enter(mel)))
         return out

@@ -17,32 +17,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
-from lipsync.training.engine.checkpoint import read_checkpoint, write_checkpoint
 from lipsync.training.engine.distributed import Distributed, process_group
 from lipsync.training.engine.task import (
     Batch,
-    LoopOptions,
-    Report,
     Task,
     TrainingRun,
-    device_of,
     to_device,
 )
 from lipsync.training.engine.trainer import Trainer
-
-__all__ = [
-    "Batch",
-    "LoopOptions",
-    "Outcome",
-    "Report",
-    "Task",
-    "TrainingRun",
-    "device_of",
-    "read_checkpoint",
-    "to_device",
-    "train",
-    "write_checkpoint",
-]
 
 
 @dataclass(frozen=True)

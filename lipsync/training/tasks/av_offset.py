@@ -29,7 +29,9 @@ from lipsync.sync_score.offset import MAX_OFFSET as MAX_EXPERT_OFFSET
 from lipsync.training.data.dataset import Clip, TrainingSet, read_set
 from lipsync.training.data.dataset_format import FPS, ManifestRow, read_manifest, write_manifest
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
-from lipsync.training.engine.loop import LoopOptions, Report, TrainingRun, read_checkpoint, train
+from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.loop import train
+from lipsync.training.engine.task import LoopOptions, Report, TrainingRun
 from lipsync.training.tasks.builtin_audio2shape import (
     MAX_OFFSET,
     Audio2ShapeOptions,

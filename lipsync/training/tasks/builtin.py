@@ -16,16 +16,9 @@ from lipsync.generators.builtin.network import NetworkConfig
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import CompactSyncNet, load_expert
 from lipsync.training.data.dataset import TrainingSet, read_set
-from lipsync.training.engine.loop import (
-    LoopOptions,
-    Outcome,
-    Report,
-    Task,
-    TrainingRun,
-    read_checkpoint,
-    train,
-)
-from lipsync.training.engine.task import never_stop
+from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.loop import Outcome, train
+from lipsync.training.engine.task import LoopOptions, Report, Task, TrainingRun, never_stop
 from lipsync.training.tasks.builtin_audio2shape import (
     Audio2ShapeOptions,
     Audio2ShapeTask,

@@ -17,7 +17,7 @@ from lipsync.options import OptionGroup, option
 from lipsync.training.data.augment import Rng, augment_audio, change_speed, stable_hash
 from lipsync.training.data.dataset import Clip, PersonBalancedSampler
 from lipsync.training.data.dataset_format import FPS
-from lipsync.training.engine.loop import Batch, device_of
+from lipsync.training.engine.task import Batch, device_of
 from lipsync.types import FloatArray
 
 _COLUMNS = 256  # of a window: 2.56 s

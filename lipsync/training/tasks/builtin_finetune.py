@@ -30,7 +30,7 @@ from lipsync.training.data.augment import Rng, augment_crop, sample_augmentation
 from lipsync.training.data.dataset import Clip, PersonBalancedSampler, TrainingSet
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE
 from lipsync.training.data.mel_windows import mel_windows
-from lipsync.training.engine.loop import Batch, device_of, to_device
+from lipsync.training.engine.task import Batch, device_of, to_device
 from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask, render
 from lipsync.training.tasks.losses import feature_distance

@@ -23,7 +23,7 @@ from lipsync.training.data.augment import (
 from lipsync.training.data.dataset import Clip, PersonBalancedSampler
 from lipsync.training.data.dataset_format import SIDE
 from lipsync.training.data.mouth_shapes import MIRRORED
-from lipsync.training.engine.loop import Batch, device_of, to_device
+from lipsync.training.engine.task import Batch, device_of, to_device
 from lipsync.types import FloatArray, Frame
 
 Example = tuple[Frame, FloatArray, FloatArray]

@@ -33,7 +33,7 @@ from lipsync.training.data.augment import (
 from lipsync.training.data.dataset import Clip, PersonBalancedSampler
 from lipsync.training.data.dataset_format import MARGIN, SIDE
 from lipsync.training.data.mouth_shapes import MIRRORED
-from lipsync.training.engine.loop import Batch, device_of, to_device
+from lipsync.training.engine.task import Batch, device_of, to_device
 from lipsync.training.tasks.discriminators import Critic, critic_losses
 from lipsync.training.tasks.losses import edge_loss, weighted_l1
 from lipsync.types import FloatArray, Frame

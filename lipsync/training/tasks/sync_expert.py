@@ -28,7 +28,8 @@ from lipsync.training.data.dataset import PersonBalancedSampler, read_set
 from lipsync.training.data.dataset_format import MARGIN, SIDE, has_landmarks
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
 from lipsync.training.data.mel_windows import MelCache, mel_windows
-from lipsync.training.engine.loop import Batch, Outcome, TrainingRun, train
+from lipsync.training.engine.loop import Outcome, train
+from lipsync.training.engine.task import Batch, TrainingRun
 from lipsync.training.tasks.losses import contrastive_loss, offset_table_loss, pair_loss
 from lipsync.types import AudioClip, FloatArray
 

@@ -25,14 +25,8 @@ from lipsync.training.data.augment import Rng, augment_face, sample_augmentation
 from lipsync.training.data.dataset import PersonBalancedSampler
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
 from lipsync.training.data.mel_windows import MelCache, mel_windows
-from lipsync.training.engine.loop import (
-    Batch,
-    Outcome,
-    TrainingRun,
-    device_of,
-    to_device,
-    train,
-)
+from lipsync.training.engine.loop import Outcome, train
+from lipsync.training.engine.task import Batch, TrainingRun, device_of, to_device
 from lipsync.training.tasks.discriminators import QualityDiscriminator, adversarial_losses
 from lipsync.training.tasks.export import write_run_facts
 from lipsync.training.tasks.losses import edge_loss, sync_loss

@@ -9,7 +9,7 @@ from typing import Any
 from lipsync.errors import OptionError
 from lipsync.generators.wav2lip.network import OFFICIAL_SIZE, WIDTH_STEP, check_architecture
 from lipsync.options import OptionGroup, option
-from lipsync.training.engine.loop import LoopOptions
+from lipsync.training.engine.task import LoopOptions
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from lipsync.errors import OptionError
+from lipsync.training.engine.checkpoint import read_checkpoint
 from lipsync.training.engine.distributed import process_group
-from lipsync.training.engine.loop import LoopOptions, TrainingRun, read_checkpoint, train
+from lipsync.training.engine.loop import train
+from lipsync.training.engine.task import LoopOptions, TrainingRun
 
 OPTIONS = LoopOptions(
     steps=12,

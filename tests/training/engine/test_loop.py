@@ -9,15 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lipsync.errors import DiskFullError, OptionError, WeightsError
-from lipsync.training.engine.loop import (
-    LoopOptions,
-    Outcome,
-    TrainingRun,
-    device_of,
-    read_checkpoint,
-    to_device,
-    train,
-)
+from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.loop import Outcome, train
+from lipsync.training.engine.task import LoopOptions, TrainingRun, device_of, to_device
 
 
 class Line:

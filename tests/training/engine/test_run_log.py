@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lipsync.errors import OutputError
-from lipsync.training.engine.loop import LoopOptions, TrainingRun, train
+from lipsync.training.engine.loop import train
 from lipsync.training.engine.run_log import RunLog
+from lipsync.training.engine.task import LoopOptions, TrainingRun
 from tests.training.engine.test_loop import Line, quiet
 
 PICTURES = {"faces": torch.linspace(-0.5, 1.5, 2 * 3 * 8 * 8).view(2, 3, 8, 8)}

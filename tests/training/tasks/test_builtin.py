@@ -16,7 +16,9 @@ from lipsync.training.data.augment import (
 )
 from lipsync.training.data.dataset import PersonBalancedSampler
 from lipsync.training.data.mouth_shapes import MIRRORED
-from lipsync.training.engine.loop import LoopOptions, Outcome, Task, TrainingRun, read_checkpoint, train
+from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.loop import Outcome, train
+from lipsync.training.engine.task import LoopOptions, Task, TrainingRun
 from lipsync.training.tasks.builtin_audio2shape import (
     Audio2ShapeOptions,
     Audio2ShapeTask,

@@ -25,7 +25,7 @@ from lipsync.training import (
 from lipsync.training.data.dataset_format import SIDE
 from lipsync.training.data.landmarks import LANDMARKS
 from lipsync.training.data.mouth_shapes import ShapeSpace
-from lipsync.training.engine.loop import read_checkpoint
+from lipsync.training.engine.checkpoint import read_checkpoint
 from lipsync.training.tasks.builtin_finetune import FinetuneTask, predict_shapes
 from lipsync.training.tasks.evaluate_builtin import evaluate_clip, mean_figures
 from lipsync.training.tasks.export import export_network

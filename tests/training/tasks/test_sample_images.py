@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lipsync.generators.builtin.network import NetworkConfig
-from lipsync.training.engine.loop import LoopOptions, Task, TrainingRun, train
+from lipsync.training.engine.loop import train
+from lipsync.training.engine.task import LoopOptions, Task, TrainingRun
 from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask

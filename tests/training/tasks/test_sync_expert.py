@@ -14,7 +14,9 @@ from torch import nn
 from lipsync.errors import InputError
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.sync_score import SyncNetColor, load_expert
-from lipsync.training.engine.loop import LoopOptions, TrainingRun, read_checkpoint, train
+from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.loop import train
+from lipsync.training.engine.task import LoopOptions, TrainingRun
 from lipsync.training.tasks import sync_expert as module
 from lipsync.training.tasks.av_offset import measure_with_expert
 from lipsync.training.tasks.export import export_expert

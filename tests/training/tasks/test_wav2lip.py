@@ -30,7 +30,9 @@ from lipsync.training.data.dataset_format import (
     write_clip,
     write_manifest,
 )
-from lipsync.training.engine.loop import TrainingRun, read_checkpoint, train
+from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.loop import train
+from lipsync.training.engine.task import TrainingRun
 from lipsync.training.tasks.discriminators import QualityDiscriminator, adversarial_losses
 from lipsync.training.tasks.export import ABOUT, export_generator
 from lipsync.training.tasks.losses import sync_loss
