@@ -35,7 +35,7 @@ CLIPS = (
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_a_real_clip_keeps_its_length_and_its_sound(
+def test_a_real_clip_keeps_its_length_and_its_audio(
     name: str, clip: Callable[[str], Path], full_checkpoint: Path, tmp_path: Path
 ) -> None:
     source = clip(name)

