@@ -241,16 +241,20 @@ def read_stdout(running: FFmpegProcess, size: int, cancel: CancelToken) -> Gener
 
     Raises:
         Cancelled: the token was cancelled.
+        MemoryError, OSError: as the reading thread met them.
     """
-    blocks: queue.Queue[bytearray] = queue.Queue(maxsize=1)
+    blocks: queue.Queue[bytearray | BaseException] = queue.Queue(maxsize=1)
     stop = threading.Event()
 
     def pump() -> None:
-        while not stop.is_set():
-            block = _read_exactly(running.process.stdout, size)
-            _put(blocks, block, stop)
-            if len(block) < size:
-                return
+        try:
+            while not stop.is_set():
+                block = _read_exactly(running.process.stdout, size)
+                _put(blocks, block, stop)
+                if len(block) < size:
+                    return
+        except BaseException as error:  # raised where the blocks are read, which would wait for ever
+            _put(blocks, error, stop)
 
     reader = threading.Thread(target=pump, name="ffmpeg-stdout", daemon=True)
     reader.start()
@@ -259,6 +263,8 @@ def read_stdout(running: FFmpegProcess, size: int, cancel: CancelToken) -> Gener
             cancel.check()
             with contextlib.suppress(queue.Empty):
                 block = blocks.get(timeout=CancelToken.POLL_SECONDS)
+                if isinstance(block, BaseException):
+                    raise block
                 if block:
                     yield block
                 if len(block) < size:
@@ -280,7 +286,9 @@ def _read_exactly(pipe: Any, size: int) -> bytearray:
     return block
 
 
-def _put(blocks: queue.Queue[bytearray], block: bytearray, stop: threading.Event) -> None:
+def _put(
+    blocks: queue.Queue[bytearray | BaseException], block: bytearray | BaseException, stop: threading.Event
+) -> None:
     while not stop.is_set():
         with contextlib.suppress(queue.Full):
             blocks.put(block, timeout=CancelToken.POLL_SECONDS)

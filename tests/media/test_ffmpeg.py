@@ -13,7 +13,8 @@ import pytest
 
 from lipsync.errors import ToolError
 from lipsync.media import ffmpeg_path
-from lipsync.media.ffmpeg import FFmpegProcess
+from lipsync.media.ffmpeg import FFmpegProcess, read_stdout
+from lipsync.progress import CancelToken
 
 
 def system_with(folder: Path, version: str) -> str:
@@ -76,3 +77,10 @@ def test_it_ends_with_its_input_although_a_forked_process_lives_on() -> None:
         finally:
             asleep.kill()
             asleep.join()
+
+
+def test_an_error_of_the_reading_thread_is_raised_where_blocks_are_read() -> None:
+    """Such as no memory for a block; the reader would wait for ever for the next one."""
+    graph = ffmpeg.input("testsrc=s=64x64:d=1", f="lavfi").output("pipe:", f="rawvideo", pix_fmt="rgb24")
+    with FFmpegProcess(graph) as running, pytest.raises(TypeError):
+        list(read_stdout(running, 64.5, CancelToken()))  # type: ignore[arg-type]

@@ -102,6 +102,7 @@ class FrameWriter:
         # and lets this thread notice a cancel.
         queued = max(1, min(_MAX_QUEUED_FRAMES, _QUEUE_BYTES // (spec.width * spec.height * 3 // 2)))
         self._queue: queue.Queue[tuple[Plane, ...] | None] = queue.Queue(queued)
+        self._feeder_error: BaseException | None = None
         self._feeder = threading.Thread(target=self._feed, name="ffmpeg-stdin", daemon=True)
 
     def __enter__(self) -> FrameWriter:
@@ -164,6 +165,8 @@ class FrameWriter:
             raise incomplete(self.written, self.spec.frames)
         self._enqueue(None)
         status = self._running.wait(self._cancel)
+        if self._feeder_error is not None:
+            raise self._feeder_error
         stderr = self._running.stderr_tail()
         if status or says_disk_full(stderr):
             raise error_from_stderr(stderr, self.path, writing=True)
@@ -182,8 +185,10 @@ class FrameWriter:
                 self._queue.put(planes, timeout=CancelToken.POLL_SECONDS)
                 return
 
-    def _encoder_error(self) -> Exception:
-        """Why ffmpeg closed its stdin."""
+    def _encoder_error(self) -> BaseException:
+        """Why the feeder has ended: its own error, or why ffmpeg closed its stdin."""
+        if self._feeder_error is not None:
+            return self._feeder_error
         self._running.wait(self._cancel)
         return error_from_stderr(self._running.stderr_tail(), self.path, writing=True)
 
@@ -191,13 +196,19 @@ class FrameWriter:
         """Write queued frames to ffmpeg until the end mark, or until ffmpeg closes the pipe."""
         pipe = self._running.process.stdin
         assert pipe
-        with contextlib.suppress(OSError):  # the pipe is closed; `_enqueue` and `_finish` find out why
+        try:
             while (planes := self._queue.get()) is not None:
                 for plane in planes:
                     rest = plane.data.cast("B")
                     while rest:
                         rest = rest[pipe.write(rest) :]
-            pipe.close()
+        except OSError:
+            pass  # the pipe is closed; `_enqueue` and `_finish` find out why
+        except BaseException as error:  # raised where frames are written; ffmpeg would wait for them for ever
+            self._feeder_error = error
+        finally:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
     def _drain(self) -> None:
         """Let the feeder finish if it is still waiting for a frame."""

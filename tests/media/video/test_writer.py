@@ -26,6 +26,8 @@ from lipsync.media import (
     probe_video,
 )
 from lipsync.media.ffmpeg import HARDWARE_ENCODERS
+from lipsync.media.video.color_tags import yuv_color_space
+from lipsync.media.video.yuv import YuvFrame
 from lipsync.types import Frame, TimeRange, VideoInfo
 from tests.make_media import (
     make_flash_and_beep,
@@ -409,3 +411,19 @@ def test_too_large_for_the_file_system(tmp_path: Path) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.startswith("OutputError"), said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("frames", [1, 200])
+def test_an_error_of_the_feeding_thread_ends_the_job_and_leaves_nothing(tmp_path: Path, frames: int) -> None:
+    """ffmpeg would wait for the rest of the frame for ever, and the job with it."""
+    good = YuvFrame.from_rgb(number_frame(0), yuv_color_space(PLAIN))
+    no_bytes = np.empty(good.v.shape, "M8[s]")  # NumPy gives no buffer of such an array
+    broken = YuvFrame(good.y, good.u, no_bytes, good.color_space)  # type: ignore[arg-type]
+    with (
+        pytest.raises(ValueError, match="buffer"),
+        FrameWriter(tmp_path / "out.mp4", plain_spec(frames)) as result,
+    ):
+        for _ in range(frames):
+            result.write(broken)
+    assert list(tmp_path.iterdir()) == []
+    assert running_ffmpeg() == []
