@@ -7,12 +7,14 @@ weights serves all. The interface is `lipsync.context.ModelProvider`.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lipsync.context import ModelProvider
 from lipsync.devices import choose_device
 from lipsync.enhancers import Enhancer, Upscaler, load_enhancer, load_upscaler
 from lipsync.generators import GENERATORS, LipGenerator
@@ -115,6 +117,18 @@ class CachedModels(FreshModels):
             if is_cacheable(loaded):
                 cache[key] = loaded
             return loaded
+
+
+def choose_provider(models: ModelProvider | None, networks: ModelProvider | None) -> ModelProvider:
+    """The provider that a caller of `sync` or `preview` gave; a new one by default.
+
+    Args:
+        models: the provider.
+        networks: the provider, under the keyword's deprecated name.
+    """
+    if networks is not None:
+        warnings.warn("The keyword networks= is now called models=", DeprecationWarning, stacklevel=3)
+    return models or networks or FreshModels()
 
 
 def _is_loaded(loaded: tuple[object | None, str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from lipsync.options import SyncOptions
 from lipsync.pipeline import stages
 from lipsync.pipeline.face_tracks import empty_track, find_face_tracks
 from lipsync.pipeline.job import open_job
-from lipsync.pipeline.model_provider import FreshModels
+from lipsync.pipeline.model_provider import choose_provider
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
 from lipsync.pipeline.stages import Chunk, RenderPlan
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
@@ -54,10 +53,8 @@ def preview(
         RangeError: `at` is outside the result.
         LipsyncError: as `sync`.
     """
-    if networks is not None:
-        warnings.warn("preview(networks=...) is now called models=...", DeprecationWarning, stacklevel=2)
     context = RunContext(
-        models or networks or FreshModels(), options or SyncOptions(), progress, cancel or CancelToken()
+        choose_provider(models, networks), options or SyncOptions(), progress, cancel or CancelToken()
     )
 
     # 1. Open the inputs and find the video frame that is shown at that time.

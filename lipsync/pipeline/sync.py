@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +18,7 @@ from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import free_name, length_warnings, open_job
-from lipsync.pipeline.model_provider import FreshModels
+from lipsync.pipeline.model_provider import choose_provider
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
 from lipsync.pipeline.scoring import SyncScorer
 from lipsync.pipeline.stages import Chunk, RenderPlan
@@ -68,10 +67,8 @@ def sync(
         LipsyncError: what happened, what was given and what to do next. The result appears under its name
             only when it is complete; otherwise nothing is left behind, except with `resume`.
     """
-    if networks is not None:
-        warnings.warn("sync(networks=...) is now called models=...", DeprecationWarning, stacklevel=2)
     context = RunContext(
-        models or networks or FreshModels(), options or SyncOptions(), progress, cancel or CancelToken()
+        choose_provider(models, networks), options or SyncOptions(), progress, cancel or CancelToken()
     )
     started = time.perf_counter()
 

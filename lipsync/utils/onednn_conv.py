@@ -101,15 +101,9 @@ class PackedConv(nn.Module):
             out = operators._convolution_pointwise(x, *own, self.activation, [], "")
         return out
 
-    @property
-    def packed_sizes(self) -> tuple[tuple[int, ...], ...]:
-        """Input sizes and dilations, (B, C, H, W, dh, dw), that weights are packed for."""
-        return tuple(self._by_input)
-
-    @property
-    def copies(self) -> int:
-        """Copies of the weights, each in another layout."""
-        return len(self._by_layout)
+    def extra_repr(self) -> str:
+        """What `print(network)` shows of the layer."""
+        return f"packed for {len(self._by_input)} input sizes in {len(self._by_layout)} layouts"
 
     def _weight_for(self, x: Tensor, geometry: tuple[Any, ...]) -> Tensor:
         """The weights in oneDNN's layout for this input."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -170,5 +171,4 @@ def test_sizes_that_want_the_same_blocks_share_one_copy() -> None:
     for size in (4, 4, 9, 16):
         x = channels_last(2, 16, size, size)
         torch.testing.assert_close(layer(x), conv(x), rtol=1e-5, atol=1e-5)
-    assert len(layer.packed_sizes) == 3
-    assert layer.copies < 3
+    assert re.search(r"for 3 input sizes in [12] layouts", str(layer))
