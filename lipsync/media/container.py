@@ -26,13 +26,16 @@ _LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"
 
 BROADCAST_DEMUXERS = ("mpegts", "mpeg")  # the only ones whose timestamps may jump in the middle
 _JUMP_SECONDS = 10
+_DOCUMENTS = (b"%PDF", b"%!PS", b"PK\3\4", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"8BPS")
+"""First bytes of PDF, PostScript, zip, Office and Photoshop files, inside which ffmpeg would find images."""
+_JPEG_START = b"\xff\xd8"
 
 
 def checked_file(path: Path | str) -> Path:
     """The absolute path of an existing, readable, non-empty file.
 
     Raises:
-        MediaError: it is missing, a folder, a device, empty or unreadable.
+        MediaError: it is missing, a folder, a device, empty, unreadable, or a document.
     """
     path = Path(path).absolute()
     try:
@@ -42,9 +45,16 @@ def checked_file(path: Path | str) -> Path:
             raise MediaError("This is a folder or a device, not a media file", given=path)
         if path.stat().st_size == 0:
             raise MediaError("The file is empty", given=path, hint="Copy or download it again.")
-        path.open("rb").close()
+        with path.open("rb") as file:
+            head = file.read(max(map(len, _DOCUMENTS)))
     except (OSError, ValueError) as error:
         raise MediaError("The file cannot be opened", given=f"{path} ({error})") from error
+    if head.startswith(_DOCUMENTS):
+        raise MediaError(
+            "This is a document or an archive, not a media file",
+            given=path,
+            hint="Save what it holds as a video, an audio file or an image first.",
+        )
     return path
 
 
@@ -71,6 +81,8 @@ def open_container(path: Path) -> Iterator[Any]:
             path.open("rb") as file,
             av.open(_UnnamedFile(file), options=options, **_LENIENT) as container,
         ):
+            if container.format.name == "mjpeg" and not _starts_with(path, _JPEG_START):
+                raise EOFError("a JPEG inside of another kind of file")
             yield container
     except (av.FFmpegError, EOFError) as error:
         raise MediaError(
@@ -78,6 +90,11 @@ def open_container(path: Path) -> Iterator[Any]:
             given=path,
             hint="It is cut off, damaged, or not what its name says; try another copy of it.",
         ) from error
+
+
+def _starts_with(path: Path, magic_number: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic_number)) == magic_number
 
 
 @dataclass

@@ -154,10 +154,15 @@ def _fraction(rational: Any) -> Fraction:
 
 
 def _video_stream(container: Any, path: Path) -> Any:
-    """The first video stream that is not cover art or a thumbnail."""
-    for stream in container.streams.video:
-        if not int(stream.disposition) & _ATTACHED_PICTURE:
-            return stream
+    """The first video stream that is not cover art or a thumbnail.
+
+    An image sequence has its first image a second time, as a stream of one frame before the track.
+    """
+    streams = [one for one in container.streams.video if not int(one.disposition) & _ATTACHED_PICTURE]
+    if container.metadata.get("major_brand") in images.SEQUENCE_BRANDS:
+        streams.sort(key=lambda one: -one.frames)
+    if streams:
+        return streams[0]
     raise NoVideoError(
         "The file has no video",
         given=path,

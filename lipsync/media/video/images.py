@@ -1,21 +1,30 @@
-"""Image files: photos as RGB frames with Pillow, and single frames written."""
+"""Image files: photos as sRGB frames with Pillow, and single frames written."""
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from lipsync.errors import MediaError, OutputError
 from lipsync.types import Frame
 from lipsync.utils.atomic_write import atomic_write
 from lipsync.utils.disk_errors import write_error
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-_MAGIC_NUMBERS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II", b"MM")
-_ANIMATED = ("GIF", "WEBP", "PNG")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_MAGIC_NUMBERS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")
+_HEIF_SEQUENCE_BRANDS = (b"msf1", b"hevc", b"hevx", b"hevm", b"hevs")
+_AVIF_BRANDS = (b"avif", b"avis")
+SEQUENCE_BRANDS = ("avis", *(brand.decode() for brand in _HEIF_SEQUENCE_BRANDS))
+"""Major brands (ISO/IEC 23008-12 and AV1 Image File Format) of files with a track of images."""
+_ICC_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""Pillow's mode for the colour space of an ICC profile."""
+_DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1  # of TIFF and DNG
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _TOO_LARGE = "The photo is too large"
 
@@ -23,16 +32,19 @@ _TOO_LARGE = "The photo is too large"
 def count_images(path: Path) -> int:
     """Number of images in the file: 0 if none, 1 for a photo, more for an animation.
 
-    Animations are GIF, WebP and APNG.
+    Animations are GIF, WebP, APNG, AVIF and HEIF image sequences.
 
     Raises:
         MediaError: the image is so large that Pillow takes it for a decompression bomb.
     """
     try:
-        if not _may_be_image(path):
+        brand = _major_brand(path)
+        if brand in _HEIF_SEQUENCE_BRANDS:
+            return 2  # or more: their images are a track, which the video decoder reads
+        if brand is None and not _has_magic_number(path):
             return 0
-        with Image.open(path, formats=_FORMATS) as image:
-            # The further images of a phone's MPO or of a TIFF are no animation.
+        with _open(path) as image:
+            # The further images of a phone's MPO, a TIFF or a HEIC are no animation.
             return int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return 0
@@ -40,8 +52,8 @@ def count_images(path: Path) -> int:
         raise MediaError(_TOO_LARGE, given=path, hint="Scale it down first.") from error
 
 
-def _may_be_image(path: Path) -> bool:
-    """Whether the file has the magic number of one of `_FORMATS`.
+def _has_magic_number(path: Path) -> bool:
+    """Whether the file begins like one of the older `_FORMATS`.
 
     For any other file Pillow would import all its format plugins.
     """
@@ -50,29 +62,81 @@ def _may_be_image(path: Path) -> bool:
     return head.startswith(_MAGIC_NUMBERS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
 
 
+def _major_brand(path: Path) -> bytes | None:
+    """The major brand of a HEIF or AVIF file; None for any other file."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    known = (*_HEIF_BRANDS, *_HEIF_SEQUENCE_BRANDS, *_AVIF_BRANDS)
+    return head[8:] if head[4:8] == b"ftyp" and head[8:] in known else None
+
+
+def _open(path: Path) -> Image.Image:
+    if _major_brand(path) not in (*_HEIF_BRANDS, *_HEIF_SEQUENCE_BRANDS):
+        return Image.open(path, formats=_FORMATS)
+    import pillow_heif  # a large library, which most runs do not need
+
+    pillow_heif.register_heif_opener()
+    return Image.open(path, formats=("HEIF",))
+
+
 def read_image(path: Path) -> Frame:
-    """The photo as RGB uint8 (H, W, 3), upright by its EXIF, transparency over white.
+    """The photo as RGB uint8 (H, W, 3): upright by its EXIF, in sRGB, transparency over white.
 
     Raises:
         MediaError: it is damaged or too large.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with _open(path) as image:
+            _check_not_raw(image, path)
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I") or upright.mode == "F":  # 16-bit greyscale
                 upright = Image.fromarray(
                     (np.asarray(upright, np.float32) / 256).clip(0, 255).astype(np.uint8)
                 )
-            if upright.has_transparency_data:
-                upright = upright.convert("RGBA")
-                white = Image.new("RGBA", upright.size, "white")
-                upright = Image.alpha_composite(white, upright)
-            return np.array(upright.convert("RGB"))
+            return np.array(_over_white(upright, image.info.get("icc_profile")))
     except Image.DecompressionBombError as error:
         raise MediaError(_TOO_LARGE, given=path, hint="Scale it down first.") from error
     except (OSError, SyntaxError, ValueError) as error:
         hint = "It is cut off or damaged; try another copy of it."
         raise MediaError("The photo cannot be read", given=f"{path} ({error})", hint=hint) from error
+
+
+def _check_not_raw(image: Image.Image, path: Path) -> None:
+    """Raise if a TIFF is a camera's raw photo, of which Pillow would read the thumbnail."""
+    tags = getattr(image, "tag_v2", {})
+    if _DNG_VERSION in tags or tags.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED:
+        hint = "Save it as JPEG, PNG or HEIC first."
+        raise MediaError("The photo is a camera's raw file", given=path, hint=hint)
+
+
+def _over_white(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """The image in sRGB, mode RGB, its transparent parts over white."""
+    if not image.has_transparency_data:
+        return _to_srgb(image, icc_profile)
+    rgba = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(_to_srgb(rgba.convert("RGB"), icc_profile), mask=rgba.getchannel("A"))
+    return white
+
+
+def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """The image in sRGB, mode RGB.
+
+    Without a profile its values are taken as sRGB, as viewers do; also with one that is damaged or that
+    belongs to another colour model.
+    """
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile or b""))
+        mode = _ICC_MODES[profile.profile.xcolor_space.strip()]
+        if (mode == "CMYK") == (image.mode == "CMYK"):
+            converted = ImageCms.profileToProfile(
+                image.convert(mode), profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            assert converted  # None only if done in place
+            return converted
+    except (ImageCms.PyCMSError, OSError, KeyError):
+        pass
+    return image.convert("RGB")
 
 
 def resize_image(frame: Frame, width: int, height: int) -> Frame:

@@ -214,6 +214,8 @@ def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:
     found = []
     if info.is_still and options.video_ranges:
         found.append("A photo has no duration, so the video ranges were ignored.")
+    if info.is_still and images.count_images(info.path) > 1:
+        found.append("The animation cannot be played; its first image was used as a photo.")
     if info.color_transfer in color_tags.HDR_TRANSFERS:
         found.append("The video is HDR; the result keeps its colours in 8 bits, so banding may be visible.")
     return tuple(found)
