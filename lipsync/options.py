@@ -17,6 +17,7 @@ from lipsync.registries import DETECTORS, ENHANCERS, GENERATORS, UPSCALERS
 from lipsync.types import TimeRange
 from lipsync.utils.option_group import Box as Box
 from lipsync.utils.option_group import OptionGroup as OptionGroup
+from lipsync.utils.option_group import converted
 from lipsync.utils.option_group import option as option
 from lipsync.utils.registry import Choices
 
@@ -362,7 +363,11 @@ class LinkOptions(OptionGroup):
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """All settings of one run; field names are unique across the groups."""
+    """All settings of one run; field names are unique across the groups.
+
+    Raises:
+        OptionError: a group is of another class.
+    """
 
     media: MediaOptions = field(default_factory=MediaOptions)
     faces: FaceOptions = field(default_factory=FaceOptions)
@@ -372,6 +377,10 @@ class SyncOptions:
     enhance: EnhanceOptions = field(default_factory=EnhanceOptions)
     report: ReportOptions = field(default_factory=ReportOptions)
     transcript: TranscriptOptions = field(default_factory=TranscriptOptions)
+
+    def __post_init__(self) -> None:
+        for name, group in _GROUPS.items():
+            converted(name, group, getattr(self, name))
 
     @classmethod
     def from_flat(cls, **values: Any) -> SyncOptions:

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from lipsync.errors import LipsyncError, OptionError, RangeError
-from lipsync.options import FaceOptions
+from lipsync.options import FaceOptions, OptionGroup, option
 from lipsync.types import TimeRange
 
 _ROUNDING_SECONDS = 0.05
@@ -34,6 +34,7 @@ _SEPARATOR = re.compile(r"\s*(?:[;\n]\s*)+")
 _KEY = re.compile(r"(\w+)\s*=\s*")
 _QUOTED = re.compile(r'"[^"]*"')
 _INDEX = re.compile(r"[0-9]{1,6}")
+_MAX_INDEX = 999_999
 _POINT = re.compile(r"(\d*\.?\d+)\s*,\s*(\d*\.?\d+)\s*(?:@\s*(\d+\.?\d*))?")
 _WHOLE = TimeRange()
 _KEYS = ("face", "voice", "file")
@@ -41,17 +42,20 @@ _EXAMPLE = "Write for example: 0-4.5 face=0 voice=0-4.5; 5-9 face=1 voice=0-4 fi
 
 
 @dataclass(frozen=True)
-class FacePoint:
+class FacePoint(OptionGroup):
     """The face nearest to a point of the frame at a given time.
 
     Attributes:
         x, y: fractions of width and height, 0..1.
         time: seconds into the video.
+
+    Raises:
+        OptionError: a number is of the wrong kind or out of range.
     """
 
-    x: float
-    y: float
-    time: float = 0.0
+    x: float = option(MISSING, "across the frame, 0 left to 1 right", min=0, max=1)
+    y: float = option(MISSING, "down the frame, 0 top to 1 bottom", min=0, max=1)
+    time: float = option(0.0, "when the face is at that point", min=0, max=360_000, unit="s")
 
     def __str__(self) -> str:
         return f"{self.x:g},{self.y:g}@{self.time:g}"
@@ -62,7 +66,7 @@ FaceChoice: TypeAlias = int | FacePoint | Path | None
 
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(OptionGroup):
     """One person speaking one part of a voice file.
 
     Attributes:
@@ -70,16 +74,21 @@ class Segment:
         face: which face.
         voice: which part of the voice file.
         voice_file: index of the voice file, starting at 0.
+
+    Raises:
+        OptionError: a value is of the wrong kind or out of range.
     """
 
-    time: TimeRange
-    face: FaceChoice = None
-    voice: TimeRange = _WHOLE
-    voice_file: int = 0
+    time: TimeRange = option(MISSING, "when, in the video")
+    face: FaceChoice = option(None, "which face")
+    voice: TimeRange = option(_WHOLE, "which part of the voice file")
+    voice_file: int = option(0, "index of the voice file, starting at 0", min=0, max=_MAX_INDEX)
 
     def __post_init__(self) -> None:
-        if self.voice_file < 0 or (isinstance(self.face, int) and self.face < 0):
-            raise OptionError("Faces and voices are counted from 0", given=self)
+        super().__post_init__()
+        if isinstance(self.face, int) and not 0 <= self.face <= _MAX_INDEX:
+            hint = f"Faces are counted from the left, from 0 to {_MAX_INDEX}."
+            raise OptionError("'face' is out of range", given=self.face, hint=hint)
         if isinstance(self.face, Path) and re.search(r'["\n]', str(self.face)):
             raise OptionError("An image with this file name cannot be used here", given=self.face)
 

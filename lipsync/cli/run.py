@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import lipsync
 from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
 from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt, heavy_imports
-from lipsync.errors import Cancelled, InputError, LipsyncError
+from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
 from lipsync.options import LinkOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources import is_link, open_source
@@ -97,14 +98,26 @@ def _segment_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     from lipsync.faces import DetectionCache
     from lipsync.segments import parse_segments
 
-    text = arguments.segments or ""
-    if text and "=" not in text and Path(text).is_file():
-        text = Path(text).read_text("utf-8")
     return {
-        "segments": parse_segments(text),
+        "segments": parse_segments(_segment_text(arguments.segments or "")),
         "more_voices": arguments.more_voice,
         "cache": DetectionCache() if arguments.cache else None,
     }
+
+
+def _segment_text(given: str) -> str:
+    """The segments as text, read from a file if `given` is the name of one.
+
+    Raises:
+        MediaError: the file is not text in UTF-8, or cannot be read.
+    """
+    if "=" in given or not os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a long text
+        return given
+    try:
+        return Path(given).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        hint = "Write one segment per line, in UTF-8."
+        raise MediaError("The segments cannot be read", given=f"{given} ({error})", hint=hint) from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video, plan_timeline
 from lipsync.media.audio.mix import mix_segments
 from lipsync.options import FaceOptions, SyncOptions
+from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.segments import FaceChoice, PlacedSegment, Segment, place_segments
 from lipsync.types import IntArray, Plan
 
@@ -44,27 +45,21 @@ def speaking_faces(segments: Sequence[PlacedSegment]) -> tuple[FaceChoice, ...]:
     return tuple(dict.fromkeys(one.segment.face for one in segments))
 
 
-def open_job(
-    video: str | Path,
-    voice: str | Path,
-    options: SyncOptions,
-    segments: Sequence[Segment] = (),
-    more_voices: Sequence[str | Path] = (),
-) -> Job:
+def open_job(given: JobArguments) -> Job:
     """Open and check the inputs of `sync`, without decoding.
 
     Raises:
         LipsyncError: as `sync`, if files, time ranges, segments or settings are invalid.
     """
-    media = options.media
-    reader = open_video(Path(video), media)
-    voices = [open_audio(Path(voice), media.voice_ranges, media.voice_shift / 1000)]
-    voices += [open_audio(Path(other)) for other in more_voices]
-    if not segments:
+    media = given.options.media
+    reader = open_video(given.video, media)
+    voices = [open_audio(given.voice, media.voice_ranges, media.voice_shift / 1000)]
+    voices += [open_audio(other) for other in given.more_voices]
+    if not given.segments:
         timeline = plan_timeline(reader.frame_count, voices[0].duration, reader.fps, media.length_mode)
         return Job(reader, voices, (), voices[0], timeline)
     video_seconds = None if reader.is_still else float(reader.frame_count / reader.fps)
-    placed = place_segments(segments, video_seconds, [one.duration for one in voices])
+    placed = place_segments(given.segments, video_seconds, [one.duration for one in voices])
     seconds = video_seconds or max(one.end for one in placed)
     timeline = plan_timeline(reader.frame_count, seconds, reader.fps, "picture")
     return Job(reader, voices, placed, mix_segments(placed, voices, seconds, reader), timeline)
@@ -83,10 +78,12 @@ def plan(
     Raises:
         LipsyncError: as `sync`, if files, time ranges, segments or settings are invalid.
     """
-    options = options or SyncOptions()
-    job = open_job(video, voice, options, segments, more_voices)
+    given = check_arguments(
+        JobArguments, options, video=video, voice=voice, segments=segments, more_voices=more_voices
+    )
+    job = open_job(given)
     reader = job.video
-    scale = 2 if options.enhance.upscaler != "none" else 1
+    scale = 2 if given.options.enhance.upscaler != "none" else 1
     return Plan(
         frames=len(job.timeline),
         fps=reader.fps,

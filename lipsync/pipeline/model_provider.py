@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 from lipsync.context import ModelProvider
 from lipsync.devices import choose_device
 from lipsync.enhancers import Enhancer, Upscaler, load_enhancer, load_upscaler
+from lipsync.errors import OptionError
 from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sync_score import SyncExpert, load_expert
+from lipsync.utils.given_values import short_repr
 from lipsync.weights import create_model, require
 
 T = TypeVar("T")
@@ -125,10 +127,19 @@ def choose_provider(models: ModelProvider | None, networks: ModelProvider | None
     Args:
         models: the provider.
         networks: the provider, under the keyword's deprecated name.
+
+    Raises:
+        OptionError: it provides no models.
     """
     if networks is not None:
         warnings.warn("The keyword networks= is now called models=", DeprecationWarning, stacklevel=3)
-    return models or networks or FreshModels()
+    chosen = networks if models is None else models
+    if chosen is None:
+        return FreshModels()
+    if not callable(getattr(chosen, "generator", None)):
+        hint = "It takes a provider of models, such as lipsync.CachedModels()."
+        raise OptionError("'models' is of the wrong kind", given=short_repr(chosen), hint=hint)
+    return chosen
 
 
 def _is_loaded(loaded: tuple[object | None, str]) -> bool:

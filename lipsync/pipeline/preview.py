@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.blending import make_mask
-from lipsync.context import ModelProvider, RunContext
+from lipsync.context import ModelProvider
 from lipsync.errors import NoFaceError, RangeError
 from lipsync.faces import DetectionCache, TrackedFaces, pixel_box
 from lipsync.media import VideoReader
 from lipsync.options import SyncOptions
 from lipsync.pipeline import stages
+from lipsync.pipeline.arguments import PreviewArguments, check_arguments
 from lipsync.pipeline.face_tracks import empty_track, find_face_tracks
 from lipsync.pipeline.job import open_job
 from lipsync.pipeline.model_provider import choose_provider
@@ -53,13 +54,14 @@ def preview(
         RangeError: `at` is outside the result.
         LipsyncError: as `sync`.
     """
-    context = RunContext(
-        choose_provider(models, networks), options or SyncOptions(), progress, cancel or CancelToken()
-    )
-
-    # 1. Open the inputs and find the video frame that is shown at that time.
-    job = open_job(video, voice, context.options, segments, more_voices)
-    fps = job.video.fps
+    # 1. Check the arguments, open the inputs and find the video frame that is shown at that time.
+    given = check_arguments(
+        PreviewArguments, options, video=video, voice=voice, at=at, segments=segments,
+        more_voices=more_voices, progress=progress, cancel=cancel, cache=cache,
+    )  # fmt: skip
+    context = given.context(choose_provider(models, networks))
+    job = open_job(given)
+    at, fps = given.at, job.video.fps
     number = int(at * fps)
     if not 0 <= number < len(job.timeline):
         length = float(len(job.timeline) / fps)

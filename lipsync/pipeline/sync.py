@@ -16,6 +16,7 @@ from lipsync.faces import DetectionCache, recognition_warnings
 from lipsync.media import YuvFrame
 from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
+from lipsync.pipeline.arguments import SyncArguments, check_arguments
 from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import free_name, length_warnings, open_job
 from lipsync.pipeline.model_provider import choose_provider
@@ -67,14 +68,16 @@ def sync(
         LipsyncError: what happened, what was given and what to do next. The result appears under its name
             only when it is complete; otherwise nothing is left behind, except with `resume`.
     """
-    context = RunContext(
-        choose_provider(models, networks), options or SyncOptions(), progress, cancel or CancelToken()
-    )
     started = time.perf_counter()
 
-    # 1. Open the inputs. All cheap checks come first.
-    job = open_job(video, voice, context.options, segments, more_voices)
-    target = Path(output) if output is not None else free_name(Path(video))
+    # 1. Check the arguments and open the inputs. All cheap checks come first.
+    given = check_arguments(
+        SyncArguments, options, video=video, voice=voice, output=output, segments=segments,
+        more_voices=more_voices, resume=resume, progress=progress, cancel=cancel, cache=cache,
+    )  # fmt: skip
+    context = given.context(choose_provider(models, networks))
+    job = open_job(given)
+    target = given.output or free_name(given.video)
     faces = job.face_options(context.options)
     job_warnings = [*job.video.warnings, *length_warnings(job, context.options), *recognition_warnings(faces)]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lipsync.errors import RangeError
+from lipsync.utils.given_values import finite_number, short_repr
 from lipsync.utils.timecodes import TIME_PATTERN, parse_time
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
@@ -24,14 +26,22 @@ _RANGE = re.compile(rf"\s*(?P<start>{TIME_PATTERN})?\s*(?:-|–|—|to)\s*(?P<en
 
 @dataclass(frozen=True)
 class TimeRange:
-    """Part of a file in seconds from its start; `end` None means to the end."""
+    """Part of a file in seconds from its start; `end` None means to the end.
+
+    Raises:
+        RangeError: a time is no number, or the range is empty or reversed.
+    """
 
     start: float = 0.0
     end: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "start", _seconds(self.start))
+        if self.end is not None:
+            object.__setattr__(self, "end", _seconds(self.end))
         if self.start < 0:
-            raise RangeError("A range starts before 0", given=self)
+            hint = "Write a time from 0 on, for example 0-4.5."
+            raise RangeError("A range starts before 0", given=self, hint=hint)
         if self.end is not None and self.end <= self.start:
             hint = "Write the earlier time first, for example 2-4.5."
             raise RangeError("A range is empty or runs backwards", given=self, hint=hint)
@@ -63,6 +73,22 @@ class TimeRange:
 
     def __str__(self) -> str:
         return f"{self.start:g}-{'' if self.end is None else format(self.end, 'g')}"
+
+
+def _seconds(value: Any) -> float:
+    """A time as a number; whole seconds stay whole.
+
+    Raises:
+        RangeError: it is no finite number.
+    """
+    try:
+        seconds = finite_number(value)
+        if not math.isnan(seconds):
+            return seconds
+    except (TypeError, ValueError, OverflowError):
+        pass
+    hint = "Give seconds as numbers, such as TimeRange(2, 4.5)."
+    raise RangeError("A time is not a number", given=short_repr(value), hint=hint)
 
 
 @dataclass(frozen=True)

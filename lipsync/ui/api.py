@@ -27,7 +27,8 @@ from lipsync.ui.formatting import error_text, progress_text
 from lipsync.ui.inspection import inspect_file
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import Session, Sessions
-from lipsync.ui.settings_file import load_settings
+from lipsync.ui.settings_file import read_settings
+from lipsync.utils.option_group import converted
 
 _ENDPOINT: dict[str, Any] = {name: value for name, value in HEAVY.items() if name != "api_visibility"}
 
@@ -40,7 +41,7 @@ def build_api(sessions: Sessions, models: ModelProvider) -> None:
         video, voice = gr.File(label="video"), gr.File(label="voice")
         agreed = gr.Checkbox(label="agreed")
         ranges = [gr.Textbox("", label="video_ranges"), gr.Textbox("", label="voice_ranges")]
-        settings, at = _settings_field(), gr.Number(0, label="at")
+        settings, at = _settings_field(), _time_field()
         videos = gr.File(label="videos", file_count="multiple")
         voices = gr.File(label="voices", file_count="multiple")
         file, language = gr.File(label="file"), gr.Textbox("auto", label="spoken_language")
@@ -67,6 +68,13 @@ def _settings_field() -> gr.JSON:
     schema = {"type": "object", "additionalProperties": True, "description": "settings by name"}
     # On the instance: Gradio looks for the front end of a subclass of its own.
     setattr(field, "api_info", lambda: schema)  # noqa: B010
+    return field
+
+
+def _time_field() -> gr.Number:
+    """A time as it was sent: Gradio's own conversion answers a wrong kind without a word of what is wrong."""
+    field = gr.Number(0, label="at")
+    setattr(field, "preprocess", lambda payload: payload)  # noqa: B010
     return field
 
 
@@ -281,14 +289,16 @@ class Api:
 
 
 def _check_agreed(agreed: bool) -> None:
-    if not agreed:
+    if converted("agreed", bool | None, agreed) is not True:  # "false" as text is no consent
         raise InputError(strings.API_CONSENT_MISSING, hint=strings.CONSENT_HINT)
 
 
 def _sync_options(video_ranges: str, voice_ranges: str, settings: dict[str, Any] | None) -> SyncOptions:
     ranges = {"video_ranges": video_ranges, "voice_ranges": voice_ranges}
-    given = {**(settings or {}), **{name: text for name, text in ranges.items() if text}}
-    return SyncOptions.from_flat(**load_settings(json.dumps(given)))
+    given = {} if settings is None else settings
+    if isinstance(given, dict):  # another kind is refused below
+        given = {**given, **{name: text for name, text in ranges.items() if text}}
+    return SyncOptions.from_flat(**read_settings(given))
 
 
 def _sync_request(

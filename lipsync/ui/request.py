@@ -10,6 +10,7 @@ from typing import Any
 from lipsync.errors import InputError, MediaError
 from lipsync.faces import DetectionCache
 from lipsync.options import SyncOptions
+from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.pipeline.job import Job, open_job, plan
 from lipsync.segments import Segment
 from lipsync.types import Plan
@@ -76,7 +77,10 @@ class SyncRequest:
         Raises:
             LipsyncError: as `plan`.
         """
-        return open_job(*self.files(), self.options, **self.speakers)
+        video, voice = self.files()
+        return open_job(
+            check_arguments(JobArguments, self.options, video=video, voice=voice, **self.speakers)
+        )
 
     def with_variant(self, variant: str) -> SyncRequest:
         """Return the same request for another model."""

@@ -12,6 +12,7 @@ from lipsync.errors import OptionError
 from lipsync.options import Box, SyncOptions, declared_options
 from lipsync.types import TimeRange
 from lipsync.ui import strings
+from lipsync.utils.given_values import short_repr
 
 FIELDS = {field.name: field for _, field in declared_options()}
 """The declaration of every setting, by name."""
@@ -39,25 +40,29 @@ def is_box(name: str) -> bool:
 def read_value(name: str, held: Any) -> Any:
     """Convert the value of a control, or of JSON, to the value of a setting.
 
+    Only what JSON and controls cannot express is converted: the declaration checks the rest.
+
     Raises:
-        OptionError: it is not a box of four numbers.
+        OptionError: a text is not a box of four numbers.
     """
-    if not is_box(name) or isinstance(held, tuple):
+    if not is_box(name):
         # JSON and sliders have a single number type
         whole = _TYPES[name] is int and isinstance(held, float) and held.is_integer()
         return int(held) if whole else held
-    words = held if isinstance(held, list) else str(held or "").replace(",", " ").split()
-    if not words:
+    if held is None or held == "" or held == []:
         return FIELDS[name].default
+    return _parse_box(name, held) if isinstance(held, str) else held
+
+
+def _parse_box(name: str, text: str) -> Any:
+    words = text.replace(",", " ").split()
     try:
         numbers = tuple(int(word) for word in words)
     except ValueError:
         numbers = ()
-    if len(numbers) != len(Box._fields):
-        raise OptionError(
-            f"'{name}' cannot be read", given=" ".join(map(str, words)), hint=f"{strings.FOUR_NUMBERS}."
-        )
-    return numbers
+    if words and len(numbers) != len(Box._fields):
+        raise OptionError(f"'{name}' cannot be read", given=short_repr(text), hint=f"{strings.FOUR_NUMBERS}.")
+    return numbers if words else FIELDS[name].default
 
 
 def held_value(name: str, value: Any) -> Any:
@@ -86,30 +91,31 @@ def load_settings(text: str) -> dict[str, Any]:
     """
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OptionError(
             "These settings cannot be read", given=str(error), hint=strings.SETTINGS_HINT
         ) from error
+    return read_settings(given)
+
+
+def read_settings(given: Any) -> dict[str, Any]:
+    """Settings from the content of a JSON file; otherwise as `load_settings`."""
     if not isinstance(given, dict):
         raise OptionError(
-            "These settings cannot be read", given=type(given).__name__, hint=strings.SETTINGS_HINT
+            "These settings cannot be read", given=short_repr(given), hint=strings.SETTINGS_HINT
         )
-    unknown = sorted(set(given) - set(FIELDS))
+    unknown = sorted(map(str, set(given) - set(FIELDS)))
     if unknown:
-        raise OptionError(
-            "There are no such settings", given=", ".join(unknown), hint=f"Known: {', '.join(FIELDS)}."
-        )
-    try:
-        values = {name: read_value(name, value) for name, value in given.items() if name in PAGE_SETTINGS}
-        values |= {name: _ranges(given[name]) for name in RANGE_SETTINGS if name in given}
-        SyncOptions.from_flat(**values)
-    except (TypeError, AttributeError) as error:
-        raise OptionError(
-            "A setting has a value of the wrong kind", given=str(error), hint=strings.SETTINGS_HINT
-        ) from error
+        hint = f"Known: {', '.join(FIELDS)}."
+        raise OptionError("There are no such settings", given=short_repr(", ".join(unknown)), hint=hint)
+    values = {name: read_value(name, value) for name, value in given.items() if name in PAGE_SETTINGS}
+    values |= {name: _ranges(given[name]) for name in RANGE_SETTINGS if name in given}
+    SyncOptions.from_flat(**values)
     return values
 
 
-def _ranges(given: Any) -> tuple[TimeRange, ...]:
+def _ranges(given: Any) -> Any:
     """Time ranges from a list of texts, as `settings_json` writes them, or from one text."""
-    return TimeRange.parse_list(given if isinstance(given, str) else "\n".join(given))
+    if isinstance(given, (list, tuple)) and all(isinstance(part, str) for part in given):
+        given = "\n".join(given)
+    return TimeRange.parse_list(given) if isinstance(given, str) else given

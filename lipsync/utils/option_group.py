@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 import operator
 import types
 import typing
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lipsync.errors import OptionError
 from lipsync.types import TimeRange
+from lipsync.utils.given_values import finite_number, short_repr
 
 
 def option(
@@ -73,27 +75,33 @@ class OptionGroup:
         for declared in dataclasses.fields(self):  # type: ignore[arg-type]
             if "help" in declared.metadata:
                 given = getattr(self, declared.name)
-                value = _converted(declared.name, kinds[declared.name], given)
+                value = converted(declared.name, kinds[declared.name], given)
                 if value is not given:
                     object.__setattr__(self, declared.name, value)
                 _check(declared, value)
 
 
 @functools.cache
-def _kinds(group: Any) -> dict[str, tuple[Any, bool]]:
-    """For every field the declared type, and whether None is allowed as well."""
-    kinds = {}
-    for name, kind in typing.get_type_hints(group).items():
-        arguments = typing.get_args(kind)
-        optional = typing.get_origin(kind) in (typing.Union, types.UnionType) and type(None) in arguments
-        kinds[name] = (
-            next(one for one in arguments if one is not type(None)) if optional else kind,
-            optional,
-        )
-    return kinds
+def _kinds(group: Any) -> dict[str, Any]:
+    """The declared type of every field."""
+    return typing.get_type_hints(group)
 
 
-_NAMES = {
+def converted(name: str, kind: Any, value: Any) -> Any:
+    """`value` as the declared type `kind`.
+
+    Raises:
+        OptionError: it is of another kind; names the setting or argument.
+    """
+    try:
+        return _convert(kind, value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise OptionError(
+            f"'{name}' is of the wrong kind", given=short_repr(value), hint=f"It takes {_described(kind)}."
+        ) from error
+
+
+_DESCRIPTIONS = {
     bool: "on or off (True or False)",
     int: "a whole number",
     float: "a number",
@@ -102,27 +110,50 @@ _NAMES = {
     Box: "four whole numbers: top, bottom, left, right",
     tuple[TimeRange, ...]: "time ranges",
     tuple[str, ...]: "names",
+    tuple[Path, ...]: "paths",
     tuple[int, int]: "two whole numbers",
 }
 
 
-def _converted(name: str, kind: tuple[Any, bool], value: Any) -> Any:
-    """`value` as the declared type.
+def _described(kind: Any) -> str:
+    """What a setting of this type takes, for the user."""
+    if kind in _DESCRIPTIONS:
+        return _DESCRIPTIONS[kind]
+    if kind is type(None):
+        return "none"
+    if typing.get_origin(kind) in _UNIONS:
+        *others, last = map(_described, typing.get_args(kind))
+        return f"{', '.join(others)}, or {last}"
+    if typing.get_origin(kind) is tuple:
+        return f"a list of {typing.get_args(kind)[0].__name__}"
+    return "a function" if typing.get_origin(kind) is Callable else f"a {kind.__name__}"
 
-    Raises:
-        OptionError: it is of another kind.
-    """
-    declared, optional = kind
-    if value is None and optional:
+
+_UNIONS = (typing.Union, types.UnionType)
+
+
+def _convert(kind: Any, value: Any) -> Any:
+    """As `converted`; a TypeError, ValueError or OverflowError where the value is of another kind."""
+    if kind in _CONVERTERS:
+        return _CONVERTERS[kind](value)
+    if typing.get_origin(kind) in _UNIONS:
+        return _alternative(typing.get_args(kind), value)
+    if typing.get_origin(kind) is tuple:
+        return _items(typing.get_args(kind)[0], value)
+    if not (callable(value) if typing.get_origin(kind) is Callable else isinstance(value, kind)):
+        raise TypeError
+    return value
+
+
+def _alternative(kinds: tuple[Any, ...], value: Any) -> Any:
+    """The value as the first of several types that takes it."""
+    if value is None and type(None) in kinds:
         return None
-    convert = _CONVERTERS[declared]
-    try:
-        return convert(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        wanted = _NAMES[declared] + (", or none" if optional else "")
-        raise OptionError(
-            f"'{name}' is of the wrong kind", given=_shortened(value), hint=f"It takes {wanted}."
-        ) from error
+    for kind in kinds:
+        if kind is not type(None):
+            with contextlib.suppress(TypeError, ValueError, OverflowError):
+                return _convert(kind, value)
+    raise TypeError
 
 
 def _bool(value: Any) -> bool:
@@ -135,16 +166,6 @@ def _int(value: Any) -> int:
     if isinstance(value, bool):
         raise TypeError
     return operator.index(value)  # NumPy's integers too, but no floats
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, (bool, str, bytes)):
-        raise TypeError
-    number = float(value)
-    if math.isinf(number):
-        raise OverflowError
-    plain: float = value if type(value) is int else number  # keys of resume folders tell 1 from 1.0
-    return plain
 
 
 def _str(value: Any) -> str:
@@ -168,9 +189,11 @@ def _box(value: Any) -> Box:
 
 
 def _items(kind: Any, value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, (tuple, list)) or not all(isinstance(item, kind) for item in value):
+    if not isinstance(value, (tuple, list)):
         raise TypeError
-    return value if isinstance(value, tuple) else tuple(value)
+    items = tuple(_convert(kind, item) for item in value)
+    unchanged = all(new is old for new, old in zip(items, value, strict=True))
+    return value if unchanged and isinstance(value, tuple) else items
 
 
 def _two_ints(value: Any) -> tuple[int, int]:
@@ -181,12 +204,10 @@ def _two_ints(value: Any) -> tuple[int, int]:
 _CONVERTERS: dict[Any, Any] = {
     bool: _bool,
     int: _int,
-    float: _float,
+    float: finite_number,
     str: _str,
     Path: _path,
     Box: _box,
-    tuple[TimeRange, ...]: functools.partial(_items, TimeRange),
-    tuple[str, ...]: functools.partial(_items, str),
     tuple[int, int]: _two_ints,
 }
 
@@ -198,19 +219,14 @@ def _check(declared: dataclasses.Field[Any], value: Any) -> None:
     if choices and not all(one in choices for one in chosen):
         known = ", ".join(map(str, choices))
         raise OptionError(
-            f"'{declared.name}' has no such value", given=_shortened(value), hint=f"Use one of: {known}."
+            f"'{declared.name}' has no such value", given=short_repr(value), hint=f"Use one of: {known}."
         )
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value == off:
         return
     if (low is not None and value < low) or (high is not None and value > high) or math.isnan(value):
+        limits = "It takes a number" if low is None or high is None else f"It goes from {low} to {high}"
         raise OptionError(
             f"'{declared.name}' is out of range",
-            given=value,
-            hint=f"It goes from {low} to {high}{' ' + unit if unit else ''}"
-            f"{f', or is {off:g}' if off is not None else ''}.",
+            given=short_repr(value),
+            hint=f"{limits}{' ' + unit if unit else ''}{f', or is {off:g}' if off is not None else ''}.",
         )
-
-
-def _shortened(value: Any, most: int = 100) -> str:
-    text = repr(value)
-    return text if len(text) <= most else f"{text[: most - 1]}…"

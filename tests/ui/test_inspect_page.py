@@ -13,6 +13,7 @@ import pytest
 
 from lipsync.inspection.advice import Advice
 from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
+from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken
 from lipsync.speech import Transcript, TranscriptSegment, Word
 from lipsync.ui import inspection, strings
@@ -215,7 +216,7 @@ def test_a_report_names_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         inspection, "inspect_media", lambda path, *_, **__: replace(spoken(path), missing=lacking)
     )
-    *_, done = inspect_file(str(VOICE), NOTHING, None, CancelToken())  # type: ignore[arg-type]
+    *_, done = inspect_file(str(VOICE), NOTHING, TranscriptOptions(), CancelToken())
     told = json.dumps(done.value.as_dict())  # type: ignore[union-attr]
     assert "base.bin" in told
     assert "/srv" not in told

@@ -1,0 +1,68 @@
+"""Arguments of `sync`, `preview` and `plan`, declared and checked like settings."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lipsync.context import ModelProvider, RunContext
+from lipsync.faces import DetectionCache
+from lipsync.options import OptionGroup, SyncOptions, option
+from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
+from lipsync.segments import Segment
+
+
+@dataclass(frozen=True)
+class JobArguments(OptionGroup):
+    """Inputs and settings of a job; text counts as a path, a list as a tuple.
+
+    Raises:
+        OptionError: an argument is of the wrong kind; names it.
+    """
+
+    video: Path = option(MISSING, "video or photo")
+    voice: Path = option(MISSING, "audio, or a video whose audio is used")
+    options: SyncOptions = field(default_factory=SyncOptions, metadata=option(None, "settings").metadata)
+    segments: tuple[Segment, ...] = option((), "who speaks when")
+    more_voices: tuple[Path, ...] = option((), "further voices for the segments")
+
+
+@dataclass(frozen=True)
+class RunArguments(JobArguments):
+    """Arguments that `sync` and `preview` share."""
+
+    progress: ProgressCallback = option(ignore_progress, "called with a Progress")
+    cancel: CancelToken | None = option(None, "ends the run")
+    cache: DetectionCache | None = option(None, "cache of detections")
+
+    def context(self, models: ModelProvider) -> RunContext:
+        """The context of the run."""
+        return RunContext(models, self.options, self.progress, self.cancel or CancelToken())
+
+
+@dataclass(frozen=True)
+class PreviewArguments(RunArguments):
+    """Arguments of `preview`."""
+
+    at: float = option(0.0, "time in the result", unit="s")
+
+
+@dataclass(frozen=True)
+class SyncArguments(RunArguments):
+    """Arguments of `sync`."""
+
+    output: Path | None = option(None, "file to write")
+    resume: bool = option(False, "continue an interrupted run, and keep the finished part of this one")
+
+
+Arguments = TypeVar("Arguments", bound=JobArguments)
+
+
+def check_arguments(kind: type[Arguments], options: SyncOptions | None, **given: Any) -> Arguments:
+    """The arguments by name, in their declared types; without `options` those are the defaults.
+
+    Raises:
+        OptionError: an argument is of the wrong kind; names it.
+    """
+    return kind(options=SyncOptions() if options is None else options, **given)
