@@ -27,7 +27,8 @@ from torch import nn
 
 from lipsync.enhancers.alignment import FACE_SIZE
 from lipsync.errors import ToolError, WeightsError
-from lipsync.weights.checkpoint import StateDict, load_into, load_state_dict
+from lipsync.weights.checkpoint import StateDict, check_fits, load_into, load_state_dict
+from lipsync.weights.weights_file import reading_errors
 
 
 def load_gfpgan(path: Path) -> nn.Module:
@@ -135,9 +136,7 @@ def load_realesrgan_x2(path: Path) -> nn.Module:
         config = {"in_nc": 12, "out_nc": 3, "num_filters": width, "num_blocks": blocks, "scale": 4}
         config["shuffle_factor"] = 2
         state = to_spandrel_names(state, blocks)
-    network = _uninitialized(cls, config)
-    load_into(network, state, what="Real-ESRGAN x2", path=path)
-    return network.eval().requires_grad_(False)
+    return _load(cls, config, state, what="Real-ESRGAN x2", path=path)
 
 
 def _infer_rrdbnet_config(state: Mapping[str, torch.Tensor], path: Path) -> tuple[int, int]:
@@ -183,16 +182,23 @@ def _count(state: Mapping[str, torch.Tensor], pattern: str) -> int:
 
 def _build(name: str, config: dict[str, Any], state: StateDict, *, what: str, path: Path) -> nn.Module:
     cls, _ = find_network_class(name)
-    network = _uninitialized(cls, config)
+    return _load(cls, config, state, what=what, path=path)
+
+
+def _load(
+    cls: type[nn.Module], config: dict[str, Any], state: StateDict, *, what: str, path: Path
+) -> nn.Module:
+    """A network with its weights, in evaluation mode.
+
+    On the device "meta" first: that saves the time for random numbers, and takes no memory for sizes
+    that were inferred from a file of another network.
+    """
+    with reading_errors(path), torch.device("meta"):
+        network = cls(**config)
+    check_fits(network, state, what=what, path=path)
+    network = network.to_empty(device="cpu")
     load_into(network, state, what=what, path=path)
     return network.eval().requires_grad_(False)
-
-
-def _uninitialized(cls: type[nn.Module], config: dict[str, Any]) -> nn.Module:
-    """A network with uninitialised tensors: saves the time for random numbers."""
-    with torch.device("meta"):
-        network = cls(**config)
-    return network.to_empty(device="cpu")
 
 
 # --- classes ---------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from lipsync.options import FaceOptions
 from lipsync.types import FloatArray, Frame
 from lipsync.utils.onnx_session import open_session
 from lipsync.weights import find
+from lipsync.weights.weights_file import read_weights_bytes
 
 _MAX_COMPARED = 12
 """Aligned faces of an identity that are compared with the reference..."""
@@ -202,11 +203,7 @@ class SFaceSimilarity:
 
 
 def _open(weights: Path) -> Any:
-    try:
-        model = weights.read_bytes()
-    except OSError as error:
-        raise _not_sface(weights) from error
-    session = open_session(model, _not_sface(weights))
+    session = open_session(read_weights_bytes(weights), _not_sface(weights))
     shapes = [node.shape for node in session.get_inputs()]
     if (
         len(shapes) != 1

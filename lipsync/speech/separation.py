@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 
 from lipsync.devices import choose_device
 from lipsync.errors import ToolError, WeightsError
@@ -25,6 +24,8 @@ from lipsync.speech.vad import SAMPLE_RATE
 from lipsync.types import AudioClip, FloatArray
 from lipsync.utils.cancellable import CancellableCalls
 from lipsync.weights import load_into, require
+from lipsync.weights.checkpoint import check_fits, load_safetensors
+from lipsync.weights.weights_file import reading_errors
 
 _STAGE = "Separating the voice"
 _CLASS = "demucs.htdemucs.HTDemucs"
@@ -101,22 +102,25 @@ def load_demucs(path: Path, device: torch.device) -> Any:
     No other class is instantiated, whatever the header names, so the file cannot choose code to run.
 
     Raises:
-        WeightsError: the file is damaged or of another network.
+        WeightsError: the file is missing, damaged or of another network.
     """
     from demucs.htdemucs import HTDemucs
 
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        state, header = load_safetensors(path)
         if header.get("klass") != _CLASS:
             raise WeightsError("The weights are not those of HTDemucs", given=path)
-        args, kwargs = (json.loads(header[key], object_hook=_fraction) for key in ("args", "kwargs"))
-        network = HTDemucs(*args, **kwargs)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise WeightsError("The weights that separate a voice cannot be read", given=path) from error
-    if "vocals" not in network.sources:
+        with reading_errors(path):
+            args, kwargs = (json.loads(header[key], object_hook=_fraction) for key in ("args", "kwargs"))
+            with torch.device("meta"):  # takes no memory, whatever sizes the header claims
+                claimed = HTDemucs(*args, **kwargs)
+    except WeightsError as error:
+        what = f"The weights that separate a voice cannot be read ({error.what[0].lower()}{error.what[1:]})"
+        raise WeightsError(what, given=error.given, hint=error.hint) from error
+    check_fits(claimed, state, what="HTDemucs", path=path)
+    if "vocals" not in claimed.sources:
         raise WeightsError("The weights have no vocals output", given=path)
+    network = HTDemucs(*args, **kwargs)
     load_into(network, state, what="HTDemucs", path=path)
     return network.eval().requires_grad_(False).to(device)
 

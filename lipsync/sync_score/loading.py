@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors.torch import save
 
 from lipsync.sync_score.compact_syncnet import CompactSyncNet, CompactSyncNetConfig
 from lipsync.sync_score.wav2lip_expert import SyncNetColor
 from lipsync.utils.atomic_write import atomic_write
-from lipsync.weights.checkpoint import load_into, load_state_dict, read_header
+from lipsync.weights.checkpoint import check_fits, load_into, load_state_dict, read_header
+from lipsync.weights.weights_file import reading_errors
 
 FORMAT = "lipsync-expert-1"
 """Value of "format" in the header of a `CompactSyncNet` file."""
@@ -30,13 +32,19 @@ def load_expert(path: Path) -> CompactSyncNet | SyncNetColor:
     Raises:
         WeightsError: the file is missing, damaged, or holds another network.
     """
-    state, header = load_state_dict(path), read_header(path)
+    tensors, header = load_state_dict(path), read_header(path)
+    state = {name: value.float() for name, value in tensors.items()}
     expert: CompactSyncNet | SyncNetColor
     if header.get("format") == FORMAT:
-        expert = CompactSyncNet(CompactSyncNetConfig(**json.loads(header["config"])))
+        with reading_errors(path):
+            config = CompactSyncNetConfig(**json.loads(header["config"]))
+            with torch.device("meta"):  # takes no memory, whatever sizes the header claims
+                claimed = CompactSyncNet(config)
+        check_fits(claimed, state, what="a sync expert", path=path)
+        expert = CompactSyncNet(config)
     else:
         expert = SyncNetColor()
-    load_into(expert, {name: value.float() for name, value in state.items()}, what="a sync expert", path=path)
+    load_into(expert, state, what="a sync expert", path=path)
     return expert.eval().requires_grad_(False)
 
 

@@ -1,31 +1,41 @@
 """Safe reading of checkpoints: pickle, safetensors and TorchScript.
 
 No code of a file is run: pickles are read with `weights_only=True`; of a TorchScript archive only the
-tensors are read.
+tensors are read. No size is believed that the file is too short for.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import pickle
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
 from lipsync.errors import WeightsError
+from lipsync.weights.torchscript import is_torchscript, read_torchscript
+from lipsync.weights.weights_file import (
+    RETRY_HINT,
+    check_pickle,
+    check_weights_file,
+    check_zip,
+    damaged,
+    reading_errors,
+)
 
 StateDict: TypeAlias = dict[str, torch.Tensor]
 
-# Raised by readers on malformed data, besides their own errors.
-_MALFORMED = (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError)
 # Keys under which files keep the state dict: most projects; then BasicSR's (GFPGAN, Real-ESRGAN), whose
 # own loaders also prefer the EMA weights.
 _WRAPPERS = ("state_dict", "params_ema", "params")
-_RETRY_HINT = "Download the file again, or choose another one."
+_LEGACY_PICKLES = 4  # of torch before 1.6: a number, a version, the machine, the content
+_SHARED = 2  # how often a tensor may be in a file under several names, before its size is a lie
 
 
 def load_state_dict(path: Path) -> StateDict:
@@ -36,27 +46,74 @@ def load_state_dict(path: Path) -> StateDict:
     as in Wav2Lip's own loader.
 
     Raises:
-        WeightsError: the file is missing, empty, damaged, no weights file, or contains code.
+        WeightsError: the file is missing, no regular file, empty, damaged, no weights file, or contains
+            code.
     """
     path = Path(path)
-    try:
-        loaded = _reader(path, _read_head(path))(path)
-    except OSError as error:
-        what = f"A weights file cannot be read ({error.strerror})"
-        raise WeightsError(what, given=path, hint="Check its permissions.") from error
+    loaded = read_weights(path)
     parts = [loaded.get(name) for name in _WRAPPERS] if isinstance(loaded, Mapping) else []
     state = next((part for part in parts if isinstance(part, Mapping)), loaded)
     if not isinstance(state, Mapping) or not state:
         raise WeightsError("A file holds no weights", given=f"{path}, a {type(state).__name__}")
-    if odd := [key for key, value in state.items() if not isinstance(value, torch.Tensor)]:
+    if odd := [key for key, value in state.items() if not _is_plain(value)]:
         raise WeightsError("A file holds other things than weights", given=f"{path}: {odd[0]!r}")
+    _check_claims(path, state)
     return {str(key).replace("module.", ""): value for key, value in state.items()}
 
 
+def _is_plain(value: object) -> bool:
+    """Whether a value is a tensor of real numbers with data of its own: not sparse, quantised or empty."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_quantized or value.is_complex() or value.is_nested)
+    )
+
+
+def _check_claims(path: Path, state: Mapping[object, torch.Tensor]) -> None:
+    """Refuse tensors that repeat few numbers until they are larger than the file."""
+    claimed = sum(value.numel() * value.element_size() for value in state.values())
+    if claimed > _SHARED * path.stat().st_size:
+        raise damaged(path, f"its tensors claim {claimed:,} bytes")
+
+
+def read_weights(path: Path, mapped: bool = True) -> Any:
+    """What a weights file of any format holds: its state dict, or what its pickle holds around that.
+
+    Args:
+        mapped: tensors of an archive may stay in the file, see `load_into`.
+
+    Raises:
+        WeightsError: as `load_state_dict`, where the file cannot be read.
+    """
+    head = check_weights_file(path)
+    with reading_errors(path):
+        return _reader(path, head, mapped)(path)
+
+
+def load_safetensors(path: Path) -> tuple[StateDict, dict[str, str]]:
+    """Tensors and header of a safetensors file.
+
+    Raises:
+        WeightsError: the file is missing, no regular file, damaged, or of another format.
+    """
+    from safetensors import safe_open
+
+    check_weights_file(path)
+    with reading_errors(path), safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118 - no mapping
+
+
 def read_header(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file; empty for other formats."""
+    """Metadata of a safetensors file; empty for other formats.
+
+    Raises:
+        WeightsError: the file is missing or no regular file.
+    """
     from safetensors import SafetensorError, safe_open
 
+    check_weights_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
@@ -64,45 +121,47 @@ def read_header(path: Path) -> dict[str, str]:
         return {}
 
 
-def _read_head(path: Path) -> bytes:
-    if not path.exists():
-        raise WeightsError("A weights file is missing", given=path, hint="Check the path.")
-    if path.is_dir():
-        raise WeightsError("A folder was given as weights", given=path, hint="Name the file in it.")
-    with path.open("rb") as file:
-        return file.read(1024)
-
-
-def _reader(path: Path, head: bytes) -> Callable[[Path], Any]:
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head:
-        raise WeightsError("A weights file is empty", given=path, hint=_RETRY_HINT)
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise WeightsError(
-            "A web page was saved instead of the weights",
-            given=path,
-            hint="On GitHub and Hugging Face use the link of the download button ('resolve' or 'raw', "
-            "not 'blob').",
-        )
-    if text.startswith(b"version https://git-lfs"):
-        raise WeightsError(
-            "The file is only a git-lfs pointer to the weights",
-            given=path,
-            hint="Run 'git lfs pull' in that repository, or download the file itself.",
-        )
+def _reader(path: Path, head: bytes, mapped: bool) -> Callable[[Path], Any]:
     if head.startswith(b"PK\x03\x04"):
-        return _read_zip
+        return functools.partial(_read_zip, mapped=mapped)
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return _read_safetensors
-    return _read_pickle
+    return _read_legacy
 
 
-def _damaged(path: Path) -> WeightsError:
-    return WeightsError(
-        "A weights file is cut off, damaged, or no weights file at all",
-        given=f"{path} ({path.stat().st_size:,} bytes)",
-        hint=_RETRY_HINT,
-    )
+def _read_safetensors(path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _read_zip(path: Path, mapped: bool) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        check_zip(path, archive)
+        if is_torchscript(archive):
+            return read_torchscript(path, archive)
+        for name in archive.namelist():
+            if name.endswith("/data.pkl"):
+                check_pickle(path, io.BytesIO(archive.read(name)))
+    # Mapped, only the tensors that are used are read; the optimiser state, two thirds, is not.
+    return _read_pickle(path, mmap=mapped)
+
+
+def _read_legacy(path: Path) -> Any:
+    # Where it is no pickle, torch finds out what it is instead.
+    with path.open("rb") as file, contextlib.suppress(ValueError):
+        for _ in range(_LEGACY_PICKLES):
+            check_pickle(path, file)
+    return _read_pickle(path)
+
+
+def _read_pickle(path: Path, mmap: bool = False) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        if any(sign in str(error) for sign in ("GLOBAL", "call reduce", "instantiate")):
+            raise _contains_code(path, _forbidden_name(str(error))) from error
+        raise
 
 
 def _contains_code(path: Path, found: str) -> WeightsError:
@@ -113,107 +172,10 @@ def _contains_code(path: Path, found: str) -> WeightsError:
     )
 
 
-def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise _damaged(path) from error
-
-
-def _read_zip(path: Path) -> Any:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if any(name.endswith("/constants.pkl") for name in names):
-                return _read_torchscript(path, archive)
-    except zipfile.BadZipFile as error:
-        raise _damaged(path) from error
-    # Memory-mapped: only the tensors that are used are read; the optimiser state, two thirds, is not.
-    return _read_pickle(path, mmap=True)
-
-
-def _read_pickle(path: Path, mmap: bool = False) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        if any(sign in str(error) for sign in ("GLOBAL", "call reduce", "instantiate")):
-            raise _contains_code(path, _forbidden_name(str(error))) from error
-        raise _damaged(path) from error
-    except _MALFORMED as error:
-        raise _damaged(path) from error
-
-
 def _forbidden_name(text: str) -> str:
     """`os.system` from torch's "Unsupported global: GLOBAL os.system was not an allowed …"."""
     words = text.partition("GLOBAL ")[2].split()
     return words[0] if words else "a call that is not allowed"
-
-
-def _read_torchscript(path: Path, archive: zipfile.ZipFile) -> Any:
-    pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
-    folder = pickled.removesuffix("data.pkl")
-    try:
-        with archive.open(pickled) as file:
-            module = _TensorUnpickler(file, lambda key: archive.read(f"{folder}data/{key}")).load()
-    except (pickle.UnpicklingError, *_MALFORMED) as error:
-        raise _damaged(path) from error
-    state: StateDict = {}
-    _collect(module, "", state)
-    return state
-
-
-class _Module:
-    """Placeholder for every class of the archive: keeps attributes, runs nothing."""
-
-    def __setstate__(self, state: object) -> None:
-        self.attributes = state if isinstance(state, dict) else {}
-
-
-class _TensorUnpickler(pickle.Unpickler):
-    """Unpickler for the tensors of a TorchScript archive.
-
-    `torch.jit.load` would run the archive's own `__setstate__`, and is deprecated. Here a pickle can
-    reach only the names below.
-    """
-
-    def __init__(self, file: IO[bytes], storage: Callable[[str], bytes]) -> None:
-        super().__init__(file)
-        self._storage = storage
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("__torch__"):
-            return _Module
-        if module == "torch" and name.endswith("Storage"):
-            return name.removesuffix("Storage").lower()
-        known = {
-            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch.jit._pickle", "restore_type_tag"): lambda value, _: value,
-        }
-        if module == "torch.jit._pickle" and name.startswith("build_"):
-            return list
-        if (module, name) not in known:
-            raise pickle.UnpicklingError(f"{module}.{name}")
-        return known[module, name]
-
-    def persistent_load(self, identity: Any) -> torch.Tensor:
-        _, kind, key, _, _ = identity
-        return torch.frombuffer(bytearray(self._storage(key)), dtype=getattr(torch, kind))
-
-
-def _rebuild_tensor(storage: torch.Tensor, offset: int, size: Any, stride: Any, *_: object) -> torch.Tensor:
-    return storage.as_strided(tuple(size), tuple(stride), offset)
-
-
-def _collect(module: object, prefix: str, state: StateDict) -> None:
-    for name, value in getattr(module, "attributes", {}).items():
-        if isinstance(value, torch.Tensor):
-            state[prefix + name] = value
-        elif isinstance(value, _Module):
-            _collect(value, f"{prefix}{name}.", state)
 
 
 _FINGERPRINTS = {
@@ -242,17 +204,31 @@ def load_into(network: nn.Module, state: StateDict, *, what: str, path: Path | s
     Raises:
         WeightsError: the state is of another network; names it if it is a known one.
     """
+    check_fits(network, state, what=what, path=path)
+    _check_finite(state, path)
+    own = network.state_dict()
+    if any(value.is_meta for value in own.values()):
+        given = {key: state.get(key, torch.zeros(())).to(value.dtype) for key, value in own.items()}
+        network.load_state_dict(given, assign=True)
+    else:
+        network.load_state_dict(state, strict=False)
+
+
+def check_fits(network: nn.Module, state: StateDict, *, what: str, path: Path | str = "") -> None:
+    """Check that every name and shape of `state` matches, without copying.
+
+    On a network on the device "meta" it takes no memory: where sizes come from the file itself, nothing
+    is allocated before this.
+
+    Args, Raises:
+        as `load_into`.
+    """
     own = network.state_dict()
     # A counter that only training uses; files converted from other formats lack it.
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
     reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
     if not (missing or unexpected or reshaped):
-        if any(value.is_meta for value in own.values()):
-            given = {key: state.get(key, torch.zeros(())).to(value.dtype) for key, value in own.items()}
-            network.load_state_dict(given, assign=True)
-        else:
-            network.load_state_dict(state, strict=False)
         return
     counts = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
     summary = ", ".join(f"{len(keys)} {how} (such as {keys[0]})" for how, keys in counts.items() if keys)
@@ -263,3 +239,14 @@ def load_into(network: nn.Module, state: StateDict, *, what: str, path: Path | s
         given=f"{path} has tensors {summary}" if path else f"tensors {summary}",
         hint=f"{guess}Choose the file of {what}.",
     )
+
+
+def _check_finite(state: StateDict, path: Path | str) -> None:
+    """Refuse NaN and infinity, which would make every frame black without a word."""
+    for name, value in state.items():
+        # The sum finds out in a fifth of the time; it may also overflow.
+        if not value.is_floating_point() or bool(value.float().sum().isfinite()):
+            continue
+        if not bool(value.float().isfinite().all()):
+            what = "A weights file holds values that are no numbers"
+            raise WeightsError(what, given=f"{path} ({name})" if path else name, hint=RETRY_HINT)

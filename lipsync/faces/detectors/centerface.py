@@ -21,6 +21,7 @@ from lipsync.faces.detectors.base import clipped_faces
 from lipsync.faces.detectors.onnx_file import with_dynamic_shapes
 from lipsync.types import Face, FloatArray, Frame
 from lipsync.utils.onnx_session import open_session
+from lipsync.weights.weights_file import read_weights_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -240,10 +241,8 @@ def _packaged_file() -> Path:
 def _open(path: Path, device: torch.device | None) -> Any:
     """An onnxruntime session for the file at `path`."""
     try:
-        model = with_dynamic_shapes(path.read_bytes())
-    except FileNotFoundError as error:
-        raise WeightsError("The face detector's file is missing", given=path) from error
-    except (OSError, ValueError) as error:
+        model = with_dynamic_shapes(read_weights_bytes(path))
+    except ValueError as error:
         raise _not_centerface(path) from error
     session = open_session(model, _not_centerface(path), device=device)
     names = {node.name for node in (*session.get_inputs(), *session.get_outputs())}

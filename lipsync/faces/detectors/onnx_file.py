@@ -16,6 +16,7 @@ _GRAPH = 7  # in ModelProto
 _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 5, 11, 12, 13  # in GraphProto
 _SHAPES = (frozenset({2}), frozenset({1}), frozenset({2}))  # ValueInfo.type, .tensor_type, .shape
 _TENSOR_NAME, _INPUT_NAME = 8, 1
+_VARINT_BITS = 70  # ten bytes of seven bits; a longer one is no number
 
 
 def with_dynamic_shapes(model: bytes) -> bytes:
@@ -99,7 +100,7 @@ def _length_delimited(field: int, body: bytes) -> bytes:
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:
     """The varint at offset `at`, and the offset behind it."""
     value = bits = 0
-    while at < len(message):
+    while at < len(message) and bits < _VARINT_BITS:
         byte = message[at]
         value |= (byte & 127) << bits
         bits, at = bits + 7, at + 1

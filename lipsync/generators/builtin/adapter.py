@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lipsync.devices import choose_device, choose_dtype
@@ -19,11 +18,14 @@ from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.builtin.log_mel import MEL_RATE, SAMPLE_RATE, log_mel, loudness, speech_level
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.types import AudioClip, FloatArray
-from lipsync.weights import load_into
+from lipsync.weights.checkpoint import check_fits, load_into, load_safetensors
+from lipsync.weights.weights_file import reading_errors
 
 FORMAT = "lipsync-builtin-1"
 """Value of "format" in the header of a weights file."""
 LICENCE = "research and demonstration; see weights/README.md"
+_MAX_CROP = 1024
+"""Pixels."""
 _SHAPE_RATE = MEL_RATE / 2
 """Mouth shapes per second."""
 _CLOSED_DB, _OPEN_DB = -34.0, -22.0
@@ -144,20 +146,33 @@ def load_builtin(path: Path) -> BuiltinNetwork:
     """Load a weights file; its header holds the network's architecture.
 
     Raises:
-        WeightsError: the file is damaged or of another network.
+        WeightsError: the file is missing, damaged or of another network.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise WeightsError("The built-in model's file cannot be read", given=path) from error
+    tensors, header = load_safetensors(path)
     if header.get("format") != FORMAT:
         raise WeightsError("The file is not of the built-in model", given=path)
-    fields = json.loads(header["config"])
-    network = BuiltinNetwork(NetworkConfig(**{**fields, "widths": tuple(fields["widths"])}))
+    state = {name: value.float() for name, value in tensors.items()}
+    with reading_errors(path):
+        fields = json.loads(header["config"])
+        config = NetworkConfig(**{**fields, "widths": tuple(fields["widths"])})
+        _check_config(config)
+        with torch.device("meta"):  # takes no memory, whatever sizes the header claims
+            claimed = BuiltinNetwork(config)
+    check_fits(claimed, state, what="the built-in model", path=path)
+    network = BuiltinNetwork(config)
     load_into(network, state, what="the built-in model", path=path)
     return network
+
+
+def _check_config(config: NetworkConfig) -> None:
+    """Check the sizes in a header that no tensor confirms.
+
+    Raises:
+        ValueError: the window does not lie in the crop, or the crop is larger than any network's.
+    """
+    ends = (config.top + config.height, config.left + config.width)
+    if not 0 < config.crop <= _MAX_CROP or min(config.top, config.left) < 0 or max(ends) > config.crop:
+        raise ValueError(f"a window up to {ends} in a crop of {config.crop}")
 
 
 def prepare_for_inference(

@@ -25,6 +25,7 @@ from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import entry, load_into, load_state_dict
 from lipsync.weights.checkpoint import read_header
+from lipsync.weights.weights_file import reading_errors
 
 _FORMATS = ("fp32", "bf16", "fp16")
 
@@ -98,7 +99,8 @@ def load_wav2lip(path: Path) -> Wav2LipNetwork:
         WeightsError: the file is no Wav2Lip generator.
     """
     state = load_state_dict(path)
-    with torch.device("meta"):  # skips the initialisation, which would take as long as the rest
+    # "meta" skips the initialisation, which would take as long as the rest.
+    with reading_errors(path), torch.device("meta"):
         network = network_from_state_dict(state)
     load_into(network, state, what="the Wav2Lip generator", path=path)
     return network

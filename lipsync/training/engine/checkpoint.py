@@ -12,9 +12,11 @@ import torch
 from lipsync.errors import OutputError, WeightsError
 from lipsync.utils.atomic_write import atomic_write
 from lipsync.utils.disk_errors import disk_full, is_disk_full, write_error
+from lipsync.weights.checkpoint import read_weights
 
 _RENAMED_KEYS = {"average": "ema", "worse": "bad_evaluations"}
 """Keys of earlier releases and their current names."""
+_START_ANEW = "Delete it to start anew."
 _RESUMES = "start again: training resumes from its last checkpoint."
 
 
@@ -33,21 +35,29 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, file)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, *keys: str) -> dict[str, Any]:
     """Read a checkpoint of `write_checkpoint` onto the CPU, without unpickling code.
 
     Checkpoints of earlier releases are read too; their keys get today's names.
 
+    Args:
+        keys: entries that must be there, by today's names.
+
     Raises:
-        WeightsError: the file is missing or damaged.
+        WeightsError: the file is missing, no regular file, damaged, or lacks one of `keys`.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(
-            "A checkpoint cannot be read", given=path, hint="Delete it to start anew."
-        ) from error
-    return {_RENAMED_KEYS.get(key, key): value for key, value in state.items()}
+        state: dict[str, Any] = read_weights(path, mapped=False)  # a training goes on with its tensors
+    except WeightsError as error:
+        what = f"A checkpoint cannot be read ({error.what[0].lower()}{error.what[1:]})"
+        raise WeightsError(what, given=error.given, hint=_START_ANEW) from error
+    if not isinstance(state, dict):
+        raise WeightsError("This is not a checkpoint of a training run", given=path, hint=_START_ANEW)
+    renamed = {_RENAMED_KEYS.get(key, key): value for key, value in state.items()}
+    if missing := [key for key in keys if key not in renamed]:
+        given = f"{path} lacks {', '.join(missing)}"
+        raise WeightsError("This is not a checkpoint of a training run", given=given, hint=_START_ANEW)
+    return renamed
 
 
 def run_error(error: OSError, path: Path) -> OutputError:

@@ -149,7 +149,7 @@ class Trainer:
             state = read_checkpoint(path)
             try:
                 self._load(state)
-            except (KeyError, ValueError, RuntimeError) as error:
+            except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
                 hint = "Choose another folder for this training, or delete that file."
                 raise WeightsError("A checkpoint is of another network", given=path, hint=hint) from error
         if len(set(self.distributed.gather(self.step))) > 1:

@@ -29,6 +29,7 @@ from lipsync.training.tasks.builtin_finetune import FinetuneModels, FinetuneOpti
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
 from lipsync.training.tasks.export import assemble, export_network
+from lipsync.weights import load_into
 
 _RENDERED_OPENING = 1.1
 """Factor of the shapes: the renderer shows about nine tenths of the opening it is given."""
@@ -168,9 +169,10 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
     """
     training = read_set(folder, with_crops=False)
     config = NetworkConfig(shape_numbers=len(training.space.components))
-    audio2shape = read_checkpoint(_run_folder(runs, "audio2shape") / "best.pt")["network"]
+    audio2shape = read_checkpoint(_run_folder(runs, "audio2shape") / "best.pt", "network")["network"]
     locator, renderer = (
-        read_checkpoint(_run_folder(runs, network) / "last.pt")["ema"] for network in ("locator", "renderer")
+        read_checkpoint(_run_folder(runs, network) / "last.pt", "ema")["ema"]
+        for network in ("locator", "renderer")
     )
     ones = np.ones(config.shape_numbers, np.float32)
     network = assemble(config, training.space.components, ones, audio2shape, locator, renderer)
@@ -215,9 +217,10 @@ def export_finetuned(run: Path, weights: Path, path: Path, notes: dict[str, str]
         WeightsError: the run has no checkpoint, or it is of another network.
         OutputError: the file cannot be written.
     """
-    best = read_checkpoint(run / "best.pt")
+    best = read_checkpoint(run / "best.pt", "network", "step")
     network = load_builtin(weights)
-    network.load_state_dict({name.removeprefix("built."): value for name, value in best["network"].items()})
+    state = {name.removeprefix("built."): value for name, value in best["network"].items()}
+    load_into(network, state, what="the built-in model", path=run / "best.pt")
     return export_network(network, path, {"tuned steps": str(best["step"]), **(notes or {})})
 
 

@@ -54,11 +54,14 @@ def assemble(
         components: float32 (coefficients, 147) of the shape space.
         gain: float32 (coefficients,).
         renderer: with its critic, which is left out.
+
+    Raises:
+        WeightsError: the weights are of another network.
     """
     network = BuiltinNetwork(config)
-    network.voice.load_state_dict(audio2shape)
-    network.place.load_state_dict(locator)
-    network.painter.load_state_dict(_strip_prefix(renderer, "painter."))
+    load_into(network.voice, dict(audio2shape), what="Audio2Shape")
+    load_into(network.place, dict(locator), what="the mouth locator")
+    load_into(network.painter, _strip_prefix(renderer, "painter."), what="the renderer")
     network.components.copy_(torch.from_numpy(components))
     network.gain.copy_(torch.from_numpy(gain))
     return network.eval()
@@ -144,7 +147,7 @@ def export_generator(
     if path.suffix not in (".pth", ".safetensors"):
         hint = "Use a name that ends in .pth (the official format) or .safetensors."
         raise OptionError("A generator cannot be exported into such a file", given=path, hint=hint)
-    last = read_checkpoint(run / "last.pt")
+    last = read_checkpoint(run / "last.pt", "ema", "network", "step")
     state = _strip_prefix(last["ema" if averaged else "network"], "generator.")
     network = network_from_state_dict(state)
     load_into(network, state, what="the Wav2Lip generator", path=run / "last.pt")
@@ -222,7 +225,7 @@ def is_expert_run(run: Path) -> bool:
     Raises:
         WeightsError: there is no checkpoint.
     """
-    return any(name.startswith("expert.") for name in read_checkpoint(run / "last.pt")["ema"])
+    return any(name.startswith("expert.") for name in read_checkpoint(run / "last.pt", "ema")["ema"])
 
 
 def export_expert(run: Path, path: Path) -> int:
@@ -239,7 +242,7 @@ def export_expert(run: Path, path: Path) -> int:
         WeightsError: the run has no checkpoint of an evaluation.
         DiskFullError, OutputError: the file cannot be written.
     """
-    best = read_checkpoint(run / "best.pt")
+    best = read_checkpoint(run / "best.pt", "network", "step")
     state = _strip_prefix(best["network"], "expert.")
     compact = state.keys() == CompactSyncNet(CompactSyncNetConfig()).state_dict().keys()
     suffix = ".safetensors" if compact else ".pth"
