@@ -15,13 +15,13 @@ import numpy as np
 
 from lipsync.blending import make_mask
 from lipsync.errors import InputError, NoFaceError
-from lipsync.faces import pixel_box
+from lipsync.faces import UprightView, pixel_box
 from lipsync.inspection.faces import track_video_faces
 from lipsync.media import VideoReader
 from lipsync.metrics.base import Metric, Region
 from lipsync.options import BlendOptions, FaceOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.types import Frame, IntArray
+from lipsync.types import FloatArray, Frame, IntArray, Mask
 
 RegionFunction: TypeAlias = Callable[[int, Frame], Region]
 """Number and pixels of a source frame -> the region that may change in it."""
@@ -128,12 +128,20 @@ def generated_region(
     def region(number: int, frame: Frame) -> Region:
         height, width = frame.shape[:2]
         pixels = np.zeros((height, width), np.uint8)
-        box = pixel_box(track.boxes[number], width, height) if present[number] else None
-        if box is not None:
-            mask = make_mask(frame, box, track.points[number], blend)
+        if present[number]:
+            mask = _mask(frame, track.boxes[number], track.points[number], blend)
             rows, columns = mask.alpha.shape
             pixels[mask.y : mask.y + rows, mask.x : mask.x + columns] = mask.alpha > 0
             pixels = np.asarray(cv2.dilate(pixels, np.ones((2 * _EDGE + 1,) * 2, np.uint8)), np.uint8)
         return pixels.astype(np.bool_)
 
     return region
+
+
+def _mask(frame: Frame, box: FloatArray, points: FloatArray, options: BlendOptions) -> Mask:
+    size = (frame.shape[1], frame.shape[0])
+    view = UprightView.of(box, points, size)
+    if view is None:
+        return make_mask(frame, pixel_box(box, *size), points, options)
+    upright = view.read(frame, (0, 0))
+    return view.mask_in_frame(make_mask(upright, view.box, view.points(points), options))

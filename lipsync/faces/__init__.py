@@ -24,6 +24,7 @@ from lipsync.faces.tracking import (
     track_faces,
 )
 from lipsync.faces.trajectory import fixed_box_track
+from lipsync.faces.upright import UprightView, upright_rotation
 from lipsync.registries import DETECTORS
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "FaceDetector",
     "TrackSummary",
     "TrackedFaces",
+    "UprightView",
     "VideoShape",
     "build_tracks",
     "content_hash",
@@ -45,4 +47,5 @@ __all__ = [
     "recognition_warnings",
     "reduced_size",
     "track_faces",
+    "upright_rotation",
 ]

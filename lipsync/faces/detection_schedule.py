@@ -28,6 +28,7 @@ from lipsync.faces.aligned_faces import encode_aligned_face
 from lipsync.faces.boxes import edge_shift, match_boxes
 from lipsync.faces.detectors.base import CoarseDetector, FaceDetector
 from lipsync.faces.shots import ShotDetector
+from lipsync.faces.tilted_faces import with_tilted_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
 from lipsync.types import Face, FloatArray, Frame
@@ -154,23 +155,25 @@ class _DetectionScheduler:
         detector, coarse = self._detector, []
         if isinstance(detector, CoarseDetector):
             coarse = [number for number in numbers if number not in full_pass]
-            self._run_detector(coarse, detector.detect_coarse)
-        self._run_detector([number for number in numbers if number not in coarse], detector.detect)
+            self._run_detector(coarse, detector.detect_coarse, whole_frame=False)
+        rest = [number for number in numbers if number not in coarse]
+        self._run_detector(rest, detector.detect, whole_frame=True)
         self._coarse = self._coarse.difference(numbers).union(coarse)
 
     def _run_detector(
-        self, numbers: list[int], detect: Callable[[Sequence[Frame]], list[list[Face]]]
+        self, numbers: list[int], detect: Callable[[Sequence[Frame]], list[list[Face]]], whole_frame: bool
     ) -> None:
+        """Detect faces in some frames; `whole_frame` also searches rotated ones (see `with_tilted_faces`)."""
         size = max(1, self._detector.batch_size)
         for start in range(0, len(numbers), size):
             self._progress.cancel.check(self._progress.stage)
             batch = numbers[start : start + size]
             results = detect([self.buffer[number] for number in batch])
-            for number, faces in zip(batch, results, strict=True):
+            for number, guesses in zip(batch, results, strict=True):
+                frame, min_score = self.buffer[number], self._options.min_score
+                faces = with_tilted_faces(frame, guesses, self._detector, min_score, whole_frame)
                 self.detections.by_frame[number] = [
-                    Detection(number, face, appearance_descriptor(self.buffer[number], face.box))
-                    for face in faces
-                    if face.score >= self._options.min_score
+                    Detection(number, face, appearance_descriptor(frame, face.box)) for face in faces
                 ]
 
     def _frames_to_refine(self, early: int, late: int, cuts: Sequence[int]) -> set[int]:

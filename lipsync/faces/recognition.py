@@ -20,6 +20,7 @@ from lipsync.errors import NoFaceError, WeightsError
 from lipsync.faces.aligned_faces import ALIGNED_SIZE, RECOGNITION_SIZE, align_face, decode_aligned_face
 from lipsync.faces.detection_schedule import Detection, appearance_descriptor
 from lipsync.faces.detectors.base import FaceDetector
+from lipsync.faces.tilted_faces import with_tilted_faces
 from lipsync.media import open_video
 from lipsync.options import FaceOptions
 from lipsync.types import FloatArray, Frame
@@ -108,7 +109,8 @@ def read_reference(
         WeightsError: the file of SFace is damaged.
     """
     [frame] = open_video(path).read([0], max_side=options.detect_size)
-    faces = [face for face in detector.detect([frame])[0] if face.score >= options.min_score]
+    [guesses] = detector.detect([frame])
+    faces = with_tilted_faces(frame, guesses, detector, options.min_score, whole_frame=True)
     if not faces:
         raise NoFaceError(
             "No face was found in the reference image",

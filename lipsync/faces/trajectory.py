@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from lipsync.errors import OptionError
 from lipsync.faces.association import Identity
+from lipsync.faces.boxes import centre
 from lipsync.faces.detection_schedule import Detection
+from lipsync.faces.upright import rotation_matrix, upright_rotation
 from lipsync.options import Box, FaceOptions
 from lipsync.types import FaceTrack, IntArray
 
@@ -113,13 +115,13 @@ def smooth_and_pad(
     else:
         frames = options.smoothing_frames if options.smoothing == "symmetric" else 1
         boxes = _smooth_symmetric(boxes, runs, frames)
-        boxes = pad_boxes(boxes, frame_size, options)
     points = _smooth_symmetric(
         points.reshape(-1, 10), runs, 1 if options.smoothing == "none" else options.smoothing_frames
-    )
-    return FaceTrack(
-        boxes.astype(np.float32), points.reshape(-1, 5, 2).astype(np.float32), scores.astype(np.float32)
-    )
+    ).reshape(-1, 5, 2)
+    if options.smoothing != "official":
+        padded = pad_boxes(boxes, frame_size, options)
+        boxes = pad_tilted(padded, boxes, boxes, points, options)
+    return FaceTrack(boxes.astype(np.float32), points.astype(np.float32), scores.astype(np.float32))
 
 
 def _smooth_official(
@@ -202,14 +204,14 @@ def symmetric_moving_average(values: Float64Array, frames: int = 5) -> Float64Ar
     return np.asarray(total / weights[:, None])
 
 
-def pad_boxes(boxes: Float64Array, frame_size: tuple[int, int], options: FaceOptions) -> Float64Array:
+def pad_boxes(boxes: Float64Array, frame_size: tuple[int, int] | None, options: FaceOptions) -> Float64Array:
     """Pad boxes by per cent of their size and by pixels, then clip to the frame.
 
     Negative pads move them inwards, but leave 2 pixels of the box (fewer only in a frame that has fewer).
 
     Args:
         boxes: float64 (T, 4); NaN rows stay NaN.
-        frame_size: width, height of the frame in pixels.
+        frame_size: width, height of the frame in pixels; None does not clip.
         options: `pad_top`, `pad_bottom`, `pad_left`, `pad_right` (per cent) and `pads_px` are used.
 
     Returns:
@@ -217,32 +219,67 @@ def pad_boxes(boxes: Float64Array, frame_size: tuple[int, int], options: FaceOpt
     """
     top, bottom, left, right = options.pads_px
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    limits = frame_size or (None, None)
     x1, x2 = _pad_span(
         boxes[:, 0],
         boxes[:, 2],
         left + width * options.pad_left / 100,
         right + width * options.pad_right / 100,
-        frame_size[0],
+        limits[0],
     )
     y1, y2 = _pad_span(
         boxes[:, 1],
         boxes[:, 3],
         top + height * options.pad_top / 100,
         bottom + height * options.pad_bottom / 100,
-        frame_size[1],
+        limits[1],
     )
     return np.stack([x1, y1, x2, y2], axis=1)
 
 
+def pad_tilted(
+    padded: Float64Array,
+    boxes: npt.NDArray[np.floating],
+    unpadded: Float64Array,
+    points: npt.NDArray[np.floating],
+    options: FaceOptions,
+) -> Float64Array:
+    """Boxes with those of tilted faces padded along the face, and not clipped to the frame.
+
+    The box of a tilted face has the size that it would have upright, around the same middle, about which
+    the crop is rotated (`lipsync.faces.upright`).
+
+    Args:
+        padded: (T, 4), returned for upright faces.
+        boxes: (T, 4), around whose middles the crops are rotated now.
+        unpadded: (T, 4) the same without pads, in the upright face's own directions.
+        points: (T, 5, 2) as in `Face`.
+        options: as for `pad_boxes`.
+
+    Returns:
+        float64 (T, 4).
+    """
+    rotation = upright_rotation(points)
+    result = padded.copy()
+    for row in np.flatnonzero(rotation):
+        [box] = pad_boxes(unpadded[row : row + 1], None, options)
+        before = centre(boxes[row])
+        shift = rotation_matrix(float(rotation[row])).T @ (centre(box) - before)
+        result[row] = box + np.tile(before + shift - centre(box), 2)
+    return result
+
+
 def _pad_span(
-    low: Float64Array, high: Float64Array, before: Float64Array, after: Float64Array, size: int
+    low: Float64Array, high: Float64Array, before: Float64Array, after: Float64Array, size: int | None
 ) -> tuple[Float64Array, Float64Array]:
-    """Pad and clip one dimension of boxes; all arrays (T,)."""
+    """Pad and clip one dimension of boxes; all arrays (T,). A `size` of None does not clip."""
     first, last = low - before, high + after
-    min_side = min(_MIN_SIDE, size)
+    min_side = _MIN_SIDE if size is None else min(_MIN_SIDE, size)
     middle = np.clip((first + last) / 2, np.minimum(low, high), np.maximum(low, high))
     thin = last - first < min_side
     first, last = np.where(thin, middle - min_side / 2, first), np.where(thin, middle + min_side / 2, last)
+    if size is None:
+        return first, last
     first = np.clip(first, 0, size - min_side)
     return first, np.maximum(np.clip(last, 0, size), first + min_side)
 

@@ -262,12 +262,12 @@ def measure_sync(
     """
     cancel = cancel or CancelToken()
     meter = SyncMeter(load_expert(require("expert")), audio, video.fps)
-    boxes = with_default_pads(track.boxes, (video.width, video.height), options)
+    boxes = with_default_pads(track.boxes, (video.width, video.height), options, track.points)
     numbers = np.flatnonzero(track.present)
     stage = StageProgress("Measuring lip sync", len(numbers), progress, cancel)
     with closing(video.read_yuv(numbers, cancel=cancel)) as frames:
         for number, frame in zip(numbers.tolist(), frames, strict=True):
-            meter.update(number / float(video.fps), frame, boxes[number])
+            meter.update(number / float(video.fps), frame, boxes[number], track.points[number])
             stage.advance()
     return meter.result()
 

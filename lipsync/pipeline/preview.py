@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync.blending import make_mask
 from lipsync.context import ModelProvider
 from lipsync.errors import NoFaceError, RangeError
 from lipsync.faces import DetectionCache, TrackedFaces, pixel_box
@@ -104,7 +103,7 @@ def preview(
         result=result.to_rgb(),
         box=face.box if face else None,
         points=face.points if face else None,
-        mask=make_mask(source, face.box, face.points, context.options.blend) if face else None,
+        mask=stages.face_mask(source, face, context.options.blend) if face else None,
         variant=variant,
         people=_people(here, tracked[0], job.video),
         video_time=float(shown / fps),

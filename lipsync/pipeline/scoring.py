@@ -71,9 +71,9 @@ class SyncScorer:
                 if self._of_result is not None:
                     # The first frame of another speaker is left out, so that no window mixes two speakers.
                     same = speaker if speaker == self._last_speaker else -1
-                    self._of_result.update(float(number / self._fps), result, self._box(same, shown))
+                    self._of_result.update(float(number / self._fps), result, *self._face(same, shown))
                 if self._of_source is not None and shown > self._last_source_frame:
-                    self._of_source.update(float(shown / self._fps), frame, self._box(speaker, shown))
+                    self._of_source.update(float(shown / self._fps), frame, *self._face(speaker, shown))
                     self._last_source_frame = shown
                 self._last_speaker = speaker
 
@@ -95,5 +95,8 @@ class SyncScorer:
                 return index
         return -1
 
-    def _box(self, speaker: int, shown: int) -> FloatArray | None:
-        return None if speaker < 0 else self._speakers[speaker].score_boxes[shown]
+    def _face(self, speaker: int, shown: int) -> tuple[FloatArray | None, FloatArray | None]:
+        """Box and points of the speaker's face; None without one."""
+        if speaker < 0:
+            return None, None
+        return self._speakers[speaker].score_boxes[shown], self._speakers[speaker].track.points[shown]

@@ -16,14 +16,14 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.blending import Blender
+from lipsync.blending import Blender, make_mask
 from lipsync.context import RunContext
 from lipsync.devices import ThreadLimit
 from lipsync.enhancers import FaceEnhancement, Upscaler
-from lipsync.faces import TrackedFaces, crop_face, pixel_box, reduced_size
+from lipsync.faces import TrackedFaces, UprightView, crop_face, pixel_box, reduced_size
 from lipsync.generators import LipGenerator
 from lipsync.media import VideoReader, YuvFrame
-from lipsync.options import SyncOptions
+from lipsync.options import BlendOptions, SyncOptions
 from lipsync.pipeline.audio_conditioning import AudioConditioning, SpeakerAudio
 from lipsync.pipeline.job import Job
 from lipsync.progress import CancelToken
@@ -62,7 +62,7 @@ def make_speakers(
             track=faces.track,
             cuts=faces.cuts,
             audio=speaker_audio,
-            score_boxes=with_default_pads(faces.track.boxes, size, options.faces),
+            score_boxes=with_default_pads(faces.track.boxes, size, options.faces, faces.track.points),
         )
         for faces, speaker_audio in zip(tracked, audio.speakers, strict=True)
     )
@@ -92,9 +92,10 @@ class DrawnFace:
     Attributes:
         index: index of the frame in its chunk.
         speaker: index of the speaker.
-        box: the crop for the generator.
+        box: the crop for the generator; of a tilted face, the rectangle around its upright view.
         points: float32 (5, 2) landmarks in pixels of the frame; NaN where unknown.
         weight: opacity of the generated mouth, in (0, 1].
+        view: in which a tilted face is drawn; None for an upright one.
     """
 
     index: int
@@ -102,6 +103,7 @@ class DrawnFace:
     box: PixelBox
     points: FloatArray
     weight: float
+    view: UprightView | None = None
 
 
 @dataclass(eq=False)
@@ -159,16 +161,15 @@ def make_chunk(frames: list[YuvFrame], first: int, shown: list[int], plan: Rende
         first: number of the first one in the result.
         shown: row of the speakers' tracks for each frame.
     """
-    width, height = frames[0].width, frames[0].height
+    size = frames[0].width, frames[0].height
     faces = [
-        DrawnFace(index, number, box, speaker.track.points[row], float(speaker.audio.weights[first + index]))
+        _drawn_face(speaker.track, row, size, (index, number, float(speaker.audio.weights[first + index])))
         for number, speaker in enumerate(plan.speakers)
         for index, row in enumerate(shown)
-        if speaker.audio.weights[first + index] > 0
-        if (box := _face_box(speaker, row, width, height)) is not None
+        if speaker.audio.weights[first + index] > 0 and speaker.track.present[row]
     ]
     spec = plan.generator.spec
-    pixels = [frames[face.index].to_rgb(face.box) for face in faces]
+    pixels = [_face_pixels(frames[face.index], face) for face in faces]
     crops = [
         crop_face(face, PixelBox(0, 0, face.shape[1], face.shape[0]), spec.crop_size, spec.antialias_crops)
         for face in pixels
@@ -183,10 +184,30 @@ def make_chunk(frames: list[YuvFrame], first: int, shown: list[int], plan: Rende
     )
 
 
-def _face_box(speaker: Speaker, row: int, width: int, height: int) -> PixelBox | None:
-    """The speaker's face box in one video frame, in whole pixels; None without a face."""
-    box = speaker.track.boxes[row]
-    return None if np.isnan(box[0]) else pixel_box(box, width, height)
+def _drawn_face(
+    track: FaceTrack, row: int, frame_size: tuple[int, int], drawing: tuple[int, int, float]
+) -> DrawnFace:
+    """The face in one video frame; `drawing` is index in the chunk, speaker and weight."""
+    box, points = track.boxes[row], track.points[row]
+    index, speaker, weight = drawing
+    view = UprightView.of(box, points, frame_size)
+    in_frame = view.bounds if view else pixel_box(box, *frame_size)
+    return DrawnFace(index, speaker, in_frame, points, weight, view)
+
+
+def _face_pixels(frame: YuvFrame, face: DrawnFace) -> Frame:
+    """The face's box, upright, RGB uint8 (h, w, 3)."""
+    pixels = frame.to_rgb(face.box)
+    return face.view.crop(pixels, face.box[:2]) if face.view else pixels
+
+
+def face_mask(frame: Frame, face: DrawnFace, options: BlendOptions) -> Mask:
+    """Mask of a face in a frame, as `make_mask`, rotated with a tilted face."""
+    if face.view is None:
+        return make_mask(frame, face.box, face.points, options)
+    view = face.view.read(frame, (0, 0))
+    mask = make_mask(view, face.view.box, face.view.points(face.points), options)
+    return face.view.mask_in_frame(mask)
 
 
 def finished_chunks(
@@ -276,11 +297,19 @@ def _blend_face(
     window = frame.aligned_box(face.box)
     x, y = window[:2]
     x1, y1, x2, y2 = face.box
-    box = PixelBox(x1 - x, y1 - y, x2 - x, y2 - y)
     before = frame.to_rgb(window)
-    points = face.points - np.array([x, y], np.float32)
     if reset:
         blender.reset()
+    if face.view is not None:
+        view, in_view = face.view.read(before, (x, y)), face.view.points(face.points)
+        drawn_view, mask = blender.blend(view, mouth, face.view.box, in_view, weight=face.weight, crop=crop)
+        if mask is None:
+            return frame, None
+        mask = face.view.mask_in_frame(mask)
+        after = face.view.write(before, (x, y), view, drawn_view, mask)
+        return frame.with_region(window, before, after), mask
+    box = PixelBox(x1 - x, y1 - y, x2 - x, y2 - y)
+    points = face.points - np.array([x, y], np.float32)
     after, mask = blender.blend(before, mouth, box, points, weight=face.weight, crop=crop)
     if mask is None:
         return frame, None

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from lipsync.faces import pixel_box
+from lipsync.faces import UprightView, pixel_box
 from lipsync.faces.boxes import edge_shift
-from lipsync.faces.trajectory import Float64Array, pad_boxes
+from lipsync.faces.trajectory import Float64Array, pad_boxes, pad_tilted
 from lipsync.media import YuvFrame
 from lipsync.options import FaceOptions
 from lipsync.sync_score.base import EXPERT_FPS, SyncExpert
@@ -46,7 +46,9 @@ class SyncMeter:
         self._loudness: list[FloatArray] = []
         self._numbers: list[IntArray] = []
 
-    def update(self, time_seconds: float, frame: YuvFrame, box: AnyBox | None) -> None:
+    def update(
+        self, time_seconds: float, frame: YuvFrame, box: AnyBox | None, points: FloatArray | None = None
+    ) -> None:
         """Add the frame that is shown from `time_seconds` on for 1 / fps.
 
         Frames may be left out; frames that are not later than all before are ignored. `frame` is not kept.
@@ -55,6 +57,7 @@ class SyncMeter:
             frame: only the lower half of the box is converted to RGB.
             box: the face box with the default pads (see `with_default_pads`), x1, y1, x2, y2 in pixels of
                 the frame, best with subpixel precision; None without a face.
+            points: (5, 2) as in `Face`, by which a tilted face is rotated upright; None or NaN where unknown.
         """
         position = time_seconds * EXPERT_FPS
         first, last = max(self._next, _ceil(position)), _ceil(position + self._step)
@@ -67,7 +70,7 @@ class SyncMeter:
         if self._box is not None and edge_shift(self._box, face_box) > _MAX_SHIFT:
             self._add(self._faces.flush())
         self._box = face_box
-        crop = _crop_yuv(frame, face_box)
+        crop = _crop_yuv(frame, face_box, points)
         for number in range(first, last):
             self._add(self._faces.push(number, crop))
 
@@ -91,14 +94,19 @@ class SyncMeter:
         self._numbers.append(np.arange(first, first + len(faces)))
 
 
-def _crop_yuv(frame: YuvFrame, box: FloatArray) -> Frame:
-    """`crop_lower_face`, converting only the region that it reads to RGB."""
+def _crop_yuv(frame: YuvFrame, box: FloatArray, points: FloatArray | None) -> Frame:
+    """`crop_lower_face` of the upright face, converting only the region that it reads to RGB."""
+    view = None if points is None else UprightView.of(box, points, (frame.width, frame.height))
+    if view is not None:
+        return crop_lower_face(view.read(frame.to_rgb(view.bounds), view.bounds[:2]), view.box)
     x1, y1, x2, y2 = box.tolist()
     region = frame.aligned_box(pixel_box((x1, (y1 + y2) / 2, x2, y2), frame.width, frame.height))
     return crop_lower_face(frame.to_rgb(region), box - np.array([region.x1, region.y1] * 2, np.float32))
 
 
-def with_default_pads(boxes: FloatArray, size: tuple[int, int], options: FaceOptions) -> FloatArray:
+def with_default_pads(
+    boxes: FloatArray, size: tuple[int, int], options: FaceOptions, points: FloatArray | None = None
+) -> FloatArray:
     """Replace the pads of face boxes by the default ones, which experts were trained with.
 
     Exact unless the border of the frame cut off the pads.
@@ -107,6 +115,7 @@ def with_default_pads(boxes: FloatArray, size: tuple[int, int], options: FaceOpt
         boxes: (T, 4) boxes of a `FaceTrack`, pixels of the frame; NaN stays NaN.
         size: width, height of the frame.
         options: that the boxes were made with; a fixed box (`options.box`) is returned unchanged.
+        points: (T, 5, 2) of the `FaceTrack`; boxes of tilted faces are padded along the face.
 
     Returns:
         float32 (T, 4).
@@ -116,7 +125,11 @@ def with_default_pads(boxes: FloatArray, size: tuple[int, int], options: FaceOpt
     top, bottom, left, right = options.pads_px
     x1, x2 = _unpad(boxes[:, 0], boxes[:, 2], (left, right), (options.pad_left, options.pad_right))
     y1, y2 = _unpad(boxes[:, 1], boxes[:, 3], (top, bottom), (options.pad_top, options.pad_bottom))
-    return pad_boxes(np.stack([x1, y1, x2, y2], axis=1), size, FaceOptions()).astype(np.float32)
+    unpadded = np.stack([x1, y1, x2, y2], axis=1)
+    padded = pad_boxes(unpadded, size, FaceOptions())
+    if points is not None:
+        padded = pad_tilted(padded, boxes, unpadded, points, FaceOptions())
+    return padded.astype(np.float32)
 
 
 def _unpad(
