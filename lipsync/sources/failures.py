@@ -51,6 +51,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "stalled": ("The site stopped sending data", _LATER),
     "short": ("The site sent only a part of the file", _LATER),
+    "slow": ("The page takes too long to read", "Give a direct link to the video file, or try again later."),
     "memory": ("The page is too large to be processed", "Give a direct link to the video file."),
     "ended": (
         "The download process ended unexpectedly",

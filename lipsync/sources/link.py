@@ -38,7 +38,11 @@ from lipsync.types import TimeRange
 from lipsync.utils.disk_errors import write_error
 
 STALL_SECONDS = 120
-"""A download without any progress for this long is given up."""
+"""A download that does not get on by `_STALL_BYTES` in this time is given up."""
+_STALL_BYTES = 2**16
+PAGE_SECONDS = 60
+"""A page that has not told where its media is after this long is given up: it never stops sending, or
+keeps yt-dlp busy with text made for that."""
 _NAME_LENGTH = 80
 _COOKIES_BYTES = 2**20
 
@@ -89,7 +93,7 @@ class LinkSource:
             Cancelled: the job was cancelled.
         """
         with self._start_worker(None, ()) as process:
-            for message in process.messages(cancel, lambda: 0):
+            for message in process.messages(cancel):
                 if message[0] == "info":
                     return _link_info(message[1])
         raise explain_failure(DownloadFailure("ended"), self.url)
@@ -211,24 +215,25 @@ class _WorkerProcess:
         self._process.start()
         far_end.close()
 
-    def messages(self, cancel: CancelToken, size: Callable[[], int]) -> Iterator[list[Any]]:
+    def messages(self, cancel: CancelToken, size: Callable[[], int] = lambda: 0) -> Iterator[list[Any]]:
         """Yield the worker's messages until it ends. `size` returns the bytes written so far, or raises."""
-        last_activity, last_size = time.monotonic(), -1
+        last_activity, last_size, page_read = time.monotonic(), 0, False
         while True:
             cancel.check("Downloading")
             written = size()
-            if written != last_size:
+            if written >= last_size + _STALL_BYTES:
                 last_activity, last_size = time.monotonic(), written
             message = _receive(self._pipe)
             if message is None:
                 return
+            if message and message[0] == "failed":
+                raise explain_failure(_failure(message[1]), self._url)
             if message:
-                last_activity = time.monotonic()
-                if message[0] == "failed":
-                    raise explain_failure(_failure(message[1]), self._url)
                 yield message
-            elif time.monotonic() - last_activity > STALL_SECONDS:
-                raise explain_failure(DownloadFailure("stalled"), self._url)
+            if message and message[0] != "progress":  # which comes for every byte of a trickle
+                last_activity, page_read = time.monotonic(), True
+            elif time.monotonic() - last_activity > (STALL_SECONDS if page_read else PAGE_SECONDS):
+                raise explain_failure(DownloadFailure("stalled" if page_read else "slow"), self._url)
 
     def end(self) -> None:
         """Kill the process if it still runs, with the JavaScript runtime it may have started."""

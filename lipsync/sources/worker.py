@@ -28,6 +28,10 @@ from lipsync.sources.streams import Span, Stream
 MEMORY_BYTES = 2 * 2**30
 SOCKET_TIMEOUT_SECONDS = 15
 PLAYLIST_BYTES = 16 * 2**20
+PAGE_BYTES = 16 * 2**20
+"""Limit of a page, unpacked, and of a list of fragments. Search patterns of extractors take a time that
+grows with the square of a page that was made for that."""
+_PAGE_BLOCK_BYTES = 2**18
 _REQUEST_HANDLER = "Requests"
 _MODULES_WITH_OWN_SOCKETS = ("curl_cffi", "websockets")
 EXTENSIONS = (
@@ -131,12 +135,11 @@ def _limit_process() -> None:
 
 
 def _handle(request: DownloadRequest, logger: _WarningLogger, send: Callable[..., None]) -> None:
-    from yt_dlp import YoutubeDL
     from yt_dlp.networking.common import _REQUEST_HANDLERS
 
     for name in set(_REQUEST_HANDLERS) - {_REQUEST_HANDLER}:
         del _REQUEST_HANDLERS[name]
-    with YoutubeDL(_ydl_options(request, logger)) as ydl:
+    with _open_ydl(_ydl_options(request, logger)) as ydl:
         info = _extract_video(ydl, request.url)
         selected = streams.select_streams(info.get("formats") or [], request.span, request.audio_only)
         _check_usable(info, selected, request.audio_only)
@@ -144,6 +147,36 @@ def _handle(request: DownloadRequest, logger: _WarningLogger, send: Callable[...
         if request.folder is not None:
             _check_duration(info, selected, request)
             _download(ydl, info, selected, request, send)
+
+
+def _open_ydl(options: dict[str, Any]) -> Any:
+    """A `YoutubeDL` that reads no more than `PAGE_BYTES` of a page."""
+    from yt_dlp import YoutubeDL
+
+    class LimitedYoutubeDL(YoutubeDL):  # type: ignore[misc, unused-ignore]  # it has no types
+        """yt-dlp with limited pages; media is read in blocks, and its size is checked by the parent."""
+
+        def urlopen(self, req: Any) -> Any:
+            """See `YoutubeDL.urlopen`."""
+            response = super().urlopen(req)
+            response.read = _limited_read(response.read)
+            return response
+
+    return LimitedYoutubeDL(options)
+
+
+def _limited_read(read: Callable[..., bytes]) -> Callable[..., bytes]:
+    def limited(amount: int | None = None) -> bytes:
+        if amount is not None:
+            return read(amount)
+        content = bytearray()
+        while block := read(_PAGE_BLOCK_BYTES):
+            content += block
+            if len(content) > PAGE_BYTES:
+                raise DownloadRejected("memory", f"more than {PAGE_BYTES / 1e6:.0f} MB")
+        return bytes(content)
+
+    return limited
 
 
 def _ydl_options(request: DownloadRequest, logger: _WarningLogger) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import gradio as gr
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.ui import strings
 from lipsync.ui.api import build_api
+from lipsync.ui.fetch_guard import guard_fetches
 from lipsync.ui.pages.batch import BatchEvents, build_batch
 from lipsync.ui.pages.inspect import InspectEvents, build_inspect
 from lipsync.ui.pages.sync import build_sync, connect_sync
@@ -45,6 +46,7 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         grace: seconds that a visitor's files are kept after they have left.
     """
     page: gr.Blocks
+    guard_fetches()
     # Gradio removes files after a day in any case; `Sessions` removes them when their visitor has left.
     cache_limits = (_CACHE_CHECK_SECONDS, _CACHE_SECONDS)
     with gr.Blocks(title=strings.TITLE, delete_cache=cache_limits, fill_width=True) as page:

@@ -120,6 +120,29 @@ def endless(site: Site) -> Answer:
     return answer
 
 
+def endless_page(site: Site) -> Answer:
+    """A page without a length that never ends, full of what extractors search for."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        _open(request, kind="text/html")
+        while not site.closing.is_set():
+            request.wfile.write(b'<meta property="og:video" content="<video src=' * 2**10)
+
+    return answer
+
+
+def trickle(site: Site, kind: str, seconds: float = 0.2) -> Answer:
+    """A byte now and then, without an end."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        _open(request, kind=kind)
+        while not site.closing.wait(seconds):
+            request.wfile.write(b"<")
+            request.wfile.flush()
+
+    return answer
+
+
 def stuck(site: Site, data: bytes = b"") -> Answer:
     """The beginning of a video, and then nothing more while the connection stays open."""
 
@@ -142,9 +165,9 @@ def promising(size: int) -> Answer:
     return answer
 
 
-def _open(request: BaseHTTPRequestHandler, size: int | None = None) -> None:
+def _open(request: BaseHTTPRequestHandler, size: int | None = None, kind: str = "video/mp4") -> None:
     request.send_response(200)
-    request.send_header("Content-Type", "video/mp4")
+    request.send_header("Content-Type", kind)
     if size is not None:
         request.send_header("Content-Length", str(size))
     request.end_headers()

@@ -213,6 +213,32 @@ def test_a_short_part_of_a_long_video_is_not_too_long(site: Site, tmp_path: Path
 # --- cancel ---------------------------------------------------------------------------------------
 
 
+def test_a_page_that_never_ends_is_told(site: Site, tmp_path: Path) -> None:
+    site.answers["/page"] = serving.endless_page(site)
+    with pytest.raises(LinkError, match=r"page is too large.*more than 17 MB"):
+        fetch(source(site, "/page"), tmp_path)
+    assert not left_in(tmp_path)
+
+
+def test_a_page_that_takes_too_long_is_told(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lipsync.sources.link.PAGE_SECONDS", 4)
+    site.answers["/page"] = serving.trickle(site, "text/html")
+    with pytest.raises(LinkError, match="page takes too long to read"):
+        source(site, "/page").probe(CancelToken())
+
+
+def test_a_video_that_comes_by_bytes_is_told(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lipsync.sources.link.STALL_SECONDS", 1.5)
+    site.answers["/slow.mp4"] = serving.trickle(site, "video/mp4", 0.05)
+    with pytest.raises(LinkError, match="stopped sending data"):
+        fetch(source(site, "/slow.mp4"), tmp_path)
+    assert not left_in(tmp_path)
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_cancel_ends_a_stuck_download(site: Site, media: Path, tmp_path: Path, begun: bool) -> None:
     data = (media / "clip.mp4").read_bytes()[: 2**15] if begun else b""
