@@ -19,6 +19,8 @@ from tests.waiting import wait_until
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))
+WAIT = 60_000
+"""Milliseconds that a busy machine may take for one step; nothing here measures speed."""
 GRACE = 0.2
 """Seconds that a visitor's files outlive the visit in these tests."""
 
@@ -60,6 +62,7 @@ def free_port() -> int:
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield chromium
@@ -73,9 +76,10 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
 
     def open_page(width: int = 1440, height: int = 900) -> Page:
         page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(WAIT)
         opened.append(page)
         page.goto(address)
-        expect(page.locator("#run")).to_be_visible(timeout=30_000)
+        expect(page.locator("#run")).to_be_visible()
         return page
 
     yield open_page

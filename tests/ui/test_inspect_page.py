@@ -17,8 +17,9 @@ from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken
 from lipsync.speech import Transcript, TranscriptSegment, Word
 from lipsync.ui import inspection, strings
+from lipsync.ui.components.inputs import build_inputs
 from lipsync.ui.inspection import inspect_file, report_html
-from lipsync.ui.pages.inspect import InspectEvents, InspectPage, build_inspect
+from lipsync.ui.pages.inspect import InspectEvents, InspectPage, build_inspect, use_in
 from lipsync.ui.sessions import Sessions
 from tests.make_media import make_sound, make_video, run_ffmpeg
 from tests.material import FACE, SAMPLES, VOICE, make_head
@@ -155,10 +156,15 @@ def test_the_file_can_go_to_the_first_page(
         "voice": lambda: make_sound(tmp_path / "tone.wav", 1),
     }[kind]()
     *_, shown = run(events, file, [])
-    tabs, *places = events.use(shown[page.found])
-    assert tabs.selected == "one"
-    assert [place == str(file) for place in places] == [kind == one for one in ("video", "photo", "voice")]
-    assert str(file) not in map(str, events.use(None))
+    with gr.Blocks():
+        pages, inputs = gr.Tabs(), build_inputs()
+    use = use_in(pages, inputs)
+    updates = use(shown[page.found])
+    assert updates.pop(pages).selected == "one"
+    target = inputs.files[kind]
+    assert updates.pop(target.tabs).selected == target.tab
+    assert updates == {target.component: str(file), target.other: None}
+    assert str(file) not in map(str, use(None).values())
 
 
 def test_an_error_is_shown_and_leaves_nothing(

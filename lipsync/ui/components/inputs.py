@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
 from lipsync.ui import strings
+from lipsync.ui.components.file_input import FileInput
 from lipsync.ui.components.link_panel import LinkPanel, build_link
 from lipsync.ui.components.range_table import RangeTable, build_ranges
-from lipsync.ui.components.status import UNQUEUED
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
@@ -34,6 +32,16 @@ class Inputs:
     voice_ranges: RangeTable
     segments: gr.Textbox
     more_voices: gr.File
+
+    @property
+    def files(self) -> dict[str, FileInput]:
+        """The four ways to give a video and a voice, by name."""
+        return {
+            "video": FileInput(self.video, self.video_tabs, "video", other=self.photo),
+            "photo": FileInput(self.photo, self.video_tabs, "photo", other=self.video),
+            "voice": FileInput(self.voice, self.voice_tabs, "sound", other=self.voice_video),
+            "voice_video": FileInput(self.voice_video, self.voice_tabs, "from-video", other=self.voice),
+        }
 
 
 def build_inputs() -> Inputs:
@@ -74,13 +82,7 @@ def build_inputs() -> Inputs:
             voice_link = build_link("voice")
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
     segments, more_voices = _build_speakers()
-    with examples:  # above the inputs that they fill in, which must exist first
-        _build_examples(video, photo, voice)
-    video.change(_select("video"), video, [video_tabs, photo], **UNQUEUED)
-    photo.change(_select("photo"), photo, [video_tabs, video], **UNQUEUED)
-    voice.change(_select("sound"), voice, [voice_tabs, voice_video], **UNQUEUED)
-    voice_video.change(_select("from-video"), voice_video, [voice_tabs, voice], **UNQUEUED)
-    return Inputs(
+    inputs = Inputs(
         video_tabs=video_tabs,
         video=video,
         photo=photo,
@@ -94,6 +96,11 @@ def build_inputs() -> Inputs:
         segments=segments,
         more_voices=more_voices,
     )
+    for file_input in inputs.files.values():
+        file_input.connect()
+    with examples:  # above the inputs that they fill in, which must exist first
+        _build_examples(inputs)
+    return inputs
 
 
 def _build_speakers() -> tuple[gr.Textbox, gr.File]:
@@ -112,8 +119,9 @@ def _build_speakers() -> tuple[gr.Textbox, gr.File]:
     return segments, more_voices
 
 
-def _build_examples(video: gr.Video, photo: gr.Image, voice: gr.Audio) -> None:
-    gr.Examples(
+def _build_examples(inputs: Inputs) -> None:
+    video, photo, voice = inputs.video, inputs.photo, inputs.voice
+    examples = gr.Examples(
         [
             [None, str(SAMPLES / "face.jpg"), str(SAMPLES / "voice.mp3")],
             [str(SAMPLES / "talk.mp4"), None, str(SAMPLES / "voice.mp3")],
@@ -123,15 +131,15 @@ def _build_examples(video: gr.Video, photo: gr.Image, voice: gr.Audio) -> None:
         example_labels=[strings.EXAMPLE_PHOTO, strings.EXAMPLE_VIDEO],
         elem_id="examples",
     )
+    outputs = [inputs.video_tabs, inputs.voice_tabs, inputs.voice_video]
+    examples.dataset.click(None, examples.dataset, outputs, js=_SELECT_EXAMPLE)
     # Gradio keeps the example files of some components only; the first visitor would take the others along.
     for sample in (SAMPLES / name for name in ("face.jpg", "talk.mp4", "voice.mp3")):
         voice.keep_in_cache.add(save_file_to_cache(str(sample), voice.GRADIO_CACHE))
 
 
-def _select(tab: str) -> Callable[[str | None], tuple[Any, Any]]:
-    """The handler of a new file: selects its tab and clears the alternative input."""
-
-    def react(given: str | None) -> tuple[Any, Any]:
-        return (gr.Tabs(selected=tab), None) if given else (gr.skip(), gr.skip())
-
-    return react
+_SELECT_EXAMPLE = """(number) => {
+  const select = (tab) => ({__type__: 'update', selected: tab});
+  return [select(number === 0 ? 'photo' : 'video'), select('sound'), null];
+}"""
+"""Brings the tabs of the example's files to the front, as soon as it is clicked."""

@@ -18,6 +18,7 @@ from lipsync.types import TimeRange
 from lipsync.ui import strings
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.components.controls import link_control
+from lipsync.ui.components.file_input import FileInput
 from lipsync.ui.components.range_table import RangeTable
 from lipsync.ui.components.status import (
     QUIET,
@@ -85,7 +86,7 @@ class LinkEvents:
 
     Args:
         panel: the panel.
-        player: where the downloaded file goes.
+        target: the input that the downloaded file is given to.
         table: the time ranges of that file.
         allow: networks that may be reached although they are not public. For tests only.
     """
@@ -94,12 +95,12 @@ class LinkEvents:
         self,
         sessions: Sessions,
         panel: LinkPanel,
-        player: Any,
+        target: FileInput,
         table: RangeTable,
         allow: frozenset[Any] = frozenset(),
     ) -> None:
         self._sessions, self._panel, self._allow = sessions, panel, allow
-        self._player, self._table = player, table
+        self._target, self._table = target, table
 
     def connect(self) -> None:
         """Connect the panel's buttons."""
@@ -109,7 +110,7 @@ class LinkEvents:
         downloading = panel.download.click(
             self.download,
             {*link, *table.fields},
-            [*panel.outputs, self._player, *table.outputs],
+            [*panel.outputs, *self._target.outputs, *table.outputs],
             **_DOWNLOADS,
         )
         panel.cancel.click(self.cancel, None, panel.outputs, **UNQUEUED, cancels=[checking, downloading])
@@ -168,7 +169,7 @@ class LinkEvents:
         if fetched.start:
             text += strings.LINK_SHIFTED.format(start=typed_time(fetched.start))
         return {
-            self._player: str(fetched.path),
+            **self._target.show(str(fetched.path)),
             **self._table.show(fetched.to_file_time(ranges)),
             self._panel.about: status_line(text, "done"),
         }

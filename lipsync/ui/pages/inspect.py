@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,7 @@ class InspectEvents:
     def connect(self, tabs: gr.Tabs, inputs: Inputs) -> None:
         """Connect the events; the inspected file can be passed on to the inputs of the sync tab."""
         page = self.page
+        targets = [one for file_input in inputs.files.values() for one in file_input.outputs]
         buttons = [page.run, page.cancel, page.status]
         page.file.change(self.give, page.file, page.run, **QUIET)
         waiting = page.run.click(self.wait, None, buttons, **UNQUEUED)
@@ -175,7 +176,7 @@ class InspectEvents:
             **HEAVY,
         )
         page.cancel.click(self.cancel, None, buttons, **UNQUEUED, cancels=[run])
-        page.use.click(self.use, page.found, [tabs, inputs.video, inputs.photo, inputs.voice], **QUIET)
+        page.use.click(use_in(tabs, inputs), page.found, list(dict.fromkeys([tabs, *targets])), **QUIET)
 
     def give(self, request: gr.Request, file: str | None) -> Any:
         """Handle a file that was added or removed."""
@@ -223,13 +224,6 @@ class InspectEvents:
         self._sessions.get(request.session_hash).cancel("inspect")
         return {self.page.status: status_line(strings.STATUS_STOPPED), **set_busy(self.page, False)}
 
-    def use(self, found: tuple[str, str] | None) -> list[Any]:
-        """Select the sync tab and give it the file; returns updates of tabs, video, photo and voice."""
-        if found is None:
-            return [gr.skip()] * 4
-        file, place = found
-        return [gr.Tabs(selected="one"), *(file if name == place else gr.skip() for name in _INPUTS)]
-
     def _clear(self) -> Updates:
         """Hide the last report."""
         page = self.page
@@ -261,8 +255,16 @@ class InspectEvents:
         }
 
 
-_INPUTS = ("video", "photo", "voice")
-"""The inputs of the sync tab, in the order of the outputs of `InspectEvents.use`."""
+def use_in(tabs: gr.Tabs, inputs: Inputs) -> Callable[[tuple[str, str] | None], Updates]:
+    """Return the handler that selects the sync tab and gives it the inspected file."""
+
+    def use(found: tuple[str, str] | None) -> Updates:
+        if found is None:
+            return {tabs: gr.skip()}
+        file, place = found
+        return {tabs: gr.Tabs(selected="one"), **inputs.files[place].show(file)}
+
+    return use
 
 
 def _offer(path: Path | None) -> Any:

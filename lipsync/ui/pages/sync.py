@@ -51,10 +51,10 @@ def connect_sync(
         allow: networks that links may reach although they are not public. For tests only.
     """
     inputs = page.inputs
-    for panel, player, table in (
-        (inputs.video_link, inputs.video, inputs.video_ranges),
-        (inputs.voice_link, inputs.voice, inputs.voice_ranges),
+    for panel, table in (
+        (inputs.video_link, inputs.video_ranges),
+        (inputs.voice_link, inputs.voice_ranges),
     ):
-        LinkEvents(sessions, panel, player, table, allow).connect()
+        LinkEvents(sessions, panel, inputs.files[panel.name], table, allow).connect()
     PreviewEvents(sessions, models, inputs, page.form, page.outputs).connect()
     RunEvents(sessions, models, page.form, page.settings, page.outputs).connect()
