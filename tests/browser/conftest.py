@@ -19,8 +19,8 @@ from tests.waiting import wait_until
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safetensors"))
-WAIT = 60_000
-"""Milliseconds that a busy machine may take for one step; nothing here measures speed."""
+WAIT = 120_000
+"""Milliseconds that a very busy machine may take for one step; nothing here measures speed."""
 GRACE = 0.2
 """Seconds that a visitor's files outlive the visit in these tests."""
 
