@@ -31,7 +31,12 @@ class LipsyncError(Exception):
         what: what happened, a sentence without the final full stop.
         given: the offending value, file or setting; omitted from the text if empty.
         hint: what the user can do next; omitted if empty.
+
+    Attributes:
+        kept: a sentence on what an interrupted run has kept; "" for nothing.
     """
+
+    kept = ""
 
     def __init__(self, what: str, *, given: object = "", hint: str = "") -> None:
         self.what = what
@@ -100,7 +105,7 @@ class ToolError(LipsyncError):
 
 
 class Cancelled(LipsyncError):
-    """The user stopped the job; nothing was written."""
+    """The user stopped the job."""
 
     def __init__(self, stage: str = "") -> None:
         super().__init__("Cancelled", given=stage)

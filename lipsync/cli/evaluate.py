@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,7 +24,8 @@ from lipsync.generators import GENERATORS, choose_variant
 from lipsync.metrics.fid import measure_fid
 from lipsync.options import ReportOptions, SyncOptions
 from lipsync.progress import CancelToken, Progress, ProgressCallback
-from lipsync.utils.atomic_write import write_text
+from lipsync.utils.atomic_write import check_place, write_text
+from lipsync.utils.owned_folder import temporary_folder
 
 _UNCHANGED = "as given"
 """Name of the row for videos that are measured as they are."""
@@ -65,9 +65,11 @@ def add_evaluate_command(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     run, options = read_sync_options(arguments), read_options(arguments, EvaluatorOptions())
+    for path in filter(None, (arguments.csv, arguments.json, arguments.html)):
+        check_place(path)
     with ExitStack() as cleanup:
         cancel, bar = cleanup.enter_context(cancel_on_interrupt()), cleanup.enter_context(ProgressBar())
-        folder = arguments.out or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lipsync-")))
+        folder = arguments.out or cleanup.enter_context(temporary_folder())
         progress = _ClipCounter(bar.update)
         evaluator = Evaluator(options, run, progress=progress, cancel=cancel)
         if _is_single(arguments.input):

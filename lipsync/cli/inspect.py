@@ -16,7 +16,7 @@ from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.media import write_image
 from lipsync.options import DEVICES, FaceOptions, GeneratorOptions, SyncOptions, TranscriptOptions
 from lipsync.speech import to_srt, to_vtt
-from lipsync.utils.atomic_write import write_text
+from lipsync.utils.atomic_write import check_place, write_text
 
 
 def add_inspect_command(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,8 @@ def _inspect(arguments: argparse.Namespace) -> int:
         raise InputError(
             "Subtitles are of one file", given=f"{len(arguments.files)} files", hint="Name one file."
         )
+    for path in filter(None, (arguments.html, arguments.srt, arguments.vtt)):
+        check_place(path)
     run = SyncOptions(
         faces=read_options(arguments, FaceOptions()),
         generator=GeneratorOptions(device=arguments.device),

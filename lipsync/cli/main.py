@@ -65,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = sys.argv[1:] if arguments is None else list(arguments)
         parsed = parser_for(words).parse_args(words)
         status: int = parsed.command(parsed)
-    except Cancelled:
-        print("Cancelled; nothing was written.", file=sys.stderr)
+    except Cancelled as cancelled:
+        print(f"Cancelled; {cancelled.kept or 'nothing was written.'}", file=sys.stderr)
         return EXIT_CANCELLED
     except LipsyncError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {error} {error.kept}".rstrip(), file=sys.stderr)
         return EXIT_ERROR
     return status
 

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,8 @@ from lipsync.options import LinkOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources import is_link, open_source
 from lipsync.types import SyncResult
+from lipsync.utils.atomic_write import check_place
+from lipsync.utils.owned_folder import remove_abandoned, temporary_folder
 
 
 def add_run_command(parser: argparse.ArgumentParser) -> None:
@@ -131,10 +132,10 @@ def _fetched_inputs(
     """
     options, links = read_sync_options(arguments), read_options(arguments, LinkOptions())
     media = options.media
-    with tempfile.TemporaryDirectory(prefix="lipsync-") as folder:
-        video = open_source(arguments.video, links).fetch(Path(folder), progress, cancel, media.video_ranges)
+    with temporary_folder() as folder:
+        video = open_source(arguments.video, links).fetch(folder, progress, cancel, media.video_ranges)
         voice = open_source(arguments.voice, links, audio_only=True).fetch(
-            Path(folder), progress, cancel, media.voice_ranges
+            folder, progress, cancel, media.voice_ranges
         )
         media = dataclasses.replace(
             media,
@@ -148,6 +149,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from lipsync.pipeline.job import free_name
 
+    if arguments.score_plot:
+        check_place(arguments.score_plot)
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,
@@ -202,8 +205,11 @@ def _preview(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from lipsync.blending import preview_sheet
         from lipsync.media import write_image
+        from lipsync.media.video.images import check_image_place
         from lipsync.pipeline.preview import preview
 
+    check_image_place(arguments.output)
+    remove_abandoned(arguments.output.absolute().parent)
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,
@@ -232,7 +238,7 @@ def _batch(arguments: argparse.Namespace) -> int:
             hint="Give one voice for all videos, or one per video.",
         )
     options, models, failed = read_sync_options(arguments), CachedModels(), 0
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    check_place(arguments.output / "any.mp4")
     with cancel_on_interrupt() as cancel:
         for number, video in enumerate(videos):
             voice = voices[number % len(voices)]
@@ -243,7 +249,8 @@ def _batch(arguments: argparse.Namespace) -> int:
                         video, voice, options, bar.update, cancel, output=output, models=models
                     )
                 print(_as_text(result))
-            except Cancelled:
+            except Cancelled as cancelled:
+                cancelled.kept = f"{number - failed} of {len(videos)} videos were made."
                 raise
             except LipsyncError as error:  # the others are still made
                 failed += 1

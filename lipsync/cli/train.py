@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
@@ -43,6 +42,7 @@ from lipsync.training.data.dataset_format import FPS
 from lipsync.training.data.prepare import prepare
 from lipsync.training.tasks.export import is_expert_run
 from lipsync.training.tasks.wav2lip_options import original_loop
+from lipsync.utils.owned_folder import temporary_folder
 from lipsync.weights import require
 
 _FINETUNE_LOOP = LoopOptions(
@@ -209,8 +209,8 @@ def _export_lrs(arguments: argparse.Namespace) -> int:
 
 def _av_offset(arguments: argparse.Namespace) -> int:
     options = read_options(arguments, AvOffsetOptions())
-    with _FigureReport({}) as figures, TemporaryDirectory() as runs:
-        changed = correct_av_offsets(arguments.set, Path(runs), options, figures.of("av-offset"))
+    with _FigureReport({}) as figures, temporary_folder() as runs:
+        changed = correct_av_offsets(arguments.set, runs, options, figures.of("av-offset"))
     print(f"{arguments.set}\n{changed} clips changed")
     return 0
 

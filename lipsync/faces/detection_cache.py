@@ -19,7 +19,6 @@ import dataclasses
 import functools
 import hashlib
 import os
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -38,11 +37,11 @@ from lipsync.faces.detectors.base import FaceDetector
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup
 from lipsync.types import Face, IntArray
 from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.owned_folder import remove_abandoned
 
 LIMIT_BYTES = 500_000_000
 """Ten minutes of one face take about 7 MB."""
 _HASH_BLOCK_BYTES = 1 << 22
-_ABANDONED_SECONDS = 3600
 _IRRELEVANT_SETTINGS = {
     *("voice_ranges", "voice_shift", "length_mode", "quality", "encoder"),
     *("which_face", "face_index", "face_x", "face_y", "face_time", "face_reference"),
@@ -192,16 +191,13 @@ class DetectionCache:
         return self.folder / f"{key.name}.npz"
 
     def _evict(self) -> None:
-        """Remove least recently used entries over the limit, and abandoned parts."""
+        """Remove least recently used entries over the limit, and what killed processes left."""
+        remove_abandoned(self.folder)
         entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime, reverse=True)
         total = 0
         for path, stat in entries:
-            if path.name.startswith("."):  # partial: another process is writing it, or was killed
-                remove = time.time() - stat.st_mtime > _ABANDONED_SECONDS
-            else:
-                total += stat.st_size
-                remove = total > self.limit_bytes
-            if remove:
+            total += stat.st_size
+            if total > self.limit_bytes:
                 with contextlib.suppress(OSError):
                     path.unlink()
 

@@ -15,7 +15,7 @@ from lipsync.media.output_formats import OutputFormat, output_format
 from lipsync.media.probe import probe_video
 from lipsync.media.subtitle_formats import Cue, format_srt, read_subtitles
 from lipsync.progress import CancelToken
-from lipsync.utils.atomic_write import atomic_write, part_of, remove_part
+from lipsync.utils.atomic_write import atomic_write
 
 # ISO 639-1 to ISO 639-2/T, which MP4 and Matroska require.
 _LANGUAGES = {
@@ -78,13 +78,10 @@ def add_subtitles(
         **container.settings,
     }
     # ffmpeg reads a file that this program wrote, so that nothing in the user's is interpreted.
-    text = part_of(target.with_suffix(".srt"))
-    try:
-        with atomic_write(target) as part:
-            text.write_text(format_srt(cues), "utf-8", newline="\n")
-            _mux(video, text, part, track, cancel or CancelToken())
-    finally:
-        remove_part(text)
+    with atomic_write(target) as part:
+        text = part.with_suffix(".srt")
+        text.write_text(format_srt(cues), "utf-8", newline="\n")
+        _mux(video, text, part, track, cancel or CancelToken())
     return target
 
 

@@ -23,6 +23,7 @@ from lipsync.segments import PlacedSegment
 from lipsync.speech import Transcript, to_srt, transcribe
 from lipsync.types import Frame
 from lipsync.utils.atomic_write import write_text
+from lipsync.utils.owned_folder import remove_abandoned
 
 
 class Output:
@@ -88,6 +89,7 @@ def open_output(
         quality=context.options.media.quality,
         encoder=context.options.media.encoder,
     )
+    remove_abandoned(target.absolute().parent)
     writer: FrameWriter | ResumableWriter
     if resume:
         writer = ResumableWriter(target, spec, key=_resume_key(job, context), cancel=context.cancel)

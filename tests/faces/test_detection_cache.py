@@ -24,6 +24,7 @@ from lipsync.faces.detectors.base import FaceDetector
 from lipsync.options import FaceOptions, MediaOptions
 from lipsync.progress import StageProgress
 from lipsync.types import Face, Frame, TimeRange
+from lipsync.utils.owned_folder import owned_folder
 from tests.faces.fakes import GREEN, RED, SIZE, RectangleDetector, during, film, still
 
 NUMBERS = np.arange(60)
@@ -273,12 +274,12 @@ def test_what_a_crash_left_behind_is_removed_and_what_is_being_written_is_not(
 ) -> None:
     kept = DetectionCache(tmp_path / "cache")
     kept.folder.mkdir()
-    left, fresh = kept.folder / ".0123.npz", kept.folder / ".4567.npz"
-    left.write_bytes(b"half")
-    fresh.write_bytes(b"half")
-    os.utime(left, (0, 0))
-    kept.put(key_of(video, detector), seen(detector))
-    assert (left.exists(), fresh.exists()) == (False, True)
+    left = kept.folder / ".0123456789abcdef.part"
+    left.mkdir()
+    (left / "new.part.npz").write_bytes(b"half")
+    with owned_folder(kept.folder) as fresh:
+        kept.put(key_of(video, detector), seen(detector))
+        assert (left.exists(), fresh.exists()) == (False, True)
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing_and_harms_nothing(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.errors import DiskFullError, OutputError
-from lipsync.utils.atomic_write import atomic_write, part_of, remove_parts, write_text
+from lipsync.utils.atomic_write import atomic_write, check_place, remove_parts, write_text
 from lipsync.utils.disk_errors import says_disk_full
 
 
@@ -52,16 +52,30 @@ def test_a_full_disk_is_distinguished_from_other_errors(tmp_path: Path, number: 
     assert not isinstance(caught.value, DiskFullError)
 
 
-def test_missing_folders_are_made_for_text(tmp_path: Path) -> None:
+def test_missing_folders_are_made_and_go_again_if_it_fails(tmp_path: Path) -> None:
     write_text(tmp_path / "new" / "a.txt", "ö")
     assert (tmp_path / "new" / "a.txt").read_bytes() == "ö".encode()
+    with pytest.raises(KeyError), atomic_write(tmp_path / "other" / "inner" / "a.txt"):
+        raise KeyError
+    with pytest.raises(KeyError), atomic_write(tmp_path / "new" / "inner" / "a.txt"):
+        raise KeyError
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "new", tmp_path / "new" / "a.txt"]
+
+
+def test_a_place_is_checked_before_there_is_anything_to_write(tmp_path: Path) -> None:
+    check_place(tmp_path / "new" / "a.txt")
+    (tmp_path / "file").touch()
+    for bad in (tmp_path, tmp_path / "file" / "a.txt", tmp_path / ("ä" * 130)):
+        with pytest.raises(OutputError, match="cannot be written"):
+            check_place(bad)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
     kept = [tmp_path / name for name in ("last.pt", "part.pt", "a.part")]
-    for path in (*kept, part_of(tmp_path / "last.pt")):
+    for path in (*kept, tmp_path / ".0123456789abcdef.part.pt"):  # a file, by earlier versions
         path.touch()
-    part_of(tmp_path / "clip").mkdir()
+    (tmp_path / ".0123456789abcdef.part").mkdir()
     remove_parts(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from lipsync.errors import MediaError, OutputError
 from lipsync.types import Frame
-from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.atomic_write import atomic_write, check_place
 from lipsync.utils.disk_errors import write_error
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -153,9 +153,25 @@ def write_image(path: Path | str, frame: Frame) -> None:
         DiskFullError, OutputError: the suffix is another one, or the file cannot be written.
     """
     path = Path(path).absolute()
+    _check_suffix(path)
+    with atomic_write(path, explain=_image_error) as part:
+        Image.fromarray(frame).save(part, quality=95)
+
+
+def check_image_place(path: Path) -> None:
+    """Check that `write_image` can write there, before there is an image.
+
+    Raises:
+        DiskFullError, OutputError: as `write_image`.
+    """
+    _check_suffix(path)
+    check_place(path, explain=_image_error)
+
+
+_image_error = partial(write_error, what="The image cannot be written")
+
+
+def _check_suffix(path: Path) -> None:
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         hint = f"Use one of: {', '.join(IMAGE_SUFFIXES)}."
         raise OutputError("Images cannot be written with this suffix", given=path, hint=hint)
-    with atomic_write(path, explain=partial(write_error, what="The image cannot be written")) as part:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(frame).save(part, quality=95)

@@ -23,7 +23,7 @@ import ffmpeg
 import numpy as np
 from filelock import FileLock, Timeout
 
-from lipsync.errors import OutputError
+from lipsync.errors import LipsyncError, OutputError
 from lipsync.media.audio.encoder_settings import audio_settings, pad_or_trim
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
 from lipsync.media.output_formats import output_format
@@ -40,8 +40,10 @@ from lipsync.media.video.writer import (
 from lipsync.media.video.yuv import YuvFrame
 from lipsync.progress import CancelToken
 from lipsync.types import Frame
-from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.atomic_write import atomic_write, check_place, remove_parts
 from lipsync.utils.disk_errors import says_disk_full
+from lipsync.utils.file_names import fitting_name
+from lipsync.utils.owned_folder import new_folders
 
 PART_SECONDS = 20
 """Length of a part: short enough to lose little in a crash, long enough for efficient encoding."""
@@ -88,21 +90,25 @@ class ResumableWriter:
         self.part_frames = part_frames or max(1, round(PART_SECONDS * spec.fps))
         self._key = key
         self._cancel = cancel or CancelToken()
-        self._folder = self.path.with_name(f".{self.path.name}.parts")
-        self._lock = ExitStack()
+        self._folder = self.path.with_name(fitting_name(".", self.path.name, ".parts"))
+        self._cleanup = ExitStack()
         self._part: FrameWriter | None = None
         self.finished = self._written = 0
         self.warnings: tuple[str, ...] = ()
 
     def __enter__(self) -> ResumableWriter:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._acquire_lock()
-            self._remove_other_jobs()
-        except OSError as error:
-            raise result_error(error, self.path) from error
-        parts = self._count_complete_parts()
-        self.finished = self._written = min(parts * self.part_frames, self.spec.frames)
+        with ExitStack() as cleanup:  # until the writer takes it over
+            try:
+                check_place(self.path, explain=result_error)
+                cleanup.enter_context(new_folders(self._folder))
+                cleanup.callback(self._remove_unless_parts)
+                self._acquire_lock(cleanup)
+                remove_parts(self._folder)
+                self._remove_other_jobs()
+            except OSError as error:
+                raise result_error(error, self.path) from error
+            self._cleanup = cleanup.pop_all()
+        self.finished = self._written = self._kept_frames()
         return self
 
     def earlier_frames(self) -> Generator[YuvFrame, None, None]:
@@ -133,12 +139,28 @@ class ResumableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            if self._part is not None:
-                part, self._part = self._part, None
-                part.__exit__(kind or OutputError, error, trace)
-            if kind is None:
-                self._finish()
+        with self._cleanup:
+            try:
+                if self._part is not None:
+                    part, self._part = self._part, None
+                    part.__exit__(kind or OutputError, error, trace)
+                if kind is None:
+                    self._finish()
+            except LipsyncError as failed:
+                self._say_what_is_kept(failed)
+                raise
+            self._say_what_is_kept(error)
+
+    def _say_what_is_kept(self, error: BaseException | None) -> None:
+        """Add to an error how much of the result is kept."""
+        if isinstance(error, LipsyncError) and (frames := self._kept_frames()):
+            seconds = float(frames / self.spec.fps)
+            error.kept = f"{seconds:.0f} s of the result are kept; the same command continues from there."
+
+    def _remove_unless_parts(self) -> None:
+        """Remove the folder where nothing in it is of use to a later run."""
+        if not self._part_path(0).exists():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _finish(self) -> None:
         """Concatenate the parts, add the audio, and move the file into place."""
@@ -157,8 +179,7 @@ class ResumableWriter:
             if status or says_disk_full(stderr):
                 raise error_from_stderr(stderr, self.path, writing=True)
             check_frame_count(new, self.spec.frames)
-        self._lock.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._part_path(0).unlink(missing_ok=True)  # the folder is of no use any more
 
     def _graph(self, listing: Path, target: Path) -> Any:
         streams = [media_input(listing, "concat")["v:0"]]
@@ -174,7 +195,7 @@ class ResumableWriter:
     def _part_path(self, number: int) -> Path:
         return self._folder / f"part{number:05d}.mp4"
 
-    def _acquire_lock(self) -> None:
+    def _acquire_lock(self, cleanup: ExitStack) -> None:
         lock = FileLock(self._folder / "lock")
         try:
             lock.acquire(timeout=0)
@@ -184,7 +205,7 @@ class ResumableWriter:
                 given=self.path,
                 hint="Wait for it, or give this one another name to write to.",
             ) from error
-        self._lock.callback(lock.release)
+        cleanup.callback(lock.release)
 
     def _remove_other_jobs(self) -> None:
         """Remove parts made from other files or with other settings."""
@@ -200,15 +221,15 @@ class ResumableWriter:
         with atomic_write(about) as new:
             new.write_text(json.dumps(now), "utf-8")
 
-    def _count_complete_parts(self) -> int:
-        """Number of parts, from the first on, that have all of their frames."""
+    def _kept_frames(self) -> int:
+        """Frames in the parts, from the first on, that have all of their frames."""
         number = 0
         while number * self.part_frames < self.spec.frames:
             expected = min(self.part_frames, self.spec.frames - number * self.part_frames)
             if _count_frames(self._part_path(number)) != expected:
                 break
             number += 1
-        return number
+        return min(number * self.part_frames, self.spec.frames)
 
 
 def _count_frames(path: Path) -> int:

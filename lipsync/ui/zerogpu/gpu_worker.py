@@ -12,7 +12,6 @@ import html
 import logging
 import re
 import socket
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -27,6 +26,7 @@ from lipsync.pipeline.model_provider import FreshModels
 from lipsync.progress import CancelToken, ignore_progress
 from lipsync.ui import strings
 from lipsync.ui.zerogpu.transport import Array, receive, send
+from lipsync.utils.owned_folder import temporary_folder
 
 GpuRunner: TypeAlias = Callable[[str, int], None]
 """Runs `serve_models(address, seconds)` in a process that has a GPU for so long, and waits for its end."""
@@ -80,8 +80,8 @@ class GpuWorkerClient:
 
     def _start(self) -> Connection:
         # A private folder with a short path: a socket's name is limited to about a hundred characters.
-        folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lipsync-"))
-        address = str(Path(folder) / "gpu")
+        folder = self._cleanup.enter_context(temporary_folder())
+        address = str(folder / "gpu")
         server = self._cleanup.enter_context(socket.socket(socket.AF_UNIX))
         server.bind(address)
         server.listen(1)
