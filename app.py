@@ -8,7 +8,7 @@ import sys
 def start() -> None:
     """Serve the page until it is stopped."""
     # Imported here: the process that fetches a link reads this file anew, and needs none of it.
-    from lipsync.cli.main import program
+    from lipsync.__main__ import program
 
     program(["app", *sys.argv[1:]])
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import lipsync
 from lipsync.cli.flags import SYNC_GROUPS, add_options, parse_names, read_options, read_sync_options
-from lipsync.cli.terminal import EXIT_CANCELLED, EXIT_ERROR, ProgressBar, cancel_on_interrupt
+from lipsync.cli.process import EXIT_CANCELLED
+from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt
 from lipsync.errors import Cancelled, InputError, OptionError, WeightsError
 from lipsync.evaluation.dataset import LIST_SUFFIXES, TABLE_SUFFIXES, Pair, find_result, read_pairs
 from lipsync.evaluation.evaluator import Evaluator, EvaluatorOptions

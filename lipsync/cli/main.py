@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import lipsync
-from lipsync.cli.terminal import EXIT_CANCELLED, EXIT_ERROR, heavy_imports, leave
+from lipsync.cli.process import EXIT_CANCELLED
+from lipsync.cli.terminal import EXIT_ERROR, heavy_imports, leave
 from lipsync.errors import Cancelled, LipsyncError
 
 
@@ -65,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = sys.argv[1:] if arguments is None else list(arguments)
         parsed = parser_for(words).parse_args(words)
         status: int = parsed.command(parsed)
+    except KeyboardInterrupt:
+        print("Cancelled.", file=sys.stderr)
+        return EXIT_CANCELLED
     except Cancelled as cancelled:
         print(f"Cancelled; {cancelled.kept or 'nothing was written.'}", file=sys.stderr)
         return EXIT_CANCELLED

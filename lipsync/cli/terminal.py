@@ -14,24 +14,27 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from lipsync.cli.process import exit_on_interrupt
 from lipsync.progress import CancelToken, Progress
 
-EXIT_ERROR, EXIT_CANCELLED = 1, 130  # 130 = 128 + SIGINT, as shells expect
+EXIT_ERROR = 1
 
 
 @contextlib.contextmanager
 def heavy_imports() -> Iterator[None]:
     """Import torch and other large packages in the block in three quarters of the time.
 
-    They create 300 000 objects that live as long as the process. Without this, Python's garbage
-    collector would traverse them a dozen times during the import, and again at every full collection.
+    Ctrl-C ends the process at once. The packages create 300 000 objects that live as long as the
+    process. Without this, Python's garbage collector would traverse them a dozen times during the
+    import, and again at every full collection.
     """
     if "torch" in sys.modules:  # the program runs already, and not all of its objects are permanent
         yield
         return
     gc.disable()
     try:
-        yield
+        with exit_on_interrupt():
+            yield
     finally:
         gc.freeze()
         gc.enable()
@@ -43,6 +46,7 @@ def leave(status: int) -> NoReturn:
     Exit handlers run, but the objects of torch and other packages are not deallocated one by one, as
     Python would do: that takes up to a second.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done
     atexit._run_exitfuncs()
     with contextlib.suppress(Exception):  # output that cannot be written is reported by sys.exit below
         sys.stdout.flush()

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from lipsync.cli.deprecated import add_deprecated_flags
 from lipsync.cli.flags import add_options, read_options
-from lipsync.cli.terminal import EXIT_CANCELLED, ProgressBar, cancel_on_interrupt
+from lipsync.cli.process import EXIT_CANCELLED
+from lipsync.cli.terminal import ProgressBar, cancel_on_interrupt
 from lipsync.errors import Cancelled, InputError
 from lipsync.progress import CancelToken, Progress
 from lipsync.training import (

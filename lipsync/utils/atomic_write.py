@@ -85,8 +85,10 @@ def remove_parts(folder: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8 atomically; missing folders are created.
 
+    Names of files that are not UTF-8 are escaped, in the form that JSON reads back.
+
     Raises:
         DiskFullError, OutputError: it cannot be written.
     """
     with atomic_write(path.absolute()) as part:
-        part.write_text(text, "utf-8")
+        part.write_text(text, "utf-8", errors="backslashreplace")

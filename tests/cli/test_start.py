@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 RUN = """
 import atexit, gc, json, sys
@@ -47,3 +51,48 @@ def test_output_that_cannot_be_written_is_no_success() -> None:
     held_back = {**os.environ, "PYTHONUNBUFFERED": ""}  # so that it is written at the very end
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=held_back, check=False)
     assert done.returncode == 120  # Python's own for that
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals to send")
+@pytest.mark.parametrize("module", ["tqdm", "cv2"])  # of the command line itself, and of a run
+def test_ctrl_c_while_modules_load_ends_at_once(module: str, tmp_path: Path) -> None:
+    (tmp_path / f"{module}.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lipsync", "run", "a.mp4", "a.wav"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert process.stdout and process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert (process.returncode, told) == (130, "Cancelled; nothing was written.\n")
+
+
+STREAMS = """
+import os, sys
+from pathlib import Path
+from lipsync.cli.process import prepare_streams
+prepare_streams()
+file = Path(sys.argv[1]).open("w")
+os.write(2, b"what a C library logs")
+print("error", file=sys.stderr, flush=True)
+print(os.fsdecode(b"a\\xff.mp4"), "\N{SNOWMAN}")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such shell")
+@pytest.mark.parametrize("closed", ["", "2>&-", "0<&- 2>&-"])
+def test_a_closed_stream_is_the_null_device_and_any_name_is_printed(closed: str, tmp_path: Path) -> None:
+    command = f'exec "$0" -c "$1" "$2" {closed}'
+    file = tmp_path / "result"
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, STREAMS, str(file)],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b"a\xff.mp4 \\u2603\n"
+    assert file.read_bytes() == b""
