@@ -80,7 +80,7 @@ class Shot:
 
     Attributes:
         frames: those with a face; boxes, points, crops: one per frame.
-        mouths: by voice, "speech" and "silence"; float32 (n, 3, h, w).
+        mouths: by voice, "speech" and "silence"; float32 (3, h, w), one per frame.
         fps: frames per second.
     """
 
@@ -88,7 +88,7 @@ class Shot:
     boxes: list[PixelBox]
     points: FloatArray
     crops: list[Frame]
-    mouths: dict[str, FloatArray]
+    mouths: dict[str, list[FloatArray]]
     fps: float
 
     def blended(self, options: BlendOptions, voice: str) -> Iterator[tuple[Frame, Mask | None]]:
@@ -130,14 +130,17 @@ class ShotMaker:
         present = np.flatnonzero(track.present).tolist()
         boxes = [pixel_box(track.boxes[n], *size) for n in present]
         spec = self.generator.spec
-        crops = [crop_face(frames[n], b, spec.crop_size, True) for n, b in zip(present, boxes, strict=True)]
+        crops = [
+            crop_face(frames[n], b, spec.size_for(b.height, b.width), True)
+            for n, b in zip(present, boxes, strict=True)
+        ]
         voices = {"silence": AudioClip(np.zeros(int(self.seconds * 16_000), np.float32))}
         if not photo:
             voices["speech"] = open_audio(voice, part).read(cancel=cancel)
         mouths = {}
         for name, audio in voices.items():
             rows = self.generator.encode_audio(audio, video.fps, len(frames))
-            mouths[name] = self.generator.generate(np.stack(crops), rows[np.array(present)])
+            mouths[name] = [*self.generator.generate(crops, rows[np.array(present)])]
         kept = [frames[n] for n in present]
         return Shot(kept, boxes, track.points[present], crops, mouths, float(video.fps))
 
@@ -203,7 +206,8 @@ def _area(shot: Shot, n: int) -> Mask:
 def sheet(shot: Shot) -> Frame:
     """Contact sheet of source and all blends: the frame with the widest mouth, speech and silence."""
     speech, silence = shot.mouths["speech"], shot.mouths["silence"]
-    widest = int(np.abs(speech - silence).mean(axis=(1, 2, 3)).argmax())
+    changes = [np.abs(one - other).mean() for one, other in zip(speech, silence, strict=True)]
+    widest = int(np.argmax(changes))
     frame, box = shot.frames[widest], shot.boxes[widest]
     x1, y1, x2, y2 = expand_box(box, (box[2] - box[0]) // 8, frame)
     rows = []
@@ -279,8 +283,8 @@ def compare_blends(maker: ShotMaker, clips: Sequence[Path], sheets: Path | None)
     _report("quality", figures)
 
 
-def _with_color_cast(mouths: FloatArray) -> FloatArray:
-    return np.asarray(np.clip(mouths * _TINT[:, None, None], 0, 1), np.float32)
+def _with_color_cast(mouths: list[FloatArray]) -> list[FloatArray]:
+    return [np.asarray(np.clip(mouth * _TINT[:, None, None], 0, 1), np.float32) for mouth in mouths]
 
 
 def compare_smoothings(maker: ShotMaker, clips: Sequence[Path], _: Path | None) -> None:

@@ -18,7 +18,9 @@ from lipsync.types import FloatArray
 _SECONDS = 0.2
 """Time constant of the average: light changes slowly, the generator's errors do not."""
 _CELL = 8
-"""Pixels of the crop per cell of the offset field."""
+"""Pixels of the crop per cell of the offset field, at least."""
+_MAX_CELLS = 16
+"""Cells of the offset field along either side, at most: crops may be as large as the face in the video."""
 _REACH = 0.2
 """Standard deviation of the spreading, in sides of the crop."""
 _OUTLIER_LEVELS = 20.0
@@ -60,7 +62,7 @@ class ColorMatch:
             (h, w, 3) float32, levels of 255.
         """
         height, width = alpha.shape
-        cells = max(1, width // _CELL), max(1, height // _CELL)
+        cells = min(max(1, width // _CELL), _MAX_CELLS), min(max(1, height // _CELL), _MAX_CELLS)
         # Averages over cells: how far the ring covers each, and the colours there.
         soft = cv2.blur(alpha, (5, 5))
         ring = _floats(cv2.resize(4 * soft * (1 - soft), cells, interpolation=cv2.INTER_AREA))

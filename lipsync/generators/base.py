@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
-from lipsync.types import AudioClip, FloatArray, IntArray
+from lipsync.types import AudioClip, Crops, FloatArray, IntArray, Mouths
 
 
 @dataclass(frozen=True)
@@ -18,22 +15,33 @@ class GeneratorSpec:
 
     Attributes:
         name: its name in the registry.
-        crop_size: (height, width) in pixels of the face crops it takes and gives.
+        crop_size: (height, width) in pixels of the face crops it takes and gives; None takes each crop at
+            the size that it has in the video, within `crop_sides`.
         fps: frame rate of its training; other rates work, a little worse the further away.
         number_formats: supported precisions, names out of `options.NUMBER_FORMATS`; "fp32" among them.
         licence: terms of use of its weights, for the user.
         paper: citation.
         antialias_crops: shrink larger faces by area averaging, as the training's crops were, and not
             bilinearly as the official program does.
+        crop_sides: smallest and largest side in pixels of crops at their own size.
     """
 
     name: str
-    crop_size: tuple[int, int]
+    crop_size: tuple[int, int] | None
     fps: int
     number_formats: tuple[str, ...]
     licence: str
     paper: str
     antialias_crops: bool = False
+    crop_sides: tuple[int, int] = (1, 1 << 15)
+
+    def size_for(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the crop that the generator takes for a face of that many pixels."""
+        if self.crop_size is not None:
+            return self.crop_size
+        low, high = self.crop_sides
+        scale = min(1.0, high / max(height, width))
+        return max(low, round(height * scale)), max(low, round(width * scale))
 
 
 class AudioRows(Protocol):
@@ -82,15 +90,16 @@ class LipGenerator(Protocol):
         """
         ...
 
-    def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+    def generate(self, crops: Crops, audio_rows: FloatArray) -> Mouths:
         """Generate the faces of one batch.
 
         Args:
-            crops: (B, H, W, 3) RGB uint8, H and W being `spec.crop_size`.
+            crops: (B, H, W, 3) RGB uint8, H and W being `spec.crop_size`; where that is None, a list of
+                B crops (h, w, 3), each of its own size.
             audio_rows: (B, ...) float32, rows of `encode_audio`.
 
         Returns:
-            (B, 3, H, W) RGB float32 in [0, 1].
+            RGB float32 in [0, 1], as large as the crops: (B, 3, H, W), or a list of B (3, h, w).
 
         Raises:
             ToolError: not even one frame fits into memory.

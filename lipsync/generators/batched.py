@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from lipsync.devices import concurrent_batches, run_in_batches
 from lipsync.generators.base import GeneratorSpec
-from lipsync.types import FloatArray
+from lipsync.types import Crops, FloatArray, Mouths
 
 _BATCH_SIZES = {"cpu": 4, "mps": 32, "cuda": 128}
 """By type of device. On a CPU larger batches are no faster, and a cancel waits for the batch under way."""
@@ -39,25 +38,38 @@ class BatchedGenerator(ABC):
         """Frames per forward pass that suit `device`."""
         return _BATCH_SIZES.get(device.type, _BATCH_SIZES["cpu"])
 
-    def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+    def generate(self, crops: Crops, audio_rows: FloatArray) -> Mouths:
         """See `LipGenerator.generate`.
 
         Raises:
             ValueError: the shapes are not those of the network, or do not fit each other.
             ToolError: not even one frame fits into memory.
         """
-        height, width = self.spec.crop_size
-        if crops.shape[1:] != (height, width, 3) or len(crops) != len(audio_rows):
-            raise ValueError(f"crops {crops.shape} and audio rows {audio_rows.shape} do not fit")
-        generated = np.empty((len(crops), 3, height, width), np.float32)
-
-        def generate(part: slice) -> None:
-            generated[part] = self._forward(crops[part], audio_rows[part])
-
-        size = run_in_batches(generate, len(crops), self.batch_size, self.device, "generate even one frame")
+        self._check(crops, audio_rows)
+        parts: list[Mouths] = []
+        size = run_in_batches(
+            lambda part: parts.append(self._forward(crops[part], audio_rows[part])),
+            len(crops),
+            self.batch_size,
+            self.device,
+            "generate even one frame",
+        )
         self.batch_size = min(size, self.batch_size)  # another thread may have found a smaller one
-        return generated
+        if self.spec.crop_size is None:
+            return [mouth for part in parts for mouth in part]
+        return np.concatenate([np.empty((0, 3, *self.spec.crop_size), np.float32), *parts])
+
+    def _check(self, crops: Crops, audio_rows: FloatArray) -> None:
+        size = self.spec.crop_size
+        fits = len(crops) == len(audio_rows)
+        if size is not None:
+            fits &= isinstance(crops, np.ndarray) and crops.shape[1:] == (*size, 3)
+        else:
+            fits &= all(crop.ndim == 3 and crop.shape[2] == 3 for crop in crops)
+        if not fits:
+            shapes = sorted({crop.shape for crop in crops})
+            raise ValueError(f"{len(crops)} crops {shapes} and audio rows {audio_rows.shape} do not fit")
 
     @abstractmethod
-    def _forward(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
+    def _forward(self, crops: Crops, audio_rows: FloatArray) -> Mouths:
         """One forward pass; arguments and result as for `generate`."""

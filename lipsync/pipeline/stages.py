@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
 from lipsync.blending import Blender, make_mask
 from lipsync.context import RunContext
@@ -28,7 +27,7 @@ from lipsync.pipeline.audio_conditioning import AudioConditioning, SpeakerAudio
 from lipsync.pipeline.job import Job
 from lipsync.progress import CancelToken
 from lipsync.sync_score import with_default_pads
-from lipsync.types import FaceTrack, FloatArray, Frame, IntArray, Mask, PixelBox
+from lipsync.types import Crops, FaceTrack, FloatArray, Frame, IntArray, Mask, Mouths, PixelBox
 from lipsync.utils.prefetch import ordered_map
 
 CHUNK_BYTES = 32 * 2**20
@@ -115,8 +114,8 @@ class Chunk:
         shown: number of the video frame behind each frame.
         frames: the source frames at full size.
         faces: the m faces to render, ordered by speaker.
-        crops: uint8 (m, h, w, 3) RGB, one per face.
-        mouths: float32 (m, 3, h, w) in [0, 1], the generator's output; empty before `draw`.
+        crops: RGB uint8, one per face, as large as the generator takes them.
+        mouths: float32 in [0, 1], the generator's output, as large as the crops; empty before `draw`.
         masks: alpha mask of each face's mouth; None where nothing of it shows.
         results: the frames of the result; unchanged ones are the objects in `frames`.
     """
@@ -125,8 +124,8 @@ class Chunk:
     shown: list[int]
     frames: list[YuvFrame]
     faces: list[DrawnFace]
-    crops: npt.NDArray[np.uint8]
-    mouths: FloatArray
+    crops: Crops
+    mouths: Mouths
     masks: list[Mask | None] = field(default_factory=list)
     results: list[YuvFrame] = field(default_factory=list)
 
@@ -171,17 +170,16 @@ def make_chunk(frames: list[YuvFrame], first: int, shown: list[int], plan: Rende
     spec = plan.generator.spec
     pixels = [_face_pixels(frames[face.index], face) for face in faces]
     crops = [
-        crop_face(face, PixelBox(0, 0, face.shape[1], face.shape[0]), spec.crop_size, spec.antialias_crops)
+        crop_face(
+            face,
+            PixelBox(0, 0, face.shape[1], face.shape[0]),
+            spec.size_for(*face.shape[:2]),
+            spec.antialias_crops,
+        )
         for face in pixels
     ]
-    return Chunk(
-        first=first,
-        shown=shown,
-        frames=frames,
-        faces=faces,
-        crops=np.stack(crops) if crops else np.empty((0, *spec.crop_size, 3), np.uint8),
-        mouths=np.empty((0, 3, *spec.crop_size), np.float32),
-    )
+    stacked = spec.crop_size is not None and bool(crops)
+    return Chunk(first, shown, frames, faces, np.stack(crops) if stacked else crops, [])
 
 
 def _drawn_face(
@@ -218,13 +216,12 @@ def finished_chunks(
     Args:
         results: those frames; upscaled ones are reduced to the source's size.
     """
-    no_crops = np.empty((0, 1, 1, 3), np.uint8)
     timeline = plan.timeline[:count]
     sources = plan.video.read_yuv(timeline, cancel=cancel)
     for number, (shown, frame, result) in enumerate(zip(timeline.tolist(), sources, results, strict=True)):
         if (result.width, result.height) != (frame.width, frame.height):
             result = result.resized(frame.width, frame.height)
-        yield Chunk(number, [shown], [frame], [], no_crops, no_crops.astype(np.float32), [], [result])
+        yield Chunk(number, [shown], [frame], [], [], [], [], [result])
 
 
 # --- draw --------------------------------------------------------------------------------------

@@ -5,7 +5,17 @@ Frames are RGB uint8 `(H, W, 3)`; audio is float32 in [-1, 1]; times are seconds
 """
 
 from lipsync.types.faces import Face, FaceCandidate, FaceTrack, Mask, PixelBox
-from lipsync.types.media import AudioClip, AudioInfo, FloatArray, Frame, IntArray, TimeRange, VideoInfo
+from lipsync.types.media import (
+    AudioClip,
+    AudioInfo,
+    Crops,
+    FloatArray,
+    Frame,
+    IntArray,
+    Mouths,
+    TimeRange,
+    VideoInfo,
+)
 from lipsync.types.results import Plan, Preview, SyncResult
 from lipsync.types.score import (
     FRAME_MS,
@@ -23,6 +33,7 @@ __all__ = [
     "REAL_CONFIDENCE",
     "AudioClip",
     "AudioInfo",
+    "Crops",
     "Face",
     "FaceCandidate",
     "FaceTrack",
@@ -30,6 +41,7 @@ __all__ = [
     "Frame",
     "IntArray",
     "Mask",
+    "Mouths",
     "PixelBox",
     "Plan",
     "Preview",

@@ -18,7 +18,11 @@ from lipsync.utils.timecodes import TIME_PATTERN, parse_time
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
 """One frame, (H, W, 3) RGB uint8."""
+Crops: TypeAlias = npt.NDArray[np.uint8] | list[Frame]
+"""Face crops, (B, H, W, 3) RGB uint8, or where each has its own size a list of B frames."""
 FloatArray: TypeAlias = npt.NDArray[np.float32]
+Mouths: TypeAlias = FloatArray | list[FloatArray]
+"""Generated crops, float32 (B, 3, H, W) RGB in [0, 1], or where each has its own size a list of B."""
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
 _RANGE = re.compile(rf"\s*(?P<start>{TIME_PATTERN})?\s*(?:-|–|—|to)\s*(?P<end>{TIME_PATTERN})?\s*")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,16 +14,18 @@ from lipsync.generators.base import LipGenerator
 from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
 from lipsync.generators.builtin.adapter import Builtin, load_builtin, speech_gate
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
-from lipsync.generators.builtin.renderer import Renderer, warp
+from lipsync.generators.builtin.renderer import Outlines, Renderer, warp
+from lipsync.generators.builtin.resampling import region_grid, sample, to_region, window_region
 from lipsync.training.tasks.export import export_network
 from lipsync.types import AudioClip
 
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
 
 
-def small_network() -> BuiltinNetwork:
+def small_network(mouth_widths: tuple[int, int, int] | None = None) -> BuiltinNetwork:
     torch.manual_seed(0)
-    network = BuiltinNetwork(NetworkConfig(voice_width=16, widths=(8, 8, 8, 8)))
+    config = NetworkConfig(voice_width=16, widths=(8, 8, 8, 8), mouth_widths=mouth_widths)
+    network = BuiltinNetwork(config)
     torch.nn.init.normal_(network.components, std=0.02)
     last = network.place.head[-1]
     assert isinstance(last, torch.nn.Linear)
@@ -47,9 +50,9 @@ def voice(seconds: float, level: float = 0.2) -> AudioClip:
     return AudioClip((noise * level * np.sin(np.pi * 4 * clock) ** 2).astype(np.float32))
 
 
-def faces(count: int) -> np.ndarray:
+def faces(count: int, side: int = 128) -> np.ndarray:
     rng = np.random.default_rng(2)
-    return rng.integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
+    return rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +64,10 @@ def test_is_a_lip_generator_with_the_promised_shapes(generator: Builtin) -> None
     assert isinstance(generator, LipGenerator)
     rows = generator.encode_audio(voice(1.0), 25, 30)
     assert rows.shape == (30, 10) and rows.dtype == np.float32
-    drawn = generator.generate(faces(3), rows[:3])
-    assert drawn.shape == (3, 3, 128, 128) and drawn.dtype == np.float32
-    assert drawn.min() >= 0 and drawn.max() <= 1
+    crops = [faces(1)[0], faces(1, 200)[0], faces(1, 301)[0, :, :240]]
+    drawn = generator.generate(crops, rows[:3])
+    assert [mouth.shape for mouth in drawn] == [(3, 128, 128), (3, 200, 200), (3, 301, 240)]
+    assert all(mouth.dtype == np.float32 and 0 <= mouth.min() <= mouth.max() <= 1 for mouth in drawn)
 
 
 def test_a_frame_does_not_depend_on_its_batch(generator: Builtin) -> None:
@@ -75,7 +79,7 @@ def test_a_frame_does_not_depend_on_its_batch(generator: Builtin) -> None:
 
 def test_only_mouth_and_chin_change(generator: Builtin) -> None:
     crops = faces(2)
-    drawn = generator.generate(crops, np.ones((2, 10), np.float32))
+    drawn = np.stack(generator.generate(crops, np.ones((2, 10), np.float32)))
     source = crops.transpose(0, 3, 1, 2) / np.float32(255)
     np.testing.assert_allclose(drawn[:, :, :48], source[:, :, :48], atol=1e-6)
     assert np.abs(drawn - source)[:, :, 80:110, 40:90].mean() > 0.01
@@ -158,10 +162,11 @@ def test_the_renderer_never_sees_the_masked_mouth() -> None:
     painter = Renderer((8, 8, 8, 8)).eval()
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
     window, reference = torch.rand(1, 3, 80, 112), torch.rand(1, 3, 80, 112)
-    drawn, inner = painter(window, reference, points, points, points)
-    hidden = (inner["mask"] == 1).float()
-    other, _ = painter(window * (1 - hidden), reference, points, points, points)
-    torch.testing.assert_close(drawn, other, atol=1e-5, rtol=0)
+    outlines = Outlines(points, points, points)
+    maps = painter(window, reference, outlines)
+    hidden = (maps.mask == 1).float()
+    other = painter(window * (1 - hidden), reference, outlines)
+    torch.testing.assert_close(maps.rendered, other.rendered, atol=1e-5, rtol=0)
 
 
 def test_export_and_load_are_the_same_network(tmp_path: Path) -> None:
@@ -229,3 +234,55 @@ def test_the_tone_of_a_mouth_does_not_depend_on_the_light() -> None:
     bright, dim = (mouth_interior.interior_tone(picture * light, drawn, mask) for light in (1.0, 0.5))
     torch.testing.assert_close(bright, dim, atol=1e-4, rtol=0)
     assert bright[0, 0] > bright[0, 1] + 0.1
+
+
+@pytest.mark.parametrize("side", [300, 411])
+def test_skin_and_lips_keep_the_sharpness_of_the_source(side: int) -> None:
+    grain = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 40, (side, side)), (0, 0), 1.2)[..., None]
+    shade = np.linspace(90, 170, side)[:, None, None]
+    crop = np.clip(shade + grain + np.array([30, 0, -20]), 0, 255).astype(np.uint8)
+    generator = Builtin(small_network(), device="cpu", number_format="fp32")
+    rows = np.random.default_rng(4).normal(0, 0.5, (1, 10)).astype(np.float32)
+    [mouth] = generator.generate([crop], rows)
+
+    def detail(image: np.ndarray) -> float:
+        return float(np.abs(np.diff(image[int(side * 0.85) : int(side * 0.95)], axis=1)).mean())
+
+    chin, source = (image[:, side // 3 : 2 * side // 3] for image in (mouth.transpose(1, 2, 0), crop / 255.0))
+    assert detail(chin) > 0.6 * detail(source)
+    small = cv2.resize(crop, (128, 128), interpolation=cv2.INTER_AREA)
+    [soft] = generator.generate([small], rows)
+    enlarged = cv2.resize(soft.transpose(1, 2, 0), (side, side), interpolation=cv2.INTER_CUBIC)
+    assert detail(enlarged[:, side // 3 : 2 * side // 3]) < 0.6 * detail(chin)
+
+
+@pytest.mark.parametrize("size", [(128, 128), (130, 141), (257, 199)])
+def test_a_window_lies_where_it_lay_at_any_size(size: tuple[int, int]) -> None:
+    config = NetworkConfig()
+    region = window_region(size, config.window)
+    corner, grid = region_grid(region, torch.zeros(1))[0, 0, 0], region_grid(region, torch.zeros(1))
+    assert grid.shape[1:3] == region.size
+    # A pixel centre keeps its share of the crop, whatever the crop's size.
+    shares = (corner + torch.tensor([config.left, config.top]) + 0.5) / config.crop
+    expected = [(region.columns.start + 0.5) / size[1], (region.rows.start + 0.5) / size[0]]
+    torch.testing.assert_close(shares, torch.tensor(expected), atol=1e-5, rtol=0)
+    torch.testing.assert_close(to_region(grid, region)[0, 5, 7], torch.tensor([7.0, 5.0]), atol=1e-3, rtol=0)
+
+
+def test_a_painted_interior_stays_near_the_lips() -> None:
+    torch.manual_seed(0)
+    network = small_network(mouth_widths=(4, 4, 4)).eval()
+    crop = torch.rand(1, 3, 200, 180)
+    with torch.inference_mode():
+        maps, outlines = network.predict(
+            torch.nn.functional.interpolate(crop, (128, 128)), torch.zeros(1, 10)
+        )
+        with_painter = network.compose(crop, maps, outlines)
+        network.painter.mouth.paint.bias[:3] += 9  # paints white
+        other = network.compose(crop, maps, outlines)
+    changed = (with_painter - other).abs().amax(1)[0]
+    assert changed.max() > 0.1  # something is painted
+    near = mouth_outline.render_inner_lips(outlines.target, 80, 112, sigma=6.0)[0, 0]
+    region = window_region((200, 180), network.config.window)
+    reach = sample(near[None, None], region_grid(region, near))[0, 0]
+    assert changed[region.rows, region.columns][reach < 0.02].max() < 0.02

@@ -6,6 +6,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -17,19 +18,21 @@ from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.builtin.log_mel import MEL_RATE, SAMPLE_RATE, log_mel, loudness, speech_level
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
-from lipsync.types import AudioClip, FloatArray
+from lipsync.types import AudioClip, Crops, FloatArray, Frame
 from lipsync.weights.checkpoint import check_fits, load_into, load_safetensors
 from lipsync.weights.weights_file import reading_errors
 
 FORMAT = "lipsync-builtin-1"
 """Value of "format" in the header of a weights file."""
 LICENCE = "research and demonstration; see weights/README.md"
-_MAX_CROP = 1024
-"""Pixels."""
+_MAX_NETWORK_CROP = 1024
+"""Largest side of the networks' own crop that a file may ask for, pixels."""
 _SHAPE_RATE = MEL_RATE / 2
 """Mouth shapes per second."""
 _CLOSED_DB, _OPEN_DB = -34.0, -22.0
 """Levels relative to the speech level, dB: the mouth is closed below the first, free above the second."""
+_MAX_CROP = 640
+"""Largest side of a crop in pixels; larger faces are reduced, to bound time and memory."""
 _SILENCE_DB = -55.0
 """Level, dB of full scale, that is silence in any recording."""
 
@@ -37,8 +40,8 @@ _SILENCE_DB = -55.0
 class Builtin(BatchedGenerator):
     """The built-in model; a `LipGenerator`.
 
-    Crops are (B, S, S, 3), S being 128 in the weights that ship; audio rows are mouth shapes
-    (B, shape_numbers). Every frame is its own reference, independent of the others in its batch.
+    Crops have their own sizes, 128 to 640 pixels a side; audio rows are mouth shapes (B, shape_numbers).
+    Every frame is its own reference, independent of the others in its batch.
 
     Args:
         weights: a file of `lipsync.training.tasks.export`, or the network itself.
@@ -108,12 +111,30 @@ class Builtin(BatchedGenerator):
         return np.asarray(torch.cat(parts, dim=1).numpy().T * self.gain, np.float32)
 
     @torch.inference_mode()
-    def _forward(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
-        faces = images.permute(0, 3, 1, 2).float().div_(255)
+    def _forward(self, crops: Crops, audio_rows: FloatArray) -> list[FloatArray]:
+        faces = np.stack([resize_crop(crop, self.network.config.crop) for crop in crops])
         shapes = torch.from_numpy(np.ascontiguousarray(audio_rows, np.float32)).to(self.device)
-        rgb: FloatArray = self.network(faces, shapes).float().clamp_(0, 1).cpu().numpy()
-        return rgb
+        maps, outlines = self.network.predict(self._to_images(faces), shapes)
+        mouths = []
+        for number, crop in enumerate(crops):
+            image = self._to_images(np.asarray(crop)[None])
+            result = self.network.compose(image, maps.item(number), outlines.item(number))
+            mouths.append(np.asarray(result[0].clamp_(0, 1).cpu().numpy(), np.float32))
+        return mouths
+
+    def _to_images(self, crops: npt.NDArray[np.uint8]) -> Tensor:
+        """(B, 3, H, W) in [0, 1] on the device, of crops (B, H, W, 3)."""
+        images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
+        return images.permute(0, 3, 1, 2).float().div_(255)
+
+
+def resize_crop(crop: Frame, side: int) -> Frame:
+    """A crop (h, w, 3) as the networks see it, (side, side, 3); shrunk by area, enlarged bilinearly."""
+    if crop.shape[:2] == (side, side):
+        return crop
+    shrinks = crop.shape[0] > side and crop.shape[1] > side
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(crop, (side, side), interpolation=interpolation), np.uint8)
 
 
 def speech_gate(samples: FloatArray) -> FloatArray:
@@ -154,7 +175,8 @@ def load_builtin(path: Path) -> BuiltinNetwork:
     state = {name: value.float() for name, value in tensors.items()}
     with reading_errors(path):
         fields = json.loads(header["config"])
-        config = NetworkConfig(**{**fields, "widths": tuple(fields["widths"])})
+        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        config = NetworkConfig(**fields)
         _check_config(config)
         with torch.device("meta"):  # takes no memory, whatever sizes the header claims
             claimed = BuiltinNetwork(config)
@@ -171,7 +193,11 @@ def _check_config(config: NetworkConfig) -> None:
         ValueError: the window does not lie in the crop, or the crop is larger than any network's.
     """
     ends = (config.top + config.height, config.left + config.width)
-    if not 0 < config.crop <= _MAX_CROP or min(config.top, config.left) < 0 or max(ends) > config.crop:
+    if (
+        not 0 < config.crop <= _MAX_NETWORK_CROP
+        or min(config.top, config.left) < 0
+        or max(ends) > config.crop
+    ):
         raise ValueError(f"a window up to {ends} in a crop of {config.crop}")
 
 
@@ -198,10 +224,11 @@ def prepare_for_inference(
 def _spec(name: str, config: NetworkConfig) -> GeneratorSpec:
     return GeneratorSpec(
         name=name,
-        crop_size=(config.crop, config.crop),
+        crop_size=None,
         fps=25,
         number_formats=("fp32", "bf16", "fp16"),
         licence=LICENCE,
         paper="weights/README.md",
         antialias_crops=True,
+        crop_sides=(config.crop, _MAX_CROP),
     )

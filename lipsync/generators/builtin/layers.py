@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+P = ParamSpec("P")
 
 
 def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -16,3 +22,20 @@ def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 def dtype_of(module: nn.Module) -> torch.dtype:
     """Dtype of a module's parameters."""
     return next(module.parameters()).dtype
+
+
+def in_full_precision(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Switch autocast off within a function of tensors.
+
+    Positions and blurs need more than the 8 bits of bfloat16 in mixed-precision training, whose casts
+    reach every matrix product and convolution.
+    """
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        first = args[0]
+        assert isinstance(first, Tensor)
+        with torch.autocast(first.device.type, enabled=False):
+            return function(*args, **kwargs)
+
+    return wrapped

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from lipsync.generators.builtin.layers import in_full_precision
+
 OUTER = slice(0, 20)
 INNER = slice(20, 40)
 CHIN = slice(40, 49)
@@ -45,6 +47,7 @@ def _subdivided_ring(points: Tensor, parts: int) -> Tensor:
     return steps.flatten(1, 2)
 
 
+@in_full_precision
 def render_contours(points: Tensor, height: int, width: int, sigma: float = 1.2) -> Tensor:
     """Image of the lip contours and the chin.
 
@@ -62,6 +65,25 @@ def render_contours(points: Tensor, height: int, width: int, sigma: float = 1.2)
     return (1 - torch.exp(-density)).unsqueeze(1)
 
 
+@in_full_precision
+def render_inner_lips(points: Tensor, height: int, width: int, sigma: float = 2.5) -> Tensor:
+    """Soft mask of the mouth's interior and of the lips' inner edges.
+
+    Unlike `render_interior` it does not fade to nothing where the mouth is closed.
+
+    Args:
+        points: (B, 49, 2) in pixels.
+        sigma: of its edge, pixels.
+
+    Returns:
+        (B, 1, height, width) in [0, 1].
+    """
+    ring = _subdivided_ring(points[:, INNER], 4)
+    density = _gaussians(ring[..., 1], height, sigma).mT @ _gaussians(ring[..., 0], width, sigma)
+    inside = render_interior(points, height, width, sigma)
+    return 1 - torch.exp(-density.unsqueeze(1) - 4 * inside)
+
+
 def render_interior(points: Tensor, height: int, width: int, sigma: float = 1.5) -> Tensor:
     """Soft mask of the mouth's interior.
 
@@ -75,6 +97,7 @@ def render_interior(points: Tensor, height: int, width: int, sigma: float = 1.5)
     return render_interior_halves(points, height, width, sigma).sum(dim=1, keepdim=True)
 
 
+@in_full_precision
 def render_interior_halves(points: Tensor, height: int, width: int, sigma: float = 1.5) -> Tensor:
     """Soft masks of the upper and the lower half of the mouth's interior.
 
@@ -110,6 +133,7 @@ def _with_midpoints(line: Tensor) -> Tensor:
     return torch.cat([torch.stack([line[:, :-1], middles], dim=2).flatten(1, 2), line[:, -1:]], dim=1)
 
 
+@in_full_precision
 def dense_flow(
     target: Tensor, reference: Tensor, height: int, width: int, sigma: float = 5.0, rest: float = 0.3
 ) -> Tensor:

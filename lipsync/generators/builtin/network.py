@@ -7,7 +7,8 @@
 
 A shape is a few coefficients: the deviation of the 49 points of `mouth_outline` from the person's closed
 mouth, in three dimensions and in units of the distance between the eyes. Only a window around mouth and
-chin is rendered; the rest of the crop is returned unchanged.
+chin is rendered; the rest of the crop is returned unchanged. The networks see crops of `NetworkConfig.crop`
+pixels; what they predict is applied to the crops at their own size.
 
 Attribute names of the modules, here and in their own files, are keys of the weights file.
 """
@@ -17,12 +18,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.audio2shape import Audio2Shape
 from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.mouth_outline import POINTS
-from lipsync.generators.builtin.renderer import Renderer
+from lipsync.generators.builtin.renderer import Outlines, Renderer, WindowMaps
+from lipsync.generators.builtin.resampling import Window, window_region
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class NetworkConfig:
         shape_numbers: coefficients of a mouth shape.
         voice_width: channels of Audio2Shape.
         widths: channels of the Renderer at 1/2, 1/4, 1/8 and 1/16 of the window.
+        mouth_widths: channels of its painter of the mouth's interior at 1/2, 1/4 and 1/8; None for the
+            first generation, which has none.
     """
 
     crop: int = 128
@@ -47,6 +52,12 @@ class NetworkConfig:
     shape_numbers: int = 10
     voice_width: int = 128
     widths: tuple[int, int, int, int] = (40, 72, 128, 160)
+    mouth_widths: tuple[int, int, int] | None = None
+
+    @property
+    def window(self) -> Window:
+        """Window of the crop that is rendered."""
+        return Window(self.crop, self.top, self.left, self.height, self.width)
 
 
 class BuiltinNetwork(nn.Module):
@@ -66,31 +77,59 @@ class BuiltinNetwork(nn.Module):
         self.config = config
         self.voice = Audio2Shape(config.mels, config.shape_numbers, config.voice_width)
         self.place = MouthLocator(config.height, config.width)
-        self.painter = Renderer(config.widths)
+        self.painter = Renderer(config.widths, config.mouth_widths)
         self.register_buffer("components", torch.zeros(config.shape_numbers, POINTS * 3))
         self.register_buffer("gain", torch.ones(config.shape_numbers))
 
     def forward(self, crops: Tensor, shapes: Tensor) -> Tensor:
-        """Render mouth shapes into face crops.
+        """Render mouth shapes into face crops of one size.
 
         Args:
-            crops: (B, 3, crop, crop) RGB in [0, 1].
+            crops: (B, 3, H, W) RGB in [0, 1].
             shapes: (B, shape_numbers), gain included.
 
         Returns:
-            (B, 3, crop, crop) RGB in [0, 1].
+            (B, 3, H, W) RGB in [0, 1].
+        """
+        side = self.config.crop
+        faces = crops
+        if crops.shape[2:] != (side, side):
+            faces = F.interpolate(crops, (side, side), mode="bilinear", antialias=True)
+        maps, outlines = self.predict(faces, shapes)
+        return self.compose(crops, maps, outlines)
+
+    def predict(self, faces: Tensor, shapes: Tensor) -> tuple[WindowMaps, Outlines]:
+        """What to do with the crops, seen at the networks' size.
+
+        Args:
+            faces: (B, 3, crop, crop) RGB in [0, 1].
+            shapes: (B, shape_numbers), gain included.
+
+        Returns:
+            Maps of the window, and the outlines they follow.
         """
         c = self.config
-        rows, columns = slice(c.top, c.top + c.height), slice(c.left, c.left + c.width)
-        window = crops[:, :, rows, columns]
+        window = faces[:, :, c.top : c.top + c.height, c.left : c.left + c.width]
         outline, closed_outline, rotation = self.place(window)
         offsets = (shapes @ self.components).view(-1, POINTS, 3)
         target_outline = closed_outline + offsets @ rotation.mT
-        corner = crops.new_tensor([c.left, c.top])
-        outline, closed_outline, target_outline = (
-            points * c.crop - corner for points in (outline, closed_outline, target_outline)
+        corner = faces.new_tensor([c.left, c.top])
+        outlines = Outlines(
+            *(points * c.crop - corner for points in (outline, target_outline, closed_outline))
         )
-        rendered, _ = self.painter(window, window, outline, target_outline, closed_outline)
+        return self.painter(window, window, outlines), outlines
+
+    def compose(self, crops: Tensor, maps: WindowMaps, outlines: Outlines) -> Tensor:
+        """Apply the maps to crops of one size, each its own reference.
+
+        Args:
+            crops: (B, 3, H, W) RGB in [0, 1].
+            maps, outlines: of `predict`.
+
+        Returns:
+            (B, 3, H, W) RGB in [0, 1].
+        """
+        region = window_region((crops.shape[2], crops.shape[3]), self.config.window)
         result = crops.clone()
-        result[:, :, rows, columns] = rendered
+        result[:, :, region.rows, region.columns] = self.painter.compose(crops, crops, maps, outlines, region)
         return result

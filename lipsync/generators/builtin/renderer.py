@@ -1,16 +1,20 @@
-"""Renderer: face crop and target outline to the crop with its mouth.
+"""Renderer: face crop and target outline to the crop with its mouth, at the crop's own size.
 
-It warps the reference by the outline's movement, corrects that flow, and blends the warped and the painted
-image per pixel; the painted one adds what the reference lacks, such as the teeth of a closed mouth.
+A U-Net looks at a window of fixed size. It warps the reference by the outline's movement, corrects that
+flow, and predicts how colours change. Flow and change are enlarged and applied to the crop as it is in the
+video, so that skin, beard and lips keep the source's pixels. `MouthPainter` adds what the reference lacks,
+such as the teeth of a closed mouth.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of
+from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of, in_full_precision
 from lipsync.generators.builtin.mouth_interior import inner_lip_gap, interior_tone, refine_interior
 from lipsync.generators.builtin.mouth_outline import (
     dense_flow,
@@ -18,6 +22,19 @@ from lipsync.generators.builtin.mouth_outline import (
     render_contours,
     render_interior_halves,
 )
+from lipsync.generators.builtin.mouth_painter import GRID, MouthPainter, mouth_boxes, to_boxes
+from lipsync.generators.builtin.resampling import (
+    Region,
+    box_grid,
+    region_grid,
+    sample,
+    sample_box,
+    to_region,
+)
+
+_CHANGE_SIGMA = 1.8
+"""Blur of the change of colour outside of the mouth's interior, pixels of the window: without it hair and
+pores would fade, since the U-Net's painted image is as smooth as a mean."""
 
 
 class _Residual(nn.Module):
@@ -32,18 +49,70 @@ class _Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)), inplace=True)
 
 
+@dataclass(frozen=True)
+class Outlines:
+    """Mouth outlines, each (B, 49, 2) in pixels of the window.
+
+    Attributes:
+        reference: the mouth of the reference image.
+        target: the mouth to render.
+        closed: the closed mouth at the target's position; it places masks and boxes.
+    """
+
+    reference: Tensor
+    target: Tensor
+    closed: Tensor
+
+    def item(self, index: int) -> Outlines:
+        """The outlines of one example; a batch of one."""
+        part = slice(index, index + 1)
+        return Outlines(self.reference[part], self.target[part], self.closed[part])
+
+
+@dataclass(frozen=True)
+class WindowMaps:
+    """What the U-Net makes of a window, at the window's own size.
+
+    Attributes:
+        mask: (B, 1, h, w) in [0, 1], the part of the face that is rendered.
+        flow: (B, 2, h, w) backward flow into the reference, pixels.
+        correction: (B, 2, h, w) the part of it that the U-Net adds to the outline's movement.
+        moved: (B, 3, h, w) the reference warped by `flow`.
+        rendered: (B, 3, h, w) `moved` with the painted image blended in.
+        choice: (B, 1, h, w) in [0, 1], opacity of the painted image.
+        inside: (B, 1, h, w) in [0, 1], the mouth's interior.
+        tone: (B, 2) brightness of the interior's halves.
+    """
+
+    mask: Tensor
+    flow: Tensor
+    correction: Tensor
+    moved: Tensor
+    rendered: Tensor
+    choice: Tensor
+    inside: Tensor
+    tone: Tensor
+
+    def item(self, index: int) -> WindowMaps:
+        """The maps of one example; a batch of one."""
+        return WindowMaps(*(getattr(self, field.name)[index : index + 1] for field in fields(self)))
+
+
 class Renderer(nn.Module):
-    """Mouth renderer: a small U-Net that corrects a flow and paints.
+    """Mouth renderer: a small U-Net that corrects a flow and paints, and a painter of the interior.
 
     Args:
         widths: see `NetworkConfig`.
+        mouth_widths: of `MouthPainter`; None leaves the interior to the U-Net, as the first generation did.
     """
 
     INPUTS = 14
     usual_tone: Tensor
     shade: Tensor
 
-    def __init__(self, widths: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int, int], mouth_widths: tuple[int, int, int] | None = None
+    ) -> None:
         super().__init__()
         a, b, c, d = widths
         self.register_buffer("usual_tone", torch.tensor([0.65, 0.45]))
@@ -59,55 +128,96 @@ class Renderer(nn.Module):
         self.paint = nn.Conv2d(a, 16, 3, 1, 1)
         nn.init.zeros_(self.flow.weight)
         nn.init.zeros_(self.flow.bias)  # type: ignore[arg-type]
+        self.mouth = MouthPainter(mouth_widths) if mouth_widths else None
 
     def forward(
         self,
         window: Tensor,
         reference: Tensor,
-        reference_outline: Tensor,
-        target_outline: Tensor,
-        closed_outline: Tensor,
+        outlines: Outlines,
         tone: Tensor | None = None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Render the mouth into the window.
+    ) -> WindowMaps:
+        """Render the mouth into the window, at the window's size.
 
         Args:
             window: (B, 3, h, w) RGB in [0, 1]; what lies under the mask is ignored.
             reference: (B, 3, h, w) RGB in [0, 1], the same person, any mouth.
-            reference_outline: (B, 49, 2) in the reference, in pixels of the window.
-            target_outline: (B, 49, 2) to render.
-            closed_outline: (B, 49, 2) of the closed mouth at the target's position; it places the mask.
+            outlines: of reference and target.
             tone: (B, 2) brightness of the interior's halves, see `interior_tone`; None estimates it.
                 In training it is given: without it the network could not know whether teeth or dark
                 are visible, and would learn the grey between them.
-
-        Returns:
-            (B, 3, h, w) RGB in [0, 1], and for the losses "mask", "flow" (its correction) and "choice"
-            (1 where painted, 0 where warped).
         """
         height, width = window.shape[-2:]
-        mask = inpainting_mask(closed_outline, height, width)
-        coarse_flow = dense_flow(target_outline, reference_outline, height, width)
-        warped = warp(reference, coarse_flow)
-        halves = render_interior_halves(target_outline, height, width)
-        reference_halves = render_interior_halves(reference_outline, height, width)
+        mask = inpainting_mask(outlines.closed, height, width)
+        coarse_flow = dense_flow(outlines.target, outlines.reference, height, width)
+        halves = render_interior_halves(outlines.target, height, width)
+        reference_halves = render_interior_halves(outlines.reference, height, width)
         tone_is_given = tone is not None
         if tone is None:
-            tone = self._estimate_tone(reference, reference_outline, reference_halves, mask)
-        tones = (halves * tone.view(-1, 2, 1, 1)).sum(1, keepdim=True)
+            tone = self._estimate_tone(reference, outlines.reference, reference_halves, mask)
         maps = [
-            render_contours(target_outline, height, width),
+            render_contours(outlines.target, height, width),
             halves.sum(1, keepdim=True),
             reference_halves.sum(1, keepdim=True),
+            (halves * tone.view(-1, 2, 1, 1)).sum(1, keepdim=True),
         ]
-        inputs = [window * (mask == 0), mask, warped, reference, *maps, tones]
-        flow, color, choice = self._unet(torch.cat(inputs, dim=1))
-        warped = warp(reference, coarse_flow + flow)
-        rendered = warped + (color - warped) * choice
-        if not tone_is_given:
-            gaps = inner_lip_gap(reference_outline), inner_lip_gap(target_outline)
-            rendered = refine_interior(rendered, warped, mask, halves, gaps, self.shade)
-        return window + (rendered - window) * mask, {"mask": mask, "flow": flow, "choice": choice}
+        inputs = [window * (mask == 0), mask, warp(reference, coarse_flow), reference, *maps]
+        correction, color, choice = self._unet(torch.cat(inputs, dim=1))
+        flow = coarse_flow + correction
+        moved = warp(reference, flow)
+        rendered = moved + (color - moved) * choice
+        if self.mouth is None and not tone_is_given:
+            gaps = inner_lip_gap(outlines.reference), inner_lip_gap(outlines.target)
+            rendered = refine_interior(rendered, moved, mask, halves, gaps, self.shade)
+        inside = halves.sum(1, keepdim=True).clamp(0, 1)
+        return WindowMaps(mask, flow, correction, moved, rendered, choice, inside, tone)
+
+    def compose(
+        self, crops: Tensor, references: Tensor, maps: WindowMaps, outlines: Outlines, region: Region
+    ) -> Tensor:
+        """Apply the maps to crops at their own size.
+
+        Args:
+            crops: (B, 3, H, W) RGB in [0, 1], of any size.
+            references: (B, 3, H, W), the crops of the reference images.
+            maps, outlines: of the crops' windows.
+            region: the window in the crops.
+
+        Returns:
+            (B, 3, h, w) RGB, the region of the crops with its mouths.
+        """
+        source = crops[:, :, region.rows, region.columns]
+        at = region_grid(region, crops)
+        change = _blurred(maps.rendered - maps.moved, _CHANGE_SIGMA)
+        enlarged = sample(torch.cat([maps.flow, change, maps.mask], dim=1), at)
+        flow, change, mask = torch.split(enlarged, [2, 3, 1], dim=1)
+        positions = to_region(at + flow.permute(0, 2, 3, 1), region) + _first_pixel(region, crops)
+        moved = sample(references, positions)
+        result = moved + change
+        if self.mouth is None:
+            result = _blend_interior(result, moved, maps, at)
+        else:
+            result = self._paint_interior(result, references, maps, outlines, region)
+        composed: Tensor = source + (result - source) * mask
+        return composed
+
+    def _paint_interior(
+        self, result: Tensor, references: Tensor, maps: WindowMaps, outlines: Outlines, region: Region
+    ) -> Tensor:
+        """`result` (B, 3, h, w), the region with its lips moved, with the interior painted."""
+        assert self.mouth is not None
+        boxes = mouth_boxes(outlines.closed, outlines.closed)
+        reference_boxes = mouth_boxes(outlines.reference, outlines.closed)
+        moved = sample_box(result, to_region(box_grid(boxes, *GRID), region))
+        positions = to_region(box_grid(reference_boxes, *GRID), region)
+        color, opacity = self.mouth(
+            moved,
+            sample_box(references, positions + _first_pixel(region, references)),
+            to_boxes(outlines.target, boxes),
+            to_boxes(outlines.reference, reference_boxes),
+            maps.tone,
+        )
+        return _paste(result, torch.cat([color, opacity], dim=1), boxes, region_grid(region, result))
 
     def _estimate_tone(
         self, reference: Tensor, reference_outline: Tensor, halves: Tensor, mask: Tensor
@@ -140,8 +250,43 @@ class Renderer(nn.Module):
         return flow, torch.sigmoid(painted[:, :3]), torch.sigmoid(painted[:, 3:] - 1)
 
 
+def _first_pixel(region: Region, like: Tensor) -> Tensor:
+    return like.new_tensor([region.columns.start, region.rows.start])
+
+
 def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+@in_full_precision
+def _blurred(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (B, C, h, w), the edge repeated."""
+    reach = int(3 * sigma)
+    x = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).repeat(image.shape[1], 1)
+    padded = F.pad(image, (reach, reach, reach, reach), mode="replicate")
+    rows = F.conv2d(padded, kernel[:, None, :, None], groups=image.shape[1])
+    return F.conv2d(rows, kernel[:, None, None, :], groups=image.shape[1])
+
+
+def _blend_interior(result: Tensor, moved: Tensor, maps: WindowMaps, at: Tensor) -> Tensor:
+    """`result` with the interior as the U-Net rendered it, and the detail of `moved` where it shows."""
+    names = (maps.rendered, maps.moved, maps.choice, maps.inside)
+    rendered, coarse, choice, inside = torch.split(sample(torch.cat(names, dim=1), at), [3, 3, 1, 1], dim=1)
+    interior = rendered + (moved - coarse) * (1 - choice)
+    blended: Tensor = result + (interior - result) * inside
+    return blended
+
+
+def _paste(image: Tensor, painted: Tensor, boxes: Tensor, at: Tensor) -> Tensor:
+    """Blend what was painted in boxes, (B, 4, 80, 112) colour and opacity, over (B, 3, h, w)."""
+    size = boxes.new_tensor([GRID[1], GRID[0]])
+    cells = (at - boxes[:, None, None, :2]) / boxes[:, None, None, 2:] * size - 0.5
+    color, opacity = torch.split(sample(painted, cells, padding="zeros"), [3, 1], dim=1)
+    # Colours fade to black outside of the box, where the opacity is 0 as well.
+    pasted: Tensor = image + (color - image) * opacity
+    return pasted
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -22,7 +21,7 @@ from lipsync.generators.wav2lip.network import (
     prepare_for_inference,
 )
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
-from lipsync.types import AudioClip, FloatArray
+from lipsync.types import AudioClip, Crops, FloatArray
 from lipsync.weights import entry, load_into, load_state_dict
 from lipsync.weights.checkpoint import read_header
 from lipsync.weights.weights_file import reading_errors
@@ -77,8 +76,8 @@ class Wav2Lip(BatchedGenerator):
         return MelWindows(mel_spectrogram(audio), fps, frames, lead)
 
     @torch.inference_mode()
-    def _forward(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
+    def _forward(self, crops: Crops, audio_rows: FloatArray) -> FloatArray:
+        images = torch.from_numpy(np.ascontiguousarray(np.asarray(crops))).to(self.device)
         # RGB -> BGR, which the network was trained on. The crops are channels-last in memory, and the
         # permuted (B, 3, H, W) stays so.
         bgr = images.flip(-1).float().div_(255).permute(0, 3, 1, 2)

@@ -83,10 +83,12 @@ def augment_crop(
     crop: Frame,
     augmentation: Augmentation,
     rng: Rng,
-    alignment: FloatArray | None = None,
+    alignment: npt.NDArray[np.floating] | None = None,
     size: tuple[int, int] = (SIDE, SIDE),
 ) -> Frame:
     """Augment a stored crop, uint8 (160, 160, 3) RGB, to a face crop (128, 128, 3).
+
+    Larger crops go with an augmentation of `enlarge_augmentation`.
 
     Args:
         rng: of the noise.
@@ -125,6 +127,30 @@ def augment_face(face: Frame, augmentation: Augmentation, rng: Rng) -> Frame:
     matrix = _compose(from_crop, _compose(augmentation.matrix, to_stored))
     scaled = replace(augmentation, matrix=matrix, blur=augmentation.blur * y)
     return augment_crop(face, scaled, rng, size=(height, width))
+
+
+def enlarge_augmentation(
+    augmentation: Augmentation, factor: float, corner: tuple[float, float] = (0.0, 0.0)
+) -> Augmentation:
+    """The same augmentation for crops stored `factor` times as large.
+
+    Args:
+        corner: (x, y) of the part that is wanted, in pixels of the face crop of 128.
+    """
+    # Pixel centres lie at integers, and their edges half a pixel before.
+    shift = (factor - 1) / 2
+    enlarge = np.array([[factor, 0, shift - corner[0] * factor], [0, factor, shift - corner[1] * factor]])
+    reduce = np.array([[1 / factor, 0, -shift / factor], [0, 1 / factor, -shift / factor]])
+    matrix = _compose(enlarge, _compose(augmentation.matrix, reduce))
+    return replace(augmentation, matrix=matrix, blur=augmentation.blur * factor)
+
+
+def enlarge_alignment(alignment: npt.NDArray[np.floating], factor: float) -> npt.NDArray[np.float64]:
+    """The same affine map (2, 3) of a stored crop for crops stored `factor` times as large."""
+    shift = (factor - 1) / 2
+    enlarge = np.array([[factor, 0, shift], [0, factor, shift]])
+    reduce = np.array([[1 / factor, 0, -shift / factor], [0, 1 / factor, -shift / factor]])
+    return _compose(enlarge, _compose(np.asarray(alignment, np.float64), reduce))
 
 
 def _compose(second: npt.NDArray[np.float64], first: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -18,8 +18,10 @@ from lipsync.training.data.dataset_format import (
     ManifestRow,
     read_annotations,
     read_audio,
+    read_crop_side,
     read_crops,
     read_manifest,
+    with_margin,
 )
 from lipsync.training.data.mouth_shapes import (
     HeadPose,
@@ -51,6 +53,7 @@ class Clip:
         audio_delay: seconds by which the audio is late.
         usable: int64 (U,) frames with landmarks and with the mouth inside the crop.
         crops: uint8 (T, 160, 160, 3) RGB, memory-mapped; None without `with_crops`.
+        face_side: pixels of the face in the video, the median over the clip.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Clip:
     audio_delay: float
     usable: IntArray
     crops: npt.NDArray[np.uint8] | None
+    face_side: float = SIDE
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -189,7 +193,18 @@ def _load_clip(
         audio_delay=row.audio_delay,
         usable=_usable(closed_mouth, ~np.isnan(landmarks[:, 0, 0])),
         crops=read_crops(folder, row.name) if with_crops else None,
+        face_side=float(np.median(np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))),
     )
+
+
+def enlarge_crops(folder: Path, clips: Sequence[Clip]) -> list[Clip]:
+    """The clips with their crops as large as the set stores them; memory-mapped, no others are read.
+
+    Args:
+        folder: of the set.
+    """
+    side = with_margin(read_crop_side(folder))
+    return [replace(clip, crops=read_crops(folder, clip.name, side)) for clip in clips]
 
 
 def _usable(closed_mouth: FloatArray, detected: npt.NDArray[np.bool_]) -> IntArray:

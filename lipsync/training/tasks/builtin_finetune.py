@@ -171,9 +171,9 @@ class FinetuneTask:
         sync, figures = self._sync_loss(self._network.built, batch)
         audio2shape, shape_figures = self._audio2shape.loss(_sub_batch(batch, "audio2shape"), step)
         own = _sub_batch(batch, "renderer")
-        rendered, maps = render(self._network.built.painter, own)
-        image, image_figures = self._renderer.reconstruction_loss(rendered, maps, own)
-        features = feature_distance(self._expert, rendered, own["target"])
+        rendered = render(self._network.built.painter, own, self._network.built.config)
+        image, image_figures = self._renderer.reconstruction_loss(rendered, own)
+        features = feature_distance(self._expert, rendered.image, own["target"])
         loss = (
             image
             + options.sync_weight * sync

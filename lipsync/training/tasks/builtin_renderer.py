@@ -1,4 +1,8 @@
-"""Training of the mouth renderer: outline, masked face, reference to image."""
+"""Training of the mouth renderer: outline, masked face, reference to image.
+
+The networks see windows of 128-pixel crops; the losses see the result at the size in which the set stores
+its crops.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +20,27 @@ from lipsync.generators.builtin.mouth_interior import interior_tone
 from lipsync.generators.builtin.mouth_outline import (
     inpainting_mask,
     render_contours,
+    render_inner_lips,
     render_interior,
     render_interior_halves,
 )
+from lipsync.generators.builtin.mouth_painter import GRID, mouth_boxes, to_boxes
 from lipsync.generators.builtin.network import NetworkConfig
-from lipsync.generators.builtin.renderer import Renderer
+from lipsync.generators.builtin.renderer import Outlines, Renderer, WindowMaps
+from lipsync.generators.builtin.resampling import Region, box_grid, region_grid, sample, sample_box, to_region
 from lipsync.options import OptionGroup, option
 from lipsync.training.data.augment import (
     Augmentation,
     Rng,
     augment_crop,
+    enlarge_alignment,
+    enlarge_augmentation,
     no_augmentation,
     sample_augmentation,
     transform_points,
 )
 from lipsync.training.data.dataset import Clip, PersonBalancedSampler
-from lipsync.training.data.dataset_format import MARGIN, SIDE
+from lipsync.training.data.dataset_format import MARGIN, SIDE, STORED_SIDE
 from lipsync.training.data.mouth_shapes import MIRRORED
 from lipsync.training.engine.task import Batch, device_of, to_device
 from lipsync.training.tasks.discriminators import Critic, critic_losses
@@ -43,6 +52,8 @@ _MAX_REFERENCE_DISTANCE = 75
 """Frames between target and reference at most: 3 s."""
 _VAL_REFERENCE_DISTANCE = 10
 """Frames between target and reference in the validation split at least: 0.4 s."""
+_BLURRED_SIDE, _SHARP_SIDE = 110.0, 220.0
+"""Pixels of faces in their videos: sharpness is not learned from the first, and fully from the second."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +90,20 @@ class RendererAndCritic(nn.Module):
 
 @dataclass(frozen=True)
 class Example:
-    """Target and reference crop (128, 128, 3), and outlines (49, 2) in their pixels."""
+    """Windows of target and reference, and outlines (49, 2) in pixels of the 128-pixel crop.
+
+    `sharp` is the weight of fine detail, 0 to 1: enlarged faces have none.
+    """
 
     target: Frame
     reference: Frame
     reference_outline: FloatArray
     target_outline: FloatArray
     closed_outline: FloatArray
+    sharp: float
 
 
-class Outlines(NamedTuple):
+class ExampleOutlines(NamedTuple):
     """Outlines (49, 2) in pixels: mouth of reference and target, closed mouth."""
 
     reference: Points
@@ -119,7 +134,8 @@ class RendererTask:
         visible = [clip for clip in clips if _is_visible(clip)]
         self._sampler = PersonBalancedSampler([clip for clip in visible if clip.split == "train"])
         self._val_clips = [clip for clip in visible if clip.split == "val"]
-        self._network = RendererAndCritic(renderer or Renderer(config.widths))
+        network = RendererAndCritic(renderer or Renderer(config.widths, config.mouth_widths))
+        self._network = network.to(memory_format=torch.channels_last)
 
     @property
     def network(self) -> nn.Module:
@@ -131,8 +147,9 @@ class RendererTask:
     def batch(self, step: int) -> Batch:
         """Random examples of the train split.
 
-        "target" and "reference" float32 (B, 3, h, w) in [0, 1]; "reference_outline", "target_outline"
-        and "closed_outline" (B, 49, 2) in pixels of the window.
+        "target" and "reference" float32 (B, 3, h, w) in [0, 1], windows at the size in which the crops
+        are stored; "reference_outline", "target_outline" and "closed_outline" (B, 49, 2) in pixels of
+        the 128-pixel crop's window; "sharp" (B,), the weight of fine detail.
         """
         rng = np.random.default_rng((self.options.seed, step))
         return self._stack([self._sample(rng) for _ in range(self.options.batch)])
@@ -182,8 +199,7 @@ class RendererTask:
         augment: tuple[Augmentation, Rng] | None = None,
     ) -> Example:
         """An example of two frames of a clip; without `augment` as it is at inference."""
-        assert clip.crops is not None
-        outlines = Outlines(clip.mouth[reference], clip.mouth[target], clip.closed_mouth[target])
+        outlines = ExampleOutlines(clip.mouth[reference], clip.mouth[target], clip.closed_mouth[target])
         alignment = None
         if aligned and reference != target:
             alignment = _fit_affine(clip.closed_mouth[reference], clip.closed_mouth[target])
@@ -197,9 +213,27 @@ class RendererTask:
             closed_reference = clip.closed_mouth[target if aligned else reference]
             outlines = _jitter(outlines, closed_reference, rng)
         points = transform_points(np.stack(outlines), augmentation, MIRRORED)
-        target_crop = augment_crop(clip.crops[target], augmentation, rng)
-        reference_crop = augment_crop(clip.crops[reference], augmentation, rng, alignment)
-        return Example(target_crop, reference_crop, *points)
+        image = self._window(clip, target, augmentation, rng)
+        reference_image = self._window(clip, reference, augmentation, rng, alignment)
+        sharp = float(np.clip((clip.face_side - _BLURRED_SIDE) / (_SHARP_SIDE - _BLURRED_SIDE), 0, 1))
+        return Example(image, reference_image, points[0], points[1], points[2], sharp)
+
+    def _window(
+        self,
+        clip: Clip,
+        frame: int,
+        augmentation: Augmentation,
+        rng: Rng,
+        alignment: npt.NDArray[np.floating] | None = None,
+    ) -> Frame:
+        """The window of an augmented crop at its stored size."""
+        assert clip.crops is not None
+        factor, c = clip.crops.shape[1] / STORED_SIDE, self._config
+        larger = enlarge_augmentation(augmentation, factor, (c.left, c.top))
+        if alignment is not None:
+            alignment = enlarge_alignment(alignment, factor)
+        size = round(c.height * factor), round(c.width * factor)
+        return augment_crop(clip.crops[frame], larger, rng, alignment, size)
 
     def _projected(self, clip: Clip, frame: int) -> FloatArray:
         """The outline (49, 2) of a frame as the shape coefficients give it."""
@@ -208,39 +242,38 @@ class RendererTask:
         return projected
 
     def _stack(self, examples: list[Example]) -> Batch:
-        c = self._config
-        rows, columns = slice(c.top, c.top + c.height), slice(c.left, c.left + c.width)
-        batch = {}
+        batch = {"sharp": torch.tensor([example.sharp for example in examples])}
         for name in ("target", "reference"):
-            images = np.stack([getattr(example, name)[rows, columns] for example in examples])
+            images = np.stack([getattr(example, name) for example in examples])
             batch[name] = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         for name in ("reference_outline", "target_outline", "closed_outline"):
             points = np.stack([getattr(example, name) for example in examples])
-            batch[name] = torch.from_numpy(points).float() - torch.tensor([c.left, c.top])
+            batch[name] = torch.from_numpy(points).float() - torch.tensor(
+                [self._config.left, self._config.top]
+            )
         return batch
 
     # --- loss and evaluation ---------------------------------------------------------------------
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of `reconstruction_loss` for a rendered batch."""
-        rendered, maps = render(self._network.painter, batch)
-        return self.reconstruction_loss(rendered, maps, batch)
+        return self.reconstruction_loss(render(self._network.painter, batch, self._config), batch)
 
-    def reconstruction_loss(
-        self, rendered: Tensor, maps: dict[str, Tensor], batch: Batch
-    ) -> tuple[Tensor, dict[str, float]]:
+    def reconstruction_loss(self, rendered: Rendered, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """L1 of colours and edges under the mask, weighted towards the mouth.
 
         Plus the adversarial loss where it has a weight.
 
         Args:
-            rendered, maps: what `render` returned for the batch.
+            rendered: what `render` returned for the batch.
         """
-        inside = render_interior(batch["target_outline"], *rendered.shape[-2:]).clamp(0, 1)
-        weight = maps["mask"] * (0.5 + 3 * mouth_region(batch["target_outline"], rendered) + 3 * inside)
-        l1 = weighted_l1(rendered, batch["target"], weight)
-        edges = edge_loss(rendered, batch["target"], weight)
-        flow = maps["flow"].square().mean()
+        maps, outline = rendered.maps, batch["target_outline"]
+        weight = maps.mask * (0.5 + 3 * mouth_region(outline, maps.mask) + 3 * maps.inside)
+        weight = rendered.enlarge(weight)
+        l1 = weighted_l1(rendered.image, batch["target"], weight)
+        sharp = 0.1 + 0.9 * batch["sharp"].view(-1, 1, 1, 1)
+        edges = edge_loss(rendered.image, batch["target"], weight * sharp)
+        flow = maps.correction.square().mean()
         loss = l1 + self.options.edge_weight * edges + self.options.flow_weight * 0.1 * flow
         figures = {"l1": l1.item(), "edges": edges.item(), "flow_px": flow.sqrt().item()}
         if self.options.critic_weight:
@@ -248,16 +281,16 @@ class RendererTask:
             loss, figures = loss + adversarial, {**figures, **more}
         return loss, figures
 
-    def _adversarial_loss(self, rendered: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Losses of renderer and critic in one sum, see `critic_losses`."""
-        height, width = rendered.shape[-2:]
-        outline = batch["target_outline"]
-        maps = torch.cat(
-            [render_contours(outline, height, width), render_interior(outline, height, width)], 1
-        )
-        region = F.adaptive_avg_pool2d(mouth_region(outline, rendered), (height // 8, width // 8))
-        region = region / region.sum()
-        losses = critic_losses(self._network.critic, batch["target"], rendered, maps, region)
+    def _adversarial_loss(self, rendered: Rendered, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Losses of renderer and critic in one sum, see `critic_losses`, on boxes around the mouth."""
+        boxes = mouth_boxes(batch["closed_outline"], batch["closed_outline"])
+        cells = to_region(box_grid(boxes, *GRID), rendered.region)
+        real, drawn = sample_box(batch["target"], cells), sample_box(rendered.image, cells)
+        outline = to_boxes(batch["target_outline"], boxes)
+        maps = torch.cat([render_contours(outline, *GRID), render_interior(outline, *GRID)], 1)
+        near = render_inner_lips(outline, *GRID) * (0.02 + batch["sharp"].view(-1, 1, 1, 1))
+        region = F.adaptive_avg_pool2d(near, (GRID[0] // 8, GRID[1] // 8))
+        losses = critic_losses(self._network.critic, real, drawn, maps, region / region.sum())
         options = self.options
         loss = losses.critic + options.critic_weight * (
             losses.renderer + options.matching_weight * losses.feature_matching
@@ -271,17 +304,23 @@ class RendererTask:
     def evaluate(self, network: nn.Module) -> dict[str, float]:
         """L1 at the mouth ("score") and under the mask, on the val split.
 
-        "reference" is the L1 at the mouth of the aligned reference frame itself.
+        "reference" is the L1 at the mouth of the aligned reference frame itself; "sharpness" the gradient
+        energy at the mouth over that of the target.
         """
-        figures: dict[str, list[float]] = {"score": [], "mask": [], "reference": []}
+        figures: dict[str, list[float]] = {"score": [], "mask": [], "reference": [], "sharpness": []}
         assert isinstance(network, RendererAndCritic)
         for examples in self.val_batches():
             batch = to_device(examples, device_of(network))
-            rendered, maps = render(network.painter, batch)
-            region = mouth_region(batch["target_outline"], rendered) * (maps["mask"] > 0)
-            figures["score"].append(weighted_l1(rendered, batch["target"], region).item())
+            rendered = render(network.painter, batch, self._config)
+            mask = rendered.maps.mask
+            region = rendered.enlarge(mouth_region(batch["target_outline"], mask) * (mask > 0))
+            figures["score"].append(weighted_l1(rendered.image, batch["target"], region).item())
             figures["reference"].append(weighted_l1(batch["reference"], batch["target"], region).item())
-            figures["mask"].append(weighted_l1(rendered, batch["target"], maps["mask"]).item())
+            figures["mask"].append(
+                weighted_l1(rendered.image, batch["target"], rendered.enlarge(mask)).item()
+            )
+            energy = [_gradient_energy(image, region) for image in (rendered.image, batch["target"])]
+            figures["sharpness"].append(energy[0] / max(energy[1], 1e-9))
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
     def sample_images(self, network: nn.Module) -> dict[str, Tensor]:
@@ -290,9 +329,15 @@ class RendererTask:
         rows = []
         for examples in self.val_batches(per_person=2):
             batch = to_device(examples, device_of(network))
-            rendered, _ = render(network.painter, batch)
-            rows.append(torch.cat([batch["reference"], batch["target"], rendered], dim=3))
+            rendered = render(network.painter, batch, self._config)
+            rows.append(torch.cat([batch["reference"], batch["target"], rendered.image], dim=3))
         return {"reference, target, rendered": torch.cat(rows)} if rows else {}
+
+
+def _gradient_energy(image: Tensor, weight: Tensor) -> float:
+    across = (image[..., :, 1:] - image[..., :, :-1]).square() * weight[..., :, 1:]
+    down = (image[..., 1:, :] - image[..., :-1, :]).square() * weight[..., 1:, :]
+    return float(across.sum() + down.sum())
 
 
 def _is_visible(clip: Clip) -> bool:
@@ -305,7 +350,7 @@ def _fit_affine(source: FloatArray, target: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.lstsq(homogeneous, target, rcond=None)[0].T, np.float64)
 
 
-def _jitter(outlines: Outlines, closed_reference: FloatArray, rng: Rng) -> Outlines:
+def _jitter(outlines: ExampleOutlines, closed_reference: FloatArray, rng: Rng) -> ExampleOutlines:
     """Outlines with random errors as at inference.
 
     Args:
@@ -317,27 +362,48 @@ def _jitter(outlines: Outlines, closed_reference: FloatArray, rng: Rng) -> Outli
     # At inference the reference's outline is estimated, and its opening is the least certain.
     reference = closed_reference + (reference - closed_reference) * rng.normal(1, 0.2)
     reference = reference + shift + rng.normal(0, 0.35, 2) + rng.normal(0, 0.25, reference.shape)
-    return Outlines(reference, target, closed + shift + rng.normal(0, 1.0, 2))
+    return ExampleOutlines(reference, target, closed + shift + rng.normal(0, 1.0, 2))
 
 
-def render(renderer: Renderer, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Render a batch, with the brightness of the true mouth interior given.
+@dataclass(frozen=True)
+class Rendered:
+    """A rendered batch.
 
-    Returns:
-        (B, 3, h, w) in [0, 1], and the maps "mask", "flow" and "choice" of `Renderer`.
+    Attributes:
+        image: (B, 3, H, W) RGB in [0, 1], the window at the size of the batch's images.
+        maps: what the renderer predicted for it, at the networks' size.
+        region: of the images, which are windows themselves.
     """
-    height, width = batch["target"].shape[-2:]
-    halves = render_interior_halves(batch["target_outline"], height, width)
-    tone = interior_tone(batch["target"], halves, inpainting_mask(batch["closed_outline"], height, width))
-    rendered: tuple[Tensor, dict[str, Tensor]] = renderer(
-        batch["target"],
-        batch["reference"],
-        batch["reference_outline"],
-        batch["target_outline"],
-        batch["closed_outline"],
-        tone,
-    )
-    return rendered
+
+    image: Tensor
+    maps: WindowMaps
+    region: Region
+
+    def enlarge(self, window: Tensor) -> Tensor:
+        """A map (B, C, h, w) of the window at the size of the images."""
+        return sample(window, region_grid(self.region, window))
+
+
+def render(renderer: Renderer, batch: Batch, config: NetworkConfig) -> Rendered:
+    """Render a batch, with the brightness of the true mouth interior given."""
+    target, reference = batch["target"], batch["reference"]
+    factor = target.shape[2] / config.height
+    corner = (1 / factor - 1) / 2
+    size = slice(0, target.shape[2]), slice(0, target.shape[3])
+    region = Region(*size, scale=(factor, factor), corner=(corner, corner))
+    outlines = Outlines(batch["reference_outline"], batch["target_outline"], batch["closed_outline"])
+    window, reference_window = (_reduced(image, config) for image in (target, reference))
+    halves = render_interior_halves(outlines.target, config.height, config.width)
+    tone = interior_tone(window, halves, inpainting_mask(outlines.closed, config.height, config.width))
+    maps: WindowMaps = renderer(window, reference_window, outlines, tone)
+    return Rendered(renderer.compose(target, reference, maps, outlines, region), maps, region)
+
+
+def _reduced(image: Tensor, config: NetworkConfig) -> Tensor:
+    """The window at the networks' size, by area."""
+    if image.shape[2] == config.height:
+        return image
+    return F.interpolate(image, (config.height, config.width), mode="area")
 
 
 def mouth_region(outline: Tensor, like: Tensor) -> Tensor:

@@ -162,7 +162,7 @@ def _renderer(
 
     def render(audio: FloatArray) -> _Rendering:
         shapes = generator.encode_audio(AudioClip(np.ascontiguousarray(audio)), FPS, len(crops))
-        mouths = generator.generate(crops, shapes).transpose(0, 2, 3, 1)
+        mouths = np.stack([*generator.generate([*crops], shapes)]).transpose(0, 2, 3, 1)
         rendered = np.asarray(mouths * 255 + 0.5, np.uint8)
         whole = stored.copy()
         whole[:, inner, inner] = rendered

@@ -19,8 +19,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from lipsync import errors
 from lipsync.errors import Cancelled, LipsyncError, ToolError
+from lipsync.generators import LipGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
 from lipsync.pipeline.model_provider import FreshModels
 from lipsync.progress import CancelToken, ignore_progress
@@ -53,8 +56,8 @@ class GpuWorkerClient:
         self._running: Future[None] | None = None
         self._connection: Connection | None = None
 
-    def run(self, model: dict[str, Any], *arrays: Array) -> Array:
-        """Run a model on arrays.
+    def run(self, model: dict[str, Any], *arrays: Array) -> list[Array]:
+        """Run a model on arrays; returns the arrays of its result.
 
         Args:
             model: kind, weights and options, as `serve_models` loads it; JSON-serializable.
@@ -75,8 +78,7 @@ class GpuWorkerClient:
                 raise self._exit_error() from exception
         if error:
             raise _rebuild_error(error)
-        [result] = answer
-        return result
+        return answer
 
     def _start(self) -> Connection:
         # A private folder with a short path: a socket's name is limited to about a hundred characters.
@@ -165,7 +167,7 @@ def serve_models(address: str, seconds: int) -> None:
             except Exception as error:  # sent to the client, which raises it
                 send(connection, _error_values(error))
             else:
-                send(connection, {}, result)
+                send(connection, {}, *result)
 
 
 class _LoadedModels:
@@ -174,20 +176,26 @@ class _LoadedModels:
     def __init__(self) -> None:
         self._loaded: dict[str, Any] = {}
 
-    def run(self, spec: dict[str, Any], arrays: list[Array]) -> Array:
+    def run(self, spec: dict[str, Any], arrays: list[Array]) -> list[Array]:
         strength = spec.pop("strength", 1.0)
         key = repr(spec)
         if key not in self._loaded:
             self._loaded[key] = _load(dict(spec))
         model = self._loaded[key]
-        result: Array
         if spec["kind"] == "generator":
-            result = model.generate(*arrays)
-        elif spec["kind"] == "enhancer":
-            result = model.enhance(*arrays, strength)
-        else:
-            result = model.upscale(*arrays)
-        return result
+            return _generate(model, arrays)
+        if spec["kind"] == "enhancer":
+            return [model.enhance(*arrays, strength)]
+        return [model.upscale(*arrays)]
+
+
+def _generate(generator: LipGenerator, arrays: list[Array]) -> list[Array]:
+    """Mouths for a batch of crops, or for crops one by one, and their audio rows, the last array."""
+    *crops, audio_rows = arrays
+    if generator.spec.crop_size is None:
+        return [*generator.generate(crops, audio_rows)]
+    mouths = generator.generate(crops[0], audio_rows)
+    return [np.asarray(mouths)]
 
 
 def _load(spec: dict[str, Any]) -> Any:

@@ -25,7 +25,7 @@ from lipsync.generators.batched import BatchedGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.sync_score import SyncExpert
-from lipsync.types import AudioClip, FloatArray, Frame
+from lipsync.types import AudioClip, Crops, FloatArray, Frame, Mouths
 from lipsync.ui.zerogpu.gpu_worker import GpuRunner, GpuWorkerClient, options_as_json
 
 
@@ -115,8 +115,11 @@ class _RemoteGenerator:
     def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> AudioRows:
         return self._local.encode_audio(audio, fps, frames, lead)
 
-    def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:
-        return self._worker.run(self._model, crops, audio_rows)
+    def generate(self, crops: Crops, audio_rows: FloatArray) -> Mouths:
+        if self.spec.crop_size is None:
+            return self._worker.run(self._model, *crops, audio_rows)
+        [mouths] = self._worker.run(self._model, np.asarray(crops), audio_rows)
+        return mouths
 
 
 class _RemoteEnhancer:
@@ -130,7 +133,8 @@ class _RemoteEnhancer:
     def enhance(
         self, faces: npt.NDArray[np.uint8], strength: float = 1.0, cancel: CancelToken | None = None
     ) -> npt.NDArray[np.uint8]:
-        return self._worker.run({**self._model, "strength": strength}, faces)
+        [enhanced] = self._worker.run({**self._model, "strength": strength}, faces)
+        return enhanced
 
 
 class _RemoteUpscaler:
@@ -142,4 +146,5 @@ class _RemoteUpscaler:
         self.tile = local.tile
 
     def upscale(self, frame: Frame, cancel: CancelToken | None = None) -> Frame:
-        return self._worker.run(self._model, frame)
+        [larger] = self._worker.run(self._model, frame)
+        return larger
