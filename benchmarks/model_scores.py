@@ -13,6 +13,7 @@ use, person, seconds, width). Figures are medians over people; each person count
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,8 @@ def main() -> None:
     people = choose_people(chosen.data, chosen.use, chosen.people, chosen.seconds)
     if not people:
         raise SystemExit(f"skipped: no clips of {chosen.use} people in {chosen.data}")
-    figures: Figures = {"source": {}, **{name: {} for name in models}}
+    setting = {name: getattr(chosen, name) for name in ("use", "seconds", "voices")}
+    figures: Figures = {**_earlier(chosen.before, setting), "source": {}, **{name: {} for name in models}}
     faces: dict[str, Person] = {}
     for person in read_people(people, reader):
         faces[person.name] = person
@@ -62,7 +64,24 @@ def main() -> None:
             write_sheet(chosen.sheet / f"{person.name}.png", person, results)
         person.forget_frames()
     speed = time_models(models) if chosen.speed else {}
-    report("model_scores", _table(figures, faces, speed), {"figures": figures, "seconds": speed})
+    values = {"setting": setting, "figures": figures, "seconds": speed}
+    report("model_scores", _table(figures, faces, speed), values)
+    if chosen.save is not None:
+        chosen.save.write_text(json.dumps(values, indent=1))
+
+
+def _earlier(path: Path | None, setting: dict[str, object]) -> Figures:
+    """The models of an earlier run with the same setting, without the source.
+
+    Raises:
+        SystemExit: the setting was another one, so that the figures cannot be compared.
+    """
+    if path is None:
+        return {}
+    values = json.loads(path.read_text("utf-8"))
+    if values["setting"] != setting:
+        raise SystemExit(f"{path} was made with {values['setting']}, this run has {setting}")
+    return {name: people for name, people in values["figures"].items() if name != "source"}
 
 
 def _arguments() -> argparse.Namespace:
@@ -79,6 +98,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--voices", type=int, default=2, help="other voices for each person (default 2)")
     parser.add_argument("--threads", type=int, default=1, help="cores to use (default 1)")
     parser.add_argument("--sheet", type=Path, help="folder for sheets of mouths: source and every model")
+    parser.add_argument("--save", type=Path, help="JSON file for the figures, also for --before")
+    parser.add_argument("--before", type=Path, help="figures of an earlier run, shown beside these")
     parser.add_argument("--speed", action="store_true", help="also time sync() on 10 s of 720p")
     return parser.parse_args()
 
@@ -120,7 +141,7 @@ def _table(figures: Figures, people: dict[str, Person], speed: dict[str, float])
 
 
 def _median(by_person: dict[str, dict[str, float]], key: str, people: list[str]) -> float:
-    values = [by_person[name].get(key, float("nan")) for name in people]
+    values = [by_person.get(name, {}).get(key, float("nan")) for name in people]
     known = [value for value in values if not np.isnan(value)]
     return float(np.median(known)) if known else float("nan")
 
