@@ -104,7 +104,7 @@ def image_figures(person: Person, others: Sequence[Rendering]) -> dict[str, floa
         for name, measure in (("lips", lip_sharpness), ("chin", box_sharpness)):
             values = _each(measure, one.frames, one.lips, _STRIDE)
             reals = _each(measure, frames, real, 1)
-            found[name].append(at_like_openings(values, one.lips, reals, real))
+            found[name].append(at_like_openings(values, one.lips.opening, reals, real.opening))
         ranges = _each(lightness_range, one.frames, one.lips, _STRIDE)
         wide = ranges[(one.lips.opening >= _WIDE) & ~np.isnan(ranges)]
         found["range"].append(float(np.median(wide)) if len(wide) else float("nan"))

@@ -21,21 +21,13 @@ import cv2
 import numpy as np
 
 from benchmarks.common import report
-from benchmarks.mouth_metrics import (
-    Edge,
-    MotionMeter,
-    Movement,
-    color_shift,
-    expand_box,
-    jitter,
-    seam,
-    sharpness,
-)
+from benchmarks.mouth_metrics import MotionMeter, Movement, color_shift, jitter, sharpness
 from lipsync.blending import Blender, make_mask
 from lipsync.errors import LipsyncError
 from lipsync.faces import DETECTORS, FaceDetector, VideoShape, crop_face, pixel_box, track_faces
 from lipsync.generators import GENERATORS, LipGenerator, choose_variant
 from lipsync.media import open_audio, open_video
+from lipsync.metrics.seam import Edge, expand_box, seam
 from lipsync.options import BlendOptions, FaceOptions, MediaOptions
 from lipsync.progress import CancelToken, StageProgress, ignore_progress
 from lipsync.types import AudioClip, FloatArray, Frame, Mask, PixelBox, TimeRange

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lipsync.faces.detectors.base import FaceDetector
     from lipsync.generators.base import LipGenerator
     from lipsync.metrics.base import Metric
+    from lipsync.metrics.lip_base import LipMetric
     from lipsync.sources.base import Source
 
 DETECTORS: Registry[FaceDetector] = Registry(
@@ -63,6 +64,23 @@ METRICS: Registry[Metric] = Registry(
     },
 )
 """Metrics that compare frames of a result with a reference; `evaluate` measures them by their `spec`."""
+
+LIP_METRICS: Registry[LipMetric] = Registry(
+    "lip metric",
+    {
+        "mouth_sharpness": "lipsync.metrics.mouth_sharpness:MouthSharpness",
+        "mouth_contrast": "lipsync.metrics.mouth_contrast:MouthContrast",
+        "closure_rate": "lipsync.metrics.closure_rate:ClosureRate",
+        "lip_dynamics": "lipsync.metrics.lip_dynamics:LipDynamics",
+        "loudness_match": "lipsync.metrics.loudness_match:LoudnessMatch",
+        "silent_lip_stability": "lipsync.metrics.silent_lip_stability:SilentLipStability",
+        "lip_leak": "lipsync.metrics.lip_leak:LipLeak",
+        "source_leak": "lipsync.metrics.source_leak:SourceLeak",
+        "seam": "lipsync.metrics.seam:SeamVisibility",
+        "flicker": "lipsync.metrics.flicker:Flicker",
+    },
+)
+"""Metrics of lips over time, computed from what `lipsync.metrics.lip_meter` observes."""
 
 SOURCES: Registry[Source] = Registry(
     "source",

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from lipsync.generators.builtin.mouth_outline import CHIN, INNER, OUTER
-from lipsync.metrics.lips import Bools, LipTrack
+from lipsync.metrics.lips import Bools
 from lipsync.types import FloatArray, Frame, PixelBox
 
 LIKE_OPENING = 0.02
@@ -104,22 +104,24 @@ def _lightness(pixels: Frame) -> FloatArray:
     return np.asarray(colors[0, :, 0], np.float32)
 
 
-def at_like_openings(values: FloatArray, lips: LipTrack, real_values: FloatArray, real: LipTrack) -> float:
+def at_like_openings(
+    values: FloatArray, openings: FloatArray, real_values: FloatArray, real_openings: FloatArray
+) -> float:
     """Median ratio of the values of drawn frames to those of the real frame whose opening is most alike.
 
     Args:
-        values: (T,) of drawn frames, `lips` their mouths.
-        real_values: (N,) of real frames of the same face, `real` their mouths.
+        values, openings: float32 (T,) of drawn frames.
+        real_values, real_openings: float32 (N,) of real frames of the same face.
 
     Returns:
         1 where the drawn frames are like the real ones; NaN if no openings are alike.
     """
-    known = np.flatnonzero(~np.isnan(real_values) & ~np.isnan(real.opening) & (real_values > 0))
+    known = np.flatnonzero(~np.isnan(real_values) & ~np.isnan(real_openings) & (real_values > 0))
     ratios = []
-    for value, opening in zip(values, lips.opening, strict=True):
+    for value, opening in zip(values, openings, strict=True):
         if not len(known) or np.isnan(value) or np.isnan(opening):
             continue
-        distances = np.abs(real.opening[known] - opening)
+        distances = np.abs(real_openings[known] - opening)
         if distances.min() <= LIKE_OPENING:
             ratios.append(value / real_values[known[distances.argmin()]])
     return float(np.median(ratios)) if ratios else float("nan")

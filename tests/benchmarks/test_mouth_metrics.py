@@ -6,15 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.mouth_metrics import (
-    Edge,
-    MotionMeter,
-    Movement,
-    color_shift,
-    jitter,
-    seam,
-    sharpness,
-)
+from benchmarks.mouth_metrics import MotionMeter, Movement, color_shift, jitter, sharpness
+from lipsync.metrics.seam import Edge, seam
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 BOX = PixelBox(60, 40, 260, 300)

@@ -1,0 +1,63 @@
+"""Loudness and pauses of a voice, frame by frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lipsync.metrics.lips import Bools
+from lipsync.speech.vad import detect_speech
+from lipsync.types import AudioClip, FloatArray
+
+_WINDOW = 0.08
+"""Seconds over which the level of a frame is measured."""
+_LOWEST_DB = -60.0
+_MIN_PAUSE = 0.3
+"""Seconds; shorter gaps are closures of stops, see THEval, arXiv 2511.04520."""
+_MARGIN = 0.12
+"""Seconds at both ends of a pause that do not count: lips part before the voice and close after it."""
+
+
+def frame_levels(audio: AudioClip, fps: float, frames: int) -> FloatArray:
+    """RMS level around the middle of each frame, float32 (frames,), dB of full scale, -60 at least.
+
+    Args:
+        audio: the voice; time 0 is the start of frame 0.
+    """
+    power = np.concatenate([[0.0], np.cumsum(np.square(audio.samples, dtype=np.float64))])
+    middle = (np.arange(frames) + 0.5) / fps
+    first, last = (
+        np.clip(np.round((middle + side) * audio.sample_rate).astype(int), 0, len(audio.samples))
+        for side in (-_WINDOW / 2, _WINDOW / 2)
+    )
+    mean = (power[last] - power[first]) / np.maximum(last - first, 1)
+    return np.asarray(10 * np.log10(np.maximum(mean, 10 ** (_LOWEST_DB / 10))), np.float32)
+
+
+def pause_frames(audio: AudioClip, fps: float, frames: int) -> Bools:
+    """Frames in pauses of the voice of at least 0.3 s, without their ends; bool (frames,).
+
+    All frames of digital silence, also those after the end of the audio.
+
+    Args:
+        audio: at 16 kHz.
+
+    Raises:
+        ToolError: the package silero-vad is missing.
+    """
+    times = (np.arange(frames) + 0.5) / fps
+    paused = np.ones(frames, np.bool_)
+    if not np.any(audio.samples):
+        return paused
+    end = 0.0
+    pauses = []
+    for start, stop in detect_speech(audio).spans:
+        pauses.append((end, float(start), end > 0))
+        end = float(stop)
+    pauses.append((end, frames / fps, end > 0))
+    paused[:] = False
+    for first, last, after_speech in pauses:
+        if last - first >= _MIN_PAUSE:
+            ends = last < frames / fps
+            start = first + (_MARGIN if after_speech else 0)
+            paused |= (times >= start) & (times < last - (_MARGIN if ends else 0))
+    return paused
