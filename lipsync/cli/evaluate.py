@@ -15,7 +15,14 @@ from lipsync.cli.flags import SYNC_GROUPS, add_options, parse_names, read_option
 from lipsync.cli.process import EXIT_CANCELLED
 from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt
 from lipsync.errors import Cancelled, InputError, OptionError, WeightsError
-from lipsync.evaluation.dataset import LIST_SUFFIXES, TABLE_SUFFIXES, Pair, find_result, read_pairs
+from lipsync.evaluation.dataset import (
+    LIST_SUFFIXES,
+    TABLE_SUFFIXES,
+    Pair,
+    find_result,
+    read_pairs,
+    with_other_voices,
+)
 from lipsync.evaluation.evaluator import Evaluator, EvaluatorOptions
 from lipsync.evaluation.runner import Maker, evaluate_all, fid_of_rows
 from lipsync.evaluation.table import ClipResult, ResultTable, make_table
@@ -44,6 +51,11 @@ def add_evaluate_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", type=Path, metavar="VIDEO", help="compare the one video with this one")
     parser.add_argument("--root", type=Path, metavar="FOLDER", help="where the files of a list are")
     parser.add_argument("--variants", type=parse_names, metavar="NAME,…", help="models to compare")
+    parser.add_argument(
+        "--own-voice",
+        action="store_true",
+        help="with --variants and a folder: sync each video to its own voice, not to that of the next one",
+    )
     parser.add_argument(
         "--results",
         action="append",
@@ -79,7 +91,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             return 0
         if arguments.reference:
             raise InputError("--reference is for a single video", given=arguments.input)
-        pairs = read_pairs(arguments.input, arguments.root)[: arguments.limit]
+        pairs = _read_pairs(arguments)
         makers = _makers(arguments, pairs, run, progress, cancel)
         results = []
         progress.total = len(pairs) * len(makers)
@@ -117,6 +129,13 @@ class _ClipCounter:
 
 def _is_single(path: Path) -> bool:
     return not path.is_dir() and path.suffix.lower() not in (*TABLE_SUFFIXES, *LIST_SUFFIXES)
+
+
+def _read_pairs(arguments: argparse.Namespace) -> Sequence[Pair]:
+    """The pairs to measure; models get other people's voices unless the list or `--own-voice` says so."""
+    pairs = read_pairs(arguments.input, arguments.root)[: arguments.limit]
+    listed = not arguments.input.is_dir() or any(not pair.own_voice for pair in pairs)
+    return pairs if listed or arguments.own_voice or not arguments.variants else with_other_voices(pairs)
 
 
 def _evaluate_single(

@@ -5,7 +5,8 @@
 - LRS2, LRS3 and LRW lists of Wav2Lip's authors: a line is `AUDIO VIDEO`, both names without a suffix, as
   `gen_videos_from_filelist.py` reads them.
 - ReSyncED lists: a line is `VIDEO AUDIO`, file names, as `real_videos_inference.py` reads them.
-- A folder: its CSV file if it has one, else each of its videos with its own audio.
+- A folder: its CSV file if it has one, else each of its videos with its own audio (`with_other_voices`
+  gives each the next one's).
 """
 
 from __future__ import annotations
@@ -154,6 +155,20 @@ def _with_unique_names(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
         used.add(name.lower())
         renamed.append(replace(pair, name=name))
     return tuple(renamed)
+
+
+def with_other_voices(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """Each video with the voice of the next one: the usual case, and the one that no model knows.
+
+    With its own voice a video holds the answer already: its mouth need only be left as it is. A single video
+    keeps its own.
+    """
+    voices = [pair.voice for pair in (*pairs[1:], *pairs[:1])]
+    crossed = [
+        replace(pair, voice=voice, name=_default_name(pair.video, voice))
+        for pair, voice in zip(pairs, voices, strict=True)
+    ]
+    return _with_unique_names(crossed)
 
 
 def find_result(folder: Path, pair: Pair) -> Path | None:

@@ -7,8 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from lipsync.devices import choose_device
-from lipsync.errors import Cancelled, InputError, LipsyncError, NoAudioError, NoFaceError
+from lipsync.errors import (
+    Cancelled,
+    InputError,
+    LipsyncError,
+    NoAudioError,
+    NoFaceError,
+    OptionError,
+    ToolError,
+    WeightsError,
+)
 from lipsync.evaluation.dataset import Pair
 from lipsync.evaluation.frame_comparison import (
     RegionMetric,
@@ -16,6 +27,7 @@ from lipsync.evaluation.frame_comparison import (
     generated_region,
     match_frames,
 )
+from lipsync.evaluation.lip_evaluation import LipMaterial, observe_lips
 from lipsync.evaluation.table import REGIONS, ClipResult, metric_key
 from lipsync.faces import DETECTORS
 from lipsync.inspection.faces import track_video_faces
@@ -23,11 +35,14 @@ from lipsync.inspection.report import measure_sync
 from lipsync.media import VideoReader, open_audio, open_video, plan_timeline
 from lipsync.metrics.base import Metric, MetricSpec, metric_spec
 from lipsync.metrics.fid import FeatureExtractor, load_inception, save_features
+from lipsync.metrics.lip_base import measure_lips
+from lipsync.metrics.lip_locator import LipLocator
 from lipsync.metrics.lse import LseScore
 from lipsync.metrics.lse_tracks import TrackOptions, evaluate_frames, evaluate_tracks, mean_lse
 from lipsync.options import DEVICES, FaceOptions, OptionGroup, SyncOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.registries import METRICS
+from lipsync.speech import Transcript, transcribe
 from lipsync.sync_score import SyncNet, load_syncnet
 from lipsync.types import AudioClip, IntArray, SyncScore
 from lipsync.weights import find, require
@@ -45,6 +60,8 @@ class EvaluatorOptions(OptionGroup):
 
     sync: bool = option(True, "sync distance, confidence and offset, by the built-in expert")
     lse: bool = option(True, "LSE-D, LSE-C and offset, if SyncNet's weights are on this machine")
+    lips: bool = option(True, "how the lips look and move: sharpness, closures, rest in pauses, leaks, seam")
+    closures: bool = option(False, "closures at p, b and m for other voices, too; transcribes the voice")
     pictures: bool = option(True, "PSNR and SSIM against the source, frame by frame")
     fid: bool = option(True, "FID against the sources, if InceptionV3's weights are on this machine")
     lpips: bool = option(False, "LPIPS against the source (slow), if AlexNet's weights are on this machine")
@@ -86,6 +103,7 @@ class Evaluator:
     cancel: CancelToken = field(default_factory=CancelToken)
     notes: list[str] = field(default_factory=list)
     _syncnet: SyncNet | None = None
+    _locator: LipLocator | None = None
     _sources: dict[Path, SyncScore | None] = field(default_factory=dict)
     _available: set[str] = field(default_factory=set)
     _metrics: dict[str, MetricSpec] = field(default_factory=dict)
@@ -108,6 +126,8 @@ class Evaluator:
         names = set(self._metrics)
         pictures = {"psnr", "ssim"} <= names
         names -= {"psnr", "ssim"} if pictures else set()
+        names |= {"lips"} if self.options.lips else set()
+        names |= {"closures"} if self.options.lips and self.options.closures else set()
         first = (*(["sync"] if self.options.sync else []), *(["pictures"] if pictures else []))
         return (*first, *sorted(self._available | names))
 
@@ -157,6 +177,8 @@ class Evaluator:
                 notes.append(f"Sync: {score.words}")
         if "lse" in self._available:
             attempt("LSE", lambda: self._lse(result, pair, tracks))
+        if self.options.lips:
+            attempt("Lips", lambda: self._lips(result, pair, reference, notes))
         if reference or result != pair.video:  # else there is nothing to compare with
             has_truth = reference is not None or pair.own_voice
             if any(not spec.of_sets for spec in self._metrics.values()):
@@ -189,6 +211,40 @@ class Evaluator:
         faces = FaceOptions()
         track = track_video_faces(video, faces, self.options.device, self.progress, self.cancel).track
         return measure_sync(video, audio, track, faces, self.progress, self.cancel)
+
+    def _lips(self, result: Path, pair: Pair, reference: Path | None, notes: list[str]) -> Values:
+        """Metrics of lips, against the source where the result has one."""
+        video, audio = open_video(result), self._audio(result, pair)
+        source, matches, faces = None, np.arange(video.frame_count), FaceOptions()
+        if reference or result != pair.video:
+            source, faces = (
+                open_video(reference) if reference else open_video(pair.video, self.run.media),
+                self.run.faces,
+            )
+            matches = match_pair_frames(video, source, pair, self.run, by_time=reference is not None)
+        own_voice = reference is not None or pair.own_voice
+        material = LipMaterial(video, source, matches, faces, self.run.blend, own_voice)
+        transcript = self._transcript(audio, notes) if self.options.closures and not own_voice else None
+        if self._locator is None:
+            self._locator = LipLocator()
+        observed = observe_lips(
+            material,
+            audio,
+            self._locator,
+            transcript,
+            device=self.options.device,
+            progress=self.progress,
+            cancel=self.cancel,
+        )
+        return measure_lips(observed)
+
+    def _transcript(self, audio: AudioClip, notes: list[str]) -> Transcript | None:
+        """What is said, with word times; None, and a note, where no model can write it down."""
+        try:
+            return transcribe(audio, self.run.transcript, self.progress, self.cancel)
+        except (ToolError, WeightsError, OptionError) as error:
+            notes.append(f"Closures: {error}")
+            return None
 
     def _source_sync(self, source: Path) -> Values:
         """Confidence of the source with its own audio; measured once per source."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from lipsync.evaluation.dataset import Pair
 from lipsync.metrics.base import MetricSpec, metric_spec
+from lipsync.metrics.lip_base import LipMetricSpec, lip_metric_specs
 from lipsync.registries import METRICS
 
 
@@ -63,6 +64,7 @@ def columns() -> tuple[Column, ...]:
     specs = [metric_spec(name) for name in METRICS]
     return (
         *_SYNC_COLUMNS,
+        *map(_lip_column, lip_metric_specs()),
         *(_metric_column(spec) for spec in specs if spec.of_sets),
         *(_metric_column(spec, region) for region in REGIONS for spec in specs if spec.regional),
         *(_metric_column(spec) for spec in specs if not spec.of_sets and not spec.regional),
@@ -73,6 +75,10 @@ def columns() -> tuple[Column, ...]:
 def metric_key(name: str, region: str = "") -> str:
     """Key of a metric in a region: "ssim", "ssim_inside"."""
     return f"{name}_{region}" if region else name
+
+
+def _lip_column(spec: LipMetricSpec) -> Column:
+    return Column(spec.name, spec.title, spec.what, spec.unit, spec.digits, spec.better, "mean")
 
 
 def _metric_column(spec: MetricSpec, region: str = "") -> Column:

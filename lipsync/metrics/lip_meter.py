@@ -75,6 +75,11 @@ class LipMeter:
         else:
             self._seam.append(seam(result, source, Edge.of(mask, box, result)))
 
+    @property
+    def source_opening(self) -> FloatArray:
+        """Openings of the source's mouth so far, float32 (T,); NaN where unknown."""
+        return self._source.series().opening
+
     def observation(
         self,
         level: FloatArray,

@@ -15,7 +15,7 @@ from tests.make_media import make_video
 from tests.material import make_head, make_voice
 from tests.waiting import wait_until
 
-QUICK = ("--no-sync", "--no-lse", "--no-fid")
+QUICK = ("--no-sync", "--no-lse", "--no-fid", "--no-lips")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,7 @@ def test_a_table_through_the_built_in_model(
     one, absent, two = csv.DictReader(files["csv"].open(encoding="utf-8"))
     assert float(one["psnr_outside"]) > 30
     assert float(one["ssim_outside"]) > 0.9
+    assert 0 < float(one["mouth_sharpness"]) < 2
     assert "does not exist" in absent["failure"]
     assert (two["language"], two["failure"]) == ("de", "")
     assert len(json.loads(files["json"].read_text("utf-8"))["clips"]) == 3

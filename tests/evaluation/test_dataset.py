@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.errors import InputError
-from lipsync.evaluation.dataset import find_result, read_pairs
+from lipsync.evaluation.dataset import find_result, read_pairs, with_other_voices
 
 
 def write(path: Path, text: str) -> Path:
@@ -108,3 +108,14 @@ def test_results_that_were_made_elsewhere(tmp_path: Path) -> None:
     assert found == [made / "00000_a__x.mp4", made / "b.mkv", None]
     write(made / "2.mp4", "")
     assert find_result(made, pairs[2]) == made / "2.mp4"
+
+
+def test_every_video_gets_the_voice_of_another(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / name).touch()
+    own = read_pairs(tmp_path)
+    crossed = with_other_voices(own)
+    assert [pair.voice.name for pair in crossed] == ["b.mp4", "c.mp4", "a.mp4"]
+    assert [pair.name for pair in crossed] == ["a__b", "b__c", "c__a"]
+    assert not any(pair.own_voice for pair in crossed)
+    assert with_other_voices(own[:1])[0].own_voice

@@ -23,7 +23,7 @@ from lipsync.types import PixelBox
 from tests.make_media import make_video
 from tests.metrics.networks import color_features
 
-QUICK = EvaluatorOptions(sync=False, lse=False)
+QUICK = EvaluatorOptions(sync=False, lse=False, lips=False)
 TONE = ("-f", "lavfi", "-i", "sine=d=0.4")
 
 
@@ -147,7 +147,7 @@ def test_missing_weights_are_noted_once(
     pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lipsync.evaluation.evaluator.find", lambda _: None)
-    evaluator = Evaluator(EvaluatorOptions(sync=False, lpips=True), SyncOptions())
+    evaluator = Evaluator(EvaluatorOptions(sync=False, lips=False, lpips=True), SyncOptions())
     assert evaluator.measures == ("pictures",)
     assert [note.split()[0] for note in evaluator.notes] == ["LSE", "FID", "LPIPS"]
     assert "syncnet_v2" in evaluator.notes[0]
@@ -164,7 +164,7 @@ def test_lse_of_whole_frames_and_of_tracks(
     weights = tmp_path / "syncnet_v2.model"
     torch.save(SyncNet().state_dict(), weights)
     monkeypatch.setenv("LIPSYNC_WEIGHTS", str(tmp_path))
-    evaluator = Evaluator(EvaluatorOptions(sync=False, pictures=False, fid=False), SyncOptions())
+    evaluator = Evaluator(EvaluatorOptions(sync=False, lips=False, pictures=False, fid=False), SyncOptions())
     assert evaluator.measures == ("lse",)
     whole = evaluator.evaluate(replace(pairs[0], whole_frame=True), "x", pairs[1].video)
     assert set(whole.values) == {"lse_d", "lse_c", "lse_offset"}
