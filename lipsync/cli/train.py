@@ -240,6 +240,7 @@ def _builtin(arguments: argparse.Namespace) -> int:
     options = read_options(arguments, BuiltinOptions())
     steps = {
         "audio2shape": options.audio2shape_steps,
+        "encoder": options.encoder_steps,
         "locator": options.locator_steps,
         "renderer": options.renderer_steps,
     }

@@ -16,18 +16,21 @@ from lipsync.devices import choose_device, choose_dtype
 from lipsync.errors import WeightsError
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
-from lipsync.generators.builtin.log_mel import MEL_RATE, SAMPLE_RATE, log_mel, loudness, speech_level
-from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
+from lipsync.generators.builtin.log_mel import SAMPLE_RATE, loudness, speech_level
+from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, feature_rate, speech_features
+from lipsync.generators.builtin.packed_matrices import unpack_matrices
 from lipsync.types import AudioClip, Crops, FloatArray, Frame
 from lipsync.weights.checkpoint import check_fits, load_into, load_safetensors
 from lipsync.weights.weights_file import reading_errors
 
-FORMAT = "lipsync-builtin-1"
+FORMAT = "lipsync-builtin-2"
 """Value of "format" in the header of a weights file."""
+_READABLE = ("lipsync-builtin-1", FORMAT)
 LICENCE = "research and demonstration; see weights/README.md"
 _MAX_NETWORK_CROP = 1024
 """Largest side of the networks' own crop that a file may ask for, pixels."""
-_SHAPE_RATE = MEL_RATE / 2
+_MAX_LAYERS = 64
+_SHAPE_RATE = 50
 """Mouth shapes per second."""
 _CLOSED_DB, _OPEN_DB = -34.0, -22.0
 """Levels relative to the speech level, dB: the mouth is closed below the first, free above the second."""
@@ -76,8 +79,9 @@ class Builtin(BatchedGenerator):
     def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> FloatArray:
         """Mouth shapes, float32 (frames, shape_numbers); all zeros is the closed mouth.
 
-        Each row depends on 0.65 s of audio to either side. In silence, and beyond the end of the audio,
-        the mouth closes; the shapes are smooth in time.
+        Each row depends on some seconds of audio to either side: 0.65 s without a speech encoder, see
+        `SpeechEncoder.encode`. In silence, and beyond the end of the audio, the mouth closes; the shapes
+        are smooth in time.
 
         Raises:
             ValueError: the audio is not at 16 kHz.
@@ -101,13 +105,15 @@ class Builtin(BatchedGenerator):
 
         In pieces, so that an hour takes little memory.
         """
-        mel = torch.from_numpy(log_mel(samples, self.network.config.mels))
-        piece, context = 6000, 200  # columns of the mel; both even, since the network halves their rate
+        config = self.network.config
+        features = torch.from_numpy(speech_features(samples, config, self.network.encoder))
+        stride = feature_rate(config) // _SHAPE_RATE
+        piece, context = 3000 * stride, 100 * stride
         parts = []
-        for start in range(0, mel.shape[1], piece):
+        for start in range(0, features.shape[1], piece):
             first = max(0, start - context)
-            out: Tensor = self.audio2shape(mel[None, :, first : start + piece + context])[0]
-            parts.append(out[:, (start - first) // 2 : (start - first + piece) // 2])
+            out: Tensor = self.audio2shape(features[None, :, first : start + piece + context])[0]
+            parts.append(out[:, (start - first) // stride : (start - first + piece) // stride])
         return np.asarray(torch.cat(parts, dim=1).numpy().T * self.gain, np.float32)
 
     @torch.inference_mode()
@@ -170,9 +176,9 @@ def load_builtin(path: Path) -> BuiltinNetwork:
         WeightsError: the file is missing, damaged or of another network.
     """
     tensors, header = load_safetensors(path)
-    if header.get("format") != FORMAT:
+    if header.get("format") not in _READABLE:
         raise WeightsError("The file is not of the built-in model", given=path)
-    state = {name: value.float() for name, value in tensors.items()}
+    state = unpack_matrices(tensors)
     with reading_errors(path):
         fields = json.loads(header["config"])
         fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
@@ -190,7 +196,8 @@ def _check_config(config: NetworkConfig) -> None:
     """Check the sizes in a header that no tensor confirms.
 
     Raises:
-        ValueError: the window does not lie in the crop, or the crop is larger than any network's.
+        ValueError: the window does not lie in the crop, the crop is larger or the speech encoder deeper
+            than any network's, or its heads do not share the features evenly.
     """
     ends = (config.top + config.height, config.left + config.width)
     if (
@@ -199,6 +206,9 @@ def _check_config(config: NetworkConfig) -> None:
         or max(ends) > config.crop
     ):
         raise ValueError(f"a window up to {ends} in a crop of {config.crop}")
+    layers, width, heads = config.encoder_layers, config.encoder_width, config.encoder_heads
+    if not 0 <= layers <= _MAX_LAYERS or heads < 1 or width % (2 * heads):
+        raise ValueError(f"a speech encoder of {layers} layers with {heads} heads for {width} features")
 
 
 def prepare_for_inference(
@@ -216,6 +226,8 @@ def prepare_for_inference(
             module[0] = torch.nn.utils.fuse_conv_bn_eval(convolution, module[1])
             module[1] = nn.Identity()
     network.to(device)
+    if network.encoder is not None:
+        network.encoder.to(dtype=dtype)
     network.place.body.to(dtype=dtype)
     network.painter.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

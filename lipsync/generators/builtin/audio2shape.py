@@ -1,4 +1,4 @@
-"""Audio2Shape: log-mel spectrogram to mouth shapes."""
+"""Audio2Shape: log-mel spectrogram or speech features to mouth shapes."""
 
 from __future__ import annotations
 
@@ -30,22 +30,37 @@ def _normalize_steps(norm: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 class Audio2Shape(nn.Module):
-    """Log-mel spectrogram to mouth shapes; receptive field 0.65 s to either side.
+    """Log-mel spectrogram or speech features to mouth shapes; receptive field 0.65 s to either side.
 
     Args:
-        mels: bands of the spectrogram.
+        inputs: bands of the spectrogram, or size of the features.
         coefficients: of a mouth shape.
         channels: of the hidden layers.
         dropout: share of channels dropped in training.
+        stride: input columns per shape: 2 at 100 Hz, 1 at 50 Hz.
+        normalize: whether each input column is normalised, which features need.
     """
 
-    def __init__(self, mels: int, coefficients: int, channels: int, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        coefficients: int,
+        channels: int,
+        dropout: float = 0.1,
+        stride: int = 2,
+        normalize: bool = False,
+    ) -> None:
         super().__init__()
-        self.enter = nn.Conv1d(mels, channels, 5, stride=2, padding=2)
+        self.norm = nn.GroupNorm(1, inputs) if normalize else None
+        # Features know their surroundings already; the spectrogram's columns do not.
+        taps = 1 if normalize else 5
+        self.enter = nn.Conv1d(inputs, channels, taps, stride=stride, padding=taps // 2)
         self.steps = nn.Sequential(*(_Dilated(channels, d, dropout) for d in (1, 2, 4, 8, 16, 1)))
         self.leave = nn.Sequential(nn.GELU(), nn.Conv1d(channels, coefficients, 3, padding=1))
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """(B, mels, T) at 100 Hz -> (B, coefficients, T / 2) at 50 Hz."""
-        out: Tensor = self.leave(self.steps(self.enter(mel)))
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, inputs, T) -> (B, coefficients, T / stride) at 50 Hz."""
+        if self.norm is not None:
+            features = _normalize_steps(self.norm, features)
+        out: Tensor = self.leave(self.steps(self.enter(features)))
         return out

@@ -1,6 +1,6 @@
 """The built-in model: its three networks and the basis of mouth shapes.
 
-    audio -> Audio2Shape -> shape --------------------+
+    audio -> speech encoder -> Audio2Shape -> shape --+
     face crop -> MouthLocator -> outline, closed      |
                  outline, rotation of the head -------+--> target outline
     crop with the mouth hidden, the same crop as reference, target outline -> Renderer -> mouth
@@ -22,10 +22,13 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.audio2shape import Audio2Shape
+from lipsync.generators.builtin.log_mel import MEL_RATE, log_mel
 from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.mouth_outline import POINTS
 from lipsync.generators.builtin.renderer import Outlines, Renderer, WindowMaps
 from lipsync.generators.builtin.resampling import Window, window_region
+from lipsync.generators.builtin.speech_encoder import FEATURE_RATE, SpeechEncoder
+from lipsync.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class NetworkConfig:
         crop: side of the face crop, pixels.
         top, left, height, width: window of the crop that is rendered, pixels.
         mels: bands of the log-mel spectrogram.
+        encoder_layers: transformer layers of the speech encoder; 0 is the first generation, whose
+            Audio2Shape gets the spectrogram itself.
+        encoder_width, encoder_heads: size of the speech encoder's features, and heads of its attention.
         shape_numbers: coefficients of a mouth shape.
         voice_width: channels of Audio2Shape.
         widths: channels of the Renderer at 1/2, 1/4, 1/8 and 1/16 of the window.
@@ -49,6 +55,9 @@ class NetworkConfig:
     height: int = 80
     width: int = 112
     mels: int = 80
+    encoder_layers: int = 0
+    encoder_width: int = 512
+    encoder_heads: int = 8
     shape_numbers: int = 10
     voice_width: int = 128
     widths: tuple[int, int, int, int] = (40, 72, 128, 160)
@@ -61,7 +70,7 @@ class NetworkConfig:
 
 
 class BuiltinNetwork(nn.Module):
-    """Audio2Shape, MouthLocator and Renderer, and the basis of mouth shapes.
+    """Speech encoder, Audio2Shape, MouthLocator and Renderer, and the basis of mouth shapes.
 
     Attributes:
         config: see `NetworkConfig`.
@@ -75,7 +84,8 @@ class BuiltinNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.voice = Audio2Shape(config.mels, config.shape_numbers, config.voice_width)
+        self.encoder = make_encoder(config)
+        self.voice = make_audio2shape(config)
         self.place = MouthLocator(config.height, config.width)
         self.painter = Renderer(config.widths, config.mouth_widths)
         self.register_buffer("components", torch.zeros(config.shape_numbers, POINTS * 3))
@@ -133,3 +143,38 @@ class BuiltinNetwork(nn.Module):
         result = crops.clone()
         result[:, :, region.rows, region.columns] = self.painter.compose(crops, crops, maps, outlines, region)
         return result
+
+
+def make_encoder(config: NetworkConfig) -> SpeechEncoder | None:
+    """The speech encoder with random weights; None for the first generation."""
+    if not config.encoder_layers:
+        return None
+    return SpeechEncoder(config.encoder_layers, config.encoder_width, config.encoder_heads, config.mels)
+
+
+def make_audio2shape(config: NetworkConfig, dropout: float = 0.1) -> Audio2Shape:
+    """Audio2Shape with random weights, for what `speech_features` returns."""
+    encoded = config.encoder_layers > 0
+    return Audio2Shape(
+        config.encoder_width if encoded else config.mels,
+        config.shape_numbers,
+        config.voice_width,
+        dropout,
+        stride=1 if encoded else 2,
+        normalize=encoded,
+    )
+
+
+def speech_features(samples: FloatArray, config: NetworkConfig, encoder: SpeechEncoder | None) -> FloatArray:
+    """Input of Audio2Shape, float32 (channels, T) at `feature_rate`.
+
+    Args:
+        samples: float32 (n,) at 16 kHz.
+        encoder: None for the first generation.
+    """
+    return log_mel(samples, config.mels) if encoder is None else encoder.encode(samples)
+
+
+def feature_rate(config: NetworkConfig) -> int:
+    """Columns of `speech_features` per second."""
+    return FEATURE_RATE if config.encoder_layers else MEL_RATE

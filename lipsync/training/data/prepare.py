@@ -228,7 +228,7 @@ def _write_set(
             failures[str(source.path)] = why
         elif record:
             rows |= {row.name: row for row in _rows(source, record, known)}
-    people = {source.person for source in sources if source.use != "test"}
+    people = {source.person for source in sources if source.use == "train"}
     split = _split_by_person([*rows.values()], people, options)
     write_manifest(folder, split)
     _write_failures(folder, failures)
@@ -236,7 +236,7 @@ def _write_set(
 
 
 def _rows(source: SourceVideo, record: FileRecord, known: dict[str, ManifestRow]) -> Iterator[ManifestRow]:
-    split = "train" if source.use == "train" else "test"
+    split = source.use if source.use in ("train", "val") else "test"
     for name, frames in record.clips.items():
         row = ManifestRow(name, source.person, split, frames, source=source.source, licence=source.licence)
         if before := known.get(name):

@@ -19,7 +19,8 @@ class SourceVideo:
 
     Attributes:
         person: name of the person in it.
-        use: "train", or "test" to keep it for the final evaluation ("check" in earlier releases).
+        use: "train", "val" for validation during training, or "test" to keep it for the final evaluation
+            ("held" and "check" in earlier releases); anything else counts as "test".
         licence, source: free text, copied into the manifest of the set.
     """
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lipsync.generators.builtin.network import NetworkConfig
+from lipsync.generators.builtin.network import NetworkConfig, speech_features
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import estimate_sync, load_expert, parabolic_peak
 from lipsync.sync_score.offset import MAX_OFFSET as MAX_EXPERT_OFFSET
@@ -32,19 +32,15 @@ from lipsync.training.data.face_clips import FaceClip, read_face_clips
 from lipsync.training.engine.checkpoint import read_checkpoint
 from lipsync.training.engine.loop import train
 from lipsync.training.engine.task import LoopOptions, Report, TrainingRun
-from lipsync.training.tasks.builtin_audio2shape import (
-    MAX_OFFSET,
-    Audio2ShapeOptions,
-    Audio2ShapeTask,
-    correlation_by_offset,
-    mouth_openings,
-    opening_weights,
-)
+from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
+from lipsync.training.tasks.shape_figures import correlation_by_offset, opening_weights, predict_clip_shapes
 from lipsync.training.tasks.sync_expert import clip_similarity
 from lipsync.types import FloatArray
 
 DROPPED = "dropped"
 """The split of clips that nothing uses, since their audio fits at no offset."""
+MAX_OFFSET = 6
+"""Frames to either side in which the audio-video offset of a clip is searched without an expert."""
 _MIN_CORRELATION = 0.35
 _MIN_CONFIDENCE = 0.08
 """Peaks below are noise: of the correlation of openings, and of an expert's similarity over its median."""
@@ -162,7 +158,7 @@ def measure_with_openings(
             dataclasses.replace(clip, split="train" if clip.person in train_people else "val")
             for clip in clips
         ]
-        task = Audio2ShapeTask(halves, components, config, Audio2ShapeOptions(audio_variants=3))
+        task = Audio2ShapeTask(halves, components, config, Audio2ShapeOptions(scenes=300))
         options = LoopOptions(steps=steps, evaluate_every=steps, warmup_steps=20)
         run = TrainingRun(runs / f"av_offset{half}", options, report)
         train(task, run)
@@ -178,8 +174,9 @@ def measure_with_openings(
 def _opening_curve(
     network: nn.Module, clip: Clip, config: NetworkConfig, components: FloatArray
 ) -> FloatArray:
-    predicted, true = mouth_openings(network, clip, config.mels, opening_weights(components))
-    return correlation_by_offset(predicted, true, MAX_OFFSET)
+    weights = opening_weights(components)
+    predicted = predict_clip_shapes(network, speech_features(clip.audio, config, None), clip)
+    return correlation_by_offset(predicted @ weights, clip.shapes @ weights, MAX_OFFSET)
 
 
 def _average(parts: list[tuple[FloatArray, int]]) -> AvOffset:

@@ -1,7 +1,9 @@
-"""Training, finetuning and export of the built-in model's three networks."""
+"""Training, finetuning and export of the built-in model's networks."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,32 +11,43 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from lipsync.devices import choose_dtype
 from lipsync.errors import WeightsError
 from lipsync.generators.builtin.adapter import load_builtin
-from lipsync.generators.builtin.network import NetworkConfig
+from lipsync.generators.builtin.network import (
+    BuiltinNetwork,
+    NetworkConfig,
+    make_audio2shape,
+    speech_features,
+)
+from lipsync.generators.builtin.speech_encoder import SpeechEncoder
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import CompactSyncNet, load_expert
 from lipsync.training.data.dataset import TrainingSet, read_set
-from lipsync.training.engine.checkpoint import read_checkpoint
+from lipsync.training.engine.checkpoint import read_checkpoint, write_checkpoint
 from lipsync.training.engine.loop import Outcome, train
 from lipsync.training.engine.task import LoopOptions, Report, Task, TrainingRun, never_stop
 from lipsync.training.tasks.builtin_audio2shape import (
     Audio2ShapeOptions,
     Audio2ShapeTask,
-    mouth_openings,
-    opening_weights,
+    EncoderTask,
 )
 from lipsync.training.tasks.builtin_finetune import FinetuneModels, FinetuneOptions, FinetuneTask
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
 from lipsync.training.tasks.export import assemble, export_network
+from lipsync.training.tasks.shape_figures import opening_weights, predict_clip_shapes
+from lipsync.training.tasks.whisper_encoder import read_whisper_encoder
 from lipsync.weights import load_into
 
 _RENDERED_OPENING = 1.1
 """Factor of the shapes: the renderer shows about nine tenths of the opening it is given."""
 _USUAL_GAIN = 1.5
 """Gain of the shapes where there is no validation split to measure it on."""
+_ENCODER = "speech_encoder.pt"
+"""File in the runs' folder: the speech encoder as it was given."""
 _OLD_FOLDERS = {"audio2shape": "voice", "locator": "place", "renderer": "painter"}
 """Folders of the runs in earlier releases."""
 
@@ -44,9 +57,18 @@ StageReport = Callable[[str, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class BuiltinOptions(OptionGroup):
-    """Training of the built-in model's three networks."""
+    """Training of the built-in model's networks."""
 
-    audio2shape_steps: int = option(700, "steps of Audio2Shape, audio to mouth shape", min=1)
+    speech_encoder: Path | None = option(  # noqa: RUF009 - a declaration
+        None,
+        "Whisper model in CTranslate2's format (model.bin), whose first layers Audio2Shape listens through; "
+        "kept in the run's folder. Without one it gets a log-mel spectrogram",
+    )
+    encoder_layers: int = option(3, "layers of the speech encoder", min=1, max=32)
+    encoder_steps: int = option(
+        0, "steps in which the speech encoder is finetuned together with Audio2Shape", min=0
+    )
+    audio2shape_steps: int = option(2000, "steps of Audio2Shape, audio to mouth shape", min=1)
     locator_steps: int = option(5500, "steps of the mouth locator, face to mouth outline", min=1)
     renderer_steps: int = option(3600, "steps of the renderer, outline to image", min=2)
     critic_share: float = option(
@@ -95,11 +117,12 @@ def train_builtin(
         WeightsError, OutputError: see `loop.train`.
     """
     training = read_set(folder)
+    encoder = _keep_encoder(runs, options)
     outcomes = {}
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        for stage in _stages(training, options):
+        for stage in _stages(training, runs, options, encoder):
             run_folder = _run_folder(runs, stage.name.split(" ")[0])
             run = TrainingRun(run_folder, stage.loop, _report_stage(stage.name, report), stop)
             outcomes[stage.name] = train(stage.make_task(), run)
@@ -110,8 +133,50 @@ def train_builtin(
     return outcomes
 
 
-def _stages(training: TrainingSet, options: BuiltinOptions) -> list[_Stage]:
+def _keep_encoder(runs: Path, options: BuiltinOptions) -> SpeechEncoder | None:
+    """The speech encoder of a run, copied into its folder when the run begins."""
+    if options.speech_encoder is not None and not (runs / _ENCODER).exists():
+        encoder = read_whisper_encoder(options.speech_encoder, options.encoder_layers)
+        runs.mkdir(parents=True, exist_ok=True)
+        form = {"layers": len(encoder.layers), "heads": encoder.heads}
+        write_checkpoint(runs / _ENCODER, {**form, "network": encoder.state_dict()})
+    return _read_encoder(runs)
+
+
+def _read_encoder(runs: Path) -> SpeechEncoder | None:
+    if not (runs / _ENCODER).exists():
+        return None
+    kept = read_checkpoint(runs / _ENCODER, "layers", "heads", "network")
+    width, mels, _ = kept["network"]["conv1.weight"].shape
+    encoder = SpeechEncoder(kept["layers"], width, kept["heads"], mels)
+    load_into(encoder, kept["network"], what="the speech encoder", path=runs / _ENCODER)
+    return encoder.eval().requires_grad_(False)
+
+
+def _fast(encoder: SpeechEncoder | None) -> SpeechEncoder | None:
+    """A copy of a frozen encoder in the number format that the adapter takes on this CPU."""
+    dtype = choose_dtype("auto", torch.device("cpu"), ("fp32", "bf16"))
+    return None if encoder is None else copy.deepcopy(encoder).to(dtype)
+
+
+def _config(training: TrainingSet, encoder: SpeechEncoder | None) -> NetworkConfig:
+    """Architecture for a set, and for a speech encoder."""
     config = NetworkConfig(shape_numbers=len(training.space.components))
+    if encoder is None:
+        return config
+    return dataclasses.replace(
+        config,
+        mels=encoder.mels,
+        encoder_layers=len(encoder.layers),
+        encoder_width=encoder.width,
+        encoder_heads=encoder.heads,
+    )
+
+
+def _stages(
+    training: TrainingSet, runs: Path, options: BuiltinOptions, encoder: SpeechEncoder | None
+) -> list[_Stage]:
+    config = _config(training, encoder)
     clips, components, seed = training.clips, training.space.components, options.seed
 
     def loop(steps: int, **more: Any) -> LoopOptions:
@@ -121,13 +186,24 @@ def _stages(training: TrainingSet, options: BuiltinOptions) -> list[_Stage]:
         chosen = RendererOptions(batch=options.batch, critic_weight=critic_weight, seed=seed)
         return lambda: RendererTask(clips, components, config, chosen)
 
+    def finetune_encoder() -> Task:
+        assert encoder is not None
+        voice = make_audio2shape(config, dropout=0.2)
+        best = read_checkpoint(_run_folder(runs, "audio2shape") / "best.pt", "network")["network"]
+        load_into(voice, best, what="Audio2Shape")
+        few = dataclasses.replace(audio2shape, batch=4)
+        return EncoderTask(clips, components, config, few, voice, encoder=encoder, cache=runs / "scenes")
+
+    audio2shape = Audio2ShapeOptions(seed=seed)
     steps = options.renderer_steps
     without_critic = round(steps * (1 - options.critic_share))
     rate: dict[str, Any] = {"learning_rate": 1.2e-3, "evaluate_every": 400}
     stages = [
         _Stage(
             "audio2shape",
-            lambda: Audio2ShapeTask(clips, components, config, Audio2ShapeOptions(seed=seed)),
+            lambda: Audio2ShapeTask(
+                clips, components, config, audio2shape, encoder=_fast(encoder), cache=runs / "scenes"
+            ),
             loop(options.audio2shape_steps, evaluate_every=100),
         ),
         _Stage(
@@ -136,6 +212,9 @@ def _stages(training: TrainingSet, options: BuiltinOptions) -> list[_Stage]:
             loop(options.locator_steps, grad_clip=20.0, evaluate_every=200),
         ),
     ]
+    if encoder is not None and options.encoder_steps:
+        finetuning = loop(options.encoder_steps, learning_rate=5e-5, evaluate_every=50)
+        stages.insert(1, _Stage("encoder", finetune_encoder, finetuning))
     if without_critic:
         stages.append(_Stage("renderer", renderer(0.0), loop(steps, until=without_critic, **rate)))
     if without_critic < steps:
@@ -145,7 +224,7 @@ def _stages(training: TrainingSet, options: BuiltinOptions) -> list[_Stage]:
 
 def _run_folder(runs: Path, network: str) -> Path:
     """The folder of a network's run; one that an earlier release made is continued."""
-    old = runs / _OLD_FOLDERS[network]
+    old = runs / _OLD_FOLDERS.get(network, network)
     return old if old.is_dir() else runs / network
 
 
@@ -156,7 +235,8 @@ def _report_stage(stage: str, report: StageReport) -> Report:
 def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] | None = None) -> int:
     """Assemble the trained networks into one weights file; returns its size in bytes.
 
-    Audio2Shape is exported as of its best validation score, the others as of their last step.
+    Audio2Shape and speech encoder are exported as of their best validation score, the others as of their
+    last step.
 
     Args:
         folder: the set that was trained on.
@@ -168,16 +248,31 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
         OutputError: the file cannot be written.
     """
     training = read_set(folder, with_crops=False)
-    config = NetworkConfig(shape_numbers=len(training.space.components))
-    audio2shape = read_checkpoint(_run_folder(runs, "audio2shape") / "best.pt", "network")["network"]
+    encoder = _read_encoder(runs)
+    config = _config(training, encoder)
+    audio2shape, encoder_state = _best_voice(runs, encoder)
     locator, renderer = (
         read_checkpoint(_run_folder(runs, network) / "last.pt", "ema")["ema"]
         for network in ("locator", "renderer")
     )
     ones = np.ones(config.shape_numbers, np.float32)
-    network = assemble(config, training.space.components, ones, audio2shape, locator, renderer)
-    network.gain.fill_(_RENDERED_OPENING * measure_gain(network.voice, training, config))
+    network = assemble(config, training.space.components, ones, audio2shape, locator, renderer, encoder_state)
+    network.gain.fill_(_RENDERED_OPENING * measure_gain(network, training))
     return export_network(network, path, notes)
+
+
+def _best_voice(
+    runs: Path, encoder: SpeechEncoder | None
+) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
+    """Weights of Audio2Shape and of the speech encoder, finetuned if they were."""
+    finetuned = runs / "encoder" / "best.pt"
+    if encoder is not None and finetuned.exists():
+        both = read_checkpoint(finetuned, "network")["network"]
+        parts = ("voice.", "encoder.")
+        voice, state = ({n.removeprefix(p): v for n, v in both.items() if n.startswith(p)} for p in parts)
+        return voice, state
+    voice = read_checkpoint(_run_folder(runs, "audio2shape") / "best.pt", "network")["network"]
+    return voice, None if encoder is None else encoder.state_dict()
 
 
 def finetune_builtin(
@@ -224,22 +319,20 @@ def export_finetuned(run: Path, weights: Path, path: Path, notes: dict[str, str]
     return export_network(network, path, {"tuned steps": str(best["step"]), **(notes or {})})
 
 
-def measure_gain(network: torch.nn.Module, training: TrainingSet, config: NetworkConfig) -> float:
+def measure_gain(network: BuiltinNetwork, training: TrainingSet) -> float:
     """Gain that makes predicted openings vary as much as true ones, 1 to 2.5.
 
     A network that minimises its error predicts too little where it is unsure, and the mouth would
     move too little. The gain is that of the median validation person.
-
-    Args:
-        network: Audio2Shape.
     """
     weights = opening_weights(training.space.components)
     ratios: dict[str, list[float]] = {}
-    with torch.inference_mode():
-        for clip in training.clips:
-            if clip.split == "val":
-                predicted, true = mouth_openings(network.eval(), clip, config.mels, weights)
-                ratios.setdefault(clip.person, []).append(float(true.std() / max(predicted.std(), 1e-6)))
+    for clip in training.clips:
+        if clip.split == "val":
+            features = speech_features(clip.audio, network.config, network.encoder)
+            predicted = predict_clip_shapes(network.voice.eval(), features, clip) @ weights
+            spread = float((clip.shapes @ weights).std())
+            ratios.setdefault(clip.person, []).append(spread / max(float(predicted.std()), 1e-6))
     if not ratios:
         return _USUAL_GAIN
     return float(np.clip(np.median([np.mean(values) for values in ratios.values()]), 1.0, 2.5))

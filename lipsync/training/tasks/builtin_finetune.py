@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.log_mel import MEL_RATE, SILENCE, log_mel
-from lipsync.generators.builtin.network import BuiltinNetwork
+from lipsync.generators.builtin.log_mel import SILENCE
+from lipsync.generators.builtin.network import BuiltinNetwork, feature_rate, speech_features
 from lipsync.media.audio.mel import mel_spectrogram
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import CompactSyncNet
@@ -30,15 +30,15 @@ from lipsync.training.data.augment import Rng, augment_crop, sample_augmentation
 from lipsync.training.data.dataset import Clip, PersonBalancedSampler, TrainingSet
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE
 from lipsync.training.data.mel_windows import mel_windows
+from lipsync.training.data.speech_scenes import SHAPE_RATE
 from lipsync.training.engine.task import Batch, device_of, to_device
 from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask, render
 from lipsync.training.tasks.losses import feature_distance
 from lipsync.types import AudioClip, FloatArray
 
-_CONTEXT = 100
-"""Mel columns before and after a sequence; Audio2Shape's receptive field has 65 to either side."""
-_COLUMNS_PER_FRAME = MEL_RATE // FPS
+_CONTEXT_SECONDS = 1
+"""Before and after a sequence; Audio2Shape's receptive field has 0.65 s to either side."""
 _L1_SCORE_WEIGHT = 20
 
 
@@ -96,7 +96,12 @@ class FinetuneTask:
         self._sampler = PersonBalancedSampler([clip for clip in visible if clip.split == "train"])
         self._val_clips = [clip for clip in visible if clip.split == "val"]
         self._audio2shape = Audio2ShapeTask(
-            clips, components, network.config, Audio2ShapeOptions(batch=16, seed=options.seed), network.voice
+            clips,
+            components,
+            network.config,
+            Audio2ShapeOptions(batch=4, scenes=400, seed=options.seed),
+            network.voice,
+            encoder=network.encoder,
         )
         self._renderer = RendererTask(
             clips,
@@ -118,7 +123,7 @@ class FinetuneTask:
     def batch(self, step: int) -> Batch:
         """Sequences with other audio, and a batch of each network's own task.
 
-        "crops" uint8 (C, T, 128, 128, 3) RGB; "log_mel" (C, 80, 4 T + 200), input of Audio2Shape; "mel"
+        "crops" uint8 (C, T, 128, 128, 3) RGB; "features", input of Audio2Shape, see `predict_shapes`; "mel"
         (C, T - 4 + 30, 80, 16), windows for the expert with 15 more at each end. The other batches are
         prefixed "audio2shape." and "renderer.".
         """
@@ -149,19 +154,24 @@ class FinetuneTask:
         else:
             augmentation = dataclasses.replace(sample_augmentation(rng, 0.7), noise=0.0, jpeg_quality=100)
             crops = np.stack([augment_crop(crop, augmentation, rng) for crop in stored])
-        (bands, mel), at = self._mels(other.name), _COLUMNS_PER_FRAME * first
-        after = _CONTEXT + _COLUMNS_PER_FRAME * length
-        padded = np.pad(bands, ((0, 0), (_CONTEXT, after)), constant_values=SILENCE)
+        config = self._network.built.config
+        columns, context = feature_rate(config) // FPS, _CONTEXT_SECONDS * feature_rate(config)
+        (features, mel), at = self._mels(other.name), columns * first
+        around = ((0, 0), (context, context + columns * length))
+        if config.encoder_layers:
+            padded = np.pad(features, around, mode="edge")
+        else:
+            padded = np.pad(features, around, constant_values=SILENCE)
         return {
             "crops": crops,
-            "log_mel": padded[:, at : at + 2 * _CONTEXT + _COLUMNS_PER_FRAME * length],
+            "features": padded[:, at : at + 2 * context + columns * length],
             "mel": mel_windows(mel, first - MAX_OFFSET, length - WINDOW_FRAMES + 1 + 2 * MAX_OFFSET, 0.0),
         }
 
     def _compute_mels(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """A clip's log-mel for Audio2Shape, and Wav2Lip's mel for the expert."""
-        audio = self._clips[name].audio
-        return log_mel(audio, self._network.built.config.mels), mel_spectrogram(AudioClip(audio))
+        """A clip's features for Audio2Shape, and Wav2Lip's mel for the expert."""
+        audio, built = self._clips[name].audio, self._network.built
+        return speech_features(audio, built.config, built.encoder), mel_spectrogram(AudioClip(audio))
 
     # --- loss and evaluation ---------------------------------------------------------------------
 
@@ -204,7 +214,7 @@ class FinetuneTask:
         expert = self._expert.to(batch["crops"].device)
         count, length = batch["crops"].shape[:2]
         crops = batch["crops"].flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-        shapes = predict_shapes(network, batch["log_mel"], length)
+        shapes = predict_shapes(network, batch["features"], length)
         rendered = network(crops, shapes.flatten(0, 1))
         lower = rendered[:, :, rendered.shape[2] // 2 :]
         sequences = lower.view(count, length, *lower.shape[1:]).transpose(1, 2)  # (C, 3, T, 64, 128)
@@ -233,7 +243,7 @@ class FinetuneTask:
             "sync": sync,
             "sync_confidence": confidence,
             "l1": image["score"],
-            "correlation": -shape["score"],
+            "correlation": shape.get("opening_r", 0.0),
         }
 
     def _val_batch(self, clip: Clip, other: Clip) -> Batch:
@@ -248,12 +258,12 @@ class FinetuneTask:
             return {}
         batch = to_device(self._val_batch(self._val_clips[0], self._val_clips[-1]), device_of(network))
         crops = batch["crops"][0, ::4].permute(0, 3, 1, 2).float() / 255
-        shapes = predict_shapes(network.built, batch["log_mel"], self.options.frames)[0, ::4]
+        shapes = predict_shapes(network.built, batch["features"], self.options.frames)[0, ::4]
         return {"other_audio": torch.cat([crops, network.built(crops, shapes)], dim=2)}
 
 
 class _PartlyFrozen(nn.Module):
-    """The built-in model with its mouth locator and its batch norms frozen.
+    """The built-in model with its speech encoder, mouth locator and batch norms frozen.
 
     The batch norms' statistics are of references from other moments; the few sequences of a step
     would only make them noisy.
@@ -264,6 +274,8 @@ class _PartlyFrozen(nn.Module):
         self.built = network  # the attribute's name is in the keys of checkpoints
         network.requires_grad_(True)
         network.place.requires_grad_(False)
+        if network.encoder is not None:
+            network.encoder.requires_grad_(False)
 
     def train(self, mode: bool = True) -> _PartlyFrozen:
         """Set the mode, batch norms staying in evaluation mode."""
@@ -274,15 +286,15 @@ class _PartlyFrozen(nn.Module):
         return self
 
 
-def predict_shapes(network: BuiltinNetwork, log_mels: Tensor, frames: int) -> Tensor:
+def predict_shapes(network: BuiltinNetwork, features: Tensor, frames: int) -> Tensor:
     """Shapes (C, T, coefficients) as `Builtin.encode_audio` makes them in speech.
 
     Args:
-        log_mels: (C, 80, 4 T + 200), with a second of context at either end.
+        features: (C, channels, columns) of `speech_features`, with a second of context at either end.
     """
-    fast = network.voice(log_mels) * network.gain.view(1, -1, 1)  # (C, coefficients, 2 T + 100) at 50 Hz
+    fast = network.voice(features) * network.gain.view(1, -1, 1)  # (C, coefficients, 2 T + 100) at 50 Hz
     smooth = (fast[..., :-2] + 2 * fast[..., 1:-1] + fast[..., 2:]) / 4
-    first = _CONTEXT // 2 - 1
+    first = _CONTEXT_SECONDS * SHAPE_RATE - 1
     shapes: Tensor = smooth[..., first : first + 2 * frames : 2].mT
     return shapes
 

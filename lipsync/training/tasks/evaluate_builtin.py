@@ -32,8 +32,8 @@ from lipsync.training.data.dataset import Clip
 from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE, resize_images
 from lipsync.training.data.landmarks import FaceLandmarker
 from lipsync.training.data.mel_windows import mel_windows
-from lipsync.training.tasks.builtin_audio2shape import opening_weights
 from lipsync.training.tasks.losses import feature_distance
+from lipsync.training.tasks.shape_figures import opening_weights
 from lipsync.types import AudioClip, FloatArray
 
 Images = npt.NDArray[np.uint8]

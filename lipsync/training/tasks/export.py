@@ -19,6 +19,8 @@ from torch import Tensor
 from lipsync.errors import OptionError
 from lipsync.generators.builtin.adapter import FORMAT, LICENCE
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
+from lipsync.generators.builtin.packed_matrices import pack_matrix
+from lipsync.generators.builtin.speech_encoder import LICENCE as ENCODER_LICENCE
 from lipsync.generators.wav2lip.adapter import FORMAT as GENERATOR_FORMAT
 from lipsync.generators.wav2lip.network import network_from_state_dict
 from lipsync.options import OptionGroup
@@ -47,18 +49,22 @@ def assemble(
     audio2shape: Mapping[str, Tensor],
     locator: Mapping[str, Tensor],
     renderer: Mapping[str, Tensor],
+    encoder: Mapping[str, Tensor] | None = None,
 ) -> BuiltinNetwork:
-    """The built-in network from its three networks' weights, in evaluation mode.
+    """The built-in network from its networks' weights, in evaluation mode.
 
     Args:
         components: float32 (coefficients, 147) of the shape space.
         gain: float32 (coefficients,).
         renderer: with its critic, which is left out.
+        encoder: the speech encoder, where the config has one.
 
     Raises:
         WeightsError: the weights are of another network.
     """
     network = BuiltinNetwork(config)
+    if network.encoder is not None:
+        load_into(network.encoder, dict(encoder or {}), what="the speech encoder")
     load_into(network.voice, dict(audio2shape), what="Audio2Shape")
     load_into(network.place, dict(locator), what="the mouth locator")
     load_into(network.painter, _strip_prefix(renderer, "painter."), what="the renderer")
@@ -70,7 +76,8 @@ def assemble(
 def export_network(network: BuiltinNetwork, path: Path, notes: Mapping[str, str] | None = None) -> int:
     """Write the built-in model's weights file atomically; returns its size in bytes.
 
-    Convolutions and matrices are stored in 16 bits; normalisation, biases and the shape space in 32.
+    Convolutions and matrices are stored in 16 bits, those of the speech encoder in 8; normalisation, biases
+    and the shape space in 32.
 
     Args:
         notes: further entries of the header, such as the commit and the seeds.
@@ -78,13 +85,18 @@ def export_network(network: BuiltinNetwork, path: Path, notes: Mapping[str, str]
     Raises:
         DiskFullError, OutputError: the file cannot be written.
     """
-    state = {}
+    state: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
+        if name.startswith("encoder.") and value.ndim >= 2:
+            state |= pack_matrix(name, value)
+            continue
         in_full = value.ndim < 2 or name in ("components", "gain")
         state[name] = (value if in_full else value.half()).contiguous()
+    encoder = {} if network.encoder is None else {"speech encoder": ENCODER_LICENCE}
     header = {
+        **encoder,
         **(notes or {}),
         "format": FORMAT,
         "config": json.dumps(dataclasses.asdict(network.config)),

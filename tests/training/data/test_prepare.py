@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled, InputError, MediaError, ToolError
-from lipsync.generators.builtin.adapter import Builtin
+from lipsync.generators.builtin.adapter import Builtin, load_builtin
 from lipsync.media import open_audio, open_video, probe_video
 from lipsync.progress import CancelToken, Progress
 from lipsync.training.data.clip_extraction import FaceTools
@@ -34,6 +34,7 @@ from lipsync.types import AudioClip, Face, Frame
 from tests.make_media import make_flash_and_beep
 from tests.material import make_head, make_voice, run_ffmpeg
 from tests.training.fakes import FACE_BOX, FixedDetector, deadly_tools, fake_tools, no_landmarks
+from tests.training.whisper_file import tiny_whisper
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +284,29 @@ def test_a_set_becomes_weights_that_draw(videos: Path, tmp_path: Path) -> None:
     assert mouth.shape == (3, 160, 160)
 
 
+def test_a_model_learns_through_the_first_layers_of_a_whisper_model(videos: Path, tmp_path: Path) -> None:
+    prepare(find_sources(videos), tmp_path, PrepareOptions(val_people=("bob",), workers=1), tools=fake_tools)
+    short = BuiltinOptions(
+        speech_encoder=tiny_whisper(tmp_path / "model.bin"),
+        encoder_layers=1,
+        audio2shape_steps=1,
+        encoder_steps=1,
+        locator_steps=1,
+        renderer_steps=2,
+        batch=2,
+        threads=1,
+    )
+    outcomes = train_builtin(tmp_path, tmp_path / "runs", short, lambda *_: None)
+    assert list(outcomes) == ["audio2shape", "encoder", "locator", "renderer"]
+    (tmp_path / "model.bin").unlink()  # the run keeps what it needs
+    train_builtin(tmp_path, tmp_path / "runs", short, lambda *_: None)
+    export_builtin(tmp_path, tmp_path / "runs", tmp_path / "model.safetensors")
+    network = load_builtin(tmp_path / "model.safetensors")
+    assert network.encoder is not None and len(network.encoder.layers) == 1
+    rows = Builtin(network, device="cpu").encode_audio(AudioClip(np.ones(16_000, np.float32)), 25, 9)
+    assert len(rows) == 9 and np.isfinite(rows).all()
+
+
 def test_reliable_delays_are_written_and_others_are_not(videos: Path, tmp_path: Path) -> None:
     prepare(find_sources(videos), tmp_path, PrepareOptions(workers=1), tools=fake_tools)
     offsets = {"ann": AvOffset(0.08, 0.6, 0.4), "bob": AvOffset(0.08, 0.3, 0.1)}
@@ -310,6 +334,15 @@ def test_a_set_among_the_videos_is_no_source(videos: Path, tmp_path: Path) -> No
     talker(videos, tmp_path / "ann", "a.mp4")
     prepared_from(tmp_path, tmp_path / "set")
     assert [source.path.name for source in find_sources(tmp_path)] == ["a.mp4"]
+
+
+def test_clips_of_a_manifest_get_the_split_they_are_for(videos: Path, tmp_path: Path) -> None:
+    options = PrepareOptions(workers=1, val_share=0.9)
+    wanted = {"val": "val", "test": "test", "train": "val", "held": "val", "check": "test"}
+    for use, split in wanted.items():
+        source = SourceVideo(videos / "ann" / "ann1.mp4", "ann", use)
+        rows = prepare([source], tmp_path, options, tools=fake_tools).rows
+        assert [row.split for row in rows] == [split]
 
 
 def test_a_manifest_says_who_and_what_for(tmp_path: Path) -> None:

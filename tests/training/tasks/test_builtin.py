@@ -19,14 +19,11 @@ from lipsync.training.data.mouth_shapes import MIRRORED
 from lipsync.training.engine.checkpoint import read_checkpoint
 from lipsync.training.engine.loop import Outcome, train
 from lipsync.training.engine.task import LoopOptions, Task, TrainingRun
-from lipsync.training.tasks.builtin_audio2shape import (
-    Audio2ShapeOptions,
-    Audio2ShapeTask,
-    correlation_by_offset,
-)
+from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
 from lipsync.training.tasks.export import assemble, export_network
+from lipsync.training.tasks.shape_figures import correlation_by_offset
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips
 
 CONFIG = NetworkConfig(shape_numbers=2, voice_width=16, widths=(8, 8, 8, 8))
@@ -56,7 +53,7 @@ def run(task: Task, folder: Path, steps: int, **options: float) -> tuple[Outcome
 
 def test_all_three_learn_and_ship_as_one_model(tmp_path: Path) -> None:
     clips = make_clips()
-    voice = Audio2ShapeTask(clips, COMPONENTS, CONFIG, Audio2ShapeOptions(batch=8, audio_variants=2))
+    voice = Audio2ShapeTask(clips, COMPONENTS, CONFIG, Audio2ShapeOptions(batch=4, scenes=8, seconds=3))
     place = LocatorTask(clips, CONFIG, LocatorOptions(batch=8))
     painter = RendererTask(clips, COMPONENTS, CONFIG, RendererOptions(batch=4))
     untrained = [val_score(task) for task in (voice, place, painter)]
@@ -97,9 +94,8 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path: Path, kind: str
     def make() -> Task:
         torch.manual_seed(0)
         if kind == "voice":
-            return Audio2ShapeTask(
-                make_clips(), COMPONENTS, CONFIG, Audio2ShapeOptions(batch=2, audio_variants=2)
-            )
+            options = Audio2ShapeOptions(batch=2, scenes=4, seconds=2)
+            return Audio2ShapeTask(make_clips(), COMPONENTS, CONFIG, options)
         return RendererTask(make_clips(), COMPONENTS, CONFIG, RendererOptions(batch=2, critic_weight=0.01))
 
     options = LoopOptions(steps=6, evaluate_every=100)

@@ -119,9 +119,9 @@ def test_shapes_are_those_that_the_finished_model_draws() -> None:
     network = made_up_network()
     task = make_task(dataclasses.replace(OPTIONS, frames=50))
     clip = task._clips[a_set().clips[0].name]
-    log_mels = torch.from_numpy(task._sequence(clip, clip, None)["log_mel"])[None]  # type: ignore[arg-type]
+    features = torch.from_numpy(task._sequence(clip, clip, None)["features"])[None]  # type: ignore[arg-type]
     with torch.inference_mode():
-        shapes = predict_shapes(network, log_mels, 50)[0].numpy()
+        shapes = predict_shapes(network, features, 50)[0].numpy()
     generator = Builtin(made_up_network(), device="cpu", number_format="fp32")
     drawn = generator._predict_shapes(clip.audio)
     smooth = (drawn[:-2] + 2 * drawn[1:-1] + drawn[2:]) / 4

@@ -20,7 +20,7 @@ PEOPLE = len({clip.person for clip in CLIPS if clip.split == "val"})
 
 KINDS: dict[str, tuple[Callable[[], Task], int]] = {
     "audio2shape": (
-        lambda: Audio2ShapeTask(CLIPS, COMPONENTS, CONFIG, Audio2ShapeOptions(batch=2, audio_variants=1)),
+        lambda: Audio2ShapeTask(CLIPS, COMPONENTS, CONFIG, Audio2ShapeOptions(batch=2, scenes=2, seconds=2)),
         0,
     ),
     "locator": (lambda: LocatorTask(CLIPS, CONFIG, LocatorOptions(batch=2)), PEOPLE),

@@ -1,0 +1,197 @@
+"""Speech encoder: the first layers of Whisper's audio encoder, 50 feature vectors a second.
+
+Radford et al., ICML 2023, arXiv 2212.04356; weights and code of OpenAI's Whisper are under the MIT licence
+(`LICENCE`). What lips do is easiest to read from the second to fourth layer, long before the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lipsync.generators.builtin.layers import dtype_of
+from lipsync.generators.builtin.log_mel import MEL_RATE, SAMPLE_RATE, loudness, speech_level
+from lipsync.media.audio.mel import slaney_filters
+from lipsync.types import FloatArray
+
+LICENCE = """Speech encoder: first layers of OpenAI Whisper's audio encoder (https://github.com/openai/whisper),
+tuned where the file says so. MIT License. Copyright (c) 2022 OpenAI. Permission is hereby granted, free of
+charge, to any person obtaining a copy of this software and associated documentation files (the "Software"),
+to deal in the Software without restriction, including without limitation the rights to use, copy, modify,
+merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+Software is furnished to do so, subject to the following conditions: The above copyright notice and this
+permission notice shall be included in all copies or substantial portions of the Software. THE SOFTWARE IS
+PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
+CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER
+DEALINGS IN THE SOFTWARE.""".replace("\n", " ")
+FEATURE_RATE = 50
+"""Feature vectors per second; vector k is centred on second k / FEATURE_RATE."""
+_FFT, _HOP = 400, SAMPLE_RATE // MEL_RATE
+_LEVEL_DB, _MAX_GAIN_DB = -20.0, 30.0
+"""Speech level, dB of full scale, that recordings are brought to, and the most that they are raised by."""
+_TOP, _DECADES = 1.5, 8.0
+"""Log10 of the loudest mel band of levelled speech, and what is kept below it.
+
+Whisper takes the loudest of each recording. Of levelled speech it is nearly constant, and a constant keeps
+every moment independent of a bang elsewhere.
+"""
+_PADDING = MEL_RATE // 2
+"""Columns of silence before and after the audio, so that the first sound has a start."""
+_PIECE, _CONTEXT = 8 * MEL_RATE, 2 * MEL_RATE
+"""Columns that are encoded at a time, and further ones to either side that only attention sees."""
+_LONGEST_PERIOD = 10_000
+
+
+class _Layer(nn.Module):
+    """Transformer layer with normalisation before attention and before the two matrices."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, width) -> (B, T, width)."""
+        joined: Tensor = self.query_key_value(self.attention_norm(x))
+        query, key, value = joined.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.attention_out(seen.transpose(1, 2).flatten(2))
+        out: Tensor = x + self.down(F.gelu(self.up(self.norm(x))))
+        return out
+
+
+class SpeechEncoder(nn.Module):
+    """Two convolutions and the first transformer layers of Whisper's encoder.
+
+    Attribute names are keys of the weights file.
+
+    Args:
+        layers: transformer layers.
+        width: of the features.
+        heads: of the attention.
+        mels: bands of the spectrogram.
+    """
+
+    def __init__(self, layers: int, width: int, heads: int, mels: int = 80) -> None:
+        super().__init__()
+        self.width, self.heads, self.mels = width, heads, mels
+        self.conv1 = nn.Conv1d(mels, width, 3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        self.layers = nn.ModuleList(_Layer(width, heads) for _ in range(layers))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(B, mels, T) of `whisper_mel` -> (B, width, T / 2) at 50 Hz."""
+        x = F.gelu(self.conv2(F.gelu(self.conv1(mel.to(dtype_of(self))))))
+        x = x.mT + sinusoids(x.shape[2], self.width).to(x)
+        for layer in self.layers:
+            x = layer(x)
+        return x.mT
+
+    @torch.inference_mode()
+    def encode(self, samples: FloatArray) -> FloatArray:
+        """Features of a whole recording, in pieces, so that an hour takes little memory.
+
+        Positions begin at 0 in every piece. Each vector depends on 2 to 10 s of audio to either side, and
+        on the level of the recording.
+
+        Args:
+            samples: float32 (n,) in [-1, 1] at 16 kHz.
+
+        Returns:
+            float32 (width, T) at 50 Hz, T being about n / 320.
+        """
+        mel = torch.from_numpy(levelled_mel(samples, self.mels))
+        device = next(self.parameters()).device
+        parts = []
+        for first, start, stop, last in _pieces(mel.shape[1]):
+            out: Tensor = self(mel[None, :, first:last].to(device))[0]
+            parts.append(out[:, (start - first) // 2 : (stop - first) // 2].float().cpu())
+        return np.asarray(torch.cat(parts, dim=1)[:, _PADDING // 2 : -(_PADDING // 2)].numpy(), np.float32)
+
+
+def levelled_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
+    """Input of the encoder: `whisper_mel` of levelled audio between two half seconds of silence.
+
+    Returns:
+        float32 (bands, T) at 100 Hz, T even.
+    """
+    return whisper_mel(level_speech(samples), bands, _PADDING)
+
+
+def encode_mel(encoder: SpeechEncoder, mel: Tensor) -> Tensor:
+    """Features of `levelled_mel` (B, mels, T) without the silence at either end, (B, width, T / 2 - 50)."""
+    out: Tensor = encoder(mel)
+    return out[..., _PADDING // 2 : -(_PADDING // 2)]
+
+
+def _pieces(columns: int) -> Iterator[tuple[int, int, int, int]]:
+    """First column with context, first, end, and end with context of each piece; all even."""
+    count = 1 if columns <= _PIECE + 2 * _CONTEXT else -(-columns // _PIECE)
+    edges = [2 * round(columns / 2 * i / count) for i in range(count)] + [columns]
+    for start, stop in pairwise(edges):
+        yield max(0, start - _CONTEXT), start, stop, min(columns, stop + _CONTEXT)
+
+
+def level_speech(samples: FloatArray) -> FloatArray:
+    """Audio brought to a speech level of -20 dB; what is below -50 dB is raised by 30 dB.
+
+    Args:
+        samples: float32 (n,) at 16 kHz.
+    """
+    level = speech_level(loudness(samples))
+    gain = min(_LEVEL_DB - level, _MAX_GAIN_DB)
+    return np.asarray(samples * np.float32(10 ** (gain / 20)), np.float32)
+
+
+def whisper_mel(samples: FloatArray, bands: int = 80, padding: int = 0) -> FloatArray:
+    """Log-mel spectrogram as Whisper makes it, of levelled audio.
+
+    Windows of 25 ms, power, Slaney's mel bands, log10, the last 8 decades below `_TOP`, (x + 4) / 4.
+
+    Args:
+        samples: float32 (n,) at 16 kHz, from `level_speech`.
+        bands: number of mel bands.
+        padding: columns of silence before and after.
+
+    Returns:
+        float32 (bands, T) at 100 Hz, T even; column k is centred on second k / 100 - padding / 100.
+    """
+    columns = len(samples) // _HOP + 1 + 2 * padding
+    columns += columns % 2
+    before = padding * _HOP + _FFT // 2
+    padded = np.pad(samples, (before, max(0, columns * _HOP + _FFT - before - len(samples))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP][:columns]
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)).astype(np.float32)
+    filters = _filters(bands).T
+    mel = np.empty((columns, bands), np.float32)
+    for start in range(0, columns, 60 * MEL_RATE):  # the spectra of an hour would fill the memory
+        power = np.square(np.abs(np.fft.rfft(frames[start : start + 60 * MEL_RATE] * window)))
+        mel[start : start + 60 * MEL_RATE] = power.astype(np.float32) @ filters
+    logarithm = np.maximum(np.log10(np.maximum(mel, 1e-10)), _TOP - _DECADES)
+    return np.ascontiguousarray(((logarithm + 4) / 4).T, np.float32)
+
+
+@cache
+def _filters(bands: int) -> FloatArray:
+    return slaney_filters(_FFT, bands, 0.0, SAMPLE_RATE / 2)
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Positions of Vaswani et al., arXiv 1706.03762, sines before cosines; float32 (length, width)."""
+    half = width // 2
+    rates = torch.exp(-np.log(_LONGEST_PERIOD) / (half - 1) * torch.arange(half))
+    angles = torch.arange(length)[:, None] * rates[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
