@@ -19,7 +19,7 @@ from lipsync.ui.pages.batch import BatchEvents, build_batch
 from lipsync.ui.pages.inspect import InspectEvents, build_inspect
 from lipsync.ui.pages.sync import build_sync, connect_sync
 from lipsync.ui.sessions import GRACE_SECONDS, Sessions
-from lipsync.ui.theme import CSS, theme
+from lipsync.ui.theme import CSS, HEAD, theme
 
 MAX_UPLOAD = "2gb"
 MAX_QUEUE = 20
@@ -31,6 +31,7 @@ def launch_settings() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css": CSS,
+        "head": HEAD,
         "max_file_size": MAX_UPLOAD,
         "show_error": True,
         "footer_links": ["api", "settings"],

@@ -1,4 +1,4 @@
-"""Colours and fonts of the page."""
+"""Colours, fonts and script of the page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-CSS = (Path(__file__).parent / "page.css").read_text("utf-8")
+_FOLDER = Path(__file__).parent
+CSS = (_FOLDER / "page.css").read_text("utf-8")
+HEAD = f"<script>{(_FOLDER / 'page.js').read_text('utf-8')}</script>"
 
 
 def theme() -> gr.themes.Base:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pillow_heif
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CHROMIUM, QUIET, WAIT
@@ -134,3 +136,13 @@ def test_missing_enhancer_weights_are_reported(page: Page, short_voice: Path) ->
     unfold(page, "Advanced")
     page.get_by_label("Continue without enhancement").check()
     expect(page.locator("#preview-note")).to_contain_text("lips by")
+
+
+def test_a_photo_of_a_phone_is_shown_and_spoken(page: Page, tmp_path: Path, short_voice: Path) -> None:
+    with Image.open(FACE) as face:
+        pillow_heif.from_pillow(face).save(tmp_path / "IMG_0001.HEIC")
+    give(page, short_voice, photo=tmp_path / "IMG_0001.HEIC")
+    expect(page.locator("#plan")).to_contain_text("512×512")
+    expect(page.locator("#photo img")).to_have_js_property("naturalWidth", 512)
+    run(page)
+    finished(page)

@@ -52,6 +52,15 @@ def count_images(path: Path) -> int:
         raise MediaError(_TOO_LARGE, given=path, hint="Scale it down first.") from error
 
 
+def shown_by_browsers(path: Path) -> bool:
+    """Whether browsers show the file as an image; not so HEIC and TIFF, nor what is no image."""
+    try:
+        with _open(path) as image:
+            return image.format not in ("HEIF", "TIFF")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
 def _has_magic_number(path: Path) -> bool:
     """Whether the file begins like one of the older `_FORMATS`.
 

@@ -11,6 +11,7 @@ from gradio.processing_utils import save_file_to_cache
 from lipsync.ui import strings
 from lipsync.ui.components.file_input import FileInput
 from lipsync.ui.components.link_panel import LinkPanel, build_link
+from lipsync.ui.components.photo_field import photo_field
 from lipsync.ui.components.range_table import RangeTable, build_ranges
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -52,13 +53,7 @@ def build_inputs() -> Inputs:
         with gr.Tab(strings.TAB_VIDEO, id="video"):
             video = gr.Video(label=strings.VIDEO, sources=["upload", "webcam"], height=220, elem_id="video")
         with gr.Tab(strings.TAB_PHOTO, id="photo"):
-            photo = gr.Image(
-                label=strings.PHOTO,
-                type="filepath",
-                sources=["upload", "webcam"],
-                height=220,
-                elem_id="photo",
-            )
+            photo = photo_field(label=strings.PHOTO, height=220, elem_id="photo")
         with gr.Tab(strings.TAB_LINK, id="link"):
             video_link = build_link("video")
     video_ranges = build_ranges("video", "#video video")

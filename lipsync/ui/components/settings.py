@@ -13,6 +13,7 @@ from lipsync.errors import LipsyncError
 from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
 from lipsync.ui import strings
 from lipsync.ui.components.controls import choices, group_sections, setting_control
+from lipsync.ui.components.photo_field import photo_field
 from lipsync.ui.components.range_table import RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.formatting import error_text
@@ -101,10 +102,8 @@ def _build_compare() -> gr.Dropdown:
 
 
 def _build_reference() -> gr.Image:
-    return gr.Image(
+    return photo_field(
         label=strings.REFERENCE,
-        type="filepath",
-        sources=["upload", "webcam"],
         height=200,
         placeholder=strings.REFERENCE_HELP,
         visible="hidden",

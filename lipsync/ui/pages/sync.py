@@ -11,6 +11,7 @@ from lipsync.context import ModelProvider
 from lipsync.ui.components.inputs import Inputs, build_inputs
 from lipsync.ui.components.link_panel import LinkEvents
 from lipsync.ui.components.outputs import Outputs, build_outputs
+from lipsync.ui.components.photo_field import convert_uploads
 from lipsync.ui.components.settings import Settings, build_settings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.pages.sync_preview import PreviewEvents
@@ -56,5 +57,6 @@ def connect_sync(
         (inputs.voice_link, inputs.voice_ranges),
     ):
         LinkEvents(sessions, panel, inputs.files[panel.name], table, allow).connect()
+    convert_uploads((inputs.photo, page.settings.reference), sessions)
     PreviewEvents(sessions, models, inputs, page.form, page.outputs).connect()
     RunEvents(sessions, models, page.form, page.settings, page.outputs).connect()

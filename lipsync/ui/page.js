@@ -1,0 +1,27 @@
+// Browsers give many a HEIC or AVIF file no media type, by which Gradio would refuse it: it is named here.
+(() => {
+  const types = { heic: "image/heic", heif: "image/heif", hif: "image/heif", avif: "image/avif" };
+  const typeOf = (file) => file.type || types[file.name.split(".").pop().toLowerCase()] || "";
+  const typed = (files) => {
+    const transfer = new DataTransfer();
+    for (const file of files) {
+      const type = typeOf(file);
+      transfer.items.add(type === file.type ? file : new File([file], file.name, { type }));
+    }
+    return transfer;
+  };
+  const untyped = (files) => [...files].some((file) => typeOf(file) !== file.type);
+  addEventListener("change", (event) => {
+    const input = event.target;
+    if (input.type === "file" && untyped(input.files)) input.files = typed(input.files).files;
+  }, true);
+  addEventListener("drop", (event) => {
+    if (!event.dataTransfer || !untyped(event.dataTransfer.files)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const { clientX, clientY } = event;
+    event.target.dispatchEvent(new DragEvent("drop", {
+      bubbles: true, cancelable: true, clientX, clientY, dataTransfer: typed(event.dataTransfer.files),
+    }));
+  }, true);
+})();
