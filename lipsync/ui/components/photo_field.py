@@ -32,7 +32,8 @@ def photo_field(**settings: Any) -> gr.Image:
             return save_data_url(payload)
         return payload.path
 
-    field.preprocess = path  # not in a subclass: Gradio would write a .pyi file beside its source
+    # Not in a subclass, beside whose source Gradio would write a .pyi file.
+    field.preprocess = path  # type: ignore[method-assign]
     return field
 
 
