@@ -9,9 +9,10 @@ Only this package starts ffmpeg. Frames are RGB uint8 (H, W, 3) or `YuvFrame`; a
 times are seconds.
 """
 
+from lipsync.media.audio.probe import probe_audio
 from lipsync.media.audio.reader import AudioReader, open_audio
 from lipsync.media.ffmpeg import ffmpeg_path, has_encoder
-from lipsync.media.probe import probe_audio, probe_video
+from lipsync.media.probe import probe_video
 from lipsync.media.video.images import write_image
 from lipsync.media.video.reader import VideoReader, open_video
 from lipsync.media.video.resumable_writer import ResumableWriter

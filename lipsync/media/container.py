@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,13 @@ DEMUXERS = (
 _LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 BROADCAST_DEMUXERS = ("mpegts", "mpeg")  # the only ones whose timestamps may jump in the middle
-_JUMP_SECONDS = 10
+JUMP_SECONDS = 10
+_COUNTED = ("aac", "mp3")  # whose demuxers take all frames to be as long as the first
+_REORDERED = 32  # packets among which the one presented first is
+_MPEG_RATES = (44_100, 48_000, 32_000)
+_ADTS_RATES = (
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350
+)  # fmt: skip
 _DOCUMENTS = (b"%PDF", b"%!PS", b"PK\3\4", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"8BPS")
 """First bytes of PDF, PostScript, zip, Office and Photoshop files, inside which ffmpeg would find images."""
 _JPEG_START = b"\xff\xd8"
@@ -108,6 +115,7 @@ class StreamPackets:
         last: timestamp and duration of the packet that is presented last.
         last_dts: decoding timestamp of the newest packet.
         jumps: decoding timestamps went back, or forward by more than 10 s.
+        frames: packets by (samples, sample rate), as the headers of raw MP3 and AAC say.
     """
 
     pts: list[int] = field(default_factory=list)
@@ -116,13 +124,14 @@ class StreamPackets:
     last: tuple[int, int] = (-(2**62), 0)
     last_dts: int | None = None
     jumps: bool = False
+    frames: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def add(self, packet: Any) -> None:
         """Record one packet of PyAV."""
         self.count += 1
         if packet.dts is not None:
             step = 0 if self.last_dts is None else packet.dts - self.last_dts
-            self.jumps |= not 0 <= step * packet.time_base <= _JUMP_SECONDS
+            self.jumps |= not 0 <= step * packet.time_base <= JUMP_SECONDS
             self.last_dts = packet.dts
         if packet.pts is None:
             return
@@ -136,6 +145,25 @@ class StreamPackets:
         """End of the last packet, in ticks."""
         return sum(self.last)
 
+    @property
+    def first(self) -> int:
+        """Timestamp of the packet that is presented first; before the clock starts anew, if it does."""
+        return min(self.pts[:_REORDERED] if self.jumps else self.pts)
+
+
+def _raw_frame(demuxer: str, header: bytes) -> tuple[int, int] | None:
+    """Samples and sample rate of a raw frame, by its header (ISO/IEC 11172-3 and 14496-3)."""
+    if len(header) < 7 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return None
+    if demuxer == "aac":
+        index = header[2] >> 2 & 15
+        return (1024 * (1 + (header[6] & 3)), _ADTS_RATES[index]) if index < len(_ADTS_RATES) else None
+    version, layer, index = header[1] >> 3 & 3, header[1] >> 1 & 3, header[2] >> 2 & 3
+    if demuxer != "mp3" or index == 3 or version == 1 or not layer:
+        return None
+    rate = _MPEG_RATES[index] >> {3: 0, 2: 1, 0: 2}[version]
+    return ({3: 384, 2: 1152, 1: 1152 if version == 3 else 576}[layer], rate)
+
 
 def read_packets(container: Any) -> dict[int, StreamPackets]:
     """Packet timestamps of every stream, by stream index.
@@ -143,10 +171,13 @@ def read_packets(container: Any) -> dict[int, StreamPackets]:
     Reading stops quietly at a damaged end; the caller compares the length with the header's.
     """
     packets = {stream.index: StreamPackets() for stream in container.streams}
+    demuxer = container.format.name
     try:
         for packet in container.demux():
             if packet.size and not packet.is_discard and not packet.is_corrupt:
                 packets[packet.stream.index].add(packet)
+                if demuxer in _COUNTED and (frame := _raw_frame(demuxer, bytes(memoryview(packet)[:7]))):
+                    packets[packet.stream.index].frames[frame] += 1
     except av.FFmpegError:
         pass
     except IndexError:  # raised by PyAV at the end of the file for streams that appeared on the way

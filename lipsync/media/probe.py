@@ -14,7 +14,8 @@ from typing import Any
 import av
 import numpy as np
 
-from lipsync.errors import MediaError, NoAudioError, NoVideoError
+from lipsync.errors import MediaError, NoVideoError
+from lipsync.media.clock import default_track, exact, start_of_file, stream_start, video_tracks
 from lipsync.media.container import (
     BROADCAST_DEMUXERS,
     StreamPackets,
@@ -24,19 +25,12 @@ from lipsync.media.container import (
     timed_streams,
 )
 from lipsync.media.video import color_tags, frame_rate, images
-from lipsync.types import AudioInfo, IntArray, VideoInfo
+from lipsync.types import IntArray, VideoInfo
 
 INDEXED_DEMUXERS = ("mov", "matroska")
-MAX_PRIMING_SECONDS = 0.05
-"""A video stream that starts at most this much after the audio counts as starting with it: such a delay
-is encoder priming and not visible. After a longer delay the first frame is shown from the start."""
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC; PyAV has moved its own name for it
 _TRUNCATED_SECONDS = 0.5
-_PADDING_SECONDS = 0.1
+_LATE_SECONDS = 1.0  # of a first frame, after which a length in the header may be a time of its clock
 _PROBED_FRAMES = 3
-
-
-# ------------------------------------------------------------------------------------- video
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,14 +95,14 @@ def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
         packets = read_packets(container)
         found = packets[stream.index]
         _check_not_truncated(container, stream, packets, path)
-        hints = tuple(_fraction(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate)
-        base = _fraction(stream.time_base or Fraction(1, 1_000_000))
+        hints = tuple(exact(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate)
+        base = exact(stream.time_base or Fraction(1, 1_000_000))
         jumps = found.jumps and container.format.name in BROADCAST_DEMUXERS
         has_timestamps = len(found.pts) >= max(1, 0.9 * found.count) and not jumps
         audio_starts = [
-            p.pts[0] * _fraction(s.time_base)
+            stream_start(s, p)
             for s, p in timed_streams(container, packets)
-            if s.type == "audio"
+            if s.type == "audio" and s.codec_context is not None
         ]
         index_of = (container.format.name.split(",")[0], stream.index)
     if not found.count:
@@ -117,8 +111,7 @@ def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
         pts = _sorted_unique(found.pts)
         fps, variable = frame_rate.frame_rate(pts, base, hints)
         first = int(pts[0]) * base
-        # Audio that starts after the video, or only just before it, does not move the start.
-        start = min([first, *(time for time in audio_starts if first - time > MAX_PRIMING_SECONDS)])
+        start = start_of_file(first, audio_starts)
         last = found.last[1] * base if found.last[1] * base * fps >= 1 - frame_rate.SLACK else 1 / fps
         duration = int(pts[-1]) * base + last - start
         frames = max(1, round(duration * fps))
@@ -148,21 +141,11 @@ def _sorted_unique(times: list[int]) -> IntArray:
     return np.array(sorted(set(times)), np.int64)
 
 
-def _fraction(rational: Any) -> Fraction:
-    """PyAV 19 has a rational type of its own that cannot be rounded, formatted or pickled like Fraction."""
-    return Fraction(rational.numerator, rational.denominator)
-
-
 def _video_stream(container: Any, path: Path) -> Any:
-    """The first video stream that is not cover art or a thumbnail.
-
-    An image sequence has its first image a second time, as a stream of one frame before the track.
-    """
-    streams = [one for one in container.streams.video if not int(one.disposition) & _ATTACHED_PICTURE]
-    if container.metadata.get("major_brand") in images.SEQUENCE_BRANDS:
-        streams.sort(key=lambda one: -one.frames)
-    if streams:
-        return streams[0]
+    """The default video track, else the first, of those that can be decoded."""
+    tracks = video_tracks(container)
+    if tracks:
+        return default_track(tracks)
     raise NoVideoError(
         "The file has no video",
         given=path,
@@ -175,14 +158,17 @@ def _check_not_truncated(container: Any, stream: Any, packets: dict[int, StreamP
     demuxer, found = container.format.name, packets[stream.index]
     if demuxer.startswith("mov") and stream.duration and found.pts:
         announced = float(stream.duration * stream.time_base)
-        present = float((found.end - min(found.pts)) * stream.time_base)
+        first = float(min(found.pts) * stream.time_base)
+        present = float(found.end * stream.time_base) - first
     elif demuxer.startswith("matroska") and container.duration:
         announced = container.duration / av.time_base
-        start = (container.start_time or 0) / av.time_base
+        first = (container.start_time or 0) / av.time_base
         ends = [float(p.end * s.time_base) for s, p in timed_streams(container, packets)]
-        present = max(ends, default=start) - start
+        present = max(ends, default=first) - first
     else:
         return
+    if first > _LATE_SECONDS and first + present >= announced - _TRUNCATED_SECONDS:
+        return  # recorded from a stream that had been running: the header says when it ends
     if announced - present > max(_TRUNCATED_SECONDS, 0.01 * announced):
         raise MediaError(
             f"The file is cut off: it ends after {present:.1f} of {announced:.1f} s",
@@ -203,7 +189,7 @@ def _decoded_properties(path: Path, stream_index: int) -> dict[str, Any]:
             frames.append(frame)
             if len(frames) == _PROBED_FRAMES:
                 break
-        aspect = _fraction(stream.sample_aspect_ratio or Fraction(1))
+        aspect = exact(stream.sample_aspect_ratio or Fraction(1))
         context = stream.codec_context
         tags = (context.colorspace, context.color_range, context.color_primaries, context.color_trc)
     if not frames:
@@ -226,70 +212,3 @@ def _decoded_properties(path: Path, stream_index: int) -> dict[str, Any]:
         "color_transfer": color_tags.TRANSFERS.get(transfer, ""),
         "sample_aspect_ratio": (1 / aspect if turned else aspect),
     }
-
-
-# ------------------------------------------------------------------------------------- audio
-
-
-@dataclass(frozen=True)
-class AudioStream:
-    """Location of the audio stream inside its file.
-
-    Attributes:
-        demuxer: ffmpeg's demuxer for the file.
-        index: index of the stream.
-        delay: seconds by which the stream starts after the file.
-    """
-
-    demuxer: str
-    index: int
-    delay: Fraction
-
-
-def probe_audio(path: Path | str) -> AudioInfo:
-    """Properties of the first audio stream of any media file, also of a video.
-
-    Raises:
-        NoAudioError: there is none.
-        MediaError: the file is missing or not media.
-    """
-    return scan_audio(path)[0]
-
-
-def scan_audio(path: Path | str) -> tuple[AudioInfo, AudioStream]:
-    """`probe_audio` together with where the stream is in the file.
-
-    Raises:
-        NoAudioError, MediaError: as `probe_audio`.
-    """
-    path = checked_file(path)
-    if images.count_images(path):
-        raise NoAudioError("The file is an image and has no audio", given=path, hint=_VOICE_HINT)
-    with open_container(path) as container:
-        if not container.streams.audio:
-            raise NoAudioError("The file has no audio", given=path, hint=_VOICE_HINT)
-        stream = container.streams.audio[0]
-        packets = read_packets(container)
-        found = packets[stream.index]
-        context = stream.codec_context
-        delay, by_packets, by_header = _audio_times(container, stream, found)
-        source = AudioStream(container.format.name.split(",")[0], stream.index, delay)
-        rate, channels = context.sample_rate, context.channels
-    if not found.pts or not rate or not channels:
-        raise MediaError("The audio is empty or damaged", given=path, hint="Try another copy of it.")
-    # A header that agrees with the packets is more exact: it excludes the encoder's padding at the end.
-    length = by_header if abs(by_header - by_packets) < _PADDING_SECONDS else by_packets
-    return AudioInfo(path, rate, channels, float(delay + length)), source
-
-
-def _audio_times(container: Any, stream: Any, found: StreamPackets) -> tuple[Fraction, ...]:
-    """Seconds: start of the stream after the file's, its length by packets, its length by the header."""
-    ticks = stream.start_time if stream.start_time is not None else min(found.pts, default=0)
-    base = _fraction(stream.time_base)
-    start = ticks * base
-    file_start = start if container.start_time is None else Fraction(container.start_time, av.time_base)
-    by_packets = found.end * base - start if found.pts else Fraction(0)
-    return max(Fraction(0), start - file_start), by_packets, (stream.duration or 0) * base
-
-
-_VOICE_HINT = "Give an audio file, or a video with audio, as the voice."

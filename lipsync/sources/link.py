@@ -299,7 +299,8 @@ def _duration_and_audio_lead(path: Path) -> tuple[float, float]:
     Raises:
         MediaError: what the site sent is not media.
     """
-    from lipsync.media.probe import probe_audio, scan_video
+    from lipsync.media.audio.probe import probe_audio
+    from lipsync.media.probe import scan_video
 
     try:
         info, frames = scan_video(path)

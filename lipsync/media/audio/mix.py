@@ -7,23 +7,30 @@ so that a long recording with many turns needs few decoders and no buffering.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any
 
-import ffmpeg
+import numpy as np
 
 from lipsync.errors import NoAudioError
-from lipsync.media.audio import encoder_settings
-from lipsync.media.audio.reader import AudioReader, open_audio
+from lipsync.media.audio import channels
+from lipsync.media.audio.blocks import equal_blocks, faded, silence
+from lipsync.media.audio.reader import (
+    RAMP_SECONDS,
+    AudioReader,
+    SampleCursor,
+    fitting_matrix,
+    open_audio,
+    resampled,
+)
 from lipsync.media.video.reader import VideoReader
+from lipsync.progress import CancelToken
 from lipsync.segments import PlacedSegment
-from lipsync.types import AudioInfo
+from lipsync.types import AudioInfo, FloatArray
 
-FADE_SECONDS = 0.01
+FADE_SECONDS = RAMP_SECONDS
 """Fade at both ends of a clip, so that cuts make no click."""
-
-_FRAME_SAMPLES = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +109,7 @@ def _background_clips(video: VideoReader, gaps: Sequence[tuple[float, float]]) -
 class MixedAudio(AudioReader):
     """Clips of several recordings mixed into one `AudioReader`.
 
-    Its sample rate and channel count are the largest among the files.
+    Its sample rate is the largest among the files, its layout the smallest of AAC's that holds them all.
 
     Args:
         clips: in any order; those that overlap are summed.
@@ -111,80 +118,96 @@ class MixedAudio(AudioReader):
     """
 
     def __init__(self, clips: Sequence[MixClip], seconds: float, named: AudioReader) -> None:
-        infos = [named.info, *(clip.audio.info for clip in clips)]
-        fitted = [info.channels if info.channels in encoder_settings.LAYOUTS else 2 for info in infos]
-        self._layout = encoder_settings.LAYOUTS[max(fitted)]
-        channels = 8 if self._layout == encoder_settings.LAYOUTS[8] else max(fitted)
-        rate = max(info.sample_rate for info in infos)
-        self.info = AudioInfo(named.info.path, rate, channels, seconds)
-        self.paths = tuple(dict.fromkeys(info.path for info in infos))
+        readers = [named, *(clip.audio for clip in clips)]
+        layouts = [channels.AAC_LAYOUTS[channels.aac_layout(one.layout)] for one in readers]
+        self.layout = max(layouts, key=len)
+        rate = max(one.info.sample_rate for one in readers)
+        self.info = AudioInfo(named.info.path, rate, len(self.layout), seconds)
+        self.paths = tuple(dict.fromkeys(one.info.path for one in readers))
         self.ranges = ((0.0, seconds),)
         self.shift = 0.0
         self.duration = seconds
-        self._groups = _overlap_groups([clip for clip in clips if clip.start < seconds and clip.seconds > 0])
+        self.groups = _overlap_groups([clip for clip in clips if clip.start < seconds and clip.seconds > 0])
 
-    def stream(self, first: int = 0) -> Any:
-        """The mix as an ffmpeg-python stream; see `AudioReader.stream`."""
-        if not self._groups:
-            return self._silence()
-        streams: dict[int, Any] = {}
-        for clips in _passes(self._groups):
-            base = self._converted(clips[0].audio, first)
-            first += len(clips[0].audio.ranges)
-            copies = base.asplit() if len(clips) > 1 else None
-            for place, clip in enumerate(clips):
-                streams[id(clip)] = self._trimmed(copies[place] if copies else base, clip)
-        ends = [*(self._samples(group.start) for group in self._groups[1:]), self._samples(self.duration)]
-        parts = [
-            self._summed(group, streams, self._samples(group.start), end)
-            for group, end in zip(self._groups, ends, strict=True)
-        ]
-        if lead := self._samples(self._groups[0].start):
-            parts[0] = parts[0].filter("adelay", f"{lead}S", all=1)
-        return parts[0] if len(parts) == 1 else ffmpeg.concat(*parts, v=0, a=1)
+    def blocks(self, *, cancel: CancelToken | None = None) -> Generator[FloatArray, None, None]:
+        """The mix; see `AudioReader.blocks`."""
+        at, total = 0, self._samples(self.duration)
+        sources = _Sources(self, cancel or CancelToken())
+        with closing(sources):
+            for number, group in enumerate(self.groups):
+                start = self._samples(group.start)
+                yield from silence(start - at, len(self.layout), self.info.sample_rate)
+                last = number + 1 == len(self.groups)
+                end = min(total, self._samples(group.end if last else self.groups[number + 1].start))
+                at = start
+                for block in self._summed(group, sources, start):
+                    kept = block[: end - at]
+                    at += len(kept)
+                    yield kept
+            yield from silence(total - at, len(self.layout), self.info.sample_rate)
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self.info.sample_rate)
 
-    def _silence(self) -> Any:
-        source = f"anullsrc=sample_rate={self.info.sample_rate}:channel_layout={self._layout}"
-        return ffmpeg.input(source, f="lavfi", t=f"{self.duration:.9f}").audio
+    def _summed(self, group: _OverlapGroup, sources: _Sources, start: int) -> Iterator[FloatArray]:
+        """The group's clips summed, in blocks of a second from `start` on."""
+        rate = self.info.sample_rate
+        streams = [equal_blocks(self._clip(clip, sources, start), rate) for clip in group.clips]
+        while streams:
+            parts = {number: next(stream, None) for number, stream in enumerate(streams)}
+            streams = [stream for number, stream in enumerate(streams) if parts[number] is not None]
+            present = [part for part in parts.values() if part is not None]
+            if not present:
+                return
+            block = np.zeros((max(map(len, present)), len(self.layout)), np.float32)
+            for part in present:
+                block[: len(part)] += part
+            yield block
 
-    def _converted(self, audio: AudioReader, first: int) -> Any:
-        """A recording in the sample rate, format and channel layout of the mix."""
-        stream = encoder_settings.fit_channels(audio.stream(first), audio.info)
-        if audio.info.channels == 1 and self._layout == "stereo":
-            stream = stream.filter("pan", "stereo|c0<c0|c1<c0")  # ffmpeg's own upmix is 3 dB softer
-        stream = stream.filter("aresample", self.info.sample_rate)
-        stream = stream.filter("aformat", sample_fmts="fltp", channel_layouts=self._layout)
-        # Every clip's filter processes every audio frame of the pass, so frames should be few.
-        return stream.filter("asetnsamples", _FRAME_SAMPLES, p=0)
-
-    def _trimmed(self, stream: Any, clip: MixClip) -> Any:
-        """The clip cut out of its recording, with fades."""
-        length = self._samples(clip.end) - self._samples(clip.start)
-        start, fade = self._samples(clip.source_start), min(self._samples(FADE_SECONDS), length // 2)
-        stream = stream.filter("atrim", start_sample=start, end_sample=start + length)
-        stream = stream.filter("asetpts", "N/SR/TB")
+    def _clip(self, clip: MixClip, sources: _Sources, start: int) -> Iterator[FloatArray]:
+        """The clip in the form of the mix with fades, after silence from `start` to its own start."""
+        first, last = self._samples(clip.start), self._samples(clip.end)
+        yield from silence(first - start, len(self.layout), self.info.sample_rate)
         # No fade where the mix itself begins or ends.
-        if fade and clip.start > 0:
-            stream = stream.filter("afade", ns=fade)
-        if fade and clip.end < self.duration:
-            stream = stream.filter("afade", "out", length - fade, fade)
-        return stream
+        rise, fall = FADE_SECONDS * (clip.start > 0), FADE_SECONDS * (clip.end < self.duration)
+        begin = self._samples(clip.source_start)
+        part = sources.read(clip, begin, begin + last - first)
+        yield from faded(part, last - first, self.info.sample_rate, rise, fall)
 
-    def _summed(self, group: _OverlapGroup, streams: dict[int, Any], start: int, end: int) -> Any:
-        """The group's clips summed, from its own first sample to the first one of the next group."""
-        delayed = []
-        for clip in group.clips:
-            stream = streams[id(clip)]
-            if delay := self._samples(clip.start) - start:
-                stream = stream.filter("adelay", f"{delay}S", all=1)
-            delayed.append(stream)
-        mixed = delayed[0]
-        if len(delayed) > 1:
-            mixed = ffmpeg.filter(delayed, "amix", inputs=len(delayed), normalize=0, duration="longest")
-        return mixed.filter("apad", whole_len=end - start)
+
+class _Sources:
+    """Recordings in the form of the mix, at the positions to which they have been read."""
+
+    def __init__(self, mix: MixedAudio, cancel: CancelToken) -> None:
+        self._stack = ExitStack()
+        self._cursors: dict[int, SampleCursor] = {}
+        for clips in _passes(mix.groups):
+            converted = _Converted(clips[0].audio, mix)
+            cursor = self._stack.enter_context(closing(SampleCursor(converted, cancel)))
+            self._cursors |= {id(clip): cursor for clip in clips}
+
+    def read(self, clip: MixClip, start: int, end: int) -> Iterator[FloatArray]:
+        """Samples of the clip's recording."""
+        return self._cursors[id(clip)].read(start, end)
+
+    def close(self) -> None:
+        """Stop decoding."""
+        self._stack.close()
+
+
+class _Converted(AudioReader):
+    """A recording, with its ranges and shift, in the sample rate and channels of a mix."""
+
+    def __init__(self, audio: AudioReader, mix: MixedAudio) -> None:
+        self._audio, self.layout = audio, mix.layout
+        self.info = AudioInfo(audio.info.path, mix.info.sample_rate, len(mix.layout), audio.duration)
+
+    def whole_file(self, cancel: CancelToken) -> Generator[FloatArray, None, None]:
+        """All that the recording gives."""
+        matrix = fitting_matrix(self._audio, self.layout, cancel)
+        with closing(self._audio.blocks(cancel=cancel)) as blocks:
+            mixed = (channels.mix_channels(block, matrix) for block in blocks)
+            yield from resampled(mixed, self._audio, self.info.sample_rate, len(self.layout))
 
 
 @dataclass

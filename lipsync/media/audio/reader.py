@@ -2,55 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import ffmpeg
 import numpy as np
 
 from lipsync.errors import MediaError, RangeError
-from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input, read_stdout
-from lipsync.media.probe import AudioStream, scan_audio
+from lipsync.media.audio import channels
+from lipsync.media.audio.blocks import equal_blocks, faded, silence
+from lipsync.media.audio.decoder import Resampler, decode_audio
+from lipsync.media.audio.mono import to_mono
+from lipsync.media.audio.probe import DEFAULT_TRACK, AudioStream, scan_audio
 from lipsync.media.video.timeline import resolve_ranges
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, AudioInfo, FloatArray, TimeRange
 
 SILENCE = 10 ** (-60 / 20)
 """Peak amplitude below which audio counts as silence: -60 dBFS."""
-_BLOCK_BYTES = 1 << 20
+RAMP_SECONDS = 0.01
+"""Fade at both sides of a cut, so that it makes no click."""
 _MAX_BLOCK_CHANNELS = 2
 _MISSING_SECONDS = 1.0  # a decoder that stops this much early has failed
 
 
-def open_audio(path: Path | str, ranges: Sequence[TimeRange] = (), shift: float = 0.0) -> AudioReader:
-    """Open an audio file, or the first audio stream of a video.
+def open_audio(
+    path: Path | str,
+    ranges: Sequence[TimeRange] = (),
+    shift: float = 0.0,
+    track: int = DEFAULT_TRACK,
+) -> AudioReader:
+    """Open an audio file, or an audio track of a video.
 
     Args:
         path: a file that ffmpeg reads.
         ranges: parts of the file, joined in this order; all of it if empty.
         shift: seconds of silence before the joined ranges; a negative shift drops as much of their
             beginning instead. The end moves too, so the length changes by `shift`.
+        track: index among the audio tracks; by default the one that the file marks as default, else the
+            first that can be decoded.
 
     Raises:
-        NoAudioError: there is no audio stream.
+        NoAudioError: there is no audio track, or none that can be decoded.
         MediaError: the file is missing or not media.
+        OptionError: there is no track of this index.
         RangeError: a range ends past the end of the file, or a negative shift leaves nothing; the
             message has the length.
     """
-    info, source = scan_audio(path)
+    info, source = scan_audio(path, track)
     return AudioReader(info, source, ranges, shift)
 
 
 class AudioReader:
     """Audio file opened for reading; made by `open_audio`.
 
-    Its time 0 is the start of the file: an audio stream that starts later is preceded by silence, so
-    that a video's audio stays in sync with its frames.
+    Its time 0 is that of the file's video: an audio stream that starts later is preceded by silence, and
+    what lies before the first frame is left out, so that a video's audio stays in sync with its frames.
 
     Attributes:
         info: properties of the file.
+        layout: loudspeakers of its channels.
         paths: the files that are read.
         ranges: start and end of each range, seconds.
         shift: seconds of silence before the first range; negative where its beginning is dropped.
@@ -61,7 +72,7 @@ class AudioReader:
     def __init__(
         self, info: AudioInfo, source: AudioStream, ranges: Sequence[TimeRange], shift: float = 0.0
     ) -> None:
-        self.info, self._source = info, source
+        self.info, self._source, self.layout = info, source, source.layout
         self.paths: tuple[Path, ...] = (info.path,)
         self.ranges = resolve_ranges(ranges, info.duration, info.path)
         length = sum(end - start for start, end in self.ranges)
@@ -77,8 +88,8 @@ class AudioReader:
     def read(self, sample_rate: int = 16_000, *, cancel: CancelToken | None = None) -> AudioClip:
         """The joined ranges as mono samples.
 
-        Two channels are averaged. More are downmixed with ffmpeg's matrix, which keeps the centre
-        channel, where speech is.
+        Two channels are averaged, more are mixed down to two before. Where channels cancel each other out
+        in the mean, the loudest one is taken.
 
         Returns:
             float32 (n,) in [-1, 1] at `sample_rate` Hz; n is `duration` to the nearest sample.
@@ -87,23 +98,14 @@ class AudioReader:
             MediaError: the audio cannot be decoded, or decoding stopped early.
             Cancelled: the token was cancelled.
         """
-        token = cancel or CancelToken()
-        mono = self.mono_stream().filter("aresample", sample_rate)
-        graph = mono.output("pipe:", f="f32le", acodec="pcm_f32le", ac=1, ar=sample_rate)
         # Filled in place: an hour is 230 MB, and every copy would be as much again.
         samples = np.zeros(max(1, round(self.duration * sample_rate)), np.float32)
         count = 0
-        with FFmpegProcess(graph) as running:
-            with closing(read_stdout(running, _BLOCK_BYTES, token)) as blocks:
-                for block in blocks:
-                    values = np.frombuffer(block, "<f4", count=len(block) // 4)[: len(samples) - count]
-                    samples[count : count + len(values)] = values
-                    count += len(values)
-            running.wait(token)
-            stderr = running.stderr_tail()
-        if not count or (len(samples) - count) / sample_rate > _MISSING_SECONDS:
-            self._raise_decode_error(count / sample_rate, stderr)
-        np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        with closing(self.blocks(cancel=cancel)) as blocks:
+            for block in resampled(to_mono(blocks, self.layout, self.info.sample_rate), self, sample_rate, 1):
+                values = block[: len(samples) - count, 0]
+                samples[count : count + len(values)] = values
+                count += len(values)
         np.clip(samples, -1.0, 1.0, out=samples)
         return AudioClip(samples, sample_rate)
 
@@ -115,28 +117,19 @@ class AudioReader:
         For measuring the audio of the file. One block is in memory at a time; the last one is shorter.
 
         Yields:
-            float32 (n, channels) at `info.sample_rate` Hz; more than two channels are downmixed to two.
+            float32 (n, channels) at `info.sample_rate` Hz; more than two channels are mixed down to two.
 
         Raises:
             MediaError: the audio cannot be decoded.
             Cancelled: the token was cancelled.
         """
-        cancel = cancel or CancelToken()
-        rate, channels = self.info.sample_rate, min(self.info.channels, _MAX_BLOCK_CHANNELS)
-        stream = self.stream()
-        if self.info.channels > _MAX_BLOCK_CHANNELS:
-            stream = stream.filter("aformat", channel_layouts="stereo")
-        graph = stream.output("pipe:", f="f32le", acodec="pcm_f32le", ac=channels, ar=rate)
-        any_samples = False
-        with FFmpegProcess(graph) as running:
-            size = max(1, round(seconds * rate)) * channels * 4
-            with closing(read_stdout(running, size, cancel)) as blocks:
-                for block in blocks:
-                    values = np.frombuffer(block, "<f4", count=len(block) // (4 * channels) * channels)
-                    any_samples = any_samples or len(values) > 0
-                    yield np.nan_to_num(values.reshape(-1, channels), nan=0.0, posinf=0.0, neginf=0.0)
-            if running.wait(cancel) or not any_samples:
-                raise error_from_stderr(running.stderr_tail(), self.info.path, writing=False)
+        matrix = None
+        if len(self.layout) > _MAX_BLOCK_CHANNELS:
+            matrix = channels.mixing_matrix(self.layout, channels.STEREO)
+            matrix /= matrix.sum(1).max()
+        with closing(self.blocks(cancel=cancel)) as blocks:
+            for block in equal_blocks(blocks, max(1, round(seconds * self.info.sample_rate))):
+                yield block if matrix is None else channels.mix_channels(block, matrix)
 
     @staticmethod
     def is_silent(clip: AudioClip) -> bool:
@@ -144,60 +137,118 @@ class AudioReader:
         peak = max(clip.samples.max(initial=0.0), -clip.samples.min(initial=0.0))
         return bool(peak < SILENCE)
 
-    def mono_stream(self) -> Any:
-        """The joined ranges in mono at the file's own rate, as an ffmpeg-python stream."""
-        return _to_mono(self.stream(), self.info.channels)
+    def blocks(self, *, cancel: CancelToken | None = None) -> Generator[FloatArray, None, None]:
+        """The joined ranges with the shift, in the file's own rate and channels.
 
-    def stream(self, first: int = 0) -> Any:
-        """The joined ranges in the file's own format, as an ffmpeg-python stream.
+        Where two ranges are joined that do not follow each other in the file, the first fades out and the
+        second fades in.
 
-        Args:
-            first: number of this reader's first range among all ranges of the file in one graph.
+        Yields:
+            float32 (n, channels) of any length; `duration` in all, to the sample.
+
+        Raises:
+            MediaError: the audio cannot be decoded, or decoding stopped early.
+            Cancelled: the token was cancelled.
         """
-        parts = [self._range(number, start, end) for number, (start, end) in enumerate(self.ranges, first)]
-        return self._shifted(parts[0] if len(parts) == 1 else ffmpeg.concat(*parts, v=0, a=1))
+        rate = self.info.sample_rate
+        spans = [(round(start * rate), round(end * rate)) for start, end in self.ranges]
+        shift = round(self.shift * rate)
+        if shift > 0:
+            yield from silence(shift, len(self.layout), rate)
+        dropped = max(0, -shift)
+        with closing(SampleCursor(self, cancel or CancelToken())) as cursor:
+            for number, (start, end) in enumerate(spans):
+                cut_before = number > 0 and spans[number - 1][1] != start
+                cut_after = number + 1 < len(spans) and spans[number + 1][0] != end
+                ramps = (RAMP_SECONDS * cut_before, RAMP_SECONDS * cut_after)
+                for block in faded(cursor.read(start, end), end - start, rate, *ramps):
+                    kept = block[dropped:]
+                    dropped = max(0, dropped - len(block))
+                    if len(kept):
+                        yield kept
 
-    def _shifted(self, stream: Any) -> Any:
-        samples = round(self.shift * self.info.sample_rate)
-        if samples > 0:
-            return stream.filter("adelay", f"{samples}S", all=1)
-        if samples < 0:
-            return stream.filter("atrim", start_sample=-samples).filter("asetpts", "PTS-STARTPTS")
-        return stream
+    def whole_file(self, cancel: CancelToken) -> Generator[FloatArray, None, None]:
+        """The file from its time 0 on; see `decode_audio`."""
+        return decode_audio(self.info.path, self._source, cancel)
 
-    def _range(self, number: int, start: float, end: float) -> Any:
-        """One range, decoded from the start of the file: only that is sample-exact in every container.
-
-        Each range is an input of its own, which ffmpeg reads when its turn comes; a single input would
-        have to buffer what later ranges need. ffmpeg-python merges equal inputs, so each range reads
-        to a slightly different end.
-        """
-        source = media_input(
-            self.info.path, self._source.demuxer, vn=None, t=round(end + 1 + number / 1000, 3)
-        )
-        # Timestamps are reset to the start of the audio and its delay is put back afterwards, because
-        # ffmpeg counts from the start of the file in some containers and of the stream in others.
-        stream = source[str(self._source.index)].filter("asetpts", "PTS-STARTPTS")
-        stream = stream.filter("aresample", **{"async": 1, "first_pts": 0})
-        if delay := round(self._source.delay * self.info.sample_rate):
-            stream = stream.filter("adelay", f"{delay}S", all=1)
-        stream = stream.filter("atrim", start=f"{start:.9f}", end=f"{end:.9f}")
-        return stream.filter("asetpts", "PTS-STARTPTS")
-
-    def _raise_decode_error(self, seconds: float, stderr: str) -> None:
-        reason = error_from_stderr(stderr, self.info.path, writing=False)
-        if not isinstance(reason, MediaError) or not seconds:
-            raise reason
-        raise MediaError(
-            f"The audio breaks off after {seconds:.1f} of {self.duration:.1f} s",
+    def decode_error(self, seconds: float) -> MediaError:
+        """The error for audio that ends after `seconds`."""
+        if not seconds:
+            hint = "It is damaged; try another copy of it."
+            return MediaError("The file cannot be decoded", given=self.info.path, hint=hint)
+        return MediaError(
+            f"The audio breaks off after {seconds:.1f} of {self.info.duration:.1f} s",
             given=self.info.path,
             hint="The file is damaged there; use ranges before it, or another copy of the file.",
         )
 
 
-def _to_mono(stream: Any, channels: int) -> Any:
-    if channels == 1:
-        return stream
-    if 2 < channels <= 8:  # layouts that ffmpeg has a downmix matrix for
-        stream, channels = stream.filter("aformat", channel_layouts="stereo"), 2
-    return stream.filter("pan", "mono|c0<" + "+".join(f"c{n}" for n in range(channels)))  # "<" is the mean
+class SampleCursor:
+    """Position in the samples of a file: spans in the order of the file are read in one pass.
+
+    Every pass decodes from the start of the file: only that is exact to the sample in every container.
+    """
+
+    def __init__(self, audio: AudioReader, cancel: CancelToken) -> None:
+        self._audio, self._cancel = audio, cancel
+        self._blocks: Generator[FloatArray, None, None] | None = None
+        self._rest = np.zeros((0, len(audio.layout)), np.float32)
+        self._at = 0  # sample of the file at which `_rest` begins
+
+    def read(self, start: int, end: int) -> Iterator[FloatArray]:
+        """Samples `start` to `end` of the file, float32 (n, channels) in blocks of any length.
+
+        Up to a second that is missing at the end of the file is silence.
+
+        Raises:
+            MediaError: more is missing.
+        """
+        if self._blocks is None or start < self._at:
+            self.close()
+            self._blocks = self._audio.whole_file(self._cancel)
+            self._rest, self._at = self._rest[:0], 0
+        at = start
+        while at < end:
+            if self._at + len(self._rest) <= at:
+                self._at += len(self._rest)
+                following = next(self._blocks, None)
+                if following is None:
+                    self._rest = self._rest[:0]
+                    break
+                self._rest = following
+                continue
+            block = self._rest[at - self._at : end - self._at]
+            at += len(block)
+            yield block
+        if at < end:
+            rate = self._audio.info.sample_rate
+            if not self._at or (end - self._at) / rate > _MISSING_SECONDS:
+                raise self._audio.decode_error(self._at / rate)
+            yield from silence(end - at, len(self._audio.layout), rate)
+
+    def close(self) -> None:
+        """Stop decoding."""
+        if self._blocks is not None:
+            self._blocks.close()
+
+
+def resampled(
+    blocks: Iterator[FloatArray], audio: AudioReader, rate: int, width: int
+) -> Iterator[FloatArray]:
+    """Blocks of the reader at another sample rate, float32 (n, width)."""
+    resampler = Resampler(audio.info.sample_rate, rate, width)
+    for block in blocks:
+        yield from resampler.convert(block)
+    yield from resampler.flush()
+
+
+def fitting_matrix(audio: AudioReader, target: channels.Layout, cancel: CancelToken) -> channels.Matrix:
+    """Mixing matrix from the reader's layout; where channels are added up, scaled so that nothing clips."""
+    matrix = channels.mixing_matrix(audio.layout, target)
+    if (matrix != 0).sum(1).max(initial=0) <= 1:
+        return matrix
+    peak = 0.0
+    with closing(audio.blocks(cancel=cancel)) as blocks:
+        for block in blocks:
+            peak = max(peak, float(np.abs(channels.mix_channels(block, matrix)).max(initial=0)))
+    return np.asarray(matrix / max(1.0, peak), np.float32)

@@ -24,16 +24,19 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from lipsync.errors import LipsyncError, OutputError
-from lipsync.media.audio.encoder_settings import audio_settings, pad_or_trim
+from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
 from lipsync.media.output_formats import output_format
 from lipsync.media.video.reader import open_video
 from lipsync.media.video.writer import (
+    AUDIO_SETTINGS,
     COMMENT,
     FrameWriter,
     OutputSpec,
+    audio_input,
     check_frame_count,
     checked_target,
+    encoded_track,
     incomplete,
     result_error,
 )
@@ -172,8 +175,9 @@ class ResumableWriter:
         names = [f"file {self._part_path(number).name}" for number in range(count)]
         with atomic_write(listing) as new:
             new.write_text("\n".join(["ffconcat version 1.0", *names, ""]), "utf-8")
-        with atomic_write(self.path) as new:
-            with FFmpegProcess(self._graph(listing, new), "-y") as running:
+        with atomic_write(self.path) as new, ExitStack() as cleanup:
+            track = encoded_track(self.spec, new, self._cancel, cleanup)
+            with FFmpegProcess(self._graph(listing, track, new), "-y") as running:
                 status = running.wait(self._cancel)
                 stderr = running.stderr_tail()
             if status or says_disk_full(stderr):
@@ -181,13 +185,13 @@ class ResumableWriter:
             check_frame_count(new, self.spec.frames)
         self._part_path(0).unlink(missing_ok=True)  # the folder is of no use any more
 
-    def _graph(self, listing: Path, target: Path) -> Any:
+    def _graph(self, listing: Path, track: EncodedTrack | None, target: Path) -> Any:
         streams = [media_input(listing, "concat")["v:0"]]
         settings: dict[str, Any] = {"c:v": "copy", "metadata": f"comment={COMMENT}"}
         settings |= output_format(self.path).settings
-        if self.spec.audio:
-            streams.append(pad_or_trim(self.spec.audio, self.spec.frames / self.spec.fps))
-            settings |= audio_settings(self.spec.audio.info)
+        if track is not None:
+            streams.append(audio_input(track.path()))
+            settings |= AUDIO_SETTINGS
         return ffmpeg.output(*streams, f"file:{target}", **settings, max_muxing_queue_size=4096)
 
     # --- the folder of parts ----------------------------------------------------------------------

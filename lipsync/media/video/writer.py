@@ -16,9 +16,9 @@ import ffmpeg
 import numpy as np
 
 from lipsync.errors import OutputError
-from lipsync.media.audio.encoder_settings import audio_settings, pad_or_trim, speech_settings
+from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.audio.reader import AudioReader
-from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
 from lipsync.media.output_formats import output_format
 from lipsync.media.video import color_tags, encoder_settings
 from lipsync.media.video.yuv import Plane, YuvFrame, even
@@ -104,6 +104,7 @@ class FrameWriter:
         self._queue: queue.Queue[tuple[Plane, ...] | None] = queue.Queue(queued)
         self._feeder_error: BaseException | None = None
         self._feeder = threading.Thread(target=self._feed, name="ffmpeg-stdin", daemon=True)
+        self._running: FFmpegProcess | None = None
 
     def __enter__(self) -> FrameWriter:
         with contextlib.ExitStack() as cleanup:  # until the writer takes it over
@@ -112,10 +113,23 @@ class FrameWriter:
                 self._partial.touch(exist_ok=False)
             except OSError as error:
                 raise result_error(error, self.path) from error
-            self._running = FFmpegProcess(self._graph(), "-y", feed=True)
+            self._track = encoded_track(self.spec, self._partial, self._cancel, cleanup)
             self._cleanup = cleanup.pop_all()
-        self._feeder.start()
         return self
+
+    def _start(self) -> FFmpegProcess:
+        """ffmpeg, started when the audio is encoded and the first frame is there."""
+        if self._running is None:
+            self._running = self._cleanup.enter_context(FFmpegProcess(self._graph(), "-y", feed=True))
+            self._cleanup.callback(self._stop, self._running)
+            self._feeder.start()
+        return self._running
+
+    def _stop(self, running: FFmpegProcess) -> None:
+        # ffmpeg first, which unblocks the feeder; its pipe is closed once nobody writes to it.
+        running.stop()
+        self._drain()
+        self._feeder.join()
 
     def write(self, frame: YuvFrame | Frame) -> None:
         """Append one frame.
@@ -144,25 +158,20 @@ class FrameWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._cleanup, self._running:
-            try:
-                if kind is None:
-                    self._finish()
-            finally:
-                # ffmpeg first, which unblocks the feeder; its pipe is closed once nobody writes to it.
-                self._running.stop()
-                self._drain()
-                self._feeder.join()
+        with self._cleanup:
+            if kind is None:
+                self._finish()
 
     def _finish(self) -> None:
         """Wait for ffmpeg to exit, and move the file into place if it is complete."""
         if self.written != self.spec.frames:
             raise incomplete(self.written, self.spec.frames)
+        running = self._start()
         self._enqueue(None)
-        status = self._running.wait(self._cancel)
+        status = running.wait(self._cancel)
         if self._feeder_error is not None:
             raise self._feeder_error
-        stderr = self._running.stderr_tail()
+        stderr = running.stderr_tail()
         if status or says_disk_full(stderr):
             raise error_from_stderr(stderr, self.path, writing=True)
         check_frame_count(self._partial, self.spec.frames)
@@ -172,23 +181,25 @@ class FrameWriter:
             raise result_error(error, self.path) from error
 
     def _enqueue(self, planes: tuple[Plane, ...] | None) -> None:
+        running = self._start()
         while True:
             self._cancel.check("writing")
             if not self._feeder.is_alive():
-                raise self._encoder_error()
+                raise self._encoder_error(running)
             with contextlib.suppress(queue.Full):
                 self._queue.put(planes, timeout=CancelToken.POLL_SECONDS)
                 return
 
-    def _encoder_error(self) -> BaseException:
+    def _encoder_error(self, running: FFmpegProcess) -> BaseException:
         """Why the feeder has ended: its own error, or why ffmpeg closed its stdin."""
         if self._feeder_error is not None:
             return self._feeder_error
-        self._running.wait(self._cancel)
-        return error_from_stderr(self._running.stderr_tail(), self.path, writing=True)
+        running.wait(self._cancel)
+        return error_from_stderr(running.stderr_tail(), self.path, writing=True)
 
     def _feed(self) -> None:
         """Write queued frames to ffmpeg until the end mark, or until ffmpeg closes the pipe."""
+        assert self._running
         pipe = self._running.process.stdin
         assert pipe
         try:
@@ -228,10 +239,34 @@ class FrameWriter:
             settings["metadata"] = f"comment={COMMENT}"
         settings |= output_format(self.path).settings
         streams = [video]
-        if spec.audio:
-            streams.append(pad_or_trim(spec.audio, spec.frames / spec.fps, spec.compact))
-            settings |= speech_settings() if spec.compact else audio_settings(spec.audio.info)
+        if self._track is not None:
+            streams.append(audio_input(self._track.path()))
+            settings |= AUDIO_SETTINGS
         return ffmpeg.output(*streams, f"file:{self._partial}", **settings, max_muxing_queue_size=4096)
+
+
+AUDIO_SETTINGS = {"acodec": "copy", "map_metadata": -1, "map_chapters": -1}
+"""ffmpeg's output options for the encoded track: the audio alone, without what its file says."""
+
+
+def encoded_track(
+    spec: OutputSpec, beside: Path, cancel: CancelToken, cleanup: contextlib.ExitStack
+) -> EncodedTrack | None:
+    """The audio track being encoded, in as many samples as the frames last; None without audio.
+
+    Args:
+        beside: a temporary file in a folder of its own.
+    """
+    if spec.audio is None:
+        return None
+    path = beside.with_name("audio.m4a")
+    track = EncodedTrack(spec.audio, spec.frames / spec.fps, path, spec.compact, cancel)
+    return cleanup.enter_context(track)
+
+
+def audio_input(path: Path) -> Any:
+    """The encoded track as an ffmpeg-python stream."""
+    return media_input(path, "mov")["a:0"]
 
 
 def checked_target(path: Path, spec: OutputSpec) -> Path:

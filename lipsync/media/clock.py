@@ -1,0 +1,91 @@
+"""Clock of a file: which of its seconds count as time 0, and how long its audio lasts."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from lipsync.media.container import JUMP_SECONDS, StreamPackets, timed_streams
+from lipsync.media.video import images
+
+MAX_PRIMING_SECONDS = 0.05
+"""A video stream that starts at most this much after the audio counts as starting with it: such a delay
+is encoder priming and not visible. After a longer delay the first frame is shown from the start."""
+_DEFAULT, _ATTACHED_PICTURE = 1, 0x400  # AV_DISPOSITION_...; PyAV has moved its own names for them
+JUMP_BACK_SECONDS = 0.5
+"""A clock that goes back by more than this has started anew."""
+
+
+def exact(rational: Any) -> Fraction:
+    """PyAV 19 has a rational type of its own that cannot be rounded, formatted or pickled like Fraction."""
+    return Fraction(rational.numerator, rational.denominator)
+
+
+def video_tracks(container: Any) -> list[Any]:
+    """The video streams that can be decoded and are neither cover art nor thumbnails.
+
+    An image sequence has its first image a second time, as a stream of one frame before the track.
+    """
+    streams = [one for one in container.streams.video if not int(one.disposition) & _ATTACHED_PICTURE]
+    if container.metadata.get("major_brand") in images.SEQUENCE_BRANDS:
+        streams.sort(key=lambda one: -one.frames)
+    return [one for one in streams if one.codec_context is not None]
+
+
+def default_track(tracks: list[Any]) -> Any:
+    """The first stream that the file marks as its default; else the first."""
+    return next((one for one in tracks if int(one.disposition) & _DEFAULT), tracks[0])
+
+
+def stream_start(stream: Any, found: StreamPackets) -> Fraction:
+    """Seconds on the file's clock at which the stream starts, without what its decoder drops."""
+    ticks = stream.start_time if stream.start_time is not None else min(found.pts, default=0)
+    return ticks * exact(stream.time_base)
+
+
+def file_zero(container: Any, packets: dict[int, StreamPackets]) -> Fraction:
+    """Seconds on the file's clock that count as time 0.
+
+    That is its first frame, or its audio if that starts long before; without video, its first audio.
+    """
+    timed = timed_streams(container, packets)
+    audio = [stream_start(s, p) for s, p in timed if s.type == "audio" and s.codec_context is not None]
+    video = [stream for stream in video_tracks(container) if packets[stream.index].pts]
+    if not video:
+        return min(audio, default=Fraction(0))
+    stream = default_track(video)
+    return start_of_file(packets[stream.index].first * exact(stream.time_base), audio)
+
+
+def start_of_file(video: Fraction, audio: list[Fraction]) -> Fraction:
+    """Time 0 of a file whose first frame and audio streams start at these seconds of its clock.
+
+    Audio that starts after the video, or only just before it, does not move the start.
+    """
+    return min([video, *(time for time in audio if video - time > MAX_PRIMING_SECONDS)])
+
+
+def audio_seconds(found: StreamPackets, base: Fraction, start: Fraction, may_jump: bool) -> Fraction:
+    """Length of an audio stream that starts at `start`, by its packets.
+
+    A clock that starts anew, as in files that were joined byte by byte, adds up.
+
+    Args:
+        base: seconds of a tick.
+        may_jump: a large step forward is no gap either.
+    """
+    if found.frames:
+        return sum((count * Fraction(*frame) for frame, count in found.frames.items()), Fraction(0))
+    if not found.pts:
+        return Fraction(0)
+    times = np.array(found.pts, np.int64)
+    steps = np.diff(times) * float(base)
+    anew = np.flatnonzero((steps < -JUMP_BACK_SECONDS) | ((steps > JUMP_SECONDS) & may_jump)) + 1
+    if not len(anew):
+        return found.end * base - start
+    usual = int(np.median(np.diff(times)))
+    ends = times[np.append(anew - 1, len(times) - 1)] + usual
+    length = int((ends - times[np.insert(anew, 0, 0)]).sum()) * base
+    return length - max(Fraction(0), start - int(times[0]) * base)
