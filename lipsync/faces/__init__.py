@@ -24,6 +24,7 @@ from lipsync.faces.tracking import (
     track_faces,
 )
 from lipsync.faces.trajectory import fixed_box_track
+from lipsync.faces.unused import UnusedFaces, UnusedReason
 from lipsync.faces.upright import UprightView, upright_rotation
 from lipsync.registries import DETECTORS
 
@@ -34,6 +35,8 @@ __all__ = [
     "FaceDetector",
     "TrackSummary",
     "TrackedFaces",
+    "UnusedFaces",
+    "UnusedReason",
     "UprightView",
     "VideoShape",
     "build_tracks",

@@ -82,16 +82,34 @@ class ReferenceFace:
 
     def similarity_to(self, detections: Sequence[Detection]) -> float:
         """Similarity to an identity: mean of its best aligned faces, -inf without any."""
-        aligned = [one for one in detections if one.aligned_face]
-        if not aligned:
-            return -np.inf
-        indices = np.linspace(0, len(aligned) - 1, min(_MAX_COMPARED, len(aligned))).round().astype(int)
-        faces = [
-            AlignedFace(decode_aligned_face(aligned[index].aligned_face), aligned[index].appearance)
-            for index in indices.tolist()
-        ]
-        scores = np.sort(self._similarity.compare(self._face, faces))
-        return float(scores[-_TOP_K:].mean())
+        return _mean_of_best(self._face, _aligned_faces(detections, _MAX_COMPARED), self._similarity)
+
+
+def identity_similarity(
+    one: Sequence[Detection], other: Sequence[Detection], similarity: FaceSimilarity
+) -> float:
+    """Similarity of two identities: that of the most similar aligned face of `one`, -inf without any."""
+    others = _aligned_faces(other, _MAX_COMPARED)
+    return max(
+        (_mean_of_best(face, others, similarity) for face in _aligned_faces(one, _TOP_K)), default=-np.inf
+    )
+
+
+def _aligned_faces(detections: Sequence[Detection], most: int) -> list[AlignedFace]:
+    """At most `most` aligned faces, evenly spaced in time."""
+    aligned = [one for one in detections if one.aligned_face]
+    indices = np.linspace(0, len(aligned) - 1, min(most, len(aligned))).round().astype(int)
+    return [
+        AlignedFace(decode_aligned_face(aligned[index].aligned_face), aligned[index].appearance)
+        for index in indices.tolist()
+    ]
+
+
+def _mean_of_best(face: AlignedFace, others: Sequence[AlignedFace], similarity: FaceSimilarity) -> float:
+    """Mean similarity to the most similar of `others`, -inf without any."""
+    if not others:
+        return -np.inf
+    return float(np.sort(similarity.compare(face, others))[-_TOP_K:].mean())
 
 
 def read_reference(

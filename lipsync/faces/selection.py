@@ -5,11 +5,12 @@ One per shot, so that the choice never jumps within a shot.
 By `which_face`:
 
 - `largest`: largest product of median face area and number of frames. Faces turned to the side count
-  less: a mouth is generated worse there, and the person is often a listener.
-- `central`: median box nearest to the centre of the frame.
+  less: a mouth is generated worse there, and the person is often a listener. Pictures of faces, such as
+  posters, count only where no face moves.
+- `central`: median box nearest to the centre of the frame; pictures as above.
 - `index`: n-th from the left by median box; a shot with fewer faces has no speaker.
-- `point`: nearest to the given point at the given time. In other shots the same person is found
-  by colours, else by position, else the largest face is taken.
+- `point`: nearest to the given point at the given time. In other shots the same person is found by
+  the similarity of faces; a shot without that person has no speaker.
 - `reference`: most similar to the face in a reference image; a shot without a similar face has
   no speaker.
 
@@ -22,18 +23,15 @@ from __future__ import annotations
 import numpy as np
 
 from lipsync.errors import NoFaceError, OptionError
-from lipsync.faces.association import Identity, appearance_distance
+from lipsync.faces.association import Identity
 from lipsync.faces.boxes import centre, mean_side
 from lipsync.faces.detection_schedule import Detections
-from lipsync.faces.recognition import ReferenceFace
+from lipsync.faces.facial_motion import pictures
+from lipsync.faces.recognition import ReferenceFace, choose_similarity, identity_similarity
 from lipsync.options import FaceOptions
 
 _TRANSIENT_SECONDS = 0.5
 _TRANSIENT_SHARE = 0.1
-_SAME_COLORS = 30.0
-"""Mean grey levels of difference up to which a face in another shot is the same person."""
-_SAME_POSITION = 1.0
-"""Sides of the face between the median boxes of the same person in two shots."""
 _FRONTAL_EYE_DISTANCE = 0.36
 """Eye distance, in sides of the face, from which on a face counts as frontal. In real clips it is 0.37 to
 0.42 for frontal faces and 0.26 to 0.29 for one turned to the side."""
@@ -70,6 +68,7 @@ def select_identities(
 
     Raises:
         OptionError: no shot has as many faces as `face_index` asks for, or the reference is missing.
+        WeightsError: the file of SFace is damaged.
         NoFaceError: no face is similar to the reference.
     """
     if options.which_face == "reference":
@@ -88,10 +87,18 @@ def select_identities(
     middle = np.array(detections.frame_size) / 2
     if options.which_face == "central":
         return {
-            shot: min(members, key=lambda one: float(np.linalg.norm(centre(one.box) - middle)))
+            shot: min(_people(members), key=lambda one: float(np.linalg.norm(centre(one.box) - middle)))
             for shot, members in shots.items()
         }
-    return {shot: _largest(members) for shot, members in shots.items()}
+    return {shot: _largest(_people(members)) for shot, members in shots.items()}
+
+
+def _people(identities: list[Identity]) -> list[Identity]:
+    """Identities of one shot without pictures of faces; all of them where nobody moves."""
+    if len(identities) < 2:
+        return identities
+    still = pictures([one.detections for one in identities])
+    return [one for one, is_picture in zip(identities, still, strict=True) if not is_picture]
 
 
 def _select_by_reference(shots: dict[int, list[Identity]], reference: ReferenceFace) -> dict[int, Identity]:
@@ -154,26 +161,13 @@ def _select_by_point(
 
     wanted = min((one for members in shots.values() for one in members), key=distance)
     selected = {wanted.shot: wanted}
-    # Outwards from that shot, so that each shot goes by the nearest one already decided.
-    for shot in sorted(shots, key=lambda shot: abs(shot - wanted.shot)):
-        if shot not in selected:
-            nearest = selected[min(selected, key=lambda other: (abs(other - shot), other))]
-            selected[shot] = _reidentify(wanted, nearest, shots[shot])
+    if len(shots) > 1:
+        similarity = choose_similarity()
+        for shot, members in shots.items():
+            if shot != wanted.shot:
+                scores = [
+                    identity_similarity(wanted.detections, one.detections, similarity) for one in members
+                ]
+                if max(scores) >= similarity.threshold:
+                    selected[shot] = members[int(np.argmax(scores))]
     return selected
-
-
-def _reidentify(wanted: Identity, nearest: Identity, identities: list[Identity]) -> Identity:
-    """Find `wanted` in another shot.
-
-    By colours, else by the position of `nearest`, else the largest face.
-    """
-    similar = min(identities, key=lambda one: appearance_distance(one.appearance, wanted.appearance))
-    if appearance_distance(similar.appearance, wanted.appearance) <= _SAME_COLORS:
-        return similar
-    closest = min(identities, key=lambda one: _distance(one, nearest))
-    return closest if _distance(closest, nearest) <= _SAME_POSITION else _largest(identities)
-
-
-def _distance(one: Identity, other: Identity) -> float:
-    """Distance of the median boxes' centres, in sides of the other face."""
-    return float(np.linalg.norm(centre(one.box) - centre(other.box)) / mean_side(other.box))

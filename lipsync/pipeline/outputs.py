@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.context import RunContext
 from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, OptionError, ToolError, WeightsError
-from lipsync.faces import content_hash
+from lipsync.faces import UnusedReason, content_hash
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
 from lipsync.media.subtitles import add_subtitles
 from lipsync.options import SyncOptions
@@ -143,12 +144,34 @@ def synced_frames(plan: RenderPlan) -> int:
 
 
 def pass_through_warnings(plan: RenderPlan) -> list[str]:
-    """A warning with the number of frames without a face, if there are any."""
+    """Warnings with the number of frames without a face to use, and why, if there are any."""
     faceless = ~np.any([speaker.track.present[plan.timeline] for speaker in plan.speakers], axis=0)
     if not faceless.any():
         return []
     count, total = int(faceless.sum()), len(plan.timeline)
     return [
         f"{count} of {total} frames ({100 * count / total:.0f} %) have no face to use and passed "
-        "through unchanged."
+        "through unchanged.",
+        *_unused_face_warnings(plan, faceless),
     ]
+
+
+_UNUSED_FACES = {
+    UnusedReason.OTHER_PERSON: "only people other than the chosen one are seen. Choose somebody for each "
+    "shot with segments, or the person by an image (which_face=reference).",
+    UnusedReason.CUT_OFF: "the border of the picture cuts off the eyes or the mouth of the face. A fixed "
+    "face box (box) draws there nevertheless.",
+}
+
+
+def _unused_face_warnings(plan: RenderPlan, faceless: npt.NDArray[np.bool_]) -> list[str]:
+    """One warning for each reason why faces are not drawn in the frames `faceless`, bool (T,)."""
+    warnings = []
+    for reason, text in _UNUSED_FACES.items():
+        frames = np.zeros(len(plan.timeline), np.bool_)
+        for unused in (one for speaker in plan.speakers for one in speaker.unused if one.reason is reason):
+            frames |= unused.frames[plan.timeline]
+        count = int((frames & faceless).sum())
+        if count:
+            warnings.append(f"In {count} of these frames {text}")
+    return warnings

@@ -19,7 +19,7 @@ from lipsync.blending import Blender, make_mask
 from lipsync.context import RunContext
 from lipsync.devices import ThreadLimit
 from lipsync.enhancers import FaceEnhancement, Upscaler
-from lipsync.faces import TrackedFaces, UprightView, crop_face, pixel_box, reduced_size
+from lipsync.faces import TrackedFaces, UnusedFaces, UprightView, crop_face, pixel_box, reduced_size
 from lipsync.generators import LipGenerator
 from lipsync.media import VideoReader, YuvFrame
 from lipsync.options import BlendOptions, SyncOptions
@@ -43,12 +43,14 @@ class Speaker:
         cuts: numbers of the first video frames of the shots after the first.
         audio: audio features and mouth weights, one row per frame of the result.
         score_boxes: float32 (T, 4) x1, y1, x2, y2 for `SyncMeter`, with the default pads; NaN without a face.
+        unused: video frames with a face that is not drawn, and why.
     """
 
     track: FaceTrack
     cuts: tuple[int, ...]
     audio: SpeakerAudio
     score_boxes: FloatArray
+    unused: tuple[UnusedFaces, ...] = ()
 
 
 def make_speakers(
@@ -62,6 +64,7 @@ def make_speakers(
             cuts=faces.cuts,
             audio=speaker_audio,
             score_boxes=with_default_pads(faces.track.boxes, size, options.faces, faces.track.points),
+            unused=faces.unused,
         )
         for faces, speaker_audio in zip(tracked, audio.speakers, strict=True)
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled, NoFaceError, OptionError
-from lipsync.faces import TrackedFaces, VideoShape, build_tracks, reduced_size, track_faces
+from lipsync.faces import TrackedFaces, UnusedReason, VideoShape, build_tracks, reduced_size, track_faces
 from lipsync.faces.detection_schedule import detect_faces
 from lipsync.options import FaceOptions
 from lipsync.progress import CancelToken, StageProgress
@@ -307,6 +307,16 @@ def test_the_person_at_the_point_is_selected_in_other_shots() -> None:
     frames = film({RED: red, GREEN: green}, 60, seeds=lambda n: int(n >= 30))
     tracked = follow(frames, 60, which_face="point", face_x=0.18, face_y=0.45)
     assert middles(tracked).tolist() == pytest.approx([30] * 30 + [110] * 30)
+
+
+def test_a_shot_without_the_person_at_the_point_passes_through() -> None:
+    """Even where somebody else is at the same place, as after a cut to the other side of a conversation."""
+    actors = {RED: during(still(20), (0, 30), (60, 90)), GREEN: during(still(22, side=24), (30, 60))}
+    frames = film(actors, 90, seeds=lambda n: n // 30)
+    tracked = follow(frames, 90, which_face="point", face_x=0.18, face_y=0.45)
+    assert tracked.track.present.tolist() == [n < 30 or n >= 60 for n in range(90)]
+    [others] = [one for one in tracked.unused if one.reason is UnusedReason.OTHER_PERSON]
+    assert others.frames.tolist() == [30 <= n < 60 for n in range(90)]
 
 
 # ------------------------------------------------------------------------------------- several choices
