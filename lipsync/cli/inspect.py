@@ -17,6 +17,7 @@ from lipsync.media import write_image
 from lipsync.options import DEVICES, FaceOptions, GeneratorOptions, SyncOptions, TranscriptOptions
 from lipsync.speech import to_srt, to_vtt
 from lipsync.utils.atomic_write import check_place, write_text
+from lipsync.utils.file_names import fitting_name
 
 
 def add_inspect_command(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +89,8 @@ def _write(arguments: argparse.Namespace, reports: list[MediaReport]) -> None:
 def _write_faces(folder: Path, report: MediaReport) -> None:
     stem = re.sub(r"[^\w.-]+", "_", report.path.stem)
     for number, person in enumerate(report.faces.people if report.faces else ()):
-        write_image(folder / f"{stem}_{number}_{person.time:.2f}s.jpg", person.thumbnail)
+        name = fitting_name("", stem, f"_{number}_{person.time:.2f}s.jpg")
+        write_image(folder / name, person.thumbnail)
 
 
 def _write_subtitles(path: Path, report: MediaReport, kind: str) -> None:

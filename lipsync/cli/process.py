@@ -1,4 +1,4 @@
-"""Process start, before anything large is imported: standard streams, and Ctrl-C while modules load.
+"""Process start: standard streams, and Ctrl-C while modules load.
 
 Imports nothing but small modules of the standard library, so that it is in force from the first moment.
 """

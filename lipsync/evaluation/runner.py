@@ -120,7 +120,7 @@ def _file_state(path: Path) -> str:
 
 
 def _key(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _read_record(record: Path) -> dict[str, Any]:

@@ -114,7 +114,19 @@ def media_input(path: Path, demuxer: str, **settings: Any) -> Any:
     `concat:...`, a leading dash); the protocol whitelist keeps the file's content from opening
     anything but local files.
     """
-    return ffmpeg.input(f"file:{path.absolute()}", f=demuxer, protocol_whitelist="file", **settings)
+    return ffmpeg.input(file_url(path), f=demuxer, protocol_whitelist="file", **settings)
+
+
+def file_url(path: Path) -> str:
+    """The name of a local file for ffmpeg-python, as input or output, whatever letters are in it."""
+    return _FileUrl(f"file:{path.absolute()}")
+
+
+class _FileUrl(str):
+    """Text that ffmpeg-python can hash: it encodes `str()` of what it is given, as strict UTF-8."""
+
+    def __str__(self) -> str:
+        return self.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _arguments(graph: Any, *flags: str) -> list[str]:
@@ -173,11 +185,15 @@ class FFmpegProcess:
 
         Raises:
             Cancelled: the token was cancelled first.
+            ToolError: somebody else killed it; its input and output are not to blame.
         """
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = self.process.wait(timeout=CancelToken.POLL_SECONDS)
                 self._stderr_reader.join()
+                if status < 0:
+                    hint = "The system may have run out of memory: close other programs and try again."
+                    raise ToolError("ffmpeg was killed", given=f"signal {-status}", hint=hint)
                 return status
             cancel.check()
 

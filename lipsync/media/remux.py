@@ -9,7 +9,7 @@ import ffmpeg
 
 from lipsync.errors import MediaError
 from lipsync.media.container import checked_file, open_container
-from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.progress import CancelToken
 
 _MP4_CODECS = {"h264", "hevc", "av1", "vp9", "mpeg4", "aac", "mp3", "opus", "ac3", "eac3", "flac", "alac"}
@@ -52,7 +52,7 @@ def remux(paths: list[Path], target: Path, cancel: CancelToken) -> Path:
     settings = {"c": "copy", "avoid_negative_ts": "make_zero"}
     if target.suffix in (".mp4", ".m4a"):
         settings |= {"f": "mp4", "movflags": "+faststart"}
-    graph = ffmpeg.output(*(stream for stream, _ in chosen.values()), f"file:{target}", **settings)
+    graph = ffmpeg.output(*(stream for stream, _ in chosen.values()), file_url(target), **settings)
     try:
         # -copyts: without it ffmpeg shifts every input to start at 0
         with FFmpegProcess(graph, "-copyts", "-y") as running:

@@ -10,7 +10,7 @@ from typing import Any
 import ffmpeg
 
 from lipsync.media.container import checked_file, open_container
-from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.media.output_formats import OutputFormat, output_format
 from lipsync.media.probe import probe_video
 from lipsync.media.subtitle_formats import Cue, format_srt, read_subtitles
@@ -106,7 +106,7 @@ def _mux(video: Path, text: Path, part: Path, track: dict[str, Any], cancel: Can
     source = media_input(video, demuxer)
     streams = [source[f"{kind[0]}:{kinds[:at].count(kind)}"] for at, kind in enumerate(kinds)]
     # -copyts: otherwise audio that starts before the video would be shifted.
-    graph = ffmpeg.output(*streams, media_input(text, "srt"), f"file:{part}", c="copy", **track)
+    graph = ffmpeg.output(*streams, media_input(text, "srt"), file_url(part), c="copy", **track)
     cancel.check()
     with FFmpegProcess(graph, "-copyts", "-y") as running:
         if running.wait(cancel):

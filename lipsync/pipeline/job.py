@@ -12,6 +12,7 @@ from lipsync.options import FaceOptions, SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.segments import FaceChoice, PlacedSegment, Segment, place_segments
 from lipsync.types import IntArray, Plan
+from lipsync.utils.file_names import fitting_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +97,10 @@ def plan(
 
 def free_name(video: Path) -> Path:
     """Default path of the result: `clip_synced.mp4` next to `clip.*`, numbered if that exists."""
-    candidate = video.with_name(f"{video.stem}_synced.mp4")
+    candidate = video.with_name(fitting_name("", video.stem, "_synced.mp4"))
     number = 2
     while candidate.exists():
-        candidate = video.with_name(f"{video.stem}_synced_{number}.mp4")
+        candidate = video.with_name(fitting_name("", video.stem, f"_synced_{number}.mp4"))
         number += 1
     return candidate
 

@@ -27,6 +27,7 @@ from lipsync.ui.request import SyncRequest
 from lipsync.ui.settings_file import settings_json
 from lipsync.ui.zerogpu.dispatch import local_options, run_job
 from lipsync.utils.atomic_write import write_text
+from lipsync.utils.file_names import fitting_name
 from lipsync.utils.timecodes import typed_time
 
 SETTINGS_NAME, SCORES_NAME = "settings.json", "score.json"
@@ -76,7 +77,7 @@ def run_sync(
     results: list[SyncResult] = []
     for number, variant in enumerate(variants):
         suffix = f"_{number + 1}_{variant}" if len(variants) > 1 else ""
-        output = folder / f"{video.stem[:80]}_synced{suffix}.mp4"
+        output = folder / fitting_name("", video.stem[:80], f"_synced{suffix}.mp4")
         label = strings.STATUS_ITEM.format(number=number + 1, count=len(variants), name=variant)
         for item in run_job(request.with_variant(variant), output, cancel, models):
             if isinstance(item, Done):
@@ -111,7 +112,7 @@ def write_comparison(
     for result in outputs.results:
         after = open_video(result.path, MediaOptions())
         columns.append((after, np.arange(len(job.timeline))))
-    name = f"{job.video.info.path.stem[:80]}_side_by_side.mp4"
+    name = fitting_name("", job.video.info.path.stem[:80], "_side_by_side.mp4")
     return write_side_by_side(columns, job.audio, folder / name, progress, cancel)
 
 
@@ -238,7 +239,7 @@ def run_batch(
     results: list[Path] = []
     for number, (video, voice) in enumerate(pairs):
         name = Path(video).name
-        output = folder / f"{number + 1:03d}_{Path(video).stem[:80]}_synced.mp4"
+        output = folder / fitting_name(f"{number + 1:03d}_", Path(video).stem[:80], "_synced.mp4")
         label = strings.STATUS_ITEM.format(number=number + 1, count=len(pairs), name=name)
         try:
             for item in run_job(SyncRequest(video, voice, options), output, cancel, models):

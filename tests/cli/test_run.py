@@ -98,6 +98,27 @@ def test_bad_settings_are_explained(
     assert "Traceback" not in error
 
 
+NOT_UTF8 = pytest.param(
+    "face\udcff\udcfe.mp4", marks=pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode here")
+)
+
+
+@pytest.mark.parametrize("more", [[], ["--resume"]], ids=["plain", "resume"])
+@pytest.mark.parametrize("name", [NOT_UTF8, "n" * 246 + ".mp4"], ids=["not UTF-8", "246 letters"])
+def test_names_that_break_programs(name: str, more: list[str], tmp_path: Path, voice: Path) -> None:
+    video = make_head(tmp_path / "head.mp4", parts=(0.2,)).rename(tmp_path / name)
+    said = shutil.copy(voice, tmp_path / f"{name[:240]}.wav")
+    command = [sys.executable, "-m", "lipsync", "run", "--variant", "builtin", "--no-score"]
+    if more:
+        command += ["--output", str(tmp_path / name.replace("e", "o").replace("n", "m"))]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run([*command, *more, video, said], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = Path(os.fsdecode(done.stdout.splitlines()[0]))
+    assert probe_video(result).frame_count == 10
+    assert set(tmp_path.iterdir()) == {video, Path(said), result}
+
+
 @pytest.mark.parametrize("name", ["-face.mp4", "my 'face' \"1\".mp4", "лицо%d.mp4", "a:b\nc.mp4"])
 def test_names_that_break_scripts(name: str, voice: Path, checkpoint: Path, tmp_path: Path) -> None:
     video = make_head(tmp_path / "head.mp4", parts=(0.2,)).rename(tmp_path / name)

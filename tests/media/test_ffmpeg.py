@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -84,3 +85,12 @@ def test_an_error_of_the_reading_thread_is_raised_where_blocks_are_read() -> Non
     graph = ffmpeg.input("testsrc=s=64x64:d=1", f="lavfi").output("pipe:", f="rawvideo", pix_fmt="rgb24")
     with FFmpegProcess(graph) as running, pytest.raises(TypeError):
         list(read_stdout(running, 64.5, CancelToken()))  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals here")
+def test_one_that_is_killed_is_no_damaged_file() -> None:
+    endless = ffmpeg.input("sine", f="lavfi").output("-", f="null", re=None)
+    with FFmpegProcess(endless) as running:
+        os.kill(running.process.pid, signal.SIGKILL)
+        with pytest.raises(ToolError, match=r"ffmpeg was killed: signal 9\. .*memory"):
+            running.wait(CancelToken())

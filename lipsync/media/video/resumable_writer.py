@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from lipsync.errors import LipsyncError, OutputError
 from lipsync.media.audio.encoder import EncodedTrack
-from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.media.output_formats import output_format
 from lipsync.media.video.reader import open_video
 from lipsync.media.video.writer import (
@@ -192,7 +192,7 @@ class ResumableWriter:
         if track is not None:
             streams.append(audio_input(track.path()))
             settings |= AUDIO_SETTINGS
-        return ffmpeg.output(*streams, f"file:{target}", **settings, max_muxing_queue_size=4096)
+        return ffmpeg.output(*streams, file_url(target), **settings, max_muxing_queue_size=4096)
 
     # --- the folder of parts ----------------------------------------------------------------------
 

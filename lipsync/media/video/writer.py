@@ -18,7 +18,7 @@ import numpy as np
 from lipsync.errors import OutputError
 from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.audio.reader import AudioReader
-from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input
+from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.media.output_formats import output_format
 from lipsync.media.video import color_tags, encoder_settings
 from lipsync.media.video.yuv import Plane, YuvFrame, even
@@ -242,7 +242,7 @@ class FrameWriter:
         if self._track is not None:
             streams.append(audio_input(self._track.path()))
             settings |= AUDIO_SETTINGS
-        return ffmpeg.output(*streams, f"file:{self._partial}", **settings, max_muxing_queue_size=4096)
+        return ffmpeg.output(*streams, file_url(self._partial), **settings, max_muxing_queue_size=4096)
 
 
 AUDIO_SETTINGS = {"acodec": "copy", "map_metadata": -1, "map_chapters": -1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -250,7 +251,9 @@ def _split_by_person(rows: list[ManifestRow], people: set[str], options: Prepare
     `val_share` takes people in the order of a hash of their names, so that further people change
     the split of few.
     """
-    order = sorted(people - set(options.val_people), key=lambda name: hashlib.sha256(name.encode()).digest())
+    order = sorted(
+        people - set(options.val_people), key=lambda name: hashlib.sha256(os.fsencode(name)).digest()
+    )
     val = {*options.val_people, *order[: round(options.val_share * len(order))]}
     return [
         dataclasses.replace(row, split="val") if row.split == "train" and row.person in val else row

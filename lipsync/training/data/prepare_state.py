@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -105,4 +106,4 @@ def _free_name(path: Path, taken: Iterable[str]) -> str:
     word = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", path.stem)).strip("._-")[:80] or "clip"
     if word.casefold() not in taken:
         return word
-    return f"{word}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    return f"{word}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
