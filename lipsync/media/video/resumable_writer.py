@@ -104,8 +104,9 @@ class ResumableWriter:
             try:
                 check_place(self.path, explain=result_error)
                 cleanup.enter_context(new_folders(self._folder))
+                lock = self._acquire_lock()  # from here on the folder is this job's
                 cleanup.callback(self._remove_unless_parts)
-                self._acquire_lock(cleanup)
+                cleanup.callback(lock.release)
                 remove_parts(self._folder)
                 self._remove_other_jobs()
             except OSError as error:
@@ -158,7 +159,7 @@ class ResumableWriter:
         """Add to an error how much of the result is kept."""
         if isinstance(error, LipsyncError) and (frames := self._kept_frames()):
             seconds = float(frames / self.spec.fps)
-            error.kept = f"{seconds:.0f} s of the result are kept; the same command continues from there."
+            error.kept = f"{seconds:.1f} s of the result are kept; the same command continues from there."
 
     def _remove_unless_parts(self) -> None:
         """Remove the folder where nothing in it is of use to a later run."""
@@ -199,8 +200,8 @@ class ResumableWriter:
     def _part_path(self, number: int) -> Path:
         return self._folder / f"part{number:05d}.mp4"
 
-    def _acquire_lock(self, cleanup: ExitStack) -> None:
-        lock = FileLock(self._folder / "lock")
+    def _acquire_lock(self) -> FileLock:
+        lock = FileLock(self._folder / "lock", thread_local=False)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -209,7 +210,7 @@ class ResumableWriter:
                 given=self.path,
                 hint="Wait for it, or give this one another name to write to.",
             ) from error
-        cleanup.callback(lock.release)
+        return lock
 
     def _remove_other_jobs(self) -> None:
         """Remove parts made from other files or with other settings."""

@@ -102,13 +102,27 @@ def test_all_parts_whole_and_only_the_joining_missing(tmp_path: Path) -> None:
     assert probe_video(path).frame_count == COUNT
 
 
-def test_the_same_job_twice_at_once_is_refused(tmp_path: Path) -> None:
+def test_the_same_job_twice_at_once_is_refused_and_does_the_first_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    with pytest.raises(RuntimeError), writer(path):
+    with writer(path) as result:
         with pytest.raises(OutputError, match="running already"), writer(path):
             pass
-        raise RuntimeError
-    assert finish(path) == 0
+        for number in range(COUNT):
+            result.write(number_frame(number))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interruption_says_what_is_kept_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.mp4"
+    for stop, kept in ((3, ""), (12, "0.3 s of the result are kept; the same command continues from there.")):
+        with pytest.raises(Cancelled) as cancelled, writer(path) as result:
+            for number in range(stop):
+                result.write(number_frame(number))
+            raise Cancelled
+        assert cancelled.value.kept == kept
+        assert (tmp_path / "new").exists() == bool(kept)
+    assert finish(path) == 10
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_result_that_is_not_complete_is_not_put_in_place(tmp_path: Path) -> None:
