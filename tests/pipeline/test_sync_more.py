@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import pytest
 
 import lipsync
 from lipsync.enhancers import EnhancerSpec
-from lipsync.errors import Cancelled, DownloadError, OutputError
+from lipsync.errors import Cancelled, DownloadError, MediaError, OutputError
 from lipsync.faces import DetectionCache, Detections
 from lipsync.faces.detection_cache import DetectionKey
 from lipsync.media import open_audio, open_video
@@ -326,3 +327,21 @@ def test_an_unwritable_output_fails_before_a_download(
         lipsync.sync(head, voice, SyncOptions.from_flat(variant="wav2lip"), output=tmp_path)
     with pytest.raises(DownloadError):
         lipsync.sync(head, voice, SyncOptions.from_flat(variant="wav2lip"), output=tmp_path / "a.mp4")
+
+
+def test_a_voice_that_is_cut_short_during_the_run_is_heard_whole_or_refused(tmp_path: Path) -> None:
+    head, voice = make_head(tmp_path / "head.mp4", parts=[1.0]), tmp_path / "voice.wav"
+    make_voice(voice, seconds=120)
+
+    def cut(progress: Progress) -> None:
+        if progress.stage == "Finding faces" and voice.stat().st_size > 4_000_000:
+            os.truncate(voice, 200_000)
+
+    options = SyncOptions.from_flat(variant="builtin", score=False, fps=1, length_mode="hold", static=True)
+    output = tmp_path / "out" / "o.mp4"
+    try:
+        lipsync.sync(head, voice, options, cut, output=output)
+    except (MediaError, OutputError) as error:
+        assert "breaks off" in str(error) and not output.parent.exists()
+    else:
+        assert np.abs(open_audio(output).read().samples[-16_000:]).max() > 0.01
