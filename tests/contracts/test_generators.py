@@ -103,7 +103,9 @@ def test_a_result_depends_on_its_own_frame_only(
     together = generator.generate(crops, rows)
     for number in range(3):
         alone = generator.generate(crops[number : number + 1], rows[number : number + 1])
-        np.testing.assert_allclose(alone[0], together[number], atol=1e-4)
+        difference = np.abs(alone[0] - together[number])
+        # One level of 8 bits at a few pixels: positions and colours are rounded where crops are 8-bit images.
+        assert difference.max() < 1.1 / 255 and difference.mean() < 1e-4
 
 
 def test_audio_and_crop_both_matter(generator: LipGenerator, voice: AudioClip, make_crops: Crops) -> None:

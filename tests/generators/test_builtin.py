@@ -12,7 +12,8 @@ import torch
 from lipsync.errors import WeightsError
 from lipsync.generators.base import LipGenerator
 from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
-from lipsync.generators.builtin.adapter import Builtin, load_builtin, speech_gate
+from lipsync.generators.builtin.adapter import Builtin, load_builtin, prepare_for_inference, speech_gate
+from lipsync.generators.builtin.composition import compose_crops
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.builtin.renderer import Outlines, Renderer, warp
 from lipsync.generators.builtin.resampling import region_grid, sample, to_region, window_region
@@ -286,3 +287,22 @@ def test_a_painted_interior_stays_near_the_lips() -> None:
     region = window_region((200, 180), network.config.window)
     reach = sample(near[None, None], region_grid(region, near))[0, 0]
     assert changed[region.rows, region.columns][reach < 0.02].max() < 0.02
+
+
+@pytest.mark.parametrize("mouth_widths", [None, (4, 4, 4)])
+@pytest.mark.parametrize("size", [(128, 128), (301, 240), (640, 520)])
+def test_inference_and_training_compose_alike(
+    mouth_widths: tuple[int, int, int] | None, size: tuple[int, int]
+) -> None:
+    network = prepare_for_inference(small_network(mouth_widths), torch.device("cpu"), torch.float32)
+    noise = np.random.default_rng(5).integers(0, 256, (12, 10, 3), dtype=np.uint8)
+    crop = np.asarray(cv2.resize(noise, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    shapes = torch.randn(1, 10)
+    image = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        faces = torch.nn.functional.interpolate(image, (128, 128), mode="area")
+        maps, outlines = network.predict(faces, shapes)
+        expected = network.compose(image, maps, outlines)[0].clamp(0, 1).numpy()
+        [mouth] = compose_crops(network, [crop], maps, outlines)
+    assert np.abs(expected - image[0].numpy()).max() > 0.1
+    assert np.abs(mouth - expected).max() < 0.03 and np.abs(mouth - expected).mean() < 0.002

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from lipsync.devices import choose_device, choose_dtype
 from lipsync.errors import WeightsError
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
+from lipsync.generators.builtin.composition import compose_crops
 from lipsync.generators.builtin.log_mel import SAMPLE_RATE, loudness, speech_level
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, feature_rate, speech_features
 from lipsync.generators.builtin.packed_matrices import unpack_matrices
@@ -119,19 +119,10 @@ class Builtin(BatchedGenerator):
     @torch.inference_mode()
     def _forward(self, crops: Crops, audio_rows: FloatArray) -> list[FloatArray]:
         faces = np.stack([resize_crop(crop, self.network.config.crop) for crop in crops])
+        images = torch.from_numpy(faces).to(self.device).permute(0, 3, 1, 2).float().div_(255)
         shapes = torch.from_numpy(np.ascontiguousarray(audio_rows, np.float32)).to(self.device)
-        maps, outlines = self.network.predict(self._to_images(faces), shapes)
-        mouths = []
-        for number, crop in enumerate(crops):
-            image = self._to_images(np.asarray(crop)[None])
-            result = self.network.compose(image, maps.item(number), outlines.item(number))
-            mouths.append(np.asarray(result[0].clamp_(0, 1).cpu().numpy(), np.float32))
-        return mouths
-
-    def _to_images(self, crops: npt.NDArray[np.uint8]) -> Tensor:
-        """(B, 3, H, W) in [0, 1] on the device, of crops (B, H, W, 3)."""
-        images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
-        return images.permute(0, 3, 1, 2).float().div_(255)
+        maps, outlines = self.network.predict(images, shapes)
+        return compose_crops(self.network, [*crops], maps, outlines)
 
 
 def resize_crop(crop: Frame, side: int) -> Frame:

@@ -8,7 +8,7 @@ such as the teeth of a closed mouth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -63,11 +63,6 @@ class Outlines:
     target: Tensor
     closed: Tensor
 
-    def item(self, index: int) -> Outlines:
-        """The outlines of one example; a batch of one."""
-        part = slice(index, index + 1)
-        return Outlines(self.reference[part], self.target[part], self.closed[part])
-
 
 @dataclass(frozen=True)
 class WindowMaps:
@@ -92,10 +87,6 @@ class WindowMaps:
     choice: Tensor
     inside: Tensor
     tone: Tensor
-
-    def item(self, index: int) -> WindowMaps:
-        """The maps of one example; a batch of one."""
-        return WindowMaps(*(getattr(self, field.name)[index : index + 1] for field in fields(self)))
 
 
 class Renderer(nn.Module):
@@ -188,36 +179,58 @@ class Renderer(nn.Module):
         """
         source = crops[:, :, region.rows, region.columns]
         at = region_grid(region, crops)
-        change = _blurred(maps.rendered - maps.moved, _CHANGE_SIGMA)
-        enlarged = sample(torch.cat([maps.flow, change, maps.mask], dim=1), at)
-        flow, change, mask = torch.split(enlarged, [2, 3, 1], dim=1)
+        enlarged = sample(torch.cat(self.applied_maps(maps), dim=1), at)
+        flow, mask, hidden, added = torch.split(enlarged, [2, 1, 1, 3], dim=1)
         positions = to_region(at + flow.permute(0, 2, 3, 1), region) + _first_pixel(region, crops)
-        moved = sample(references, positions)
-        result = moved + change
-        if self.mouth is None:
-            result = _blend_interior(result, moved, maps, at)
-        else:
+        result = sample(references, positions) * (1 - hidden) + added
+        if self.mouth is not None:
             result = self._paint_interior(result, references, maps, outlines, region)
         composed: Tensor = source + (result - source) * mask
         return composed
+
+    def applied_maps(self, maps: WindowMaps) -> tuple[Tensor, Tensor]:
+        """What is enlarged and applied to a crop: moved pixels x (1 - hidden) + added, under the mask.
+
+        Returns:
+            (B, 4, h, w) flow in x and y, mask, and hidden; and the colours added, (B, 3, h, w).
+        """
+        change = _blurred(maps.rendered - maps.moved, _CHANGE_SIGMA)
+        hidden = torch.zeros_like(maps.mask)
+        if (
+            self.mouth is None
+        ):  # the interior as the U-Net rendered it, with the detail of what is moved there
+            hidden = maps.inside * maps.choice
+            interior = maps.rendered - maps.moved * (1 - maps.choice)
+            change = change * (1 - maps.inside) + interior * maps.inside
+        return torch.cat([maps.flow, maps.mask, hidden], dim=1), change
+
+    def paint_boxes(self, moved: Tensor, references: Tensor, outlines: Outlines, tone: Tensor) -> Tensor:
+        """Interior of mouths in the boxes of `interior_boxes`.
+
+        Args:
+            moved, references: (B, 3, 80, 112) RGB in [0, 1], the boxes of the moved and the reference image.
+            outlines: in pixels of the window.
+            tone: (B, 2) of `WindowMaps`.
+
+        Returns:
+            (B, 4, 80, 112) colours and opacity in [0, 1].
+        """
+        assert self.mouth is not None
+        boxes, reference_boxes = interior_boxes(outlines)
+        target_outline = to_boxes(outlines.target, boxes)
+        reference_outline = to_boxes(outlines.reference, reference_boxes)
+        return torch.cat(self.mouth(moved, references, target_outline, reference_outline, tone), dim=1)
 
     def _paint_interior(
         self, result: Tensor, references: Tensor, maps: WindowMaps, outlines: Outlines, region: Region
     ) -> Tensor:
         """`result` (B, 3, h, w), the region with its lips moved, with the interior painted."""
-        assert self.mouth is not None
-        boxes = mouth_boxes(outlines.closed, outlines.closed)
-        reference_boxes = mouth_boxes(outlines.reference, outlines.closed)
+        boxes, reference_boxes = interior_boxes(outlines)
         moved = sample_box(result, to_region(box_grid(boxes, *GRID), region))
         positions = to_region(box_grid(reference_boxes, *GRID), region)
-        color, opacity = self.mouth(
-            moved,
-            sample_box(references, positions + _first_pixel(region, references)),
-            to_boxes(outlines.target, boxes),
-            to_boxes(outlines.reference, reference_boxes),
-            maps.tone,
-        )
-        return _paste(result, torch.cat([color, opacity], dim=1), boxes, region_grid(region, result))
+        reference = sample_box(references, positions + _first_pixel(region, references))
+        painted = self.paint_boxes(moved, reference, outlines, maps.tone)
+        return _paste(result, painted, boxes, region_grid(region, result))
 
     def _estimate_tone(
         self, reference: Tensor, reference_outline: Tensor, halves: Tensor, mask: Tensor
@@ -250,6 +263,14 @@ class Renderer(nn.Module):
         return flow, torch.sigmoid(painted[:, :3]), torch.sigmoid(painted[:, 3:] - 1)
 
 
+def interior_boxes(outlines: Outlines) -> tuple[Tensor, Tensor]:
+    """Boxes (B, 4) around the target's and the reference's mouth, see `mouth_boxes`."""
+    return (
+        mouth_boxes(outlines.closed, outlines.closed),
+        mouth_boxes(outlines.reference, outlines.closed),
+    )
+
+
 def _first_pixel(region: Region, like: Tensor) -> Tensor:
     return like.new_tensor([region.columns.start, region.rows.start])
 
@@ -268,15 +289,6 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     padded = F.pad(image, (reach, reach, reach, reach), mode="replicate")
     rows = F.conv2d(padded, kernel[:, None, :, None], groups=image.shape[1])
     return F.conv2d(rows, kernel[:, None, None, :], groups=image.shape[1])
-
-
-def _blend_interior(result: Tensor, moved: Tensor, maps: WindowMaps, at: Tensor) -> Tensor:
-    """`result` with the interior as the U-Net rendered it, and the detail of `moved` where it shows."""
-    names = (maps.rendered, maps.moved, maps.choice, maps.inside)
-    rendered, coarse, choice, inside = torch.split(sample(torch.cat(names, dim=1), at), [3, 3, 1, 1], dim=1)
-    interior = rendered + (moved - coarse) * (1 - choice)
-    blended: Tensor = result + (interior - result) * inside
-    return blended
 
 
 def _paste(image: Tensor, painted: Tensor, boxes: Tensor, at: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-_MAX_STEP = 1.6
+MAX_STEP = 1.6
 """Pixels from sample to sample above which an image is halved first: bilinear sampling sees four pixels."""
 
 
@@ -113,6 +113,6 @@ def sample_box(image: Tensor, positions: Tensor) -> Tensor:
     """Samples of an image at `positions` as `sample`, without aliasing where they lie far apart."""
     with torch.no_grad():
         step = float((positions[:, 0, 1, 0] - positions[:, 0, 0, 0]).min())
-    while step > _MAX_STEP and min(image.shape[2:]) > 2:
+    while step > MAX_STEP and min(image.shape[2:]) > 2:
         image, positions, step = F.avg_pool2d(image, 2), (positions - 0.5) / 2, step / 2
     return sample(image, positions)

@@ -268,7 +268,7 @@ class RendererTask:
             rendered: what `render` returned for the batch.
         """
         maps, outline = rendered.maps, batch["target_outline"]
-        weight = maps.mask * (0.5 + 3 * mouth_region(outline, maps.mask) + 3 * maps.inside)
+        weight = maps.mask * (0.5 + 3 * mouth_region(outline, maps.mask) + maps.inside)
         weight = rendered.enlarge(weight)
         l1 = weighted_l1(rendered.image, batch["target"], weight)
         sharp = 0.1 + 0.9 * batch["sharp"].view(-1, 1, 1, 1)
