@@ -112,6 +112,7 @@ class StreamPackets:
         pts: presentation timestamps in the order of the file.
         key_pts: those of the key frames.
         count: packets, also those without a timestamp.
+        size: bytes of all packets.
         last: timestamp and duration of the packet that is presented last.
         last_dts: decoding timestamp of the newest packet.
         jumps: decoding timestamps went back, or forward by more than 10 s.
@@ -121,6 +122,7 @@ class StreamPackets:
     pts: list[int] = field(default_factory=list)
     key_pts: list[int] = field(default_factory=list)
     count: int = 0
+    size: int = 0
     last: tuple[int, int] = (-(2**62), 0)
     last_dts: int | None = None
     jumps: bool = False
@@ -129,6 +131,7 @@ class StreamPackets:
     def add(self, packet: Any) -> None:
         """Record one packet of PyAV."""
         self.count += 1
+        self.size += packet.size
         if packet.dts is not None:
             step = 0 if self.last_dts is None else packet.dts - self.last_dts
             self.jumps |= not 0 <= step * packet.time_base <= JUMP_SECONDS

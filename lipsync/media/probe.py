@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from lipsync.errors import MediaError, NoVideoError
+from lipsync.media import claims
 from lipsync.media.clock import default_track, exact, start_of_file, stream_start, video_tracks
 from lipsync.media.container import (
     BROADCAST_DEMUXERS,
@@ -108,6 +109,7 @@ def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
     if not found.count:
         raise MediaError("The video has no frames", given=path, hint="It is cut off or damaged.")
     if has_timestamps:
+        claims.check_gaps(path, found, base, claims.FRAME_SECONDS)
         pts = _sorted_unique(found.pts)
         fps, variable = frame_rate.frame_rate(pts, base, hints)
         first = int(pts[0]) * base
@@ -121,6 +123,7 @@ def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
         frames, duration = found.count, found.count / fps
         pts = np.arange(frames, dtype=np.int64)
         index = FrameIndex(*index_of, pts, pts[:1], 1 / fps, has_timestamps=False)
+    claims.check_size(path, duration, claims.VIDEO_BITS)
     decoded = _decoded_properties(path, stream_index=index.stream)
     return (
         VideoInfo(

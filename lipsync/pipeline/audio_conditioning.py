@@ -22,6 +22,9 @@ from lipsync.types import AudioClip, FloatArray
 SAMPLE_RATE = 16_000
 SEPARATION_RATE = 44_100
 """Sample rate of voice separation, Hz: the band above 8 kHz helps to separate music from speech."""
+CONTEXT_SECONDS = 30.0
+"""Audio after the end of the result that is read too: networks look ahead, and levels are those of a longer
+part. What follows cannot matter, and of a long recording it may be hours."""
 SILENT = "The voice is silent, so the lips will hardly move."
 
 
@@ -63,11 +66,14 @@ def condition_audio(job: Job, generator: LipGenerator, context: RunContext) -> A
     """
     conditioner = _Conditioner(job, generator, context)
     if not job.segments:
-        clip = conditioner.read(job.voices[0])
+        clip = conditioner.read(job.voices[0], job.seconds)
         speaker, warnings = conditioner.encode(clip, None)
         return AudioConditioning((speaker,), clip, warnings)
-    named = {one.segment.voice_file for one in job.segments}
-    clips = {number: conditioner.read(job.voices[number]) for number in named}
+    ends: dict[int, float] = {}  # of the last part of each voice that is heard
+    for one in job.segments:
+        number = one.segment.voice_file
+        ends[number] = max(ends.get(number, 0.0), one.voice_start + one.end - one.start)
+    clips = {number: conditioner.read(job.voices[number], end) for number, end in ends.items()}
     mixed = np.zeros(round(len(job.timeline) / job.video.fps * SAMPLE_RATE), np.float32)
     speakers: list[SpeakerAudio] = []
     unique: dict[str, None] = {}  # warnings of several speakers are often the same
@@ -90,12 +96,16 @@ class _Conditioner:
     generator: LipGenerator
     context: RunContext
 
-    def read(self, voice: AudioReader) -> AudioClip:
-        """One voice, mono at 16 kHz; separated from music and noise if `separate_voice` is on."""
-        options, cancel = self.context.options, self.context.cancel
+    def read(self, voice: AudioReader, end: float) -> AudioClip:
+        """One voice, mono at 16 kHz; separated from music and noise if `separate_voice` is on.
+
+        Args:
+            end: seconds that the result needs; `CONTEXT_SECONDS` more are read.
+        """
+        options, cancel, seconds = self.context.options, self.context.cancel, end + CONTEXT_SECONDS
         if not options.speech.separate_voice:
-            return voice.read(SAMPLE_RATE, cancel=cancel)
-        clip = voice.read(SEPARATION_RATE, cancel=cancel)
+            return voice.read(SAMPLE_RATE, seconds=seconds, cancel=cancel)
+        clip = voice.read(SEPARATION_RATE, seconds=seconds, cancel=cancel)
         return separate_voice(clip, cancel=cancel, device=options.generator.device)
 
     def encode(self, clip: AudioClip, turns: SpeechSpans | None) -> tuple[SpeakerAudio, tuple[str, ...]]:

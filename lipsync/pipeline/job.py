@@ -33,6 +33,11 @@ class Job:
     audio: AudioReader
     timeline: IntArray
 
+    @property
+    def seconds(self) -> float:
+        """Length of the result."""
+        return float(len(self.timeline) / self.video.fps)
+
     def face_options(self, options: SyncOptions) -> list[FaceOptions]:
         """Face selection of each speaker."""
         if not self.segments:

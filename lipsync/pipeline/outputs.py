@@ -120,7 +120,7 @@ def transcribe_result(job: Job, context: RunContext) -> tuple[Transcript | None,
     if context.options.report.subtitles == "none":
         return None, []
     try:
-        clip = job.audio.read(cancel=context.cancel)
+        clip = job.audio.read(seconds=job.seconds, cancel=context.cancel)
         return transcribe(clip, context.options.transcript, context.progress, context.cancel), []
     except (ToolError, DownloadError, WeightsError, OptionError) as error:
         return None, [f"There are no subtitles: {error}"]

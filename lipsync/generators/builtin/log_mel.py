@@ -33,11 +33,14 @@ def log_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
         float32 (bands, n // 160 + 1) in [-4, 4]; a silent column is -4 throughout.
     """
     filters = _filters(bands).T
-    mel = np.concatenate([power @ filters for power in _powers(samples)])
-    total = np.concatenate([power.sum(1) for power in _powers(samples)])
-    level = 10 ** (speech_level(10 * np.log10(total + 1e-10)) / 10)
-    mel = np.log(np.maximum(mel / max(level, _MIN_LEVEL), 1e-9))
-    return np.asarray(np.clip((mel + 6.5) / 2.5, SILENCE, 4).T, np.float32)
+    level = max(10 ** (speech_level(loudness(samples)) / 10), _MIN_LEVEL)
+    columns = np.empty((len(samples) // _HOP + 1, bands), np.float32)
+    done = 0
+    for power in _powers(samples):
+        mel = np.log(np.maximum(power @ filters / level, 1e-9))
+        columns[done : done + len(mel)] = np.clip((mel + 6.5) / 2.5, SILENCE, 4)
+        done += len(mel)
+    return columns.T
 
 
 def loudness(samples: FloatArray) -> FloatArray:
@@ -65,13 +68,15 @@ def _powers(samples: FloatArray) -> Iterator[FloatArray]:
 
     In pieces of a minute: those of an hour would fill the memory.
     """
-    padded = np.pad(samples, (_WINDOW // 2, _WINDOW // 2 + _HOP))
     count = len(samples) // _HOP + 1
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:count]
     window = np.hanning(_WINDOW + 2)[1:-1].astype(np.float32)
     scale = 2 / (_FFT * float(np.square(window).sum()))
     for start in range(0, count, 60 * MEL_RATE):
-        spectrum = np.fft.rfft(frames[start : start + 60 * MEL_RATE] * window, _FFT)
+        stop = min(count, start + 60 * MEL_RATE)
+        first, last = start * _HOP - _WINDOW // 2, (stop - 1) * _HOP + _WINDOW // 2
+        piece = np.pad(samples[max(0, first) : last], (max(0, -first), max(0, last - len(samples))))
+        frames = np.lib.stride_tricks.sliding_window_view(piece, _WINDOW)[::_HOP]
+        spectrum = np.fft.rfft(frames * window, _FFT)
         yield np.asarray(np.square(np.abs(spectrum)) * scale, np.float32)
 
 

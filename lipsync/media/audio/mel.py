@@ -46,7 +46,9 @@ def mel_spectrogram(audio: AudioClip, block_columns: int = BLOCK_COLUMNS) -> Flo
         hint = "Convert the voice to WAV with another program and try again."
         raise MediaError("The voice has samples that are not numbers", given=audio, hint=hint)
     columns = 1 + len(audio.samples) // HOP
-    samples = np.pad(audio.samples, (0, max(0, N_FFT - len(audio.samples))))
+    samples = audio.samples
+    if len(samples) < N_FFT:  # else not even a copy: three hours are 700 MB
+        samples = np.pad(samples, (0, N_FFT - len(samples)))
     basis = mel_basis()
     mel = np.empty((N_MELS, columns), np.float32)
     for start in range(0, columns, block_columns):

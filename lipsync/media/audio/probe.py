@@ -12,6 +12,7 @@ from typing import Any
 import av
 
 from lipsync.errors import MediaError, NoAudioError, OptionError
+from lipsync.media import claims
 from lipsync.media.audio import channels
 from lipsync.media.clock import audio_seconds, default_track, exact, file_zero, stream_start
 from lipsync.media.container import BROADCAST_DEMUXERS, checked_file, open_container, read_packets
@@ -56,7 +57,7 @@ def probe_audio(path: Path | str, track: int = DEFAULT_TRACK) -> AudioInfo:
 
     Raises:
         NoAudioError: there is none.
-        MediaError: the file is missing or not media.
+        MediaError: the file is missing or not media, or claims a length that it cannot hold.
         OptionError: there is no track of this index.
     """
     return scan_audio(path, track)[0]
@@ -73,6 +74,7 @@ def scan_audio(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[AudioInfo,
         raise NoAudioError("The file is an image and has no audio", given=path, hint=_VOICE_HINT)
     with open_container(path) as container:
         stream = _audio_stream(container, path, track)
+        claims.check_sample_rate(path, stream.codec_context.sample_rate)
         index, packets = stream.index, read_packets(container)
         found = packets[index]
         demuxer = container.format.name.split(",")[0]
@@ -80,6 +82,11 @@ def scan_audio(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[AudioInfo,
         start = stream_start(stream, found)
         may_jump = demuxer in BROADCAST_DEMUXERS
         by_packets = audio_seconds(found, exact(stream.time_base), start, may_jump)
+        if found.pts:
+            if not may_jump:
+                claims.check_gaps(path, found, exact(stream.time_base), claims.AUDIO_PACKET_SECONDS)
+            claims.check_pcm(path, demuxer, stream.codec_context, found.size, by_packets)
+            claims.check_size(path, start - zero + by_packets, claims.AUDIO_BITS)
         by_header = (stream.duration or 0) * exact(stream.time_base)
     form = _first_form(path, index) if found.pts else None
     if form is None:

@@ -85,27 +85,36 @@ class AudioReader:
             )
         self.duration = length + self.shift
 
-    def read(self, sample_rate: int = 16_000, *, cancel: CancelToken | None = None) -> AudioClip:
+    def read(
+        self, sample_rate: int = 16_000, *, seconds: float | None = None, cancel: CancelToken | None = None
+    ) -> AudioClip:
         """The joined ranges as mono samples.
 
         Two channels are averaged, more are mixed down to two before. Where channels cancel each other out
         in the mean, the loudest one is taken.
 
+        Args:
+            seconds: read no more than this from the beginning; None reads all.
+
         Returns:
-            float32 (n,) in [-1, 1] at `sample_rate` Hz; n is `duration` to the nearest sample.
+            float32 (n,) in [-1, 1] at `sample_rate` Hz; n is `duration`, or `seconds` where that is less,
+            to the nearest sample.
 
         Raises:
             MediaError: the audio cannot be decoded, or decoding stopped early.
             Cancelled: the token was cancelled.
         """
         # Filled in place: an hour is 230 MB, and every copy would be as much again.
-        samples = np.zeros(max(1, round(self.duration * sample_rate)), np.float32)
+        wanted = self.duration if seconds is None else min(seconds, self.duration)
+        samples = np.zeros(max(1, round(wanted * sample_rate)), np.float32)
         count = 0
         with closing(self.blocks(cancel=cancel)) as blocks:
             for block in resampled(to_mono(blocks, self.layout, self.info.sample_rate), self, sample_rate, 1):
                 values = block[: len(samples) - count, 0]
                 samples[count : count + len(values)] = values
                 count += len(values)
+                if wanted < self.duration and count == len(samples):
+                    break
         np.clip(samples, -1.0, 1.0, out=samples)
         return AudioClip(samples, sample_rate)
 

@@ -1,0 +1,101 @@
+"""What is heard of a long voice: what the result needs, and a little more."""
+
+from __future__ import annotations
+
+import tracemalloc
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipsync.context import RunContext
+from lipsync.media import AudioReader, open_audio
+from lipsync.options import SyncOptions
+from lipsync.pipeline.arguments import JobArguments, check_arguments
+from lipsync.pipeline.audio_conditioning import CONTEXT_SECONDS, SAMPLE_RATE, condition_audio
+from lipsync.pipeline.job import Job, open_job
+from lipsync.pipeline.model_provider import FreshModels
+from lipsync.segments import parse_segments
+from lipsync.types import AudioClip, FloatArray
+from tests.make_media import run_ffmpeg
+
+SPEAK = SyncOptions.from_flat(in_silence="speak", length_mode="shorter")
+
+
+class Listener:
+    """A generator that keeps what it is given to hear."""
+
+    def __init__(self) -> None:
+        self.heard: list[AudioClip] = []
+
+    def encode_audio(self, audio: AudioClip, fps: Fraction, frames: int, lead: int) -> FloatArray:
+        self.heard.append(audio)
+        return np.zeros((frames, 1), np.float32)
+
+
+@pytest.fixture(scope="module")
+def long_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty minutes that begin with a second of a tone."""
+    path = tmp_path_factory.mktemp("long") / "long.flac"
+    sound = "aevalsrc=exprs='0.5*sin(2*PI*440*t)*lt(t,1)':s=8000:d=1200"
+    run_ffmpeg("-f", "lavfi", "-i", sound, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of video."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=2", path)
+    return path
+
+
+def conditioned(job: Job) -> tuple[AudioClip, list[AudioClip]]:
+    generator: Any = Listener()
+    done = condition_audio(job, generator, RunContext(FreshModels(), SPEAK))
+    return done.voice, generator.heard
+
+
+def job(video: Path, voice: Path, **given: Any) -> Job:
+    return open_job(check_arguments(JobArguments, SPEAK, video=video, voice=voice, **given))
+
+
+def test_a_long_voice_for_seconds_of_video(long_voice: Path, clip: Path) -> None:
+    opened = job(clip, long_voice)
+    tracemalloc.start()
+    voice, heard = conditioned(opened)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert opened.seconds == 2
+    assert [len(one.samples) for one in (voice, *heard)] == [round((2 + CONTEXT_SECONDS) * SAMPLE_RATE)] * 2
+    assert voice.samples[:SAMPLE_RATE].std() == pytest.approx(0.5 / 2**0.5, abs=0.01)
+    assert peak < 20 * 2**20
+
+
+def test_segments_hear_their_parts_of_a_long_voice(
+    long_voice: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, limits = AudioReader.read, list[float | None]()
+
+    def limited(self: AudioReader, rate: int = SAMPLE_RATE, **given: Any) -> AudioClip:
+        limits.append(given["seconds"])
+        return read(self, rate, **given)
+
+    monkeypatch.setattr(AudioReader, "read", limited)
+    segments = parse_segments("0-0.5 face=0 voice=0-0.5; 1-1.5 face=0 voice=20-20.5")
+    voice, [heard] = conditioned(job(clip, long_voice, segments=segments))
+    assert limits == [20.5 + CONTEXT_SECONDS]
+    assert voice.duration == heard.duration == 2
+    assert voice.samples[: SAMPLE_RATE // 2].std() == pytest.approx(0.5 / 2**0.5, abs=0.01)
+
+
+def test_the_beginning_of_a_voice_is_that_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "voice.wav"
+    run_ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=8:r=44100:seed=1", path)
+    voice = open_audio(path, shift=0.25)
+    whole = voice.read()
+    assert np.array_equal(voice.read(seconds=2).samples, whole.samples[: 2 * SAMPLE_RATE])
+    assert np.array_equal(voice.read(seconds=100).samples, whole.samples)
+    assert len(voice.read(seconds=voice.duration).samples) == len(whole.samples)
