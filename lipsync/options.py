@@ -58,7 +58,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 HEIGHTS = (240, 360, 480, 720, 1080, 1440, 2160)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MediaOptions(OptionGroup):
     """Input and output: time ranges, length, frame rate, size, encoding."""
 
@@ -91,6 +91,11 @@ class MediaOptions(OptionGroup):
         None,
         "keep only this part of the frame: top, bottom, left, right; -1 means to the edge",
         unit="pixels",
+    )
+    matte: str = option(
+        "white",
+        "colour behind the transparent parts of a video or photo: a name, or #rrggbb",
+        later=True,
     )
     quality: int = option(
         17,

@@ -95,6 +95,17 @@ def has_encoder(name: str, width: int = 640, height: int = 360) -> bool:
     return finished.returncode == 0
 
 
+@functools.cache
+def has_part(kind: str, name: str) -> bool:
+    """Whether this ffmpeg was built with a part, for example the "filter" "zscale" or a "decoder"."""
+    command = [str(ffmpeg_path()), "-hide_banner", "-h", f"{kind}={name}"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return name in found.stdout and "Unknown" not in found.stdout + found.stderr
+
+
 def thread_count() -> int:
     """Threads for one video decoder or encoder: half of the cores.
 

@@ -6,7 +6,7 @@ length and frame rate; only the first few frames are decoded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,19 @@ from lipsync.media.container import (
     read_packets,
     timed_streams,
 )
+from lipsync.media.ffmpeg import has_part
 from lipsync.media.video import color_tags, frame_rate, images
 from lipsync.types import IntArray, VideoInfo
 
 INDEXED_DEMUXERS = ("mov", "matroska")
+INTERLACED_CODECS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "dvvideo", "prores", "dnxhd")
+"""Codecs whose frames may be interlaced, each of them marked."""
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that read the alpha channel which Matroska and WebM store beside the frames."""
 _TRUNCATED_SECONDS = 0.5
 _LATE_SECONDS = 1.0  # of a first frame, after which a length in the header may be a time of its clock
 _PROBED_FRAMES = 3
+_OPAQUE = 250  # of 255; lossy codecs do not quite reach it
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +51,8 @@ class FrameIndex:
         time_base: seconds of a tick.
         start: seconds on the file's own clock that count as time 0.
         has_timestamps: False for files without usable timestamps; their frames are counted instead.
+        codec: ffmpeg's name of the codec.
+        decoder: ffmpeg's name of the decoder to use; "" for its own choice.
     """
 
     demuxer: str
@@ -54,6 +62,8 @@ class FrameIndex:
     time_base: Fraction
     start: Fraction = Fraction(0)
     has_timestamps: bool = True
+    codec: str = ""
+    decoder: str = ""
 
 
 def probe_video(path: Path | str) -> VideoInfo:
@@ -106,6 +116,9 @@ def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
             if s.type == "audio" and s.codec_context is not None
         ]
         index_of = (container.format.name.split(",")[0], stream.index)
+        codec = stream.codec_context.codec.canonical_name
+        decoder = _ALPHA_DECODERS.get(codec, "") if stream.metadata.get("alpha_mode") == "1" else ""
+        decoder = decoder if decoder and has_part("decoder", decoder) else ""
     if not found.count:
         raise MediaError("The video has no frames", given=path, hint="It is cut off or damaged.")
     if has_timestamps:
@@ -124,7 +137,10 @@ def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
         pts = np.arange(frames, dtype=np.int64)
         index = FrameIndex(*index_of, pts, pts[:1], 1 / fps, has_timestamps=False)
     claims.check_size(path, duration, claims.VIDEO_BITS)
+    index = replace(index, codec=codec, decoder=decoder)
     decoded = _decoded_properties(path, stream_index=index.stream)
+    if decoder:  # PyAV has decoded the frames without their alpha channel
+        decoded |= {"has_alpha": True, "transparent": True}
     return (
         VideoInfo(
             path,
@@ -214,4 +230,14 @@ def _decoded_properties(path: Path, stream_index: int) -> dict[str, Any]:
         "color_primaries": color_tags.PRIMARIES.get(primaries, ""),
         "color_transfer": color_tags.TRANSFERS.get(transfer, ""),
         "sample_aspect_ratio": (1 / aspect if turned else aspect),
+        "has_alpha": _has_alpha(frame),
+        "transparent": any(map(_is_transparent, frames)),
     }
+
+
+def _has_alpha(frame: Any) -> bool:
+    return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
+
+
+def _is_transparent(frame: Any) -> bool:
+    return _has_alpha(frame) and bool(frame.to_ndarray(format="rgba")[..., 3].min() < _OPAQUE)

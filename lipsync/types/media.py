@@ -114,6 +114,8 @@ class VideoInfo:
             "" where the file does not say.
         sample_aspect_ratio: width of a pixel over its height.
         has_audio: the file has an audio stream too.
+        has_alpha: its frames have an alpha channel.
+        transparent: some of the first frames have transparent pixels.
     """
 
     path: Path
@@ -133,6 +135,8 @@ class VideoInfo:
     color_transfer: str = ""
     sample_aspect_ratio: Fraction = Fraction(1)
     has_audio: bool = False
+    has_alpha: bool = False
+    transparent: bool = False
 
 
 @dataclass(frozen=True)

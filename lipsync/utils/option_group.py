@@ -28,6 +28,7 @@ def option(
     choices: Collection[Any] = (),
     page: str = "more",
     off: float | None = None,
+    later: bool = False,
 ) -> Any:
     """Dataclass field of one setting, with the metadata for the command line and the page.
 
@@ -40,9 +41,11 @@ def option(
         page: its group on the page, one of `options.PAGE_GROUPS`; "" keeps it off the page, as for paths
             of files on this machine.
         off: number outside of the range that is allowed too, and stands for "not set".
+        later: added after version 0.1; `repr` leaves it out at its default, so that keys of resume folders
+            and caches, which are hashes of it, stay as they were.
     """
     metadata = {"help": help, "min": min, "max": max, "unit": unit, "choices": choices, "page": page}
-    return dataclasses.field(default=default, metadata=metadata | {"off": off})
+    return dataclasses.field(default=default, metadata=metadata | {"off": off, "later": later})
 
 
 class Box(NamedTuple):
@@ -69,6 +72,15 @@ class OptionGroup:
     Raises:
         OptionError: which setting is wrong, what was given, and what is allowed.
     """
+
+    def __repr__(self) -> str:
+        """As a dataclass, without `later` settings at their default."""
+        shown = (
+            f"{one.name}={getattr(self, one.name)!r}"
+            for one in dataclasses.fields(self)  # type: ignore[arg-type]
+            if not one.metadata.get("later") or getattr(self, one.name) != one.default
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __post_init__(self) -> None:
         kinds = _kinds(typing.cast(Hashable, type(self)))

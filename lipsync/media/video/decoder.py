@@ -12,8 +12,10 @@ import numpy as np
 
 from lipsync.errors import MediaError
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input, read_stdout, thread_count
-from lipsync.media.probe import INDEXED_DEMUXERS, FrameIndex
+from lipsync.media.probe import INDEXED_DEMUXERS, INTERLACED_CODECS, FrameIndex
 from lipsync.media.video import frame_rate
+from lipsync.media.video.conversion import conversion_filters, converted_info
+from lipsync.media.video.images import WHITE, Color
 from lipsync.media.video.transform import Size, Transform
 from lipsync.media.video.yuv import half
 from lipsync.progress import CancelToken
@@ -52,12 +54,14 @@ class Decoder:
         index: timestamps of its frames.
         transform: resize, rotation and crop.
         fps: frame rate of the output.
+        matte: colour behind transparent pixels.
     """
 
     info: VideoInfo
     index: FrameIndex
     transform: Transform
     fps: Fraction
+    matte: Color = WHITE
 
     def frames(
         self, start: Fraction, step: int, count: int, layout: PixelLayout, cancel: CancelToken
@@ -106,9 +110,12 @@ class Decoder:
         """The filter graph, and ffmpeg's global flags."""
         seek, flags = self._seek(start)
         settings = {"reinit_filter": 0, "threads": thread_count(), **seek}
+        if self.index.decoder:
+            settings["c:v"] = self.index.decoder
         source = media_input(self.info.path, self.index.demuxer, **settings)
         stream = source[str(self.index.stream)]
-        if self.info.interlaced:
+        if self.info.interlaced or self.index.codec in INTERLACED_CODECS:
+            # Frames that are not marked pass through unchanged: some files become interlaced on the way.
             stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
         # Timestamps are shifted so that 0 is where frame 0 starts, less the slack. The fps filter, rounding
         # up, then shows in slot i the last frame whose timestamp is not after i/fps. A frame from before
@@ -123,10 +130,11 @@ class Decoder:
         stream = stream.filter("fps", fps=str(self.fps), start_time=0, round="up")
         if step > 1:
             stream = stream.filter("select", f"not(mod(n,{step}))").filter("setpts", "N")
+        stream, info = conversion_filters(stream, self.info, self.matte), converted_info(self.info)
         if layout.yuv:
-            stream = self.transform.yuv_filters(stream, self.info)
+            stream = self.transform.yuv_filters(stream, info)
         else:
-            stream = self.transform.rgb_filters(stream, self.info, layout.size)
+            stream = self.transform.rgb_filters(stream, info, layout.size)
         pixels = "yuv420p" if layout.yuv else "rgb24"
         return stream.output("pipe:", f="rawvideo", pix_fmt=pixels, **{"frames:v": count}), flags
 

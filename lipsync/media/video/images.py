@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 
-from lipsync.errors import MediaError, OutputError
+from lipsync.errors import MediaError, OptionError, OutputError
 from lipsync.types import Frame
 from lipsync.utils.atomic_write import atomic_write, check_place
 from lipsync.utils.disk_errors import write_error
@@ -25,6 +26,9 @@ SEQUENCE_BRANDS = ("avis", *(brand.decode() for brand in _HEIF_SEQUENCE_BRANDS))
 _ICC_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Pillow's mode for the colour space of an ICC profile."""
 _DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1  # of TIFF and DNG
+Color: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, 0..255."""
+WHITE = (255, 255, 255)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _TOO_LARGE = "The photo is too large"
 
@@ -88,8 +92,22 @@ def _open(path: Path) -> Image.Image:
     return Image.open(path, formats=("HEIF",))
 
 
-def read_image(path: Path) -> Frame:
-    """The photo as RGB uint8 (H, W, 3): upright by its EXIF, in sRGB, transparency over white.
+def parse_color(name: str) -> Color:
+    """Red, green and blue, 0..255, of a colour's name or #rrggbb.
+
+    Raises:
+        OptionError: there is no such colour.
+    """
+    try:
+        red, green, blue = ImageColor.getrgb(name)[:3]
+    except ValueError as error:
+        hint = "Give a name such as white, black or green, or #rrggbb."
+        raise OptionError("There is no such colour", given=repr(name), hint=hint) from error
+    return red, green, blue
+
+
+def read_image(path: Path, matte: Color = WHITE) -> Frame:
+    """The photo as RGB uint8 (H, W, 3): upright by its EXIF, in sRGB, transparency over `matte`.
 
     Raises:
         MediaError: it is damaged or too large.
@@ -102,7 +120,7 @@ def read_image(path: Path) -> Frame:
                 upright = Image.fromarray(
                     (np.asarray(upright, np.float32) / 256).clip(0, 255).astype(np.uint8)
                 )
-            return np.array(_over_white(upright, image.info.get("icc_profile")))
+            return np.array(_over_matte(upright, image.info.get("icc_profile"), matte))
     except Image.DecompressionBombError as error:
         raise MediaError(_TOO_LARGE, given=path, hint="Scale it down first.") from error
     except (OSError, SyntaxError, ValueError) as error:
@@ -118,14 +136,14 @@ def _check_not_raw(image: Image.Image, path: Path) -> None:
         raise MediaError("The photo is a camera's raw file", given=path, hint=hint)
 
 
-def _over_white(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """The image in sRGB, mode RGB, its transparent parts over white."""
+def _over_matte(image: Image.Image, icc_profile: bytes | None, matte: Color) -> Image.Image:
+    """The image in sRGB, mode RGB, its transparent parts over `matte`."""
     if not image.has_transparency_data:
         return _to_srgb(image, icc_profile)
     rgba = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(_to_srgb(rgba.convert("RGB"), icc_profile), mask=rgba.getchannel("A"))
-    return white
+    behind = Image.new("RGB", image.size, matte)
+    behind.paste(_to_srgb(rgba.convert("RGB"), icc_profile), mask=rgba.getchannel("A"))
+    return behind
 
 
 def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:

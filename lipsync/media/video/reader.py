@@ -20,6 +20,7 @@ import numpy.typing as npt
 from lipsync.media.probe import FrameIndex, scan_video
 from lipsync.media.video import color_tags, frame_rate, images
 from lipsync.media.video.access_order import backward_blocks, monotone_runs
+from lipsync.media.video.conversion import converted_info, is_tone_mapped
 from lipsync.media.video.decoder import Decoder, PixelLayout
 from lipsync.media.video.timeline import frames_for, resolve_ranges
 from lipsync.media.video.transform import Size, Transform
@@ -28,6 +29,8 @@ from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, IntArray, VideoInfo
 
+MIN_SMOOTH_RATE = 10
+"""Frames per second below which lips visibly jump from one shape to another."""
 BLOCK_BYTES = 128 << 20
 """Memory limit of a block that is read backwards: 21 frames of 1080p in RGB."""
 RawFrames: TypeAlias = Generator[tuple[bytearray, bool], None, None]
@@ -51,7 +54,8 @@ class VideoReader:
     """Video or photo opened for random access by frame index; made by `open_video`.
 
     Attributes:
-        info: properties of the file; the pixel aspect ratio is the one after `options.rotate`.
+        info: properties of the file, with the colours of the frames as they are read, and the pixel aspect
+            ratio after `options.rotate`.
         width, height: pixels of the frames, after resize, rotation and crop.
         fps: frames per second: the option's, else the file's.
         frame_count: frames of all time ranges together, at `fps`; 1 for a still.
@@ -63,10 +67,13 @@ class VideoReader:
         self.width, self.height = self._transform.size
         self.fps = frame_rate.exact_rate(options.fps) if options.fps else info.fps
         self.warnings = _warnings(info, options)
-        self._decoder = Decoder(info, index, self._transform, self.fps) if index else None
+        self._matte = images.parse_color(options.matte)
+        self._decoder = Decoder(info, index, self._transform, self.fps, self._matte) if index else None
         self._static = options.static
         aspect = info.sample_aspect_ratio
-        self.info = replace(info, sample_aspect_ratio=1 / aspect if self._transform.swaps_sides else aspect)
+        self.info = replace(
+            converted_info(info), sample_aspect_ratio=1 / aspect if self._transform.swaps_sides else aspect
+        )
         ranges = resolve_ranges(() if info.is_still else options.video_ranges, info.duration, info.path)
         counts = [frames_for(end - start, self.fps) for start, end in ranges]
         self._starts = [Fraction(start) for start, _ in ranges]
@@ -143,7 +150,7 @@ class VideoReader:
         return wanted
 
     def _still(self, size: Size) -> Frame:
-        return self._transform.apply(images.read_image(self.info.path), size)
+        return self._transform.apply(images.read_image(self.info.path, self._matte), size)
 
     @staticmethod
     def _repeat(count: int, cancel: CancelToken) -> Iterator[None]:
@@ -216,6 +223,15 @@ def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:
         found.append("A photo has no duration, so the video ranges were ignored.")
     if info.is_still and images.count_images(info.path) > 1:
         found.append("The animation cannot be played; its first image was used as a photo.")
-    if info.color_transfer in color_tags.HDR_TRANSFERS:
+    if info.transparent and options.matte == MediaOptions().matte:
+        found.append(
+            f"The video is transparent; it is shown on {options.matte}. Another colour: --matte COLOR."
+        )
+    if is_tone_mapped(info):
+        found.append("The video is HDR; the result is converted to standard range (SDR, BT.709).")
+    elif info.color_transfer in color_tags.HDR_TRANSFERS:
         found.append("The video is HDR; the result keeps its colours in 8 bits, so banding may be visible.")
+    if info.fps < MIN_SMOOTH_RATE and not (options.fps or info.is_still or options.static):
+        rate = f"The video has {float(info.fps):g} frames/s, and the lips move no more often."
+        found.append(f"{rate} With --fps 25 they move smoothly, and the picture stays as it is.")
     return tuple(found)

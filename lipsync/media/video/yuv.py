@@ -20,6 +20,9 @@ from lipsync.types import FloatArray, Frame, PixelBox
 Plane: TypeAlias = npt.NDArray[np.uint8]
 Number = TypeVar("Number", np.uint8, np.float32)
 _NEUTRAL_CHROMA = 128.0
+_TONED_RESIDUAL = 1.5
+"""Levels (RMS) by which chroma may differ from a line over luma in a black-and-white or toned picture; in
+faces in colour it is 3 and more, in real clips."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,18 @@ class YuvColorSpace:
         forward = self.rgb_to_yuv.astype(np.float64)
         inverse = np.linalg.inv(forward[:, :3])
         return np.column_stack([inverse, -inverse @ forward[:, 3]]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Toning:
+    """Chroma of a black-and-white or toned (sepia) picture: a line over luma for each of Cb and Cr.
+
+    Attributes:
+        u, v: slope, and value at luma 0.
+    """
+
+    u: tuple[float, float]
+    v: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +148,26 @@ class YuvFrame:
         left, top = max(0, x1 // 2 * 2 - 2), max(0, y1 // 2 * 2 - 2)
         return PixelBox(left, top, min(self.width, half(x2) * 2 + 2), min(self.height, half(y2) * 2 + 2))
 
+    def toning(self, box: PixelBox) -> Toning | None:
+        """How the part of the frame in `box`, from `aligned_box`, is toned; None if it has colours."""
+        rows, columns = slice(box.y1 // 2, half(box.y2)), slice(box.x1 // 2, half(box.x2))
+        y = _halved(self.y[box.y1 : box.y2, box.x1 : box.x2]).astype(np.float64)
+        lines = [_line(y, plane[rows, columns].astype(np.float64)) for plane in (self.u, self.v)]
+        if max(residual for _, _, residual in lines) > _TONED_RESIDUAL:
+            return None
+        (u, u0, _), (v, v0, _) = lines
+        return Toning((u, u0), (v, v0))
+
+    def toned(self, toning: Toning) -> YuvFrame:
+        """The frame with the chroma that `toning` gives to its luma."""
+        y = _halved(self.y).astype(np.float32)
+        u, v = (_to_uint8(slope * y + zero) for slope, zero in (toning.u, toning.v))
+        return YuvFrame(self.y, u, v, self.color_space)
+
     def with_region(self, box: PixelBox, before: Frame, after: Frame) -> YuvFrame:
         """A copy with one rectangle redrawn; all other pixels keep their values.
+
+        Where the rectangle is black-and-white or toned, what is drawn is too: generators know only colour.
 
         Args:
             box: the rectangle, from `aligned_box`.
@@ -152,6 +185,8 @@ class YuvFrame:
             slice(left // 2 * 2, half(left + width) * 2),
         )
         drawn = YuvFrame.from_rgb(after[rows, columns], self.color_space)
+        if toning := self.toning(box):
+            drawn = drawn.toned(toning)
         mask = differs[rows, columns]
         x, y = box.x1 + columns.start, box.y1 + rows.start
         return YuvFrame(
@@ -190,6 +225,19 @@ def even(plane: npt.NDArray[Number]) -> npt.NDArray[Number]:
     if not rows and not columns:
         return plane
     return np.pad(plane, ((0, rows), (0, columns), (0, 0))[: plane.ndim], mode="edge")
+
+
+def _halved(plane: Plane) -> Plane:
+    """Averages of 2x2 blocks."""
+    return _average(even(plane), (half(plane.shape[1]), half(plane.shape[0])))
+
+
+def _line(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """The line y = slope * x + zero of least squares: slope, zero, and RMS of what it leaves."""
+    x_mean, y_mean = x.mean(), y.mean()
+    slope = ((x - x_mean) * (y - y_mean)).mean() / max(x.var(), 1e-6)
+    zero = y_mean - slope * x_mean
+    return float(slope), float(zero), float(np.sqrt(np.square(y - slope * x - zero).mean()))
 
 
 def _to_uint8(values: cv2.typing.MatLike) -> Plane:

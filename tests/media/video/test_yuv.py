@@ -13,6 +13,7 @@ from PIL import Image
 from lipsync.media import FrameWriter, OutputSpec, VideoReader, YuvFrame, open_video
 from lipsync.media.video.yuv import YuvColorSpace
 from lipsync.options import MediaOptions
+from lipsync.types import PixelBox
 from tests.make_media import make_video, run_ffmpeg
 
 BT601 = YuvColorSpace(0.299, 0.114)
@@ -195,3 +196,33 @@ def test_the_writer_takes_no_other_size_and_no_other_colours(tmp_path: Path, noi
         FrameWriter(tmp_path / "b.mp4", spec) as writer,
     ):
         writer.write(other)
+
+
+@pytest.mark.parametrize("tint", [(0, 0, 0), (30, 10, -25)], ids=["grey", "sepia"])
+def test_what_is_drawn_in_a_film_without_colour_has_none(tint: tuple[int, int, int]) -> None:
+    """Generators draw pink lips; chroma of a toned film follows its brightness."""
+    grey = np.random.default_rng(1).integers(60, 200, (48, 64, 1)).astype(np.float64)
+    toned = (grey + np.array(tint) * grey / 200).clip(0, 255).round().astype(np.uint8)
+    frame = YuvFrame.from_rgb(np.kron(toned, np.ones((2, 2, 1), np.uint8)), YuvColorSpace(0.299, 0.114))
+    box = frame.aligned_box(PixelBox(20, 20, 90, 80))
+    before = frame.to_rgb(box)
+    after = before.copy()
+    after[20:40, 20:50] = (200, 120, 130)
+    drawn = frame.with_region(box, before, after).to_rgb(box)[22:38, 22:48].astype(int)
+    luma = drawn @ (0.299, 0.587, 0.114)
+    assert luma.mean() == pytest.approx(145, abs=4)  # as bright as drawn
+    of_grey = np.array(tint) - tint @ np.array([0.299, 0.587, 0.114])
+    expected = of_grey * luma.mean() / (200 + tint @ np.array([0.299, 0.587, 0.114]))
+    assert np.abs(drawn.mean(axis=(0, 1)) - luma.mean() - expected).max() < 3
+    assert tint != (0, 0, 0) or np.ptp(drawn, axis=2).max() <= 1
+
+
+def test_a_film_with_colours_keeps_drawn_ones() -> None:
+    colours = np.random.default_rng(1).integers(90, 160, (12, 16, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    frame = YuvFrame.from_rgb(colours, YuvColorSpace(0.299, 0.114))
+    box = frame.aligned_box(PixelBox(20, 20, 90, 80))
+    before = frame.to_rgb(box)
+    after = before.copy()
+    after[20:40, 20:50] = (200, 120, 130)
+    drawn = frame.with_region(box, before, after).to_rgb(box)[26:34, 26:44].astype(int)
+    assert np.abs(drawn - (200, 120, 130)).max() <= 3
