@@ -56,15 +56,30 @@ def file_zero(container: Any, packets: dict[int, StreamPackets]) -> Fraction:
     if not video:
         return min(audio, default=Fraction(0))
     stream = default_track(video)
-    return start_of_file(packets[stream.index].first * exact(stream.time_base), audio)
+    found, base = packets[stream.index], exact(stream.time_base)
+    return start_of_file(found.first * base, audio, frame_delay(container, found, base))
 
 
-def start_of_file(video: Fraction, audio: list[Fraction]) -> Fraction:
+def frame_delay(container: Any, found: StreamPackets, base: Fraction) -> Fraction:
+    """Seconds between decoding and showing of an MP4's first frame.
+
+    A fragmented MP4 has no edit list that would take this delay of the encoder off.
+    """
+    if not container.format.name.startswith("mov") or found.first_dts is None:
+        return Fraction(0)
+    return max(Fraction(0), (found.first - found.first_dts) * base)
+
+
+def start_of_file(video: Fraction, audio: list[Fraction], delay: Fraction = Fraction(0)) -> Fraction:
     """Time 0 of a file whose first frame and audio streams start at these seconds of its clock.
 
     Audio that starts after the video, or only just before it, does not move the start.
+
+    Args:
+        delay: by which the first frame may be late because its encoder reordered frames.
     """
-    return min([video, *(time for time in audio if video - time > MAX_PRIMING_SECONDS)])
+    priming = MAX_PRIMING_SECONDS + delay
+    return min([video, *(time for time in audio if video - time > priming)])
 
 
 def audio_seconds(found: StreamPackets, base: Fraction, start: Fraction, may_jump: bool) -> Fraction:

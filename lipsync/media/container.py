@@ -114,7 +114,7 @@ class StreamPackets:
         count: packets, also those without a timestamp.
         size: bytes of all packets.
         last: timestamp and duration of the packet that is presented last.
-        last_dts: decoding timestamp of the newest packet.
+        first_dts, last_dts: decoding timestamps of the first and the newest packet.
         jumps: decoding timestamps went back, or forward by more than 10 s.
         frames: packets by (samples, sample rate), as the headers of raw MP3 and AAC say.
     """
@@ -124,6 +124,7 @@ class StreamPackets:
     count: int = 0
     size: int = 0
     last: tuple[int, int] = (-(2**62), 0)
+    first_dts: int | None = None
     last_dts: int | None = None
     jumps: bool = False
     frames: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -136,6 +137,8 @@ class StreamPackets:
             step = 0 if self.last_dts is None else packet.dts - self.last_dts
             self.jumps |= not 0 <= step * packet.time_base <= JUMP_SECONDS
             self.last_dts = packet.dts
+            if self.first_dts is None:
+                self.first_dts = packet.dts
         if packet.pts is None:
             return
         self.pts.append(packet.pts)

@@ -16,7 +16,7 @@ import numpy as np
 
 from lipsync.errors import MediaError, NoVideoError
 from lipsync.media import claims
-from lipsync.media.clock import default_track, exact, start_of_file, stream_start, video_tracks
+from lipsync.media.clock import default_track, exact, frame_delay, start_of_file, stream_start, video_tracks
 from lipsync.media.container import (
     BROADCAST_DEMUXERS,
     StreamPackets,
@@ -116,6 +116,7 @@ def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
             if s.type == "audio" and s.codec_context is not None
         ]
         index_of = (container.format.name.split(",")[0], stream.index)
+        delay = frame_delay(container, found, base) if found.pts else Fraction(0)
         codec = stream.codec_context.codec.canonical_name
         decoder = _ALPHA_DECODERS.get(codec, "") if stream.metadata.get("alpha_mode") == "1" else ""
         decoder = decoder if decoder and has_part("decoder", decoder) else ""
@@ -126,7 +127,7 @@ def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
         pts = _sorted_unique(found.pts)
         fps, variable = frame_rate.frame_rate(pts, base, hints)
         first = int(pts[0]) * base
-        start = start_of_file(first, audio_starts)
+        start = start_of_file(first, audio_starts, delay)
         last = found.last[1] * base if found.last[1] * base * fps >= 1 - frame_rate.SLACK else 1 / fps
         duration = int(pts[-1]) * base + last - start
         frames = max(1, round(duration * fps))

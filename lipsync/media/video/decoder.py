@@ -22,6 +22,7 @@ from lipsync.progress import CancelToken
 from lipsync.types import VideoInfo
 
 _TICKS = 1_000_000
+_MIN_DEINTERLACED_SIDE = 4  # pixels; bwdif refuses smaller frames
 _MAX_MISSING_FRAMES = 2
 """Frames that may be missing at the end of a file before it counts as damaged."""
 
@@ -114,7 +115,8 @@ class Decoder:
             settings["c:v"] = self.index.decoder
         source = media_input(self.info.path, self.index.demuxer, **settings)
         stream = source[str(self.index.stream)]
-        if self.info.interlaced or self.index.codec in INTERLACED_CODECS:
+        may_be_interlaced = self.info.interlaced or self.index.codec in INTERLACED_CODECS
+        if may_be_interlaced and min(self.info.width, self.info.height) >= _MIN_DEINTERLACED_SIDE:
             # Frames that are not marked pass through unchanged: some files become interlaced on the way.
             stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
         # Timestamps are shifted so that 0 is where frame 0 starts, less the slack. The fps filter, rounding

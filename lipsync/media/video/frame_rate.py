@@ -69,7 +69,7 @@ def _worst_error(pts: IntArray, time_base: Fraction, rate: Fraction) -> float:
 
 def _variable_rate(gaps: npt.NDArray[np.float64]) -> Fraction:
     """The rate of the shortest gaps (5th percentile), seconds; snapped to a standard rate within 3 %."""
-    shortest = float(np.percentile(gaps, 5, method="higher"))
+    shortest = float(np.percentile(gaps, 5, method="nearest"))
     rate = Fraction(1 / shortest).limit_denominator(1001) if shortest > 0 else MAX_VARIABLE_RATE
     nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
     if abs(nearest - rate) < rate * Fraction(3, 100):

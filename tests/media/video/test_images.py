@@ -66,6 +66,17 @@ def test_an_animation_of_three_frames_is_a_video(tmp_path: Path, extension: str,
     assert [read_number(frame) for frame in clip.read([0, 1, 2, 1])] == [0, 1, 2, 1]
 
 
+@pytest.mark.parametrize("extension", ["gif", "png", "avif"])
+def test_images_shown_for_different_times_are_all_shown(tmp_path: Path, extension: str) -> None:
+    images = [Image.fromarray(number_frame(number, 160, 120)) for number in range(3)]
+    path = tmp_path / f"a.{extension}"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=[1000, 40, 100])
+    clip = open_video(path)
+    assert clip.fps == 25
+    shown = [read_number(frame) for frame in clip.read(range(clip.frame_count))]
+    assert shown[:27] == [0] * 25 + [1, 2]
+
+
 def test_an_animation_that_cannot_be_played_says_so(tmp_path: Path) -> None:
     images = [Image.fromarray(number_frame(number, 160, 120)) for number in range(3)]
     images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], duration=100)

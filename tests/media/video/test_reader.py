@@ -258,6 +258,15 @@ def test_pixel_aspect_ratio_rotates_with_the_frame(tmp_path: Path) -> None:
     assert open_video(path, MediaOptions(rotate=90)).info.sample_aspect_ratio == Fraction(3, 4)
 
 
+def test_the_delay_of_an_encoder_without_an_edit_list_is_no_picture(tmp_path: Path) -> None:
+    """A fragmented MP4: its picture begins at 0.08 s, its audio at 0."""
+    flags = ("-movflags", "frag_keyframe+empty_moov+default_base_moof", "-shortest")
+    sound = ("-f", "lavfi", "-i", "sine=d=2")
+    clip = open_video(make_video(tmp_path / "a.mp4", frames=50, sound=sound, output=flags))
+    assert clip.frame_count == 50
+    assert numbers(clip.read(range(50))) == list(range(50))
+
+
 # --- pixels ------------------------------------------------------------------------------------
 
 PATCHES = np.array(
