@@ -25,7 +25,7 @@ from lipsync.generators.builtin.network import (
 from lipsync.generators.builtin.speech_encoder import SpeechEncoder
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import CompactSyncNet, load_expert
-from lipsync.training.data.dataset import TrainingSet, read_set
+from lipsync.training.data.dataset import TrainingSet, enlarge_crops, read_set
 from lipsync.training.engine.checkpoint import read_checkpoint, write_checkpoint
 from lipsync.training.engine.loop import Outcome, train
 from lipsync.training.engine.task import LoopOptions, Report, Task, TrainingRun, never_stop
@@ -48,6 +48,8 @@ _USUAL_GAIN = 1.5
 """Gain of the shapes where there is no validation split to measure it on."""
 _ENCODER = "speech_encoder.pt"
 """File in the runs' folder: the speech encoder as it was given."""
+_MOUTH_WIDTHS = (32, 48, 64)
+"""Channels of the painter of the mouth's interior."""
 _OLD_FOLDERS = {"audio2shape": "voice", "locator": "place", "renderer": "painter"}
 """Folders of the runs in earlier releases."""
 
@@ -72,9 +74,9 @@ class BuiltinOptions(OptionGroup):
     locator_steps: int = option(5500, "steps of the mouth locator, face to mouth outline", min=1)
     renderer_steps: int = option(3600, "steps of the renderer, outline to image", min=2)
     critic_share: float = option(
-        0.0, "share of the renderer's steps, the last ones, with an adversarial loss", min=0.0, max=1.0
+        0.7, "share of the renderer's steps, the last ones, with an adversarial loss", min=0.0, max=1.0
     )
-    critic_weight: float = option(0.02, "weight of the adversarial loss", min=0.0)
+    critic_weight: float = option(0.07, "weight of the adversarial loss", min=0.0)
     batch: int = option(16, "images in a step of the renderer", min=1, max=4096)
     max_minutes: float = option(
         0.0, "stop each network after this time; 0 has no limit", min=0.0, unit="minutes"
@@ -116,13 +118,12 @@ def train_builtin(
         InputError: there is no set, it has no landmarks, or no clip to train on.
         WeightsError, OutputError: see `loop.train`.
     """
-    training = read_set(folder)
     encoder = _keep_encoder(runs, options)
     outcomes = {}
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        for stage in _stages(training, runs, options, encoder):
+        for stage in _stages(folder, runs, options, encoder):
             run_folder = _run_folder(runs, stage.name.split(" ")[0])
             run = TrainingRun(run_folder, stage.loop, _report_stage(stage.name, report), stop)
             outcomes[stage.name] = train(stage.make_task(), run)
@@ -159,9 +160,15 @@ def _fast(encoder: SpeechEncoder | None) -> SpeechEncoder | None:
     return None if encoder is None else copy.deepcopy(encoder).to(dtype)
 
 
-def _config(training: TrainingSet, encoder: SpeechEncoder | None) -> NetworkConfig:
-    """Architecture for a set, and for a speech encoder."""
-    config = NetworkConfig(shape_numbers=len(training.space.components))
+def _config(training: TrainingSet, runs: Path, encoder: SpeechEncoder | None) -> NetworkConfig:
+    """Architecture for a set and a speech encoder; runs of the first generation keep theirs."""
+    renderer = _run_folder(runs, "renderer") / "last.pt"
+    has_painter = not renderer.exists() or any(
+        name.startswith("painter.mouth.") for name in read_checkpoint(renderer, "ema")["ema"]
+    )
+    config = NetworkConfig(
+        shape_numbers=len(training.space.components), mouth_widths=_MOUTH_WIDTHS if has_painter else None
+    )
     if encoder is None:
         return config
     return dataclasses.replace(
@@ -173,10 +180,9 @@ def _config(training: TrainingSet, encoder: SpeechEncoder | None) -> NetworkConf
     )
 
 
-def _stages(
-    training: TrainingSet, runs: Path, options: BuiltinOptions, encoder: SpeechEncoder | None
-) -> list[_Stage]:
-    config = _config(training, encoder)
+def _stages(folder: Path, runs: Path, options: BuiltinOptions, encoder: SpeechEncoder | None) -> list[_Stage]:
+    training = read_set(folder)
+    config = _config(training, runs, encoder)
     clips, components, seed = training.clips, training.space.components, options.seed
 
     def loop(steps: int, **more: Any) -> LoopOptions:
@@ -184,7 +190,7 @@ def _stages(
 
     def renderer(critic_weight: float) -> Callable[[], Task]:
         chosen = RendererOptions(batch=options.batch, critic_weight=critic_weight, seed=seed)
-        return lambda: RendererTask(clips, components, config, chosen)
+        return lambda: RendererTask(enlarge_crops(folder, clips), components, config, chosen)
 
     def finetune_encoder() -> Task:
         assert encoder is not None
@@ -249,7 +255,7 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
     """
     training = read_set(folder, with_crops=False)
     encoder = _read_encoder(runs)
-    config = _config(training, encoder)
+    config = _config(training, runs, encoder)
     audio2shape, encoder_state = _best_voice(runs, encoder)
     locator, renderer = (
         read_checkpoint(_run_folder(runs, network) / "last.pt", "ema")["ema"]

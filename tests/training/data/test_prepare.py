@@ -267,7 +267,7 @@ def test_settings_that_fit_nothing_are_refused_before_the_work(videos: Path, tmp
 
 
 def test_a_set_becomes_weights_that_draw(videos: Path, tmp_path: Path) -> None:
-    options = PrepareOptions(val_people=("bob",), workers=1)
+    options = PrepareOptions(val_people=("bob",), workers=1, crop_side=192)
     prepare(find_sources(videos), tmp_path, options, tools=fake_tools)
     parts: list[str] = []
     short = BuiltinOptions(
@@ -293,6 +293,7 @@ def test_a_model_learns_through_the_first_layers_of_a_whisper_model(videos: Path
         encoder_steps=1,
         locator_steps=1,
         renderer_steps=2,
+        critic_share=0.0,
         batch=2,
         threads=1,
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from lipsync.training.tasks.export import assemble, export_network
 from lipsync.training.tasks.shape_figures import correlation_by_offset
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips
 
-CONFIG = NetworkConfig(shape_numbers=2, voice_width=16, widths=(8, 8, 8, 8))
+CONFIG = NetworkConfig(shape_numbers=2, voice_width=16, widths=(8, 8, 8, 8), mouth_widths=(4, 4, 4))
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +107,21 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path: Path, kind: str
     whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
     assert whole["step"] == parts["step"] == 6
     assert all(torch.equal(whole["network"][name], parts["network"][name]) for name in whole["network"])
+
+
+def test_larger_crops_show_the_same_at_more_detail() -> None:
+    clips = make_clips()
+    larger = [
+        replace(clip, crops=np.asarray(clip.crops).repeat(2, axis=1).repeat(2, axis=2)) for clip in clips
+    ]
+    tasks = [RendererTask(each, COMPONENTS, CONFIG, RendererOptions(batch=4)) for each in (clips, larger)]
+    small, large = (task.val_batches(per_person=2)[0] for task in tasks)
+    for name in ("target_outline", "closed_outline", "reference_outline"):
+        torch.testing.assert_close(small[name], large[name])
+    assert large["target"].shape[2:] == (2 * CONFIG.height, 2 * CONFIG.width)
+    halved = torch.nn.functional.avg_pool2d(large["target"], 2)
+    assert (halved - small["target"]).abs().mean() < 0.01
+    assert tasks[0].batch(3)["sharp"].shape == (4,)
 
 
 def test_people_come_up_alike_whatever_their_minutes() -> None:
