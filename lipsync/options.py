@@ -263,7 +263,9 @@ class BlendOptions(OptionGroup):
         1.0, "how much skin texture of the source is kept around the lips", min=0, max=1, page="face"
     )
     occlusion: bool = option(
-        True, "leave a frame unchanged where a hand or a microphone covers the mouth", page="face"
+        True,
+        "leave frames unchanged where a hand, a microphone, a mask or text covers the mouth",
+        page="face",
     )
     feather: float = option(12.0, "width of the soft edge", min=0, max=50, unit="% of the box", page="face")
 

@@ -3,7 +3,8 @@
 The generated mouth must not cover them. The colours of the lower face, in a coarse grid over the face
 box, are compared with their average over the last seconds. Speech and head turns change some cells
 somewhat; an occluding object changes many, while the upper face stays as it was. A hand of exactly the
-face's colour and brightness is not detected, nor is what has been there since the shot began.
+face's colour and brightness is not detected, nor is what has been there since the shot began; the latter,
+and what stays for long, is the business of `lipsync.faces.mouth_visibility`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _CHANGED, _CHANGED_MUCH = 10.0, 18.0
 _MAX_CHANGED_SHARE, _MAX_CHANGED_MUCH_SHARE = 0.57, 0.28
 """Shares of the lower face's cells that change so much only if it is occluded. In 20 s each of 51 clips of
 people who speak, none occluded, the largest were 0.50 and 0.17."""
+_STILL_CHANGED_SHARE, _STILL_CHANGED_MUCH_SHARE = 0.3, 0.14
+"""Shares above which an occlusion goes on, once it is there: the head moves behind a microphone."""
 _MAX_UPPER_SHARE = 0.6
 """Where more than this of the upper face changed as well, the cause is light or motion of the head."""
 _AVERAGE_SECONDS, _OCCLUDED_AVERAGE_SECONDS = 2.0, 20.0
@@ -45,10 +48,11 @@ class OcclusionDetector:
         self._average: FloatArray | None = None
         self._frames = 0
         self._visibility = 1.0
+        self._occluded = False
 
     def reset(self) -> None:
         """Reset the temporal smoothing, as at a cut."""
-        self._average, self._frames, self._visibility = None, 0, 1.0
+        self._average, self._frames, self._visibility, self._occluded = None, 0, 1.0, False
 
     def visibility(self, crop: Frame) -> float:
         """Visibility of the mouth in the next frame, 0..1, fading over a few frames.
@@ -59,7 +63,7 @@ class OcclusionDetector:
         colors = _grid_colors(crop)
         if self._average is None:
             self._average = colors
-        occluded = is_occluded(colors - self._average)
+        occluded = self._occluded = is_occluded(colors - self._average, self._occluded)
         self._frames += not occluded
         seconds = _OCCLUDED_AVERAGE_SECONDS if occluded else _AVERAGE_SECONDS
         # At first the mean of all frames so far.
@@ -70,16 +74,21 @@ class OcclusionDetector:
         return self._visibility
 
 
-def is_occluded(change: FloatArray) -> bool:
-    """Whether a change of colours, CIELAB (grid, grid, 3), is an occlusion."""
+def is_occluded(change: FloatArray, before: bool = False) -> bool:
+    """Whether a change of colours, CIELAB (grid, grid, 3), is an occlusion.
+
+    Args:
+        before: whether the frame before is occluded; less change is then enough.
+    """
     upper = change[_UPPER_ROWS, _COLUMNS]
     light = np.median(upper.reshape(-1, 3), axis=0)
     lower_difference = _color_difference(change[_LOWER_ROWS, _COLUMNS] - light)
     if (_color_difference(upper - light) > _CHANGED_MUCH).mean() > _MAX_UPPER_SHARE:
         return False
     return bool(
-        (lower_difference > _CHANGED).mean() > _MAX_CHANGED_SHARE
-        or (lower_difference > _CHANGED_MUCH).mean() > _MAX_CHANGED_MUCH_SHARE
+        (lower_difference > _CHANGED).mean() > (_STILL_CHANGED_SHARE if before else _MAX_CHANGED_SHARE)
+        or (lower_difference > _CHANGED_MUCH).mean()
+        > (_STILL_CHANGED_MUCH_SHARE if before else _MAX_CHANGED_MUCH_SHARE)
     )
 
 

@@ -24,7 +24,7 @@ from lipsync.faces.tracking import (
     track_faces,
 )
 from lipsync.faces.trajectory import fixed_box_track
-from lipsync.faces.unused import UnusedFaces, UnusedReason
+from lipsync.faces.unused import UnusedFaces, UnusedReason, without
 from lipsync.faces.upright import UprightView, upright_rotation
 from lipsync.registries import DETECTORS
 
@@ -51,4 +51,5 @@ __all__ = [
     "reduced_size",
     "track_faces",
     "upright_rotation",
+    "without",
 ]

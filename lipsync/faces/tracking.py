@@ -17,7 +17,7 @@ from lipsync.faces.detectors.base import FaceDetector
 from lipsync.faces.recognition import ReferenceFace, read_reference
 from lipsync.faces.selection import select_identities, shots_left_to_right
 from lipsync.faces.trajectory import interpolate_gaps, smooth_and_pad
-from lipsync.faces.unused import UnusedFaces, frames_cut_off, frames_of_others, without
+from lipsync.faces.unused import UnusedFaces, frames_covered, frames_cut_off, frames_of_others, without
 from lipsync.options import FaceOptions
 from lipsync.progress import StageProgress
 from lipsync.types import FaceTrack, FloatArray, Frame
@@ -70,7 +70,8 @@ class TrackedFaces:
         identities: all faces, by shot and from left to right.
         cuts: numbers of the first frames of the shots after the first.
         face_counts: (frame number, number of faces) of every frame the detector ran on, in order.
-        unused: frames with a face that is left out of `track`, and why.
+        unused: frames with a face that is not to be drawn, and why; those with a covered mouth are in
+            `track`, since whether they count is a setting of the blending.
     """
 
     track: FaceTrack
@@ -164,13 +165,17 @@ def build_tracks(
         # 3. Trajectory
         arrays = interpolate_gaps(selected.values(), sampled, shape.count, rate)
         track = smooth_and_pad(arrays, detections.cuts, detections.frame_size, shape.frame_size, options)
-        unused = frames_of_others(shots, selected, shape.count), frames_cut_off(track, shape.frame_size)
+        unused: tuple[UnusedFaces, ...] = (
+            frames_of_others(shots, selected, shape.count),
+            frames_cut_off(track, shape.frame_size),
+        )
         summaries = tuple(
             _summary(identity, index, scale, rate, identity is selected.get(shot))
             for shot, members in sorted(shots.items())
             for index, identity in enumerate(members)
         )
         track = without(track, unused)
+        unused = *unused, frames_covered(selected.values(), shape.count)
         found.append(TrackedFaces(track, summaries, tuple(detections.cuts), face_counts, unused))
     return found
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.faces.association import Identity
+from lipsync.faces.mouth_visibility import covered_frames
 from lipsync.types import FaceTrack, FloatArray
 
 Bools = npt.NDArray[np.bool_]
@@ -31,6 +32,7 @@ class UnusedReason(Enum):
 
     OTHER_PERSON = "other person"
     CUT_OFF = "cut off"
+    COVERED = "covered"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,14 @@ def frames_of_others(
     return UnusedFaces(UnusedReason.OTHER_PERSON, frames)
 
 
+def frames_covered(selected: Iterable[Identity], count: int) -> UnusedFaces:
+    """Frames in which something covers the mouth of the selected face."""
+    frames = np.zeros(count, np.bool_)
+    for identity in selected:
+        frames |= covered_frames(identity.detections, count)
+    return UnusedFaces(UnusedReason.COVERED, frames)
+
+
 def frames_cut_off(track: FaceTrack, frame_size: tuple[int, int]) -> UnusedFaces:
     """Frames in which the border of the frame cuts off the eyes or the mouth.
 
@@ -78,7 +88,9 @@ def frames_cut_off(track: FaceTrack, frame_size: tuple[int, int]) -> UnusedFaces
 
 def without(track: FaceTrack, unused: Iterable[UnusedFaces]) -> FaceTrack:
     """The track without the face in unused frames."""
-    frames = np.any([one.frames for one in unused], axis=0)
+    frames = np.zeros(len(track), np.bool_)
+    for one in unused:
+        frames |= one.frames
     if not frames.any():
         return track
     boxes, points, scores = track.boxes.copy(), track.points.copy(), track.scores.copy()

@@ -161,6 +161,8 @@ _UNUSED_FACES = {
     "shot with segments, or the person by an image (which_face=reference).",
     UnusedReason.CUT_OFF: "the border of the picture cuts off the eyes or the mouth of the face. A fixed "
     "face box (box) draws there nevertheless.",
+    UnusedReason.COVERED: "something covers the mouth, such as text, a mask or a microphone. Without the "
+    "setting occlusion it is drawn over.",
 }
 
 

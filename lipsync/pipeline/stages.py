@@ -19,7 +19,16 @@ from lipsync.blending import Blender, make_mask
 from lipsync.context import RunContext
 from lipsync.devices import ThreadLimit
 from lipsync.enhancers import FaceEnhancement, Upscaler
-from lipsync.faces import TrackedFaces, UnusedFaces, UprightView, crop_face, pixel_box, reduced_size
+from lipsync.faces import (
+    TrackedFaces,
+    UnusedFaces,
+    UnusedReason,
+    UprightView,
+    crop_face,
+    pixel_box,
+    reduced_size,
+    without,
+)
 from lipsync.generators import LipGenerator
 from lipsync.media import VideoReader, YuvFrame
 from lipsync.options import BlendOptions, SyncOptions
@@ -60,14 +69,23 @@ def make_speakers(
     size = (job.video.width, job.video.height)
     return tuple(
         Speaker(
-            track=faces.track,
+            track=track,
             cuts=faces.cuts,
             audio=speaker_audio,
-            score_boxes=with_default_pads(faces.track.boxes, size, options.faces, faces.track.points),
-            unused=faces.unused,
+            score_boxes=with_default_pads(track.boxes, size, options.faces, track.points),
+            unused=unused,
         )
         for faces, speaker_audio in zip(tracked, audio.speakers, strict=True)
+        for track, unused in [_track_to_draw(faces, options.blend)]
     )
+
+
+def _track_to_draw(faces: TrackedFaces, options: BlendOptions) -> tuple[FaceTrack, tuple[UnusedFaces, ...]]:
+    """The track, without covered mouths where these are to be left alone, and all unused faces."""
+    if options.occlusion and options.mask != "box":
+        return without(faces.track, faces.unused), faces.unused
+    unused = tuple(one for one in faces.unused if one.reason is not UnusedReason.COVERED)
+    return faces.track, unused
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,6 +141,16 @@ def test_a_change_of_the_whole_face_is_no_occlusion() -> None:
     assert not is_occluded(change)
 
 
+def test_an_occlusion_goes_on_while_the_head_moves_behind_it() -> None:
+    """Less change is enough to stay occluded than to become so."""
+    change = np.zeros((16, 16, 3), np.float32)
+    change[9:12, 4:12, 1] = 14  # half of the lower face
+    assert not is_occluded(change)
+    assert is_occluded(change, before=True)
+    change[9:12, 4:12, 1] = 8
+    assert not is_occluded(change, before=True)
+
+
 def test_a_lasting_change_is_learned(talking: Shot) -> None:
     frames, boxes, _ = talking
     bearded = [covered(frames[n % 10], boxes[n % 10], "hand", float(n >= 10)) for n in range(600)]
