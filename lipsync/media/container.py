@@ -69,7 +69,17 @@ class _UnnamedFile:
     """A file object without a name."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell, self._file = file.read, file.tell, file
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As a file's; -1, which ffmpeg takes for a failure, where a header leads before the beginning.
+
+        PyAV would raise the system's OSError from whatever is being done next, and print it.
+        """
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
 
 
 @contextmanager

@@ -20,6 +20,7 @@ SOUND = ("-f", "lavfi", "-i", "sine=duration=2")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("honest")
     run_ffmpeg(*SOUND, folder / "voice.wav")
+    run_ffmpeg(*SOUND, folder / "voice.w64")
     run_ffmpeg(*PICTURE, *SOUND, "-c:v", "mpeg4", "-c:a", "pcm_s16le", folder / "clip.avi")
     run_ffmpeg(*PICTURE, *SOUND, folder / "clip.mp4")
     return folder
@@ -99,6 +100,17 @@ def test_a_voice_that_lies_in_a_large_file_is_told(lie: str, media: Path, tmp_pa
     path.write_bytes(change((media / name).read_bytes()) + bytes(8_000_000))
     with pytest.raises(MediaError, match=r"claims to last [\d,.]+ s and has data for"):
         probe_audio(path)
+
+
+def test_a_size_that_leads_before_the_beginning_ends_the_file(
+    media: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "voice.w64"
+    data = (media / "voice.w64").read_bytes()
+    size = data.index(b"data\xf3\xac\xd3\x11") + 16
+    path.write_bytes(replaced(data, size + 5, "B", 0x80))
+    assert probe_audio(path).duration == pytest.approx(2, abs=0.05)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("lie", VIDEOS)
