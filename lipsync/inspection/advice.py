@@ -132,7 +132,10 @@ def _on_audio(video: VideoInfo | None, audio: AudioReport | None, silent: bool) 
         yield Advice("Its audio is silent: as a voice it would hardly move the lips.", True)
         return
     if audio.speech == ():
-        yield Advice("No speech was found in its audio: as a voice it would move the lips at random.", True)
+        yield Advice(
+            "No speech was found in its audio: as a voice it would move the lips at random or not.",
+            True,
+        )
     if audio.loudness is not None and audio.loudness < _QUIET_LUFS:
         yield Advice(
             f"Its audio is very quiet ({audio.loudness:.0f} LUFS): as a voice it may hardly move the lips.",

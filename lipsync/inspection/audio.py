@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lipsync.errors import ToolError
 from lipsync.media import AudioReader
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
-from lipsync.speech import detect_speech
+from lipsync.speech import detect_speech, even_level
 from lipsync.types import AudioClip, AudioInfo, FloatArray
 
 Span = tuple[float, float]
@@ -108,7 +108,9 @@ def analyse_audio(
         missing = "Loudness needs the package pyloudnorm (pip install pyloudnorm)."
     speech: tuple[Span, ...] | None = None
     try:
-        speech = tuple((float(start), float(end)) for start, end in detect_speech(clip, cancel).spans)
+        speech = tuple(
+            (float(start), float(end)) for start, end in detect_speech(even_level(clip), cancel).spans
+        )
     except ToolError as error:
         missing = f"{missing} {error}".strip()
     return AudioReport(reader.info, loudness, peak, find_silence(clip), speech), missing

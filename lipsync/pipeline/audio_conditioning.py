@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.context import RunContext
+from lipsync.errors import MediaError
 from lipsync.generators import AudioRows, LipGenerator
 from lipsync.media import AudioReader
+from lipsync.media.audio.mix import mix_segments
 from lipsync.pipeline.job import Job, speaking_faces
 from lipsync.segments import PlacedSegment
-from lipsync.speech import SpeechSpans, gate_voice, separate_voice, speech_weights
+from lipsync.speech import (
+    SpeechSpans,
+    detect_speech,
+    even_level,
+    gate_voice,
+    separate_voice,
+    speech_weights,
+)
 from lipsync.types import AudioClip, FloatArray
 
 SAMPLE_RATE = 16_000
@@ -26,6 +38,12 @@ CONTEXT_SECONDS = 30.0
 """Audio after the end of the result that is read too: networks look ahead, and levels are those of a longer
 part. What follows cannot matter, and of a long recording it may be hours."""
 SILENT = "The voice is silent, so the lips will hardly move."
+SOURCE_SPEAKS = (
+    "The person in the video speaks for {seconds:.0f} s while the voice is silent; closed lips may be "
+    "blurred where the mouth was wide open. Use other parts of the video there, or set in_silence to 'keep'."
+)
+_LONG_REST = 2.0  # seconds of silence in which a mouth that speaks on would be seen
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,16 +115,16 @@ class _Conditioner:
     context: RunContext
 
     def read(self, voice: AudioReader, end: float) -> AudioClip:
-        """One voice, mono at 16 kHz; separated from music and noise if `separate_voice` is on.
+        """One voice, mono at 16 kHz, soft speech raised; separated from music if `separate_voice` is on.
 
         Args:
             end: seconds that the result needs; `CONTEXT_SECONDS` more are read.
         """
         options, cancel, seconds = self.context.options, self.context.cancel, end + CONTEXT_SECONDS
         if not options.speech.separate_voice:
-            return voice.read(SAMPLE_RATE, seconds=seconds, cancel=cancel)
+            return _audible(voice.read(SAMPLE_RATE, seconds=seconds, cancel=cancel))
         clip = voice.read(SEPARATION_RATE, seconds=seconds, cancel=cancel)
-        return separate_voice(clip, cancel=cancel, device=options.generator.device)
+        return _audible(separate_voice(clip, cancel=cancel, device=options.generator.device))
 
     def encode(self, clip: AudioClip, turns: SpeechSpans | None) -> tuple[SpeakerAudio, tuple[str, ...]]:
         """One speaker, and warnings; outside of `turns` the source's mouth is kept."""
@@ -117,10 +135,47 @@ class _Conditioner:
         else:
             gate = gate_voice(clip, fps, frames, options.speech, self.context.cancel)
             voice, weights, warnings = gate.audio, gate.weights, gate.warnings
+            if options.speech.in_silence == "close" and gate.spans is not None and turns is None:
+                warnings += self._source_speech(gate.spans, fps, frames)
         if turns is not None:
             weights = weights * speech_weights(turns, fps, frames, lead=0.0)
         rows = self.generator.encode_audio(voice, fps, frames, options.generator.voice_lead)
         return SpeakerAudio(rows, weights), warnings
+
+    def _source_speech(self, voice: SpeechSpans, fps: Fraction, frames: int) -> tuple[str, ...]:
+        """A warning if the person in the video speaks on while the voice rests for seconds."""
+        job, cancel = self.job, self.context.cancel
+        resting = np.ones(frames, np.bool_)
+        if voice.found:
+            resting = speech_weights(voice, fps, frames, fade=0.0, lead=0.0) == 0
+        shortest = round(_LONG_REST * fps)
+        if job.video.is_still or not job.video.info.has_audio or _longest_run(resting) < shortest:
+            return ()
+        try:
+            own = mix_segments((), job.voices, job.video.frame_count / float(fps), job.video)
+            spans = detect_speech(even_level(own.read(SAMPLE_RATE, cancel=cancel)), cancel)
+        except MediaError:  # that the source's own audio is damaged is of no importance to the result
+            return ()
+        if not spans.found:
+            return ()
+        speaking = speech_weights(spans, fps, job.video.frame_count, fade=0.0, lead=0.0)[job.timeline] > 0
+        longest = _longest_run(resting & speaking)
+        if longest < shortest:
+            return ()
+        return (SOURCE_SPEAKS.format(seconds=longest / float(fps)),)
+
+
+def _longest_run(true: BoolArray) -> int:
+    """Length of the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], true, [False]]).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def _audible(clip: AudioClip) -> AudioClip:
+    """The clip with its soft speech raised; what counts as silent has no noise that the lips would follow."""
+    if AudioReader.is_silent(clip):
+        return AudioClip(np.zeros_like(clip.samples), clip.sample_rate)
+    return even_level(clip)
 
 
 def _place(segments: Sequence[PlacedSegment], clips: dict[int, AudioClip], count: int) -> AudioClip:

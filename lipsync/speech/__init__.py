@@ -10,6 +10,7 @@ Audio is mono at 16 kHz. Optional packages are imported when they are used.
 
 from lipsync.speech.gate import gate_voice, mute_non_speech, speech_weights
 from lipsync.speech.language_id import identify_language
+from lipsync.speech.level import even_level
 from lipsync.speech.separation import separate_voice
 from lipsync.speech.subtitles import to_srt, to_vtt
 from lipsync.speech.transcription import Transcript, TranscriptSegment, Word, transcribe
@@ -21,6 +22,7 @@ __all__ = [
     "TranscriptSegment",
     "Word",
     "detect_speech",
+    "even_level",
     "gate_voice",
     "identify_language",
     "mute_non_speech",

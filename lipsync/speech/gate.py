@@ -12,12 +12,21 @@ import numpy as np
 
 from lipsync.options import SpeechOptions
 from lipsync.progress import CancelToken
+from lipsync.speech.level import is_noisy, rhythm_spans
 from lipsync.speech.vad import SpeechSpans, detect_speech
 from lipsync.types import AudioClip, FloatArray
 
 NO_SPEECH = (
     "No speech was found in the voice (singing, music or an animal, perhaps), "
-    "so the lips follow all of its audio."
+    "so the lips follow all of its audio that has the rhythm of a voice."
+)
+ONLY_NOISE = (
+    "The voice is noise or hum without speech, so the mouth rests. "
+    "If the lips are to follow it, set in_silence to 'speak'."
+)
+NOISY = (
+    "The voice is hardly louder than its noise or music, so the lips may be wrong. "
+    "Use a cleaner recording, or separate_voice."
 )
 
 _FADE = 0.12
@@ -26,6 +35,7 @@ _LEAD = 0.1
 """Seconds by which the lips open before speech starts."""
 _MIN_REST = 0.2  # seconds of the source's own mouth that are worth two fades
 _RAMP = 0.02  # seconds of fade in the audio; a hard cut is a click, which looks like a "t"
+_MOSTLY = 0.5  # of the length with the rhythm of a voice, from which on all of it counts as a voice
 _LOUD = 0.3  # relative to the level of speech
 
 
@@ -57,8 +67,8 @@ def gate_voice(
     """Keep the mouth at rest in silence, as set by `options.in_silence`.
 
     "close" gives the generator silence there, so that it generates closed lips; "keep" shows the
-    source's own mouth instead; "speak" changes nothing. If no speech is found at all, nothing is
-    changed either, and there is a warning.
+    source's own mouth instead; "speak" changes nothing. If no speech is found at all, the lips follow
+    what has the rhythm of a voice, such as singing, but no noise, and there is a warning.
 
     Args:
         voice: 16 kHz.
@@ -72,11 +82,17 @@ def gate_voice(
     if options.in_silence == "speak":
         return SpeechGate(voice, always)
     spans = detect_speech(voice, cancel)
-    if not spans.found:
+    heard = spans if spans.found else rhythm_spans(voice)
+    if not spans.found and heard.seconds > _MOSTLY * voice.duration:
         return SpeechGate(voice, always, spans, (NO_SPEECH,))
-    muted = mute_non_speech(voice, spans)
-    weights = speech_weights(spans, fps, frames) if options.in_silence == "keep" else always
-    return SpeechGate(muted, weights, spans, _warnings(voice, muted))
+    muted = mute_non_speech(voice, heard)
+    weights = always
+    if options.in_silence == "keep":
+        weights = speech_weights(heard, fps, frames) if heard.found else np.zeros(frames, np.float32)
+    if not spans.found:
+        return SpeechGate(muted, weights, spans, (NO_SPEECH if heard.found else ONLY_NOISE,))
+    noisy = (NOISY,) if is_noisy(voice) and not options.separate_voice else ()
+    return SpeechGate(muted, weights, spans, (*_warnings(voice, muted), *noisy))
 
 
 def _warnings(voice: AudioClip, muted: AudioClip) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from lipsync.pipeline.model_provider import FreshModels
 from lipsync.segments import parse_segments
 from lipsync.types import AudioClip, FloatArray
 from tests.make_media import run_ffmpeg
+from tests.material import VOICE
 
 SPEAK = SyncOptions.from_flat(in_silence="speak", length_mode="shorter")
 
@@ -99,3 +100,26 @@ def test_the_beginning_of_a_voice_is_that_of_the_whole(tmp_path: Path) -> None:
     assert np.array_equal(voice.read(seconds=2).samples, whole.samples[: 2 * SAMPLE_RATE])
     assert np.array_equal(voice.read(seconds=100).samples, whole.samples)
     assert len(voice.read(seconds=voice.duration).samples) == len(whole.samples)
+
+
+@pytest.mark.parametrize(("silence", "told"), [("close", True), ("keep", False)])
+def test_a_person_who_speaks_on_while_the_voice_rests_is_told(
+    tmp_path: Path, silence: str, told: bool
+) -> None:
+    film, voice = tmp_path / "film.mp4", tmp_path / "voice.wav"
+    run_ffmpeg("-f", "lavfi", "-i", "color=size=64x48:rate=25:duration=6", "-i", VOICE, "-shortest", film)
+    run_ffmpeg("-i", VOICE, "-af", "atrim=0:1.5,apad=whole_dur=6", voice)
+    options = SyncOptions.from_flat(in_silence=silence, length_mode="shorter")
+    for given, expected in ((voice, told), (film, False)):
+        opened = open_job(check_arguments(JobArguments, options, video=film, voice=given))
+        generator: Any = Listener()
+        done = condition_audio(opened, generator, RunContext(FreshModels(), options))
+        assert any("speaks for" in warning for warning in done.warnings) is expected
+
+
+def test_a_soft_voice_reaches_the_generator_at_the_usual_level(tmp_path: Path, clip: Path) -> None:
+    soft = tmp_path / "soft.wav"
+    run_ffmpeg("-i", VOICE, "-af", "volume=-40dB", "-c:a", "pcm_s24le", soft)
+    voice, [heard] = conditioned(job(clip, soft))
+    assert 0.2 < np.abs(heard.samples).max() <= 1 and voice is heard
+    assert np.abs(job(clip, soft).audio.read().samples).max() < 0.02  # what is heard stays as it is
