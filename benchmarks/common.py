@@ -141,6 +141,14 @@ def make_talking_head(folder: Path, width: int, height: int, seconds: float) -> 
     return video, voice
 
 
+def make_voice(folder: Path, seconds: float) -> Path:
+    """The looped sample voice as MP3, copied without encoding."""
+    path = folder / f"voice_{seconds:g}s.mp3"
+    source = ["-stream_loop", "-1", "-i", str(SAMPLES / "voice.mp3"), "-t", str(seconds)]
+    _ffmpeg([*source, "-map", "0:a", "-c", "copy", str(path)])
+    return path
+
+
 def apply_edits(folder: Path, edits: Sequence[tuple[str, str, str]]) -> None:
     """Replace text in a copy of another program.
 

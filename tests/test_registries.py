@@ -60,7 +60,7 @@ class RedGenerator:
         assert weights is None  # the catalogue has none for it
         self.spec = GeneratorSpec(name, (32, 32), 25, ("fp32",), "none", "none")
 
-    def encode_audio(self, audio, fps, frames, lead=0):
+    def encode_audio(self, audio, fps, frames, lead=0, cancel=None):
         return np.zeros((frames, 1), np.float32)
 
     def generate(self, crops, audio_rows):

@@ -24,19 +24,15 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     Raises:
         ToolError: MCP tools are requested, and the package mcp is missing or its version not supported.
+        OptionError: the address cannot be listened on.
+        DiskFullError, OutputError: the temporary folder cannot be used.
     """
     mcp = arguments.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
     if mcp:
         _require_mcp()
     with heavy_imports():
-        from lipsync.ui import build_page, launch_settings
-    build_page().launch(
-        server_name=arguments.host,
-        server_port=arguments.port,
-        share=arguments.share,
-        mcp_server=mcp,
-        **launch_settings(),
-    )
+        from lipsync.ui.server import serve
+    serve(arguments.host, arguments.port, share=arguments.share, mcp=mcp)
     return 0
 
 

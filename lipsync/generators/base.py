@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
+from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, Crops, FloatArray, IntArray, Mouths
 
 
@@ -76,7 +77,14 @@ class LipGenerator(Protocol):
         """Properties of the generator."""
         ...
 
-    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> AudioRows:
+    def encode_audio(
+        self,
+        audio: AudioClip,
+        fps: Fraction | float,
+        frames: int,
+        lead: int = 0,
+        cancel: CancelToken | None = None,
+    ) -> AudioRows:
         """Compute the audio features of each frame.
 
         Args:
@@ -84,9 +92,13 @@ class LipGenerator(Protocol):
             fps: frames per second of the result.
             frames: number of rows; beyond the end of the audio they hold silence.
             lead: frames by which the audio of each row starts earlier.
+            cancel: checked between pieces of the audio; hours of it take half a minute.
 
         Returns:
             `frames` rows of float32, whose shape is the network's own.
+
+        Raises:
+            Cancelled: the token was cancelled.
         """
         ...
 

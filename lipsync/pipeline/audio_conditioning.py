@@ -139,7 +139,9 @@ class _Conditioner:
                 warnings += self._source_speech(gate.spans, fps, frames)
         if turns is not None:
             weights = weights * speech_weights(turns, fps, frames, lead=0.0)
-        rows = self.generator.encode_audio(voice, fps, frames, options.generator.voice_lead)
+        rows = self.generator.encode_audio(
+            voice, fps, frames, options.generator.voice_lead, self.context.cancel
+        )
         return SpeakerAudio(rows, weights), warnings
 
     def _source_speech(self, voice: SpeechSpans, fps: Fraction, frames: int) -> tuple[str, ...]:

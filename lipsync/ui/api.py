@@ -20,13 +20,15 @@ from lipsync.context import ModelProvider
 from lipsync.errors import InputError
 from lipsync.inspection.report import InspectOptions
 from lipsync.options import SyncOptions, TranscriptOptions
+from lipsync.progress import CancelToken
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
 from lipsync.ui.components.status import HEAVY
 from lipsync.ui.formatting import error_text, progress_text
+from lipsync.ui.gradio_state import is_one_off
 from lipsync.ui.inspection import inspect_file
 from lipsync.ui.request import SyncRequest
-from lipsync.ui.sessions import Session, Sessions
+from lipsync.ui.sessions import JobFolder, Session, Sessions
 from lipsync.ui.settings_file import read_settings
 from lipsync.utils.option_group import converted
 
@@ -93,8 +95,22 @@ class Api:
     def __init__(self, sessions: Sessions, models: ModelProvider) -> None:
         self._sessions, self._models = sessions, models
 
-    def _session(self, request: gr.Request, *uploads: str) -> Session:
-        return self._sessions.get(request.session_hash, *uploads)
+    @contextlib.contextmanager
+    def _session(self, request: gr.Request, *uploads: str) -> Iterator[Session]:
+        """The caller's session; one for this request alone where it has none."""
+        if is_one_off(request):
+            with self._sessions.one_off(request.session_hash, *uploads) as session:
+                yield session
+        else:
+            yield self._sessions.get(request.session_hash, *uploads)
+
+    @contextlib.contextmanager
+    def _job(self, request: gr.Request, kind: str, *uploads: str) -> Iterator[tuple[JobFolder, CancelToken]]:
+        """Folder and cancel token of a job of this kind; both are of the caller's session."""
+        with self._session(request, *uploads) as session:
+            cancel = session.start(kind)
+            with session.job_folder(kind) as folder:
+                yield folder, cancel
 
     def sync(
         self,
@@ -121,9 +137,7 @@ class Api:
             The finished video as a file, and a report with its length, size, model, warnings, score and
             the settings used. Before that, progress reports without a file.
         """
-        session = self._session(request, video, voice)
-        cancel = session.start("api")
-        with _errors_for_callers(), session.job_folder("api") as folder:
+        with _errors_for_callers(), self._job(request, "api", video, voice) as (folder, cancel):
             _check_agreed(agreed)
             given = _sync_request(video, voice, video_ranges, voice_ranges, settings)
             for item in handlers.run_sync(given, "", folder.path, cancel, self._models):
@@ -161,10 +175,8 @@ class Api:
             The source with face box and mask, the result, and a report with the box and the people who
             are seen, each with the values of face_x, face_y and face_time that choose them.
         """
-        session = self._session(request, video, voice)
-        with _errors_for_callers(), session.job_folder("api-preview") as folder:
+        with _errors_for_callers(), self._job(request, "api-preview", video, voice) as (folder, cancel):
             given = _sync_request(video, voice, video_ranges, voice_ranges, settings)
-            cancel = session.start("api-preview")
             files = handlers.render_preview(given, at, folder.path, cancel, self._models)
             folder.replace_older()
         drawn = files.preview
@@ -203,9 +215,8 @@ class Api:
         Returns:
             A zip file with all results, and a report of what became of each. Before that, progress.
         """
-        session = self._session(request, *(videos or []), *(voices or []))
-        cancel = session.start("api")
-        with _errors_for_callers(), session.job_folder("api") as folder:
+        uploads = [*(videos or []), *(voices or [])]
+        with _errors_for_callers(), self._job(request, "api", *uploads) as (folder, cancel):
             _check_agreed(agreed)
             options = _sync_options("", "", settings)
             for item in handlers.run_batch(
@@ -239,8 +250,7 @@ class Api:
         Returns:
             Length in seconds, frames, frames per second, width and height.
         """
-        self._session(request, video, voice)
-        with _errors_for_callers():
+        with _errors_for_callers(), self._session(request, video, voice):
             plan = _sync_request(video, voice, video_ranges, voice_ranges, settings).plan()
         return {
             "seconds": plan.seconds,
@@ -273,8 +283,7 @@ class Api:
             A report: file, picture, sound, faces, sync, transcript, language, expectations, and under
             missing what could not be determined. Before that, progress reports.
         """
-        session = self._session(request, file)
-        with _errors_for_callers():
+        with _errors_for_callers(), self._session(request, file) as session:
             options = InspectOptions(faces=faces or sync, sync=sync, transcript=transcript)
             language = TranscriptOptions(spoken_language=spoken_language)
             for item in inspect_file(file, options, language, session.start("api-inspect")):

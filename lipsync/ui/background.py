@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import queue
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from lipsync.progress import CancelToken, Progress, ProgressCallback
+from lipsync.utils.malloc import release_memory
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.2
@@ -24,18 +26,49 @@ class Done(Generic[T]):
 def run_in_thread(task: Callable[[ProgressCallback], T], cancel: CancelToken) -> Iterator[Progress | Done[T]]:
     """Run `task` in a thread; yield its newest report from time to time, and the result last.
 
-    Closing the iterator early cancels the task and waits for its end, which takes about a second.
+    Closing the iterator early cancels the task and waits for its end, which takes about a second. Of a task
+    that has ended nothing stays in memory but its result or its error.
     """
     reports: queue.Queue[Progress] = queue.Queue()
-    with ThreadPoolExecutor(1, thread_name_prefix="lipsync page") as pool:
-        running = pool.submit(task, reports.put)
-        try:
-            while not running.done():
-                yield from _newest_report(reports)
-            yield Done(running.result())
-        finally:
-            if not running.done():  # the visitor has left
-                cancel.cancel()
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="lipsync page") as pool:
+            running = pool.submit(_without_frames, task, reports.put)
+            try:
+                while not running.done():
+                    yield from _newest_report(reports)
+                yield Done(running.result())
+            finally:
+                if not running.done():  # the visitor has left
+                    cancel.cancel()
+                # The traceback of its error holds this frame, which would hold it in turn.
+                del running
+    finally:
+        release_memory()
+
+
+def _without_frames(task: Callable[[ProgressCallback], T], progress: ProgressCallback) -> T:
+    """Run `task`; an error that it raises no longer holds the local variables of the task's functions.
+
+    A decoded voice of hours is among them. The error outlives the task: the visitor's event holds it, and
+    where the visitor has left, garbage that is collected much later.
+    """
+    try:
+        return task(progress)
+    except BaseException as error:
+        clear_frames(error)
+        raise
+
+
+def clear_frames(error: BaseException) -> None:
+    """Clear the local variables in the tracebacks of an error and of those that led to it."""
+    seen: set[int] = set()
+    following: list[BaseException | None] = [error]
+    while following:
+        one = following.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            following += [one.__cause__, one.__context__]
 
 
 def _newest_report(reports: queue.Queue[Progress]) -> Iterator[Progress]:

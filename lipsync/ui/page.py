@@ -5,24 +5,31 @@ Everything that runs models waits in one queue, so that one job runs at a time o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.ui import strings
 from lipsync.ui.api import build_api
 from lipsync.ui.fetch_guard import guard_fetches
+from lipsync.ui.gradio_state import GradioState, remove_broken_uploads
 from lipsync.ui.pages.batch import BatchEvents, build_batch
 from lipsync.ui.pages.inspect import InspectEvents, build_inspect
 from lipsync.ui.pages.sync import build_sync, connect_sync
 from lipsync.ui.sessions import GRACE_SECONDS, Sessions
 from lipsync.ui.theme import CSS, HEAD, theme
+from lipsync.utils.disk_errors import is_disk_full
 
 MAX_UPLOAD = "2gb"
 MAX_QUEUE = 20
+MAX_VISITORS = 500
+"""Visitors whose state is kept at the same time, two thirds of a megabyte each."""
 _CACHE_CHECK_SECONDS, _CACHE_SECONDS = 3600, 86_400
 
 
@@ -33,6 +40,11 @@ def launch_settings() -> dict[str, Any]:
         "css": CSS,
         "head": HEAD,
         "max_file_size": MAX_UPLOAD,
+        "state_session_capacity": MAX_VISITORS,
+        "enable_monitoring": False,
+        # Gradio asks twice whether its server runs; the second time a busy machine has 3 s for the answer.
+        "_frontend": False,
+        "app_kwargs": {"exception_handlers": {OSError: _no_space}},
         "show_error": True,
         "footer_links": ["api", "settings"],
     }
@@ -45,6 +57,9 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         allow_networks: networks that links may reach although they are not public. For tests only:
             no setting leads here.
         grace: seconds that a visitor's files are kept after they have left.
+
+    Raises:
+        DiskFullError, OutputError: the folder for visitors' files cannot be made.
     """
     page: gr.Blocks
     guard_fetches()
@@ -61,21 +76,33 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
                 inspect = build_inspect()
         gr.Markdown(strings.FOOTER, elem_id="foot")
         protected = {path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
-        sessions = Sessions(Path(page.GRADIO_CACHE), protected, grace)
+        gradio = GradioState(page)
+        sessions = Sessions(Path(page.GRADIO_CACHE), protected, grace, gradio)
         models = CachedModels()
         build_api(sessions, models)  # first, so that the endpoints get the plain names
         connect_sync(sync, sessions, models, frozenset(allow_networks))
         BatchEvents(sessions, models, batch, sync.form).connect()
         InspectEvents(sessions, inspect).connect(tabs, sync.inputs)
-        page.unload(_end_session(sessions))
-    page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None)
+        page.unload(_end_session(sessions, gradio))
+    page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue
+    gradio.set_up_queue(sessions.claim)
+    remove_broken_uploads()
     return page
 
 
-def _end_session(sessions: Sessions) -> Any:
+async def _no_space(_: Request, error: Exception) -> Response:
+    """Answer a request whose upload, or another file, could not be written."""
+    full = isinstance(error, OSError) and is_disk_full(error)
+    if not full:
+        logging.getLogger(__name__).error("a request failed", exc_info=error)
+    return PlainTextResponse(strings.SERVER_FULL if full else strings.SERVER_FAILED, 507 if full else 500)
+
+
+def _end_session(sessions: Sessions, gradio: GradioState) -> Any:
     """The handler of a visitor leaving the page."""
 
-    def leave(request: gr.Request) -> None:
+    async def leave(request: gr.Request) -> None:
         sessions.end(request.session_hash)
+        await gradio.drop_events(request.session_hash)
 
     return leave

@@ -1,29 +1,39 @@
 """Visitor sessions: a private folder and the running jobs of each visitor.
 
 Sessions share nothing. When a visitor leaves, their jobs stop at once; their files, uploads included,
-are removed a little later, so that a connection that was lost for a moment loses nothing.
+are removed a little later, so that a connection that was lost for a moment loses nothing. So are uploads that
+belong to nobody, and the folders of servers that no longer run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lipsync.faces import DetectionCache
 from lipsync.progress import CancelToken
+from lipsync.ui.gradio_state import GradioState
+from lipsync.utils.deadlines import Deadlines
+from lipsync.utils.disk_errors import write_error
+from lipsync.utils.malloc import release_memory
+from lipsync.utils.owned_folder import owned_folder, remove_abandoned
 
 GRACE_SECONDS = 120.0
 """How long a visitor's files are kept after they have left."""
 STALE_SECONDS = 86_400.0
-"""Inactivity after which a visitor counts as gone; leftovers of a killed server are removed at that age."""
-_PREFIX = "visits-"
+"""Inactivity after which a visitor counts as gone."""
+ONE_OFF_GRACES = 30
+"""How many times as long the files are kept of a visitor who has come back, or of a request that came without
+a session: an hour, to fetch its result."""
+TEMPORARY_HINT = "Set GRADIO_TEMP_DIR to a folder that can be written and has space."
+_OWN = ("visits-", "")
 _DETECTION_CACHE_BYTES = 50_000_000
 
 
@@ -35,8 +45,11 @@ class JobFolder:
     """
 
     def __init__(self, session_folder: Path, name: str) -> None:
-        session_folder.mkdir(parents=True, exist_ok=True)
-        self.path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=session_folder))
+        try:
+            session_folder.mkdir(parents=True, exist_ok=True)
+            self.path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=session_folder))
+        except OSError as error:
+            raise write_error(error, session_folder) from error
         self._name, self._kept = name, False
 
     def __enter__(self) -> JobFolder:
@@ -90,7 +103,11 @@ class Session:
                     token.cancel()
 
     def job_folder(self, name: str) -> JobFolder:
-        """Create a folder for the files of one job; `name` is the kind of job."""
+        """Create a folder for the files of one job; `name` is the kind of job.
+
+        Raises:
+            DiskFullError, OutputError: it cannot be made.
+        """
         return JobFolder(self.folder, name)
 
     @property
@@ -106,7 +123,11 @@ class Sessions:
         root: folder whose files the page may serve; a private one is made inside.
         protected: files in it that belong to the page itself, such as examples.
         grace: seconds that files are kept after a visitor has left.
-        timer: waits for that; `threading.Timer` or a class like it.
+        gradio: what Gradio keeps of the visitors; None where there is no server.
+        deadlines: calls what is to be done later.
+
+    Raises:
+        DiskFullError, OutputError: no folder can be made in `root`.
     """
 
     def __init__(
@@ -114,73 +135,122 @@ class Sessions:
         root: Path,
         protected: Iterable[str] = (),
         grace: float = GRACE_SECONDS,
-        timer: Callable[..., threading.Timer] = threading.Timer,
+        gradio: GradioState | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
-        root.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(root)
-        self._root, self._grace, self._timer = root, grace, timer
+        self._root, self._grace, self._gradio = root, grace, gradio
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(root, *_OWN)
+            owned = contextlib.ExitStack()
+            self._folder = owned.enter_context(owned_folder(root, *_OWN))
+        except OSError as error:
+            raise write_error(
+                error, root, "The page's temporary folder cannot be used", TEMPORARY_HINT
+            ) from error
+        weakref.finalize(self, owned.close)  # at the end of the process, too
         self._protected = {Path(path).resolve() for path in protected}
-        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=root, ignore_cleanup_errors=True)
         self._sessions: dict[str, Session] = {}
-        self._removals: dict[str, threading.Timer] = {}
+        self._leaving: dict[str, object] = {}
+        self._deadlines = deadlines or Deadlines()
         self._lock = threading.Lock()
 
     def get(self, visitor: str | None, *uploads: str | None) -> Session:
         """Return a visitor's session, created on the first call, and record `uploads` as theirs.
 
-        An API client without a session hash (None) gets a new session each time.
+        A caller without a session hash (None) gets a new session each time.
         """
         key = visitor or secrets.token_hex(16)
         self._end_stale()
         with self._lock:
-            if timer := self._removals.pop(key, None):
-                timer.cancel()
+            if key in self._leaving:  # has come back, or is a late event of one who has gone
+                self._end_later(key, ONE_OFF_GRACES * self._grace)
             if key not in self._sessions:
-                self._sessions[key] = Session(Path(self._folder.name) / secrets.token_hex(16))
+                self._sessions[key] = Session(self._folder / secrets.token_hex(16))
             session = self._sessions[key]
             session.last_active = time.time()
             session.uploads |= {Path(path).resolve() for path in uploads if path and self._is_upload(path)}
         return session
 
+    def claim(self, visitor: str, uploads: Iterable[str]) -> None:
+        """Record `uploads` as a visitor's, whose event has arrived."""
+        self.get(visitor, *uploads)
+
+    @contextlib.contextmanager
+    def one_off(self, visitor: str | None, *uploads: str | None) -> Iterator[Session]:
+        """Open the session of a request that comes without one, in the block; its result is kept an hour."""
+        key = visitor or secrets.token_hex(16)
+        try:
+            yield self.get(key, *uploads)
+        finally:
+            with self._lock:
+                self._end_later(key, ONE_OFF_GRACES * self._grace)
+            self._deadlines.schedule(f"state of {key}", self._grace, lambda: self._forget(key))
+
     def _is_upload(self, path: str) -> bool:
         resolved = Path(path).resolve()
-        own = resolved.is_relative_to(Path(self._folder.name).resolve())
+        own = resolved.is_relative_to(self._folder.resolve())
         return resolved.is_relative_to(self._root.resolve()) and not own and resolved not in self._protected
 
     def end(self, visitor: str | None) -> None:
         """Cancel a visitor's jobs now, and remove their files after the grace period."""
+        if visitor is None:
+            return
         with self._lock:
-            if visitor not in self._sessions:
-                return
-            self._sessions[visitor].cancel()
-            timer = self._timer(self._grace, self._remove, [visitor])
-            timer.daemon = True
-            self._removals[visitor] = timer
-        timer.start()
+            if session := self._sessions.get(visitor):
+                session.cancel()
+            self._end_later(visitor, self._grace)
+
+    def _end_later(self, key: str, seconds: float) -> None:
+        self._leaving[key] = this_time = object()
+        self._deadlines.schedule(key, seconds, lambda: self._remove(key, this_time))
 
     def _end_stale(self) -> None:
         """End sessions whose visitor left without a notice from the browser."""
         with self._lock:
             now = time.time()
-            stale = [key for key, one in self._sessions.items() if now - one.last_active > STALE_SECONDS]
+            stale = [
+                key
+                for key, one in self._sessions.items()
+                if key not in self._leaving and now - one.last_active > STALE_SECONDS
+            ]
         for key in stale:
             self.end(key)
 
-    def _remove(self, key: str) -> None:
+    def _remove(self, key: str, this_time: object) -> None:
         with self._lock:
-            if self._removals.pop(key, None) is None:  # the visitor came back
+            if self._leaving.get(key) is not this_time:  # put off in the last moment
                 return
-            session = self._sessions.pop(key)
-            shared = {path for other in self._sessions.values() for path in other.uploads}
-            for path in session.uploads - shared:  # two visitors may have uploaded the same file
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-                    path.parent.rmdir()
-        shutil.rmtree(session.folder, ignore_errors=True)
+            del self._leaving[key]
+            session = self._sessions.pop(key, None)
+            claimed = {path for other in self._sessions.values() for path in other.uploads}
+        self._forget(key)
+        if session is not None:
+            # two visitors may have uploaded the same file
+            _remove_files(session.uploads - claimed)
+            shutil.rmtree(session.folder, ignore_errors=True)
+            release_memory()
+        self._remove_unclaimed(claimed)
+
+    def _forget(self, key: str) -> None:
+        if self._gradio is not None:
+            self._gradio.forget(key)
+
+    def _remove_unclaimed(self, claimed: set[Path]) -> None:
+        """Remove old uploads that no event has named."""
+        uploads = self._gradio.uploads if self._gradio else set()
+        oldest = time.time() - ONE_OFF_GRACES * self._grace
+        for name in list(uploads):
+            path = Path(name).resolve()
+            if not path.exists():
+                uploads.discard(name)
+            elif path not in claimed | self._protected and path.stat().st_mtime < oldest:
+                _remove_files([path])
 
 
-def _remove_leftovers(root: Path) -> None:
-    """Remove the folders of a server that was killed."""
-    for entry in os.scandir(root):
-        if entry.name.startswith(_PREFIX) and time.time() - entry.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(entry.path, ignore_errors=True)
+def _remove_files(paths: Iterable[Path]) -> None:
+    """Remove files, and the folder of each where that leaves it empty."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()

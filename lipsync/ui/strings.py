@@ -197,6 +197,10 @@ UNEXPECTED_HINT = (
     "Try again with another file or with the default settings; the server's log has the details."
 )
 NOT_DONE = "That did not work"
+SERVER_FULL = (
+    "The disk of the server is full, and the file was not kept. Try again later, or with a smaller file."
+)
+SERVER_FAILED = "The server could not read or write a file. Its log has the details."
 GPU_STAGE, GPU_WAITING = "Drawing on a shared GPU", "Waiting for a GPU"
 GPU_GONE, GPU_GONE_HINT = (
     "The GPU is not available, or not any more",

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from lipsync.errors import Cancelled
 from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.options import NUMBER_FORMATS
 from lipsync.types import AudioClip
 from lipsync.weights import create_model
+from tests.waiting import CancelAtLook
 
 
 @pytest.fixture(scope="module", params=list(GENERATORS))
@@ -79,6 +81,14 @@ def test_lead_shifts_the_rows(generator: LipGenerator, voice: AudioClip) -> None
     plain = generator.encode_audio(voice, 25, 20)[:]
     led = generator.encode_audio(voice, 25, 20, lead=1)[:]
     np.testing.assert_array_equal(led[5:15], plain[4:14])
+
+
+def test_encoding_stops_between_pieces(generator: LipGenerator, voice: AudioClip) -> None:
+    long = AudioClip(np.tile(voice.samples, 250))
+    cancel = CancelAtLook(2)
+    with pytest.raises(Cancelled):
+        generator.encode_audio(long, 25, 25, cancel=cancel)
+    assert cancel.looks == 2
 
 
 def test_rows_by_number(generator: LipGenerator, voice: AudioClip) -> None:

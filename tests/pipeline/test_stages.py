@@ -17,6 +17,7 @@ from lipsync.generators import GeneratorSpec
 from lipsync.pipeline.audio_conditioning import SpeakerAudio
 from lipsync.pipeline.model_provider import FreshModels
 from lipsync.pipeline.stages import Chunk, DrawnFace, RenderPlan, Speaker, draw
+from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, FaceTrack, FloatArray, PixelBox
 
 PATIENCE = 20.0
@@ -34,7 +35,14 @@ class Numbers:
         self._first_done = threading.Event()
         self.drawn: list[int] = []
 
-    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> FloatArray:
+    def encode_audio(
+        self,
+        audio: AudioClip,
+        fps: Fraction | float,
+        frames: int,
+        lead: int = 0,
+        cancel: CancelToken | None = None,
+    ) -> FloatArray:
         return np.arange(frames, dtype=np.float32)[:, None]
 
     def generate(self, crops: npt.NDArray[np.uint8], audio_rows: FloatArray) -> FloatArray:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 
 from lipsync.ui import build_page
+from lipsync.ui.gradio_state import GradioState
 from lipsync.ui.sessions import STALE_SECONDS, Sessions
+from lipsync.utils.deadlines import Deadlines
 from tests.waiting import wait_until
 
 
@@ -53,32 +55,91 @@ def test_a_visitor_who_leaves_is_forgotten(tmp_path: Path) -> None:
     assert sample.exists()  # the page's own
 
 
-class ByHand(threading.Timer):
-    """Waits until its function is called."""
+class ByHand(Deadlines):
+    """Calls nothing by itself; `calls` are all that were scheduled, in order."""
 
-    def start(self) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, float, Callable[[], None]]] = []
+
+    def schedule(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Measures no time."""
+        self.calls.append((key, seconds, call))
 
 
 def test_a_connection_that_was_lost_for_a_moment_loses_nothing(tmp_path: Path) -> None:
-    waiting: list[ByHand] = []
-
-    def timer(*args: Any) -> ByHand:
-        waiting.append(ByHand(*args))
-        return waiting[-1]
-
-    sessions = Sessions(tmp_path, timer=timer)
+    later = ByHand()
+    sessions = Sessions(tmp_path, grace=120, deadlines=later)
     session = sessions.get("one")
     kept = session.job_folder("run").path
     sessions.end("one")
     assert sessions.get("one") is session
-    (left,) = waiting
-    assert left.finished.is_set()
-    left.function(*left.args)  # though it be too late to call it off
+    (_, short, too_late), (_, long, _) = later.calls
+    assert (short, long) == (120, 3600)
+    too_late()  # though it be too late to call it off
     assert kept.exists()
     sessions.end("one")
-    waiting[1].function(*waiting[1].args)
+    later.calls[-1][2]()
     assert not kept.exists()
+
+
+def test_a_late_event_of_a_visitor_who_has_gone_keeps_nothing_for_good(tmp_path: Path) -> None:
+    later = ByHand()
+    sessions = Sessions(tmp_path, deadlines=later)
+    sessions.end("one")
+    left = sessions.get("one").job_folder("preview").path
+    later.calls[-1][2]()
+    assert not left.exists()
+
+
+class Kept:
+    """Stands for what Gradio keeps."""
+
+    def __init__(self, *uploads: Path) -> None:
+        self.uploads = set(map(str, uploads))
+        self.forgotten: list[str] = []
+
+    def forget(self, visitor: str) -> None:
+        self.forgotten.append(visitor)
+
+
+def test_gradio_forgets_every_visitor_too(tmp_path: Path) -> None:
+    gradio, later = Kept(), ByHand()
+    sessions = Sessions(tmp_path, gradio=cast(GradioState, gradio), deadlines=later)
+    sessions.get("one")
+    sessions.end("one")
+    sessions.end("who only looked")
+    sessions.end(None)
+    for _, _, call in later.calls:
+        call()
+    assert gradio.forgotten == ["one", "who only looked"]
+
+
+def test_a_request_without_a_session_is_forgotten_soon_and_its_result_kept_an_hour(tmp_path: Path) -> None:
+    gradio, later = Kept(), ByHand()
+    sessions = Sessions(tmp_path, gradio=cast(GradioState, gradio), deadlines=later)
+    with sessions.one_off("event") as session:
+        kept = session.job_folder("api").path
+    (_, long, remove), (_, short, forget) = later.calls
+    assert (long, short) == (3600, 120)
+    forget()
+    assert (gradio.forgotten, kept.exists()) == (["event"], True)
+    remove()
+    assert not kept.exists()
+
+
+def test_uploads_that_no_event_has_named_are_removed_after_an_hour(tmp_path: Path) -> None:
+    old, young, claimed, sample = (upload(tmp_path, name) for name in ("old", "young", "claimed", "sample"))
+    for path in (old, claimed, sample):
+        then = time.time() - 3700
+        os.utime(path, (then, then))
+    gradio, later = Kept(old, young, claimed, sample, tmp_path / "gone"), ByHand()
+    sessions = Sessions(tmp_path, [str(sample)], gradio=cast(GradioState, gradio), deadlines=later)
+    sessions.claim("one", [str(claimed)])
+    sessions.end("other")
+    later.calls[-1][2]()
+    assert [path.exists() for path in (old, young, claimed, sample)] == [False, True, True, True]
+    assert str(tmp_path / "gone") not in gradio.uploads
 
 
 def test_an_inactive_visitor_is_removed_after_a_day(tmp_path: Path) -> None:
@@ -108,16 +169,6 @@ def test_files_outside_are_never_removed(tmp_path: Path) -> None:
     assert outside.exists()
 
 
-def test_leftovers_of_a_killed_server_are_removed_by_age(tmp_path: Path) -> None:
-    old, young = tmp_path / "visits-old", tmp_path / "visits-young"
-    for folder in (old, young):
-        folder.mkdir()
-    then = time.time() - STALE_SECONDS - 60
-    os.utime(old, (then, then))
-    Sessions(tmp_path)
-    assert (old.exists(), young.exists()) == (False, True)
-
-
 @pytest.mark.parametrize("name", ["../../etc", "a/b", ""])
 def test_a_visitors_name_is_no_path(tmp_path: Path, name: str) -> None:
     assert Sessions(tmp_path).get(name).folder.is_relative_to(tmp_path)
@@ -127,6 +178,6 @@ def test_samples_outlive_every_visitor(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     page = build_page()
     kept = {path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
-    samples = [path for path in tmp_path.glob("*/*") if path.is_file()]
+    samples = [path for path in tmp_path.glob("*/[!.]*") if path.is_file()]
     assert {path.name for path in samples} == {"face.jpg", "talk.mp4", "voice.mp3"}
     assert set(map(str, samples)) <= kept

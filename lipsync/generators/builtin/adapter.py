@@ -16,9 +16,10 @@ from lipsync.errors import WeightsError
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.builtin.composition import compose_crops
-from lipsync.generators.builtin.log_mel import SAMPLE_RATE, loudness, speech_level
+from lipsync.generators.builtin.log_mel import ENCODING, SAMPLE_RATE, loudness, speech_level
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, feature_rate, speech_features
 from lipsync.generators.builtin.packed_matrices import unpack_matrices
+from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, Crops, FloatArray, Frame
 from lipsync.weights.checkpoint import check_fits, load_into, load_safetensors
 from lipsync.weights.weights_file import reading_errors
@@ -76,7 +77,14 @@ class Builtin(BatchedGenerator):
         self.network = prepare_for_inference(network, self.device, self.dtype)
         self.batch_size = batch_size or self.default_batch_size(self.device)
 
-    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> FloatArray:
+    def encode_audio(
+        self,
+        audio: AudioClip,
+        fps: Fraction | float,
+        frames: int,
+        lead: int = 0,
+        cancel: CancelToken | None = None,
+    ) -> FloatArray:
         """Mouth shapes, float32 (frames, shape_numbers); all zeros is the closed mouth.
 
         Each row depends on some seconds of audio to either side: 0.65 s without a speech encoder, see
@@ -85,13 +93,15 @@ class Builtin(BatchedGenerator):
 
         Raises:
             ValueError: the audio is not at 16 kHz.
+            Cancelled: the token was cancelled.
         """
         times = (np.arange(frames) - lead) / float(fps)
         if audio.sample_rate != SAMPLE_RATE:
             raise ValueError(f"the audio must be at {SAMPLE_RATE} Hz, got {audio.sample_rate}")
         if len(audio.samples) == 0:
             return np.zeros((frames, len(self.gain)), np.float32)
-        shapes = self._predict_shapes(audio.samples) * speech_gate(audio.samples)[:, None]
+        cancel = cancel or CancelToken()
+        shapes = self._predict_shapes(audio.samples, cancel) * speech_gate(audio.samples, cancel)[:, None]
         positions = times * _SHAPE_RATE
         steps = np.arange(len(shapes))
         columns = [
@@ -100,17 +110,18 @@ class Builtin(BatchedGenerator):
         return np.stack(columns, axis=1).astype(np.float32)
 
     @torch.inference_mode()
-    def _predict_shapes(self, samples: FloatArray) -> FloatArray:
+    def _predict_shapes(self, samples: FloatArray, cancel: CancelToken) -> FloatArray:
         """Mouth shapes (T, shape_numbers) at 50 Hz.
 
         In pieces, so that an hour takes little memory.
         """
         config = self.network.config
-        features = torch.from_numpy(speech_features(samples, config, self.network.encoder))
+        features = torch.from_numpy(speech_features(samples, config, self.network.encoder, cancel))
         stride = feature_rate(config) // _SHAPE_RATE
         piece, context = 3000 * stride, 100 * stride
         parts = []
         for start in range(0, features.shape[1], piece):
+            cancel.check(ENCODING)
             first = max(0, start - context)
             out: Tensor = self.audio2shape(features[None, :, first : start + piece + context])[0]
             parts.append(out[:, (start - first) // stride : (start - first + piece) // stride])
@@ -134,16 +145,20 @@ def resize_crop(crop: Frame, side: int) -> Frame:
     return np.asarray(cv2.resize(crop, (side, side), interpolation=interpolation), np.uint8)
 
 
-def speech_gate(samples: FloatArray) -> FloatArray:
+def speech_gate(samples: FloatArray, cancel: CancelToken | None = None) -> FloatArray:
     """Gain on mouth shapes by the level of the audio, smooth in time.
 
     Args:
         samples: float32 (n,) at 16 kHz.
+        cancel: checked between pieces of it.
 
     Returns:
         float32 (T,) in [0, 1] at 50 Hz; 0 in silence.
+
+    Raises:
+        Cancelled: the token was cancelled.
     """
-    level = loudness(samples)
+    level = loudness(samples, cancel)
     reference = max(speech_level(level), _SILENCE_DB - _CLOSED_DB)
     gain = np.clip((level - reference - _CLOSED_DB) / (_OPEN_DB - _CLOSED_DB), 0, 1)
     # The mouth moves before the sound, and short gaps between words do not close it: dilate first.

@@ -7,9 +7,12 @@ from functools import cache
 
 import numpy as np
 
+from lipsync.progress import CancelToken
 from lipsync.types import FloatArray
 
 SAMPLE_RATE = 16_000
+ENCODING = "Encoding the voice"
+"""Stage that a cancel reports."""
 MEL_RATE = 100
 """Columns per second; column k is centred on second k / MEL_RATE."""
 _HOP, _WINDOW, _FFT = SAMPLE_RATE // MEL_RATE, 400, 512
@@ -22,30 +25,34 @@ SILENCE = -4.0
 """Value of every band of a silent column."""
 
 
-def log_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
+def log_mel(samples: FloatArray, bands: int = 80, cancel: CancelToken | None = None) -> FloatArray:
     """Log-mel spectrogram relative to `speech_level`.
 
     Args:
         samples: float32 (n,) in [-1, 1] at 16 kHz.
         bands: number of mel bands.
+        cancel: checked between pieces.
 
     Returns:
         float32 (bands, n // 160 + 1) in [-4, 4]; a silent column is -4 throughout.
+
+    Raises:
+        Cancelled: the token was cancelled.
     """
     filters = _filters(bands).T
-    level = max(10 ** (speech_level(loudness(samples)) / 10), _MIN_LEVEL)
+    level = max(10 ** (speech_level(loudness(samples, cancel)) / 10), _MIN_LEVEL)
     columns = np.empty((len(samples) // _HOP + 1, bands), np.float32)
     done = 0
-    for power in _powers(samples):
+    for power in _powers(samples, cancel):
         mel = np.log(np.maximum(power @ filters / level, 1e-9))
         columns[done : done + len(mel)] = np.clip((mel + 6.5) / 2.5, SILENCE, 4)
         done += len(mel)
     return columns.T
 
 
-def loudness(samples: FloatArray) -> FloatArray:
-    """Level of each column of `log_mel` in dB of full scale, float32 (n // 160 + 1,)."""
-    total = np.concatenate([power.sum(1) for power in _powers(samples)])
+def loudness(samples: FloatArray, cancel: CancelToken | None = None) -> FloatArray:
+    """Level of each column of `log_mel` in dB of full scale, float32 (n // 160 + 1,); cancelled alike."""
+    total = np.concatenate([power.sum(1) for power in _powers(samples, cancel)])
     return np.asarray(10 * np.log10(total + 1e-10), np.float32)
 
 
@@ -63,7 +70,7 @@ def speech_level(level: FloatArray) -> float:
     return max(float(np.quantile(level, 0.9)), spoken)
 
 
-def _powers(samples: FloatArray) -> Iterator[FloatArray]:
+def _powers(samples: FloatArray, cancel: CancelToken | None) -> Iterator[FloatArray]:
     """Power spectra (columns, 257), whose sum is the mean square of the window.
 
     In pieces of a minute: those of an hour would fill the memory.
@@ -72,6 +79,8 @@ def _powers(samples: FloatArray) -> Iterator[FloatArray]:
     window = np.hanning(_WINDOW + 2)[1:-1].astype(np.float32)
     scale = 2 / (_FFT * float(np.square(window).sum()))
     for start in range(0, count, 60 * MEL_RATE):
+        if cancel is not None:
+            cancel.check(ENCODING)
         stop = min(count, start + 60 * MEL_RATE)
         first, last = start * _HOP - _WINDOW // 2, (stop - 1) * _HOP + _WINDOW // 2
         piece = np.pad(samples[max(0, first) : last], (max(0, -first), max(0, last - len(samples))))

@@ -28,6 +28,7 @@ from lipsync.generators.builtin.mouth_outline import POINTS
 from lipsync.generators.builtin.renderer import Outlines, Renderer, WindowMaps
 from lipsync.generators.builtin.resampling import Window, window_region
 from lipsync.generators.builtin.speech_encoder import FEATURE_RATE, SpeechEncoder
+from lipsync.progress import CancelToken
 from lipsync.types import FloatArray
 
 
@@ -165,14 +166,23 @@ def make_audio2shape(config: NetworkConfig, dropout: float = 0.1) -> Audio2Shape
     )
 
 
-def speech_features(samples: FloatArray, config: NetworkConfig, encoder: SpeechEncoder | None) -> FloatArray:
+def speech_features(
+    samples: FloatArray,
+    config: NetworkConfig,
+    encoder: SpeechEncoder | None,
+    cancel: CancelToken | None = None,
+) -> FloatArray:
     """Input of Audio2Shape, float32 (channels, T) at `feature_rate`.
 
     Args:
         samples: float32 (n,) at 16 kHz.
         encoder: None for the first generation.
+        cancel: checked between pieces.
+
+    Raises:
+        Cancelled: the token was cancelled.
     """
-    return log_mel(samples, config.mels) if encoder is None else encoder.encode(samples)
+    return log_mel(samples, config.mels, cancel) if encoder is None else encoder.encode(samples, cancel)
 
 
 def feature_rate(config: NetworkConfig) -> int:

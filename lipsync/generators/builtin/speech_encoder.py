@@ -16,8 +16,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.layers import dtype_of
-from lipsync.generators.builtin.log_mel import MEL_RATE, SAMPLE_RATE, loudness, speech_level
+from lipsync.generators.builtin.log_mel import ENCODING, MEL_RATE, SAMPLE_RATE, loudness, speech_level
 from lipsync.media.audio.mel import slaney_filters
+from lipsync.progress import CancelToken
 from lipsync.types import FloatArray
 
 LICENCE = """Speech encoder: first layers of OpenAI Whisper's audio encoder (https://github.com/openai/whisper),
@@ -101,7 +102,7 @@ class SpeechEncoder(nn.Module):
         return x.mT
 
     @torch.inference_mode()
-    def encode(self, samples: FloatArray) -> FloatArray:
+    def encode(self, samples: FloatArray, cancel: CancelToken | None = None) -> FloatArray:
         """Features of a whole recording, in pieces, so that an hour takes little memory.
 
         Positions begin at 0 in every piece. Each vector depends on 2 to 10 s of audio to either side, and
@@ -109,14 +110,20 @@ class SpeechEncoder(nn.Module):
 
         Args:
             samples: float32 (n,) in [-1, 1] at 16 kHz.
+            cancel: checked between pieces.
 
         Returns:
             float32 (width, T) at 50 Hz, T being about n / 320.
+
+        Raises:
+            Cancelled: the token was cancelled.
         """
         mel = torch.from_numpy(levelled_mel(samples, self.mels))
         device = next(self.parameters()).device
         parts = []
         for first, start, stop, last in _pieces(mel.shape[1]):
+            if cancel is not None:
+                cancel.check(ENCODING)
             out: Tensor = self(mel[None, :, first:last].to(device))[0]
             parts.append(out[:, (start - first) // 2 : (stop - first) // 2].float().cpu())
         return np.asarray(torch.cat(parts, dim=1)[:, _PADDING // 2 : -(_PADDING // 2)].numpy(), np.float32)

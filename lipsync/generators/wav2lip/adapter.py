@@ -21,6 +21,7 @@ from lipsync.generators.wav2lip.network import (
     prepare_for_inference,
 )
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
+from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, Crops, FloatArray
 from lipsync.weights import entry, load_into, load_state_dict
 from lipsync.weights.checkpoint import read_header
@@ -71,9 +72,16 @@ class Wav2Lip(BatchedGenerator):
             self.network = prepare_for_inference(network, self.device, self.dtype)
         self.batch_size = batch_size or self.default_batch_size(self.device)
 
-    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> MelWindows:
+    def encode_audio(
+        self,
+        audio: AudioClip,
+        fps: Fraction | float,
+        frames: int,
+        lead: int = 0,
+        cancel: CancelToken | None = None,
+    ) -> MelWindows:
         """One mel window, float32 (1, 80, 16), per frame; see `MelWindows`."""
-        return MelWindows(mel_spectrogram(audio), fps, frames, lead)
+        return MelWindows(mel_spectrogram(audio, cancel=cancel), fps, frames, lead)
 
     @torch.inference_mode()
     def _forward(self, crops: Crops, audio_rows: FloatArray) -> FloatArray:

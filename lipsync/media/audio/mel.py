@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from lipsync.errors import MediaError
+from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, FloatArray, IntArray
 
 SAMPLE_RATE = 16_000
@@ -27,7 +28,9 @@ _PREEMPHASIS = np.float32(0.97)
 _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 
 
-def mel_spectrogram(audio: AudioClip, block_columns: int = BLOCK_COLUMNS) -> FloatArray:
+def mel_spectrogram(
+    audio: AudioClip, block_columns: int = BLOCK_COLUMNS, cancel: CancelToken | None = None
+) -> FloatArray:
     """Normalised mel spectrogram, float32 (80, 1 + samples // 200) in [-4, 4].
 
     Audio shorter than one analysis window (50 ms) is padded with silence.
@@ -35,10 +38,12 @@ def mel_spectrogram(audio: AudioClip, block_columns: int = BLOCK_COLUMNS) -> Flo
     Args:
         audio: mono at 16 kHz.
         block_columns: columns computed at a time; the result does not depend on it.
+        cancel: checked for each of these blocks.
 
     Raises:
         ValueError: the audio is not at 16 kHz; media/ resamples, so this is a programming error.
         MediaError: it has samples that are NaN or infinite.
+        Cancelled: the token was cancelled.
     """
     if audio.sample_rate != SAMPLE_RATE:
         raise ValueError(f"the audio must be at {SAMPLE_RATE} Hz, got {audio.sample_rate}")
@@ -52,6 +57,8 @@ def mel_spectrogram(audio: AudioClip, block_columns: int = BLOCK_COLUMNS) -> Flo
     basis = mel_basis()
     mel = np.empty((N_MELS, columns), np.float32)
     for start in range(0, columns, block_columns):
+        if cancel is not None:
+            cancel.check("Encoding the voice")
         stop = min(columns, start + block_columns)
         block = _emphasised(samples, start * HOP - N_FFT // 2, (stop - 1) * HOP + N_FFT // 2)
         # librosa's STFT without importing it, which takes 0.8 s of numba in every run. NumPy's FFT

@@ -146,13 +146,13 @@ class LinkEvents:
         panel = self._panel
         session = self._sessions.get(request.session_hash)
         cancel = session.start(panel.name)
-        with session.job_folder(panel.name) as folder:
-            yield {panel.cancel: gr.Button(visible=True), panel.download: gr.Button(interactive=False)}
-            done: Updates = {
-                panel.cancel: gr.Button(visible=False),
-                panel.download: gr.Button(interactive=True),
-            }
-            try:
+        done: Updates = {
+            panel.cancel: gr.Button(visible=False),
+            panel.download: gr.Button(interactive=True),
+        }
+        try:
+            with session.job_folder(panel.name) as folder:
+                yield {panel.cancel: gr.Button(visible=True), panel.download: gr.Button(interactive=False)}
                 ranges = self._table.read(values)
                 source = self._source(values)
                 for item in run_in_thread(_fetch(source, folder.path, cancel, ranges), cancel):
@@ -161,8 +161,8 @@ class LinkEvents:
                         yield {**self._fetched(item.value, ranges), **done}
                     else:
                         yield {panel.about: progress_line("", item)}
-            except Exception as error:  # shown to the visitor, whatever it is
-                yield {panel.about: error_line(error), **done}
+        except Exception as error:  # shown to the visitor, whatever it is
+            yield {panel.about: error_line(error), **done}
 
     def _fetched(self, fetched: FetchedMedia, ranges: tuple[TimeRange, ...]) -> Updates:
         text = strings.LINK_DOWNLOADED.format(name=fetched.path.name)

@@ -110,13 +110,13 @@ class BatchEvents:
         videos, voices = values[page.videos] or [], values[page.voices] or []
         session = self._sessions.get(request.session_hash, *videos, *voices)
         cancel = session.start("batch")
-        with session.job_folder("batch") as folder:
-            yield {
-                **set_busy(page, True),
-                page.status: status_line(strings.STATUS_STARTING, "busy"),
-                page.zip: gr.File(visible=False),
-            }
-            try:
+        try:
+            with session.job_folder("batch") as folder:
+                yield {
+                    **set_busy(page, True),
+                    page.status: status_line(strings.STATUS_STARTING, "busy"),
+                    page.zip: gr.File(visible=False),
+                }
                 options = self._form.options(values)  # without the time ranges, which are of the one video
                 if not values[page.consent]:
                     raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
@@ -126,8 +126,8 @@ class BatchEvents:
                         yield {**self._show_outputs(item.value), **set_busy(page, False)}
                     else:
                         yield {page.status: progress_line(*item)}
-            except Exception as error:  # shown to the visitor, whatever it is
-                yield {page.status: error_line(error), **set_busy(page, False)}
+        except Exception as error:  # shown to the visitor, whatever it is
+            yield {page.status: error_line(error), **set_busy(page, False)}
 
     def _show_outputs(self, outputs: BatchOutputs) -> Updates:
         page = self._page

@@ -192,13 +192,13 @@ class InspectEvents:
         page, file = self.page, values[self.page.file]
         session = self._sessions.get(request.session_hash, file)
         cancel = session.start("inspect")
-        with session.job_folder("inspect") as folder:
-            yield {
-                page.status: status_line(strings.STATUS_STARTING, "busy"),
-                **set_busy(page, True),
-                **self._clear(),
-            }
-            try:
+        try:
+            with session.job_folder("inspect") as folder:
+                yield {
+                    page.status: status_line(strings.STATUS_STARTING, "busy"),
+                    **set_busy(page, True),
+                    **self._clear(),
+                }
                 for item in inspect_file(file, *self._options(values), cancel):
                     if isinstance(item, Done):
                         finished = self._show(item.value, str(file), folder.path)
@@ -206,8 +206,8 @@ class InspectEvents:
                         yield {**finished, **set_busy(page, False)}
                     else:
                         yield {page.status: progress_line("", item)}
-            except Exception as error:  # shown to the visitor, whatever it is
-                yield {page.status: error_line(error), **set_busy(page, False)}
+        except Exception as error:  # shown to the visitor, whatever it is
+            yield {page.status: error_line(error), **set_busy(page, False)}
 
     def _options(self, values: Values) -> tuple[InspectOptions, TranscriptOptions]:
         parts = set(values[self.page.parts])

@@ -94,13 +94,13 @@ class RunEvents:
         out = self._out
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
         cancel = session.start("run")
-        with session.job_folder("run") as folder:
-            yield {
-                out.status: status_line(strings.STATUS_STARTING, "busy"),
-                **self._show_live(True),
-                **set_busy(out, True),
-            }
-            try:
+        try:
+            with session.job_folder("run") as folder:
+                yield {
+                    out.status: status_line(strings.STATUS_STARTING, "busy"),
+                    **self._show_live(True),
+                    **set_busy(out, True),
+                }
                 given = self._form.request(values, session.detection_cache)
                 for item in handlers.run_sync(
                     given, values[self._compare], folder.path, cancel, self._models
@@ -113,8 +113,8 @@ class RunEvents:
                         label, progress = item
                         frame = self._live_frame(progress, folder.path)
                         yield {out.status: progress_line(label, progress), **frame}
-            except Exception as error:  # shown to the visitor, whatever it is
-                yield {out.status: error_line(error), **self._show_live(False), **set_busy(out, False)}
+        except Exception as error:  # shown to the visitor, whatever it is
+            yield {out.status: error_line(error), **self._show_live(False), **set_busy(out, False)}
 
     def _show_live(self, running: bool) -> Updates:
         """Show the newest frame in place of the result video during a run."""

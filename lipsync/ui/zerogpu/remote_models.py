@@ -112,8 +112,15 @@ class _RemoteGenerator:
     def spec(self) -> GeneratorSpec:
         return self._local.spec
 
-    def encode_audio(self, audio: AudioClip, fps: Fraction | float, frames: int, lead: int = 0) -> AudioRows:
-        return self._local.encode_audio(audio, fps, frames, lead)
+    def encode_audio(
+        self,
+        audio: AudioClip,
+        fps: Fraction | float,
+        frames: int,
+        lead: int = 0,
+        cancel: CancelToken | None = None,
+    ) -> AudioRows:
+        return self._local.encode_audio(audio, fps, frames, lead, cancel)
 
     def generate(self, crops: Crops, audio_rows: FloatArray) -> Mouths:
         if self.spec.crop_size is None:

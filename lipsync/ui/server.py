@@ -1,0 +1,177 @@
+"""The page as a program of its own: address, temporary folder, memory, and an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from gradio.utils import get_upload_folder
+
+from lipsync.errors import OptionError
+from lipsync.ui.page import build_page, launch_settings
+from lipsync.ui.sessions import GRACE_SECONDS, TEMPORARY_HINT
+from lipsync.utils.disk_errors import write_error
+from lipsync.utils.malloc import limit_arenas
+from lipsync.utils.owned_folder import owned_folder, remove_abandoned
+
+_OWN = ("lipsync-server-", "")
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_PORT_HINT = "Choose another with --port, or leave it out to take the first free one from 7860."
+_HOST_HINT = "Use an address of this machine, such as 127.0.0.1, ::1, or 0.0.0.0 for all of them."
+
+
+def serve(
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    share: bool = False,
+    mcp: bool = False,
+    grace: float = GRACE_SECONDS,
+) -> None:
+    """Serve the page until Ctrl-C or SIGTERM.
+
+    Args:
+        host: address to listen on; this machine only by default.
+        port: the first free one from 7860 by default.
+        share: create a public link.
+        mcp: serve the endpoints as MCP tools as well.
+        grace: seconds that a visitor's files are kept after they have left.
+
+    Raises:
+        OptionError: the address cannot be listened on.
+        DiskFullError, OutputError: the temporary folder cannot be used.
+    """
+    limit_arenas()  # before the first threads
+    if host is not None or port is not None:
+        check_address(host, port)
+    with contextlib.suppress(KeyboardInterrupt), _interrupted_by_sigterm(), temporary_folder():
+        page = build_page(grace=grace)
+        try:
+            with direct_local_connections(host):
+                page.launch(
+                    server_name=_in_url(host),
+                    server_port=port,
+                    share=share,
+                    mcp_server=mcp,
+                    prevent_thread_lock=True,
+                    **launch_settings(),
+                )
+        except OSError as error:  # no port was free in all of Gradio's range
+            raise OptionError("The page found no port to listen on", given=error, hint=_PORT_HINT) from error
+        page.block_thread()
+
+
+def _in_url(host: str | None) -> str | None:
+    """The address as it stands in a URL: Gradio makes one of it by putting a port behind it."""
+    return f"[{host}]" if host and ":" in host and not host.startswith("[") else host
+
+
+def check_address(host: str | None, port: int | None) -> None:
+    """Raise an `OptionError` unless a server can listen on this address now.
+
+    Args:
+        host: None for this machine only.
+        port: None for any.
+    """
+    name = (host or "127.0.0.1").strip("[]")
+    if port is not None and not 0 < port < 65_536:
+        raise OptionError("The port must be from 1 to 65535", given=port, hint=_PORT_HINT)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            name, port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen(1)
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, socket.gaierror | UnicodeError) or port is None:
+            raise OptionError(
+                "The page cannot listen on this address", given=f"{name} ({error})", hint=_HOST_HINT
+            ) from error
+        raise OptionError(
+            "The page cannot listen on this port",
+            given=f"{port} of {name} ({error.strerror})",
+            hint=_PORT_HINT,
+        ) from error
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give Gradio a temporary folder of this server's own, removed at the end or after a kill.
+
+    It holds uploads and results. By itself Gradio has one folder for all servers, from which it removes
+    only what this very process has written.
+
+    Raises:
+        DiskFullError, OutputError: it cannot be made.
+    """
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    owned = contextlib.ExitStack()
+    try:
+        parent = Path(get_upload_folder())
+        parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(parent, *_OWN)
+        folder = owned.enter_context(owned_folder(parent, *_OWN))
+    except OSError as error:
+        place = Path(before or os.environ.get("TMPDIR") or os.curdir)
+        what = "The page's temporary folder cannot be used"
+        raise write_error(error, place, what, TEMPORARY_HINT) from error
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    try:
+        with owned:
+            yield folder
+    finally:
+        if before is None:
+            del os.environ["GRADIO_TEMP_DIR"]
+        else:
+            os.environ["GRADIO_TEMP_DIR"] = before
+
+
+@contextlib.contextmanager
+def direct_local_connections(host: str | None = None) -> Iterator[None]:
+    """Connect to this machine without the proxies of the environment, in the block.
+
+    Gradio asks its own server whether it runs, and would ask the proxy. Its HTTP client does not even start
+    with a SOCKS proxy unless an optional package is installed.
+    """
+    before = dict(os.environ)
+    own = [*_LOCAL, *([host.strip("[]")] if host else [])]
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name, ""), *own]))
+    if importlib.util.find_spec("socksio") is None:
+        for name, value in before.items():
+            if name.lower().endswith("_proxy") and value.lower().startswith("socks"):
+                del os.environ[name]
+    try:
+        yield
+    finally:
+        for name in before.keys() | {"no_proxy", "NO_PROXY"}:
+            if name.lower().endswith("_proxy"):
+                os.environ.pop(name, None)
+                if name in before:
+                    os.environ[name] = before[name]
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM, by which services are stopped, do what Ctrl-C does; only in the main thread."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
