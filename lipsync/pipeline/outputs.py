@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lipsync.context import RunContext
 from lipsync.enhancers import Upscaler
-from lipsync.errors import DownloadError, OptionError, ToolError, WeightsError
+from lipsync.errors import DownloadError, MediaError, OptionError, ToolError, WeightsError
 from lipsync.faces import UnusedReason, content_hash
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
 from lipsync.media.subtitles import add_subtitles
@@ -135,6 +135,24 @@ def write_subtitles(target: Path, transcript: Transcript | None, options: SyncOp
     if options.report.subtitles == "track":
         add_subtitles(target, subtitles, transcript.language)
     return subtitles
+
+
+def input_sizes(job: Job) -> dict[Path, int]:
+    """Bytes of every file that the job reads."""
+    return {path: path.stat().st_size for path in {job.video.info.path, *job.audio.paths}}
+
+
+def check_not_cut_short(sizes: dict[Path, int]) -> None:
+    """Check that no input has become shorter since `input_sizes`: its rest would be missing in the result.
+
+    Raises:
+        MediaError: one has.
+    """
+    for path, size in sizes.items():
+        with suppress(OSError):  # removed meanwhile, but whoever had it open read all of it
+            if path.stat().st_size < size:
+                hint = "Run it again when nothing writes to the file any more."
+                raise MediaError("An input was cut short during the run", given=path, hint=hint)
 
 
 def synced_frames(plan: RenderPlan) -> int:

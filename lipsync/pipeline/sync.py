@@ -77,6 +77,7 @@ def sync(
     )  # fmt: skip
     context = given.context(choose_provider(models, networks))
     job = open_job(given)
+    sizes = outputs.input_sizes(job)
     target = given.output or free_name(given.video)
     faces = job.face_options(context.options)
     job_warnings = [*job.video.warnings, *length_warnings(job, context.options), *recognition_warnings(faces)]
@@ -107,6 +108,7 @@ def sync(
             with context.timer("write"):
                 out.write(frame)
             report.advance(preview=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
+        outputs.check_not_cut_short(sizes)
 
         # 6. Transcribe the audio, if subtitles are on.
         transcript, transcript_warnings = outputs.transcribe_result(job, context)

@@ -329,19 +329,17 @@ def test_an_unwritable_output_fails_before_a_download(
         lipsync.sync(head, voice, SyncOptions.from_flat(variant="wav2lip"), output=tmp_path / "a.mp4")
 
 
-def test_a_voice_that_is_cut_short_during_the_run_is_heard_whole_or_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["Finding faces", "Drawing lips"])
+def test_a_voice_that_is_cut_short_during_the_run_is_refused(stage: str, tmp_path: Path) -> None:
     head, voice = make_head(tmp_path / "head.mp4", parts=[1.0]), tmp_path / "voice.wav"
-    make_voice(voice, seconds=120)
+    make_voice(voice, seconds=4)
+    size = voice.stat().st_size
 
     def cut(progress: Progress) -> None:
-        if progress.stage == "Finding faces" and voice.stat().st_size > 4_000_000:
-            os.truncate(voice, 200_000)
+        if progress.stage == stage and voice.stat().st_size == size:
+            os.truncate(voice, size * 4 // 5)
 
     options = SyncOptions.from_flat(variant="builtin", score=False, fps=1, length_mode="hold", static=True)
-    output = tmp_path / "out" / "o.mp4"
-    try:
-        lipsync.sync(head, voice, options, cut, output=output)
-    except (MediaError, OutputError) as error:
-        assert "breaks off" in str(error) and not output.parent.exists()
-    else:
-        assert np.abs(open_audio(output).read().samples[-16_000:]).max() > 0.01
+    with pytest.raises(MediaError, match=r"breaks off|cut short"):
+        lipsync.sync(head, voice, options, cut, output=tmp_path / "new" / "o.mp4")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["head.mp4", "voice.wav"]
