@@ -6,6 +6,9 @@ handlers      what the events do, browser-free         sessions      files and j
 strings       all texts                                zerogpu/      models in a ZeroGPU worker
 """
 
-from lipsync.ui.page import build_page, launch_settings
+from lipsync.utils.proxies import direct_local_connections
+
+with direct_local_connections():
+    from lipsync.ui.page import build_page, launch_settings
 
 __all__ = ["build_page", "launch_settings"]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
+from gradio.data_classes import FileData
 from gradio.route_utils import GradioMultiPartParser
+from gradio_client.utils import is_valid_file
 from starlette.datastructures import FormData
+
+from lipsync.ui import strings
 
 MAX_EVENTS = 100
 """Events of which Gradio keeps when and how long they ran; its own 10,000 would be in memory and gone through
@@ -77,6 +82,21 @@ def _paths(value: Any) -> Iterator[str]:
 def is_one_off(request: gr.Request) -> bool:
     """Whether the request comes without a session: Gradio then takes the name of the event for one."""
     return request.session_hash is None or request.session_hash == LocalContext.event_id.get(None)
+
+
+def pass_paths(page: gr.Blocks) -> None:
+    """Have the page's file fields pass on paths alone: Gradio leaves an empty file for each of them."""
+    for block in page.blocks.values():
+        if isinstance(block, gr.File):
+            # On the instance: Gradio looks for the front end of a subclass of its own.
+            setattr(block, "_process_single_file", partial(_path_of, block))  # noqa: B010
+
+
+def _path_of(field: gr.File, given: FileData) -> str:
+    if field.file_types and not is_valid_file(given.path, field.file_types):
+        name = given.orig_name or Path(given.path).name
+        raise gr.Error(strings.WRONG_FILE_TYPE.format(name=name, types=", ".join(field.file_types)))
+    return given.path
 
 
 def remove_broken_uploads() -> None:

@@ -18,7 +18,7 @@ from lipsync.pipeline.model_provider import CachedModels
 from lipsync.ui import strings
 from lipsync.ui.api import build_api
 from lipsync.ui.fetch_guard import guard_fetches
-from lipsync.ui.gradio_state import GradioState, remove_broken_uploads
+from lipsync.ui.gradio_state import GradioState, pass_paths, remove_broken_uploads
 from lipsync.ui.pages.batch import BatchEvents, build_batch
 from lipsync.ui.pages.inspect import InspectEvents, build_inspect
 from lipsync.ui.pages.sync import build_sync, connect_sync
@@ -86,6 +86,7 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         page.unload(_end_session(sessions, gradio))
     page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue
     gradio.set_up_queue(sessions.claim)
+    pass_paths(page)
     remove_broken_uploads()
     return page
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import signal
 import socket
@@ -20,9 +19,9 @@ from lipsync.ui.sessions import GRACE_SECONDS, TEMPORARY_HINT
 from lipsync.utils.disk_errors import write_error
 from lipsync.utils.malloc import limit_arenas
 from lipsync.utils.owned_folder import owned_folder, remove_abandoned
+from lipsync.utils.proxies import direct_local_connections
 
 _OWN = ("lipsync-server-", "")
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 _PORT_HINT = "Choose another with --port, or leave it out to take the first free one from 7860."
 _HOST_HINT = "Use an address of this machine, such as 127.0.0.1, ::1, or 0.0.0.0 for all of them."
 
@@ -133,31 +132,6 @@ def temporary_folder() -> Iterator[Path]:
             del os.environ["GRADIO_TEMP_DIR"]
         else:
             os.environ["GRADIO_TEMP_DIR"] = before
-
-
-@contextlib.contextmanager
-def direct_local_connections(host: str | None = None) -> Iterator[None]:
-    """Connect to this machine without the proxies of the environment, in the block.
-
-    Gradio asks its own server whether it runs, and would ask the proxy. Its HTTP client does not even start
-    with a SOCKS proxy unless an optional package is installed.
-    """
-    before = dict(os.environ)
-    own = [*_LOCAL, *([host.strip("[]")] if host else [])]
-    for name in ("no_proxy", "NO_PROXY"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name, ""), *own]))
-    if importlib.util.find_spec("socksio") is None:
-        for name, value in before.items():
-            if name.lower().endswith("_proxy") and value.lower().startswith("socks"):
-                del os.environ[name]
-    try:
-        yield
-    finally:
-        for name in before.keys() | {"no_proxy", "NO_PROXY"}:
-            if name.lower().endswith("_proxy"):
-                os.environ.pop(name, None)
-                if name in before:
-                    os.environ[name] = before[name]
 
 
 @contextlib.contextmanager

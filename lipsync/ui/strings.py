@@ -197,6 +197,7 @@ UNEXPECTED_HINT = (
     "Try again with another file or with the default settings; the server's log has the details."
 )
 NOT_DONE = "That did not work"
+WRONG_FILE_TYPE = "The file {name} is none of these: {types}"
 SERVER_FULL = (
     "The disk of the server is full, and the file was not kept. Try again later, or with a smaller file."
 )

@@ -46,7 +46,8 @@ def test_it_serves_on_ipv6_behind_proxies_and_leaves_nothing(tmp_path: Path) -> 
         app.kill()
         app.wait()
     assert "Traceback" not in log.read_text()
-    assert not list(temporary.iterdir())
+    assert not [path for path in temporary.rglob("*") if path.is_file()]
+    assert not list(temporary.glob("lipsync-server-*"))
 
 
 def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:

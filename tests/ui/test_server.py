@@ -19,7 +19,8 @@ from gradio.route_utils import GradioUploadFile
 
 from lipsync.errors import OptionError, OutputError
 from lipsync.ui import build_page, handlers, launch_settings
-from lipsync.ui.server import check_address, direct_local_connections, temporary_folder
+from lipsync.ui.server import check_address, temporary_folder
+from lipsync.utils.proxies import direct_local_connections
 from tests.material import FACE, VOICE
 from tests.waiting import wait_until
 
@@ -127,6 +128,15 @@ def test_who_leaves_the_queue_leaves_nothing(
     one_off = call.json()["event_id"]
     wait_until(lambda: not site.state_of(one_off))
     wait_until(lambda: not Path(given[0][0]["path"]).exists())
+
+
+def test_a_file_given_leaves_no_empty_one(site: Site) -> None:
+    data = [site.upload(FACE), site.upload(VOICE), "", "", {}]
+    before = set(site.cache.iterdir())
+    call = requests.post(f"{site.api}/call/plan", json={"data": data}, timeout=60).json()
+    told = requests.get(f"{site.api}/call/plan/{call['event_id']}", timeout=60).text
+    assert '"width": 512' in told
+    assert set(site.cache.iterdir()) == before
 
 
 def test_a_visitor_who_only_looked_is_forgotten(site: Site) -> None:
