@@ -92,6 +92,24 @@ class MediaOptions(OptionGroup):
         "keep only this part of the frame: top, bottom, left, right; -1 means to the edge",
         unit="pixels",
     )
+    video_track: int = option(
+        -1,
+        "video track to use, counted from 0; -1 takes the one that the file marks as default",
+        min=0,
+        max=99,
+        off=-1,
+        page="",
+        later=True,
+    )
+    audio_track: int = option(
+        -1,
+        "audio track of the voice's file to use, counted from 0; -1 takes the one marked as default",
+        min=0,
+        max=99,
+        off=-1,
+        page="",
+        later=True,
+    )
     matte: str = option(
         "white",
         "colour behind the transparent parts of a video or photo: a name, or #rrggbb",

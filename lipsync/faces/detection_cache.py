@@ -43,7 +43,7 @@ LIMIT_BYTES = 500_000_000
 """Ten minutes of one face take about 7 MB."""
 _HASH_BLOCK_BYTES = 1 << 22
 _IRRELEVANT_SETTINGS = {
-    *("voice_ranges", "voice_shift", "length_mode", "quality", "encoder"),
+    *("audio_track", "voice_ranges", "voice_shift", "length_mode", "quality", "encoder"),
     *("which_face", "face_index", "face_x", "face_y", "face_time", "face_reference"),
     *("smoothing", "smoothing_frames", "pads_px", "box"),
     *("pad_top", "pad_bottom", "pad_left", "pad_right"),
@@ -126,10 +126,19 @@ def _file_state(file: Path) -> tuple[int, ...]:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
+def _as_before(setting: dataclasses.Field[object], value: object) -> bool:
+    """Whether a setting that came after version 0.1 has the value that all had before."""
+    return bool(setting.metadata.get("later")) and value == setting.default
+
+
 def _relevant_settings(options: OptionGroup) -> str:
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return repr(
-        [(one.name, getattr(options, one.name)) for one in fields if one.name not in _IRRELEVANT_SETTINGS]
+        [
+            (one.name, getattr(options, one.name))
+            for one in fields
+            if one.name not in _IRRELEVANT_SETTINGS and not _as_before(one, getattr(options, one.name))
+        ]
     )
 
 

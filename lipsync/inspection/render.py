@@ -48,6 +48,10 @@ def file_facts(report: MediaReport) -> list[tuple[str, str]]:
     facts = [("Container", report.file.container), ("File size", format_size(report.file.bytes))]
     if report.file.subtitles:
         facts.append(("Subtitle tracks", str(report.file.subtitles)))
+    for kind, tracks in (("Video", report.file.video_tracks), ("Audio", report.file.audio_tracks)):
+        if tracks:
+            listed = "; ".join(f"{number}: {text}" for number, text in enumerate(tracks))
+            facts.append((f"{kind} tracks", listed))
     if report.file.comment:
         facts.append(("Comment", report.file.comment))
     return facts

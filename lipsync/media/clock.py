@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lipsync.errors import OptionError
 from lipsync.media.container import JUMP_SECONDS, StreamPackets, timed_streams
 from lipsync.media.video import images
 
 MAX_PRIMING_SECONDS = 0.05
 """A video stream that starts at most this much after the audio counts as starting with it: such a delay
 is encoder priming and not visible. After a longer delay the first frame is shown from the start."""
-_DEFAULT, _ATTACHED_PICTURE = 1, 0x400  # AV_DISPOSITION_...; PyAV has moved its own names for them
+DEFAULT_TRACK = -1
+"""Stands for the track that the file marks as its default, else the first that can be decoded."""
+DEFAULT, _ATTACHED_PICTURE = 1, 0x400  # AV_DISPOSITION_...; PyAV has moved its own names for them
 JUMP_BACK_SECONDS = 0.5
 """A clock that goes back by more than this has started anew."""
 
@@ -36,7 +40,22 @@ def video_tracks(container: Any) -> list[Any]:
 
 def default_track(tracks: list[Any]) -> Any:
     """The first stream that the file marks as its default; else the first."""
-    return next((one for one in tracks if int(one.disposition) & _DEFAULT), tracks[0])
+    return next((one for one in tracks if int(one.disposition) & DEFAULT), tracks[0])
+
+
+def numbered_track(tracks: list[Any], track: int, kind: str, path: Path) -> Any:
+    """The stream at an index among the tracks of its kind.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if not 0 <= track < len(tracks):
+        raise OptionError(
+            f"The file has no {kind} track of this number",
+            given=f"{kind}_track {track} of {path.name!r}",
+            hint=f"It has {len(tracks)}, counted from 0; `lipsync inspect` lists them.",
+        )
+    return tracks[track]
 
 
 def stream_start(stream: Any, found: StreamPackets) -> Fraction:

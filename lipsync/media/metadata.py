@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lipsync.media.clock import DEFAULT, default_track, video_tracks
 from lipsync.media.container import checked_file, open_container
 from lipsync.media.video import images
 
@@ -22,6 +23,8 @@ class FileMetadata:
         video_codec, pixel_format: ffmpeg's names; "" without video.
         video_bit_rate, audio_bit_rate: bits per second; 0 where the file does not say.
         audio_codec, audio_layout: ffmpeg's names, for example "aac" and "stereo"; "" without audio.
+        video_tracks, audio_tracks: each track in a few words, in the order of the settings `video_track` and
+            `audio_track`; empty where there is only one.
         subtitles: number of subtitle tracks.
         comment: the file's comment tag, "" if none; results of this program say there that they are
             AI-generated.
@@ -37,6 +40,8 @@ class FileMetadata:
     audio_bit_rate: int = 0
     subtitles: int = 0
     comment: str = ""
+    video_tracks: tuple[str, ...] = ()
+    audio_tracks: tuple[str, ...] = ()
 
 
 def read_metadata(path: Path | str) -> FileMetadata:
@@ -51,19 +56,35 @@ def read_metadata(path: Path | str) -> FileMetadata:
         return FileMetadata(f"photo ({path.suffix.lstrip('.').lower() or 'no suffix'})", size)
     with open_container(path) as container:
         name = container.format.name
-        video, audio = (_first(kind) for kind in (container.streams.video, container.streams.audio))
+        videos = video_tracks(container)
+        audios = [stream for stream in container.streams.audio if stream.codec_context is not None]
+        video, audio = (default_track(tracks) if tracks else None for tracks in (videos, audios))
         return FileMetadata(
             container=_CONTAINER_NAMES.get(name, container.format.long_name),
             bytes=size,
             subtitles=len(container.streams.subtitles),
             comment=container.metadata.get("comment", container.metadata.get("COMMENT", "")),
+            video_tracks=_described(videos),
+            audio_tracks=_described(container.streams.audio),
             **_video_fields(video),
             **_audio_fields(audio),
         )
 
 
-def _first(streams: Any) -> Any:
-    return streams[0] if streams else None
+def _described(streams: Any) -> tuple[str, ...]:
+    """Each of several tracks in a few words; none where there is no choice."""
+    return tuple(map(_track, streams)) if len(streams) > 1 else ()
+
+
+def _track(stream: Any) -> str:
+    context = stream.codec_context
+    layout = getattr(getattr(context, "layout", None), "name", "")
+    size = f"{context.width}x{context.height}" if getattr(context, "width", 0) else ""
+    language = stream.metadata.get("language", "").replace("und", "")
+    mark = "default" if int(stream.disposition) & DEFAULT else ""
+    codec = context.codec.canonical_name if context else "no decoder"
+    title = stream.metadata.get("title", "")
+    return ", ".join(part for part in (codec, size or layout, language, title, mark) if part)
 
 
 def _video_fields(stream: Any) -> dict[str, Any]:

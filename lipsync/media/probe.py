@@ -16,7 +16,16 @@ import numpy as np
 
 from lipsync.errors import MediaError, NoVideoError
 from lipsync.media import claims
-from lipsync.media.clock import default_track, exact, frame_delay, start_of_file, stream_start, video_tracks
+from lipsync.media.clock import (
+    DEFAULT_TRACK,
+    default_track,
+    exact,
+    frame_delay,
+    numbered_track,
+    start_of_file,
+    stream_start,
+    video_tracks,
+)
 from lipsync.media.container import (
     BROADCAST_DEMUXERS,
     StreamPackets,
@@ -66,17 +75,21 @@ class FrameIndex:
     decoder: str = ""
 
 
-def probe_video(path: Path | str) -> VideoInfo:
+def probe_video(path: Path | str, track: int = DEFAULT_TRACK) -> VideoInfo:
     """Properties of a video in any container, or of a photo.
+
+    Args:
+        track: index among the video tracks; by default the one that the file marks as default.
 
     Raises:
         NoVideoError: it has audio only; cover art does not count as video.
         MediaError: it is missing, not media, or cut off.
+        OptionError: there is no track of this index.
     """
-    return scan_video(path)[0]
+    return scan_video(path, track)[0]
 
 
-def scan_video(path: Path | str) -> tuple[VideoInfo, FrameIndex | None]:
+def scan_video(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[VideoInfo, FrameIndex | None]:
     """`probe_video` together with the frames' timestamps; None for a photo.
 
     Raises:
@@ -87,7 +100,7 @@ def scan_video(path: Path | str) -> tuple[VideoInfo, FrameIndex | None]:
     if count == 1:
         return _photo_info(path), None
     try:
-        return _scan_video(path)
+        return _scan_video(path, track)
     except MediaError:
         if count:  # an animation that ffmpeg cannot read: its first image counts as a photo
             return _photo_info(path), None
@@ -100,9 +113,9 @@ def _photo_info(path: Path) -> VideoInfo:
     return VideoInfo(path, width, height, fps, float(1 / fps), 1, is_still=True, color_space="gbr")
 
 
-def _scan_video(path: Path) -> tuple[VideoInfo, FrameIndex]:
+def _scan_video(path: Path, track: int) -> tuple[VideoInfo, FrameIndex]:
     with open_container(path) as container:
-        stream = _video_stream(container, path)
+        stream = _video_stream(container, path, track)
         packets = read_packets(container)
         found = packets[stream.index]
         _check_not_truncated(container, stream, packets, path)
@@ -161,9 +174,11 @@ def _sorted_unique(times: list[int]) -> IntArray:
     return np.array(sorted(set(times)), np.int64)
 
 
-def _video_stream(container: Any, path: Path) -> Any:
-    """The default video track, else the first, of those that can be decoded."""
+def _video_stream(container: Any, path: Path, track: int) -> Any:
+    """The video track of this index; or the default one, else the first, of those that can be decoded."""
     tracks = video_tracks(container)
+    if tracks and track != DEFAULT_TRACK:
+        return numbered_track(tracks, track, "video", path)
     if tracks:
         return default_track(tracks)
     raise NoVideoError(

@@ -59,7 +59,7 @@ def open_job(given: JobArguments) -> Job:
     """
     media = given.options.media
     reader = open_video(given.video, media)
-    voices = [open_audio(given.voice, media.voice_ranges, media.voice_shift / 1000)]
+    voices = [open_audio(given.voice, media.voice_ranges, media.voice_shift / 1000, media.audio_track)]
     voices += [open_audio(other) for other in given.more_voices]
     if not given.segments:
         timeline = plan_timeline(reader.frame_count, voices[0].duration, reader.fps, media.length_mode)

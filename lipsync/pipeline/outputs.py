@@ -16,6 +16,7 @@ from lipsync.errors import DownloadError, MediaError, OptionError, ToolError, We
 from lipsync.faces import UnusedReason, content_hash
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
 from lipsync.media.subtitles import add_subtitles
+from lipsync.media.tags import SourceTags, read_tags
 from lipsync.options import SyncOptions
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.preparation import choose_weights
@@ -89,6 +90,7 @@ def open_output(
         source=job.video.info,
         quality=context.options.media.quality,
         encoder=context.options.media.encoder,
+        tags=_kept_tags(job, context),
     )
     remove_abandoned(target.absolute().parent)
     writer: FrameWriter | ResumableWriter
@@ -98,6 +100,15 @@ def open_output(
         writer = FrameWriter(target, spec, cancel=context.cancel)
     with writer:
         yield Output(writer, len(job.timeline))
+
+
+def _kept_tags(job: Job, context: RunContext) -> SourceTags:
+    """The source's tags where the result shows all of it from its first frame on, in its own rate."""
+    media, video = context.options.media, job.video
+    whole = not video.is_still and not media.video_ranges and video.fps == video.info.fps
+    if not whole or not np.array_equal(job.timeline, np.arange(video.frame_count)):
+        return SourceTags()
+    return read_tags(video.info.path, media.video_track)
 
 
 def _resume_key(job: Job, context: RunContext) -> str:

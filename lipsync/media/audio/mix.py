@@ -126,6 +126,7 @@ class MixedAudio(AudioReader):
         self.paths = tuple(dict.fromkeys(one.info.path for one in readers))
         self.ranges = ((0.0, seconds),)
         self.shift = 0.0
+        self.language = ""  # each speaker may have another
         self.duration = seconds
         self.groups = _overlap_groups([clip for clip in clips if clip.start < seconds and clip.seconds > 0])
 

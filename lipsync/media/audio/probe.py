@@ -11,16 +11,22 @@ from typing import Any
 
 import av
 
-from lipsync.errors import MediaError, NoAudioError, OptionError
+from lipsync.errors import MediaError, NoAudioError
 from lipsync.media import claims
 from lipsync.media.audio import channels
-from lipsync.media.clock import audio_seconds, default_track, exact, file_zero, stream_start
+from lipsync.media.clock import (
+    DEFAULT_TRACK,
+    audio_seconds,
+    default_track,
+    exact,
+    file_zero,
+    numbered_track,
+    stream_start,
+)
 from lipsync.media.container import BROADCAST_DEMUXERS, checked_file, open_container, read_packets
 from lipsync.media.video import images
 from lipsync.types import AudioInfo
 
-DEFAULT_TRACK = -1
-"""Stands for the track that the file marks as its default, else the first."""
 RAW_DEMUXERS = "aac,ac3,aiff,amr,ape,au,dts,eac3,flac,mp3,mpc,mpc8,tta,voc,w64,wav,wv"
 """Audio without a clock: its timestamps are counted frames, all as long as the first."""
 _PADDING_SECONDS = 0.1
@@ -39,6 +45,7 @@ class AudioStream:
         sample_rate, layout: form of its beginning; a stream may change it on the way.
         has_clock: its timestamps say when it is heard; those of raw streams are only counted frames.
         may_jump: its clock may start anew at any time, as in broadcasts.
+        language: ISO 639-2, as the file says; "" where it does not.
     """
 
     index: int
@@ -47,6 +54,7 @@ class AudioStream:
     layout: channels.Layout
     has_clock: bool = True
     may_jump: bool = False
+    language: str = ""
 
 
 def probe_audio(path: Path | str, track: int = DEFAULT_TRACK) -> AudioInfo:
@@ -87,12 +95,15 @@ def scan_audio(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[AudioInfo,
                 claims.check_gaps(path, found, exact(stream.time_base), claims.AUDIO_PACKET_SECONDS)
             claims.check_pcm(path, demuxer, stream.codec_context, found.size, by_packets)
             claims.check_size(path, start - zero + by_packets, claims.AUDIO_BITS)
+        language = stream.metadata.get("language", "").replace("und", "")
         by_header = (stream.duration or 0) * exact(stream.time_base)
     form = _first_form(path, index) if found.pts else None
     if form is None:
         raise MediaError("The audio is empty or damaged", given=path, hint="Try another copy of it.")
     rate, layout = form
-    source = AudioStream(index, zero, rate, layout, demuxer not in RAW_DEMUXERS.split(","), may_jump)
+    source = AudioStream(
+        index, zero, rate, layout, demuxer not in RAW_DEMUXERS.split(","), may_jump, language
+    )
     # A header that agrees with the packets is more exact: it excludes the encoder's padding at the end.
     length = by_header if abs(by_header - by_packets) < _PADDING_SECONDS else by_packets
     return AudioInfo(path, rate, len(layout), float(start - zero + length)), source
@@ -104,21 +115,11 @@ def _audio_stream(container: Any, path: Path, track: int) -> Any:
     if not tracks:
         raise NoAudioError("The file has no audio", given=path, hint=_VOICE_HINT)
     if track != DEFAULT_TRACK:
-        tracks = [_numbered(tracks, track, "audio", path)]
+        tracks = [numbered_track(tracks, track, "audio", path)]
     known = [stream for stream in tracks if stream.codec_context is not None]
     if not known:
         raise NoAudioError("No decoder is known for the audio", given=path, hint=_DECODER_HINT)
     return default_track(known)
-
-
-def _numbered(tracks: list[Any], track: int, kind: str, path: Path) -> Any:
-    if not 0 <= track < len(tracks):
-        raise OptionError(
-            f"The file has no {kind} track of this number",
-            given=f"{kind}_track {track} of {path.name!r}",
-            hint=f"It has {len(tracks)}, counted from 0; `lipsync inspect` lists them.",
-        )
-    return tracks[track]
 
 
 def _first_form(path: Path, index: int) -> tuple[int, channels.Layout] | None:

@@ -13,7 +13,8 @@ from lipsync.media.audio import channels
 from lipsync.media.audio.blocks import equal_blocks, faded, silence
 from lipsync.media.audio.decoder import Resampler, decode_audio
 from lipsync.media.audio.mono import to_mono
-from lipsync.media.audio.probe import DEFAULT_TRACK, AudioStream, scan_audio
+from lipsync.media.audio.probe import AudioStream, scan_audio
+from lipsync.media.clock import DEFAULT_TRACK
 from lipsync.media.video.timeline import resolve_ranges
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, AudioInfo, FloatArray, TimeRange
@@ -62,6 +63,7 @@ class AudioReader:
     Attributes:
         info: properties of the file.
         layout: loudspeakers of its channels.
+        language: of its track, ISO 639-2; "" if unknown.
         paths: the files that are read.
         ranges: start and end of each range, seconds.
         shift: seconds of silence before the first range; negative where its beginning is dropped.
@@ -73,6 +75,7 @@ class AudioReader:
         self, info: AudioInfo, source: AudioStream, ranges: Sequence[TimeRange], shift: float = 0.0
     ) -> None:
         self.info, self._source, self.layout = info, source, source.layout
+        self.language = source.language
         self.paths: tuple[Path, ...] = (info.path,)
         self.ranges = resolve_ranges(ranges, info.duration, info.path)
         length = sum(end - start for start, end in self.ranges)

@@ -44,10 +44,11 @@ def open_video(path: Path | str, options: MediaOptions | None = None) -> VideoRe
         NoVideoError: the file has audio only.
         MediaError: the file is missing, not media, or cut off.
         RangeError: a time range ends past the end of the file; the message has the file's length.
-        OptionError: the crop does not lie inside the frame.
+        OptionError: the crop does not lie inside the frame, or there is no such video track.
     """
-    info, index = scan_video(path)
-    return VideoReader(info, index, options or MediaOptions())
+    options = options or MediaOptions()
+    info, index = scan_video(path, options.video_track)
+    return VideoReader(info, index, options)
 
 
 class VideoReader:

@@ -30,7 +30,6 @@ from lipsync.media.output_formats import output_format
 from lipsync.media.video.reader import open_video
 from lipsync.media.video.writer import (
     AUDIO_SETTINGS,
-    COMMENT,
     FrameWriter,
     OutputSpec,
     audio_input,
@@ -39,6 +38,7 @@ from lipsync.media.video.writer import (
     encoded_track,
     incomplete,
     result_error,
+    tag_settings,
 )
 from lipsync.media.video.yuv import YuvFrame
 from lipsync.progress import CancelToken
@@ -188,7 +188,7 @@ class ResumableWriter:
 
     def _graph(self, listing: Path, track: EncodedTrack | None, target: Path) -> Any:
         streams = [media_input(listing, "concat")["v:0"]]
-        settings: dict[str, Any] = {"c:v": "copy", "metadata": f"comment={COMMENT}"}
+        settings: dict[str, Any] = {"c:v": "copy", **tag_settings(self.spec, self.path)}
         settings |= output_format(self.path).settings
         if track is not None:
             streams.append(audio_input(track.path()))

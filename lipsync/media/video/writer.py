@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,9 @@ from lipsync.errors import OutputError
 from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.audio.reader import AudioReader
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
+from lipsync.media.languages import language_code
 from lipsync.media.output_formats import output_format
+from lipsync.media.tags import SourceTags
 from lipsync.media.video import color_tags, encoder_settings
 from lipsync.media.video.yuv import Plane, YuvFrame, even
 from lipsync.progress import CancelToken
@@ -46,6 +48,7 @@ class OutputSpec:
         source: properties of the source video; the result gets its colour tags and pixel aspect ratio.
         quality: x264's constant rate factor, 0 (lossless) to 51.
         encoder: "software", or "hardware" with software as the fallback.
+        tags: of the source, that the result keeps.
         compact: a small file rather than fast encoding, as in training sets: a slow x264 preset, and
             audio in 16 kHz mono, which is all that the networks use.
     """
@@ -58,6 +61,7 @@ class OutputSpec:
     source: VideoInfo
     quality: int = 17
     encoder: str = "software"
+    tags: SourceTags = field(default_factory=SourceTags)
     compact: bool = False
 
     @property
@@ -236,7 +240,7 @@ class FrameWriter:
         settings = encoder_settings.video_settings(self._encoder, spec.quality, spec.fps, spec.compact)
         settings |= color_tags.output_options(spec.source)
         if not spec.compact:  # training sets hold real video
-            settings["metadata"] = f"comment={COMMENT}"
+            settings |= tag_settings(spec, self.path)
         settings |= output_format(self.path).settings
         streams = [video]
         if self._track is not None:
@@ -247,6 +251,15 @@ class FrameWriter:
 
 AUDIO_SETTINGS = {"acodec": "copy", "map_metadata": -1, "map_chapters": -1}
 """ffmpeg's output options for the encoded track: the audio alone, without what its file says."""
+
+
+def tag_settings(spec: OutputSpec, path: Path) -> dict[str, Any]:
+    """ffmpeg's output options for the tags of a result."""
+    container = output_format(path)
+    settings = {"metadata": f"comment={COMMENT}", **spec.tags.settings(container)}
+    if spec.audio and spec.audio.language:
+        settings["metadata:s:a:0"] = f"language={language_code(spec.audio.language, container)}"
+    return settings
 
 
 def encoded_track(
