@@ -24,7 +24,7 @@ from lipsync.faces.tracking import (
     track_faces,
 )
 from lipsync.faces.trajectory import fixed_box_track
-from lipsync.faces.unused import UnusedFaces, UnusedReason, without
+from lipsync.faces.unused import UnusedFaces, UnusedReason, frames_tilted, without
 from lipsync.faces.upright import UprightView, upright_rotation
 from lipsync.registries import DETECTORS
 
@@ -45,6 +45,7 @@ __all__ = [
     "detect_faces",
     "detection_key",
     "fixed_box_track",
+    "frames_tilted",
     "pixel_box",
     "read_references",
     "recognition_warnings",

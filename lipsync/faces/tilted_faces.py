@@ -17,11 +17,9 @@ import numpy as np
 
 from lipsync.faces.boxes import centre, iou
 from lipsync.faces.detectors.base import CoarseDetector, FaceDetector
-from lipsync.faces.upright import Float64Array, roll, rotation_matrix
+from lipsync.faces.upright import TILTED, Float64Array, roll, rotation_matrix
 from lipsync.types import Face, FloatArray, Frame
 
-_MIN_ROLL = np.radians(20.0)
-"""Roll from which on a face is detected again, upright."""
 _WINDOW_SIDE = 160
 """Side of the rotated window, pixels; the face takes half of it."""
 _WINDOW_FACES = 2.0
@@ -150,11 +148,11 @@ def with_tilted_faces(
 
 def _refined(frame: Frame, face: Face, detector: FaceDetector) -> Face | None:
     tilt = 0.0 if face.points is None else abs(float(roll(face.points)))
-    if tilt < _MIN_ROLL and (face.points is None or face.score >= _MIN_UPRIGHT_SCORE):
+    if tilt < TILTED and (face.points is None or face.score >= _MIN_UPRIGHT_SCORE):
         return face
     upright = detect_upright(frame, face, detector)
     turned = 0.0 if upright is None else _rotation_between(upright, face)
-    if tilt < _MIN_ROLL and turned < _MAX_UNCONFIRMED_ROLL:
+    if tilt < TILTED and turned < _MAX_UNCONFIRMED_ROLL:
         return face
     if upright is not None and (upright.score >= _MIN_CONFIRMED_SCORE or _agree(upright, face)):
         return upright

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lipsync.faces.association import Identity
 from lipsync.faces.mouth_visibility import covered_frames
+from lipsync.faces.upright import TILTED, roll
 from lipsync.types import FaceTrack, FloatArray
 
 Bools = npt.NDArray[np.bool_]
@@ -33,6 +34,7 @@ class UnusedReason(Enum):
     OTHER_PERSON = "other person"
     CUT_OFF = "cut off"
     COVERED = "covered"
+    TILTED = "tilted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,11 @@ def frames_cut_off(track: FaceTrack, frame_size: tuple[int, int]) -> UnusedFaces
     upright = np.abs(eyes[:, 1] - mouth[:, 1]) > np.abs(eyes[:, 0] - mouth[:, 0])
     narrow = at_side & upright & (x2 - x1 < _MIN_ASPECT * (y2 - y1))
     return UnusedFaces(UnusedReason.CUT_OFF, _widened(outside | narrow) & track.present)
+
+
+def frames_tilted(track: FaceTrack) -> UnusedFaces:
+    """Frames whose face is not nearly upright; for callers that crop boxes without `UprightView`."""
+    return UnusedFaces(UnusedReason.TILTED, np.nan_to_num(np.abs(roll(track.points))) >= TILTED)
 
 
 def without(track: FaceTrack, unused: Iterable[UnusedFaces]) -> FaceTrack:

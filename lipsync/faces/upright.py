@@ -17,7 +17,7 @@ from lipsync.types import FloatArray, Frame, Mask, PixelBox
 
 Float64Array = npt.NDArray[np.float64]
 
-_UPRIGHT, _TILTED = np.radians(10.0), np.radians(20.0)
+_UPRIGHT, TILTED = np.radians(10.0), np.radians(20.0)
 """Roll up to which a face counts as upright, and from which on it is rotated by all of its roll. In between
 the rotation grows steadily, so that no crop jumps as a head begins to tilt."""
 _MARGIN = 4
@@ -55,8 +55,8 @@ def upright_rotation(points: npt.NDArray[np.floating]) -> Float64Array:
         float64 (...).
     """
     angle = np.nan_to_num(roll(points))
-    share = np.clip((np.abs(angle) - _UPRIGHT) / (_TILTED - _UPRIGHT), 0, 1)
-    return np.asarray(np.where(share == 1, angle, np.sign(angle) * share * _TILTED))
+    share = np.clip((np.abs(angle) - _UPRIGHT) / (TILTED - _UPRIGHT), 0, 1)
+    return np.asarray(np.where(share == 1, angle, np.sign(angle) * share * TILTED))
 
 
 def rotation_matrix(angle: float) -> Float64Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lipsync.devices import choose_device
 from lipsync.errors import NoFaceError
-from lipsync.faces import DETECTORS, TrackedFaces, TrackSummary, VideoShape, track_faces
+from lipsync.faces import DETECTORS, TrackedFaces, TrackSummary, VideoShape, track_faces, without
 from lipsync.faces.shots import ShotDetector
 from lipsync.media import VideoReader
 from lipsync.options import FaceOptions
@@ -166,7 +166,7 @@ def _also_to(cuts: ShotDetector, frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def _report(video: VideoReader, faces: TrackedFaces, cancel: CancelToken) -> FaceReport:
-    fps, track = float(video.fps), faces.track
+    fps, track = float(video.fps), without(faces.track, faces.unused)
     widths = track.boxes[track.present, 2] - track.boxes[track.present, 0]
     longest = sorted(faces.identities, key=lambda identity: -identity.frames)[:_MAX_PEOPLE]
     return FaceReport(

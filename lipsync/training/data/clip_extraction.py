@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lipsync.faces import FaceDetector, VideoShape, track_faces
+from lipsync.faces import FaceDetector, VideoShape, frames_tilted, track_faces, without
 from lipsync.media import VideoReader, open_audio, open_video
 from lipsync.options import FaceOptions, OptionGroup, option
 from lipsync.progress import CancelToken, StageProgress
@@ -90,7 +90,8 @@ def extract_clips(
         progress=StageProgress("Finding faces", len(frames), cancel=cancel),
     )
     clips = {}
-    for number, (start, end) in enumerate(_clip_ranges(tracked.track, tracked.cuts, options)):
+    track = without(tracked.track, (*tracked.unused, frames_tilted(tracked.track)))
+    for number, (start, end) in enumerate(_clip_ranges(track, tracked.cuts, options)):
         boxes, numbers = tracked.track.boxes[start:end], frames[start:end]
         landmarks = _landmarks(video, numbers, boxes, tools.landmarker, cancel) if tools.landmarker else None
         if landmarks is not None and np.isnan(landmarks[:, 0, 0]).mean() > _MAX_UNDETECTED:
