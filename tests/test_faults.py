@@ -35,7 +35,7 @@ ELSEWHERE = {
 """Rows without a file, and the tests that check them."""
 OPEN = {
     "f24": "tags of the source are not kept",
-    "f27": "whether the mouth is closed is not measured here; the source has no audio to warn by",
+    "f27": "a mouth that is wide open in the source stays half open while the voice is silent",
 }
 """Rows without a check yet, and why."""
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from lipsync.inspection.audio import AudioReport
 from lipsync.inspection.faces import FaceReport
+from lipsync.media.video.color_tags import HDR_TRANSFERS
+from lipsync.media.video.conversion import is_tone_mapped
+from lipsync.media.video.reader import MIN_SMOOTH_RATE
 from lipsync.types import SyncScore, Verdict, VideoInfo
 
-_HDR = ("smpte2084", "arib-std-b67")
 _MIN_FACE_WIDTH = 80
 """Pixels; a narrower face has too few pixels of mouth for legible lips."""
 _GENERATED_WIDTH = 96
@@ -115,7 +117,16 @@ def _on_video(video: VideoInfo | None) -> Iterator[Advice]:
     if video.variable_frame_rate:
         rate = f"{float(video.fps):g}"
         yield Advice(f"The frame rate varies; the result gets {rate} frames a second throughout.", False)
-    if video.color_transfer in _HDR:
+    if video.fps < MIN_SMOOTH_RATE:
+        yield Advice(
+            f"It has {float(video.fps):g} frames/s, and the lips move no more often; --fps 25 smooths them.",
+            True,
+        )
+    if video.transparent:
+        yield Advice("It is transparent; the result shows it on white, or on another colour (--matte).", True)
+    if is_tone_mapped(video):
+        yield Advice("The video is HDR; the result is converted to standard range (SDR).", True)
+    elif video.color_transfer in HDR_TRANSFERS:
         yield Advice("The video is HDR; the result keeps its colours in 8 bits, which may show bands.", True)
     elif video.bit_depth > 8:
         yield Advice(f"The video has {video.bit_depth} bits per colour; the result has 8.", False)
