@@ -313,7 +313,8 @@ def main() -> None:
                 table.append((label, f"{files} files and {folders} folders in the temporary folder"))
                 values[label] = {"files": files, "folders": folders}
         finally:
-            server.process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server.process.kill()
     report("server", table, values)
 
 

@@ -60,7 +60,7 @@ def test_errors_are_reported_as_text(client: Client, short_voice: Path) -> None:
     face, voice = handle_file(FACE), handle_file(short_voice)
     with pytest.raises(AppError, match="agreed=true"):
         client.predict(face, voice, False, api_name="/sync")
-    with pytest.raises(AppError, match="no such settings: no_such"):
+    with pytest.raises(AppError, match="no such settings: 'no_such'"):
         client.predict(face, voice, True, settings={"no_such": 1}, api_name="/sync")
     with pytest.raises(AppError, match="past the end"):
         client.predict(face, voice, 0.0, voice_ranges="8-9", api_name="/preview")
