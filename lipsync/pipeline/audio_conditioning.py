@@ -39,7 +39,7 @@ CONTEXT_SECONDS = 30.0
 part. What follows cannot matter, and of a long recording it may be hours."""
 SILENT = "The voice is silent, so the lips will hardly move."
 SOURCE_SPEAKS = (
-    "The person in the video speaks for {seconds:.0f} s while the voice is silent; closed lips may be "
+    "The person in the video speaks for {seconds:.0f} s while the voice rests; closed lips may be "
     "blurred where the mouth was wide open. Use other parts of the video there, or set in_silence to 'keep'."
 )
 _LONG_REST = 2.0  # seconds of silence in which a mouth that speaks on would be seen
@@ -135,8 +135,8 @@ class _Conditioner:
         else:
             gate = gate_voice(clip, fps, frames, options.speech, self.context.cancel)
             voice, weights, warnings = gate.audio, gate.weights, gate.warnings
-            if options.speech.in_silence == "close" and gate.spans is not None and turns is None:
-                warnings += self._source_speech(gate.spans, fps, frames)
+            if options.speech.in_silence == "close" and turns is None:
+                warnings += self._source_speech(_silent_frames(voice, fps, frames))
         if turns is not None:
             weights = weights * speech_weights(turns, fps, frames, lead=0.0)
         rows = self.generator.encode_audio(
@@ -144,12 +144,9 @@ class _Conditioner:
         )
         return SpeakerAudio(rows, weights), warnings
 
-    def _source_speech(self, voice: SpeechSpans, fps: Fraction, frames: int) -> tuple[str, ...]:
+    def _source_speech(self, resting: BoolArray) -> tuple[str, ...]:
         """A warning if the person in the video speaks on while the voice rests for seconds."""
-        job, cancel = self.job, self.context.cancel
-        resting = np.ones(frames, np.bool_)
-        if voice.found:
-            resting = speech_weights(voice, fps, frames, fade=0.0, lead=0.0) == 0
+        job, cancel, fps = self.job, self.context.cancel, self.job.video.fps
         shortest = round(_LONG_REST * fps)
         if job.video.is_still or not job.video.info.has_audio or _longest_run(resting) < shortest:
             return ()
@@ -165,6 +162,16 @@ class _Conditioner:
         if longest < shortest:
             return ()
         return (SOURCE_SPEAKS.format(seconds=longest / float(fps)),)
+
+
+def _silent_frames(clip: AudioClip, fps: Fraction, frames: int) -> BoolArray:
+    """Frames of the result during which the clip is digital silence."""
+    starts = np.round(np.arange(frames) * float(clip.sample_rate / fps)).astype(np.int64)
+    silent = np.ones(frames, np.bool_)
+    heard = starts[starts < len(clip.samples)]
+    if len(heard):
+        silent[: len(heard)] = ~np.logical_or.reduceat(clip.samples != 0, heard)
+    return silent
 
 
 def _longest_run(true: BoolArray) -> int:

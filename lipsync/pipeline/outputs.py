@@ -27,6 +27,9 @@ from lipsync.types import Frame
 from lipsync.utils.atomic_write import write_text
 from lipsync.utils.owned_folder import remove_abandoned
 
+_CUT_SECONDS = 0.5
+"""A result that ends this much before its source still shows all of it."""
+
 
 class Output:
     """Result file being written, and the frames that remain to be made.
@@ -103,10 +106,15 @@ def open_output(
 
 
 def _kept_tags(job: Job, context: RunContext) -> SourceTags:
-    """The source's tags where the result shows all of it from its first frame on, in its own rate."""
+    """The source's tags where the result shows all of it from its first frame on, in its own rate.
+
+    Its own audio is often a frame or two shorter than its picture.
+    """
     media, video = context.options.media, job.video
     whole = not video.is_still and not media.video_ranges and video.fps == video.info.fps
-    if not whole or not np.array_equal(job.timeline, np.arange(video.frame_count)):
+    frames = len(job.timeline)
+    whole = whole and video.frame_count - _CUT_SECONDS * video.fps <= frames <= video.frame_count
+    if not whole or not np.array_equal(job.timeline, np.arange(frames)):
         return SourceTags()
     return read_tags(video.info.path, media.video_track)
 

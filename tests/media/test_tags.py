@@ -61,6 +61,9 @@ def test_a_result_says_what_its_source_said(film: Path, name: str, resumable: bo
     [
         ({}, True),
         ({"length_mode": "picture"}, True),
+        ({"voice_shift": -100.0}, True),
+        ({"voice_shift": -600.0}, False),
+        ({"voice_shift": 300.0}, False),
         ({"video_ranges": [(0.2, 0.8)]}, False),
         ({"static": True}, False),
         ({"fps": 50}, False),

@@ -17,6 +17,7 @@ from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.pipeline.audio_conditioning import CONTEXT_SECONDS, SAMPLE_RATE, condition_audio
 from lipsync.pipeline.job import Job, open_job
 from lipsync.pipeline.model_provider import FreshModels
+from lipsync.progress import CancelToken
 from lipsync.segments import parse_segments
 from lipsync.types import AudioClip, FloatArray
 from tests.make_media import run_ffmpeg
@@ -31,7 +32,9 @@ class Listener:
     def __init__(self) -> None:
         self.heard: list[AudioClip] = []
 
-    def encode_audio(self, audio: AudioClip, fps: Fraction, frames: int, lead: int) -> FloatArray:
+    def encode_audio(
+        self, audio: AudioClip, fps: Fraction, frames: int, lead: int, cancel: CancelToken | None = None
+    ) -> FloatArray:
         self.heard.append(audio)
         return np.zeros((frames, 1), np.float32)
 
