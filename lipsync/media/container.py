@@ -185,6 +185,9 @@ def read_packets(container: Any) -> dict[int, StreamPackets]:
     """Packet timestamps of every stream, by stream index.
 
     Reading stops quietly at a damaged end; the caller compares the length with the header's.
+
+    Raises:
+        MediaError: ffmpeg cannot read on where the file changes its form.
     """
     packets = {stream.index: StreamPackets() for stream in container.streams}
     demuxer = container.format.name
@@ -194,6 +197,12 @@ def read_packets(container: Any) -> dict[int, StreamPackets]:
                 packets[packet.stream.index].add(packet)
                 if demuxer in _COUNTED and (frame := _raw_frame(demuxer, bytes(memoryview(packet)[:7]))):
                     packets[packet.stream.index].frames[frame] += 1
+    except av.PatchWelcomeError as error:  # Ogg whose second recording has another form than the first
+        raise MediaError(
+            "The file is several recordings in different forms, of which only the first can be read",
+            given=demuxer,
+            hint="Convert it to WAV with the program that made it.",
+        ) from error
     except av.FFmpegError:
         pass
     except IndexError:  # raised by PyAV at the end of the file for streams that appeared on the way

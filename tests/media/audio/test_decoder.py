@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipsync.errors import NoAudioError, OptionError
+from lipsync.errors import MediaError, NoAudioError, OptionError
 from lipsync.media import open_audio, open_video, probe_audio
 from lipsync.media.audio.channels import MONO
 from lipsync.media.audio.decoder import _on_clock, _Piece
@@ -48,6 +48,18 @@ def test_all_of_joined_files_is_heard(tmp_path: Path, suffix: str, order: int) -
     assert open_audio(joined).duration == pytest.approx(lengths, abs=0.09 if suffix == "mp3" else 0.03)
     heard = [pitch_at(joined, at) for at in (0.2, 1.0, 1.8, 2.3, 3.0, 3.8)]
     assert heard == [forms[0][2]] * 3 + [forms[1][2]] * 3
+
+
+def test_joined_ogg_is_heard_to_its_end_or_refused(tmp_path: Path) -> None:
+    """ffmpeg reads on where the second part has the form of the first, and not where it has another."""
+    first, same = (tone(tmp_path / f"{pitch}.ogg", 48_000, 2, pitch) for pitch in (400, 700))
+    other = tone(tmp_path / "other.ogg", 44_100, 1, 700)
+    joined = tmp_path / "joined.ogg"
+    joined.write_bytes(first.read_bytes() + same.read_bytes())
+    assert [pitch_at(joined, at) for at in (0.2, 1.8, 2.3, 3.8)] == [400, 400, 700, 700]
+    joined.write_bytes(first.read_bytes() + other.read_bytes())
+    with pytest.raises(MediaError, match="several recordings in different forms"):
+        open_audio(joined)
 
 
 STREAM = AudioStream(0, Fraction(0), RATE, MONO)
