@@ -131,6 +131,10 @@ class _DetectionScheduler:
         """Frames sampled because of motion -> the sampled frames around them."""
         self._coarse: set[int] = set()
         """Frames that had the coarse pass only."""
+        self._searched_rotated: set[int] = set()
+        """Frames that are searched rotated if they have no face: first and last of those to process."""
+        self._tilted = False
+        """Whether tilted faces were found; then all frames without a face are searched."""
         self._aligned_key: tuple[int, ...] = ()
 
     def process(self, until: int, cuts: Sequence[int]) -> None:
@@ -138,6 +142,7 @@ class _DetectionScheduler:
         start = min(self.buffer)
         step = self._options.detect_every
         full_pass = {start, until}
+        self._searched_rotated = {start, until}
         wanted = {n for n in range(start, until + 1) if n % step == 0} | {until}
         while wanted := wanted - self.detections.by_frame.keys() | wanted & self._coarse:
             full_pass |= wanted & self._coarse  # the coarse pass was not enough there
@@ -155,15 +160,13 @@ class _DetectionScheduler:
         detector, coarse = self._detector, []
         if isinstance(detector, CoarseDetector):
             coarse = [number for number in numbers if number not in full_pass]
-            self._run_detector(coarse, detector.detect_coarse, whole_frame=False)
-        rest = [number for number in numbers if number not in coarse]
-        self._run_detector(rest, detector.detect, whole_frame=True)
+            self._run_detector(coarse, detector.detect_coarse)
+        self._run_detector([number for number in numbers if number not in coarse], detector.detect)
         self._coarse = self._coarse.difference(numbers).union(coarse)
 
     def _run_detector(
-        self, numbers: list[int], detect: Callable[[Sequence[Frame]], list[list[Face]]], whole_frame: bool
+        self, numbers: list[int], detect: Callable[[Sequence[Frame]], list[list[Face]]]
     ) -> None:
-        """Detect faces in some frames; `whole_frame` also searches rotated ones (see `with_tilted_faces`)."""
         size = max(1, self._detector.batch_size)
         for start in range(0, len(numbers), size):
             self._progress.cancel.check(self._progress.stage)
@@ -171,7 +174,9 @@ class _DetectionScheduler:
             results = detect([self.buffer[number] for number in batch])
             for number, guesses in zip(batch, results, strict=True):
                 frame, min_score = self.buffer[number], self._options.min_score
-                faces = with_tilted_faces(frame, guesses, self._detector, min_score, whole_frame)
+                search = self._tilted or number in self._searched_rotated
+                faces = with_tilted_faces(frame, guesses, self._detector, min_score, search)
+                self._tilted |= any(all(face is not guess for guess in guesses) for face in faces)
                 self.detections.by_frame[number] = [
                     Detection(number, face, appearance_descriptor(frame, face.box)) for face in faces
                 ]

@@ -128,7 +128,7 @@ def read_reference(
     """
     [frame] = open_video(path).read([0], max_side=options.detect_size)
     [guesses] = detector.detect([frame])
-    faces = with_tilted_faces(frame, guesses, detector, options.min_score, whole_frame=True)
+    faces = with_tilted_faces(frame, guesses, detector, options.min_score, search=True)
     if not faces:
         raise NoFaceError(
             "No face was found in the reference image",

@@ -32,6 +32,7 @@ _MIN_CONFIRMED_SCORE = 0.75
 """Confidence in the window from which on a face counts, whatever the detector's guess was."""
 _MIN_SEED_SCORE = 0.3
 """Confidence from which on the detector's guess is worth a window, in frames without a face."""
+_MAX_SEEDS = 2
 _MAX_UNCONFIRMED_ROLL = np.radians(45.0)
 """Roll from which on a face is dropped if the window does not show one."""
 _MAX_AGREED_ROLL = np.radians(60.0)
@@ -127,7 +128,7 @@ def _face_in_window(frame: Frame, face: Face, angle: float, detector: FaceDetect
 
 
 def with_tilted_faces(
-    frame: Frame, guesses: Sequence[Face], detector: FaceDetector, min_score: float, whole_frame: bool
+    frame: Frame, guesses: Sequence[Face], detector: FaceDetector, min_score: float, search: bool
 ) -> list[Face]:
     """The faces of a frame, those that are tilted detected upright; upright ones are kept as they are.
 
@@ -136,14 +137,15 @@ def with_tilted_faces(
         guesses: all that the detector found in it, best first.
         detector: a detector without landmarks cannot tell tilted faces; its faces are kept.
         min_score: confidence that a face needs.
-        whole_frame: where no face is found, also search the frame rotated by quarter turns.
+        search: where no face is found, look at uncertain guesses again, and at the frame rotated by quarter
+            turns.
     """
     faces = [face for face in guesses if face.score >= min_score]
     refined = [_refined(frame, face, detector) for face in faces]
     if faces and all(one is other for one, other in zip(refined, faces, strict=True)):
         return faces
     found = _distinct([face for face in refined if face is not None])
-    return found or _search(frame, guesses, detector, whole_frame)
+    return found or (_search(frame, guesses, detector) if search else [])
 
 
 def _refined(frame: Frame, face: Face, detector: FaceDetector) -> Face | None:
@@ -173,10 +175,10 @@ def _rotation_between(one: Face, other: Face) -> float:
     return abs(float(np.angle(np.exp(1j * (roll(one.points) - roll(other.points))))))
 
 
-def _search(frame: Frame, guesses: Sequence[Face], detector: FaceDetector, whole_frame: bool) -> list[Face]:
+def _search(frame: Frame, guesses: Sequence[Face], detector: FaceDetector) -> list[Face]:
     """Tilted faces in a frame in which none was found upright."""
     found = _confirmed(frame, guesses, detector)
-    if found or not whole_frame:
+    if found:
         return found
     for turns in _QUARTER_TURNS:
         if any(face.points is None for face in guesses):
@@ -190,6 +192,7 @@ def _search(frame: Frame, guesses: Sequence[Face], detector: FaceDetector, whole
 
 def _confirmed(frame: Frame, guesses: Sequence[Face], detector: FaceDetector) -> list[Face]:
     seeds = [face for face in guesses if face.points is not None and face.score >= _MIN_SEED_SCORE]
+    seeds = seeds[:_MAX_SEEDS]
     upright = [detect_upright(frame, face, detector) for face in seeds]
     return _distinct([face for face in upright if face and face.score >= _MIN_CONFIRMED_SCORE])
 

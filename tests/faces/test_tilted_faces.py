@@ -39,7 +39,7 @@ def test_points_are_right_at_every_tilt(photo: Frame, detector: CenterFace, degr
     frame, matrix = rotated(photo, degrees)
     expected = upright.points @ matrix[:, :2].T + matrix[:, 2]
     [guesses] = detector.detect([frame])
-    [face] = with_tilted_faces(frame, guesses, detector, 0.5, whole_frame=True)
+    [face] = with_tilted_faces(frame, guesses, detector, 0.5, search=True)
     assert face.points is not None
     size = np.linalg.norm(expected[:2].mean(axis=0) - expected[3:].mean(axis=0))
     assert np.linalg.norm(face.points - expected, axis=1).max() < 0.2 * size
@@ -53,7 +53,7 @@ def test_points_are_right_at_every_tilt(photo: Frame, detector: CenterFace, degr
 def test_upright_faces_are_the_detectors_own(photo: Frame, detector: CenterFace) -> None:
     frame, _ = rotated(photo, 12)
     [guesses] = detector.detect([frame])
-    faces = with_tilted_faces(frame, guesses, detector, 0.5, whole_frame=True)
+    faces = with_tilted_faces(frame, guesses, detector, 0.5, search=True)
     assert [id(face) for face in faces] == [id(face) for face in guesses if face.score >= 0.5]
 
 
@@ -62,7 +62,7 @@ def test_a_face_in_a_crowd_of_upright_ones_is_refined_alone(photo: Frame, detect
     standing, _ = rotated(photo, 0)
     frame = np.hstack([lying, standing])
     [guesses] = detector.detect([frame])
-    faces = with_tilted_faces(frame, guesses, detector, 0.5, whole_frame=False)
+    faces = with_tilted_faces(frame, guesses, detector, 0.5, search=False)
     rolls = sorted(float(np.degrees(roll(face.points))) for face in faces if face.points is not None)
     assert rolls == pytest.approx([0, 45], abs=8)
 
@@ -70,13 +70,13 @@ def test_a_face_in_a_crowd_of_upright_ones_is_refined_alone(photo: Frame, detect
 def test_frames_without_a_face_stay_without(detector: CenterFace) -> None:
     frame = backdrop(3, (320, 180))
     [guesses] = detector.detect([frame])
-    assert with_tilted_faces(frame, guesses, detector, 0.5, whole_frame=True) == []
+    assert with_tilted_faces(frame, guesses, detector, 0.5, search=True) == []
 
 
 def test_a_detector_without_landmarks_is_asked_once() -> None:
     detector = RectangleDetector()
     blind = [Face(np.array([10, 10, 30, 30], np.float32), score, None) for score in (0.9, 0.1)]
     frame = backdrop(0)
-    assert with_tilted_faces(frame, blind, detector, 0.5, whole_frame=True) == blind[:1]
-    assert with_tilted_faces(frame, blind[1:], detector, 0.5, whole_frame=True) == []
+    assert with_tilted_faces(frame, blind, detector, 0.5, search=True) == blind[:1]
+    assert with_tilted_faces(frame, blind[1:], detector, 0.5, search=True) == []
     assert not detector.full_pass_frames
