@@ -79,6 +79,20 @@ def file_zero(container: Any, packets: dict[int, StreamPackets]) -> Fraction:
     return start_of_file(found.first * base, audio, frame_delay(container, found, base))
 
 
+def later_zeros(container: Any, packets: dict[int, StreamPackets]) -> tuple[Fraction, ...]:
+    """What `file_zero` is each time the clock of the video has started anew; its frames are counted there."""
+    video = [stream for stream in video_tracks(container) if packets[stream.index].pts]
+    if not video:
+        return ()
+    stream = default_track(video)
+    found, rate = packets[stream.index], stream.guessed_rate or stream.average_rate
+    starts = [(index, frames) for index, frames in found.starts if index < len(found.pts)]
+    if not rate:
+        return ()
+    base, rate = exact(stream.time_base), exact(rate)
+    return tuple(found.first_from(index) * base - frames / rate for index, frames in starts)
+
+
 def frame_delay(container: Any, found: StreamPackets, base: Fraction) -> Fraction:
     """Seconds between decoding and showing of an MP4's first frame.
 

@@ -126,6 +126,8 @@ class StreamPackets:
         last: timestamp and duration of the packet that is presented last.
         first_dts, last_dts: decoding timestamps of the first and the newest packet.
         jumps: decoding timestamps went back, or forward by more than 10 s.
+        starts: index in `pts`, and number of frames before, at which they did.
+        corrupt: packets that are damaged, which a decoder may make frames of all the same.
         frames: packets by (samples, sample rate), as the headers of raw MP3 and AAC say.
     """
 
@@ -137,6 +139,8 @@ class StreamPackets:
     first_dts: int | None = None
     last_dts: int | None = None
     jumps: bool = False
+    starts: list[tuple[int, int]] = field(default_factory=list)
+    corrupt: int = 0
     frames: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def add(self, packet: Any) -> None:
@@ -145,7 +149,9 @@ class StreamPackets:
         self.size += packet.size
         if packet.dts is not None:
             step = 0 if self.last_dts is None else packet.dts - self.last_dts
-            self.jumps |= not 0 <= step * packet.time_base <= JUMP_SECONDS
+            if not 0 <= step * packet.time_base <= JUMP_SECONDS:
+                self.jumps = True
+                self.starts.append((len(self.pts), self.count - 1 + self.corrupt))
             self.last_dts = packet.dts
             if self.first_dts is None:
                 self.first_dts = packet.dts
@@ -160,6 +166,10 @@ class StreamPackets:
     def end(self) -> int:
         """End of the last packet, in ticks."""
         return sum(self.last)
+
+    def first_from(self, start: int) -> int:
+        """Timestamp of the packet that is presented first after the clock has started anew there."""
+        return min(self.pts[start : start + _REORDERED])
 
     @property
     def first(self) -> int:
@@ -197,6 +207,8 @@ def read_packets(container: Any) -> dict[int, StreamPackets]:
                 packets[packet.stream.index].add(packet)
                 if demuxer in _COUNTED and (frame := _raw_frame(demuxer, bytes(memoryview(packet)[:7]))):
                     packets[packet.stream.index].frames[frame] += 1
+            elif packet.size and packet.is_corrupt:
+                packets[packet.stream.index].corrupt += 1
     except av.PatchWelcomeError as error:  # Ogg whose second recording has another form than the first
         raise MediaError(
             "The file is several recordings in different forms, of which only the first can be read",

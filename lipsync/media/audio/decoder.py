@@ -31,6 +31,7 @@ _DRIFT_SECONDS = 0.005
 """Deviations up to this are those of a clock that drifts; larger ones are gaps or repetitions."""
 _JUMP_BACK, _JUMP_AHEAD = Fraction(-1, 2), 10
 """Deviations in seconds beyond which the clock has started anew, as in files joined byte by byte."""
+_LARGEST_RESTART = 1  # seconds between the end of a recording's audio and the start of the next one's
 _SILENCE_SECONDS = 1.0  # longest block of silence
 
 
@@ -138,6 +139,7 @@ class _Clock:
     end: Fraction = Fraction(0)
     zero: Fraction = field(init=False)
     started: bool = False
+    restarts: int = 0
 
     def __post_init__(self) -> None:
         self.zero = self.stream.zero
@@ -148,9 +150,17 @@ class _Clock:
             return Fraction(0)
         late = piece.time - self.zero - end
         if self.started and (late < _JUMP_BACK or (late > _JUMP_AHEAD and self.stream.may_jump)):
-            self.zero += late
-            return Fraction(0)
+            late = self._start_anew(piece.time, late, end)
         return late if abs(late) > (_JITTER if self.started else 0) else Fraction(0)
+
+    def _start_anew(self, time: Fraction, late: Fraction, end: Fraction) -> Fraction:
+        """Deviation of a piece by the clock that starts with it: the video's, else one that fits."""
+        later, self.restarts = self.stream.later_zeros[self.restarts :], self.restarts + 1
+        if later and abs(time - later[0] - end) < _LARGEST_RESTART:
+            self.zero = later[0]
+            return time - self.zero - end
+        self.zero += late
+        return Fraction(0)
 
 
 def _on_clock(frames: Iterator[_Piece], stream: AudioStream) -> Iterator[_Piece]:

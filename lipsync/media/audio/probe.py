@@ -20,6 +20,7 @@ from lipsync.media.clock import (
     default_track,
     exact,
     file_zero,
+    later_zeros,
     numbered_track,
     stream_start,
 )
@@ -46,6 +47,7 @@ class AudioStream:
         has_clock: its timestamps say when it is heard; those of raw streams are only counted frames.
         may_jump: its clock may start anew at any time, as in broadcasts.
         language: ISO 639-2, as the file says; "" where it does not.
+        later_zeros: what `zero` is each time the clock has started anew.
     """
 
     index: int
@@ -55,6 +57,7 @@ class AudioStream:
     has_clock: bool = True
     may_jump: bool = False
     language: str = ""
+    later_zeros: tuple[Fraction, ...] = ()
 
 
 def probe_audio(path: Path | str, track: int = DEFAULT_TRACK) -> AudioInfo:
@@ -95,6 +98,7 @@ def scan_audio(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[AudioInfo,
                 claims.check_gaps(path, found, exact(stream.time_base), claims.AUDIO_PACKET_SECONDS)
             claims.check_pcm(path, demuxer, stream.codec_context, found.size, by_packets)
             claims.check_size(path, start - zero + by_packets, claims.AUDIO_BITS)
+        anew = later_zeros(container, packets) if may_jump else ()
         language = stream.metadata.get("language", "").replace("und", "")
         by_header = (stream.duration or 0) * exact(stream.time_base)
     form = _first_form(path, index) if found.pts else None
@@ -102,7 +106,7 @@ def scan_audio(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[AudioInfo,
         raise MediaError("The audio is empty or damaged", given=path, hint="Try another copy of it.")
     rate, layout = form
     source = AudioStream(
-        index, zero, rate, layout, demuxer not in RAW_DEMUXERS.split(","), may_jump, language
+        index, zero, rate, layout, demuxer not in RAW_DEMUXERS.split(","), may_jump, language, anew
     )
     # A header that agrees with the packets is more exact: it excludes the encoder's padding at the end.
     length = by_header if abs(by_header - by_packets) < _PADDING_SECONDS else by_packets

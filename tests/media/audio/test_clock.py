@@ -126,6 +126,14 @@ def offsets(flashes: list[float], samples: Any, times: Any) -> list[float]:
     return [float(min(begins - at, key=abs)) for at in starts]
 
 
+def test_joined_broadcasts_keep_their_offsets(tmp_path: Path) -> None:
+    """Two recordings byte by byte: the clock starts anew, and the audio of the first is longer."""
+    part = make(tmp_path, Case("ts", f"{X264} {AAC} -metadata service_name=a"))
+    own, joined = own_offsets(part), tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 3)
+    assert read_offsets(joined) == pytest.approx(own * 3, abs=TOLERANCE)
+
+
 def name(case: Case) -> str:
     return f"{case.suffix} {case.options} {case.fps}{' lost' * case.lost}"
 
