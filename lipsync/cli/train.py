@@ -43,7 +43,6 @@ from lipsync.training.data.dataset_format import FPS
 from lipsync.training.data.prepare import prepare
 from lipsync.training.tasks.export import is_expert_run
 from lipsync.training.tasks.wav2lip_options import original_loop
-from lipsync.utils.owned_folder import temporary_folder
 from lipsync.weights import require
 
 _FINETUNE_LOOP = LoopOptions(
@@ -210,8 +209,8 @@ def _export_lrs(arguments: argparse.Namespace) -> int:
 
 def _av_offset(arguments: argparse.Namespace) -> int:
     options = read_options(arguments, AvOffsetOptions())
-    with _FigureReport({}) as figures, temporary_folder() as runs:
-        changed = correct_av_offsets(arguments.set, runs, options, figures.of("av-offset"))
+    with _FigureReport({}) as figures:
+        changed = correct_av_offsets(arguments.set, options, figures.of("av-offset"))
     print(f"{arguments.set}\n{changed} clips changed")
     return 0
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+LINEAR_TAPS, LINEAR_REACH = 3, 4
+"""Taps of the linear reading of features, and columns from tap to tap (80 ms)."""
+
 
 class _Dilated(nn.Module):
     """Residual block of Audio2Shape: a dilated convolution over time."""
@@ -52,6 +55,12 @@ class Audio2Shape(nn.Module):
     ) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(1, inputs) if normalize else None
+        # A linear reading of features goes most of the way; what it lacks, the blocks add.
+        self.linear = (
+            nn.Conv1d(inputs, coefficients, LINEAR_TAPS, padding=LINEAR_REACH, dilation=LINEAR_REACH)
+            if normalize
+            else None
+        )
         # Features know their surroundings already; the spectrogram's columns do not.
         taps = 1 if normalize else 5
         self.enter = nn.Conv1d(inputs, channels, taps, stride=stride, padding=taps // 2)
@@ -63,4 +72,6 @@ class Audio2Shape(nn.Module):
         if self.norm is not None:
             features = _normalize_steps(self.norm, features)
         out: Tensor = self.leave(self.steps(self.enter(features)))
+        if self.linear is not None:
+            out = out + self.linear(features)
         return out

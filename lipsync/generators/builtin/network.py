@@ -153,6 +153,18 @@ def make_encoder(config: NetworkConfig) -> SpeechEncoder | None:
     return SpeechEncoder(config.encoder_layers, config.encoder_width, config.encoder_heads, config.mels)
 
 
+def encoder_config(encoder: SpeechEncoder | None) -> NetworkConfig:
+    """The default architecture with this speech encoder."""
+    if encoder is None:
+        return NetworkConfig()
+    return NetworkConfig(
+        mels=encoder.mels,
+        encoder_layers=len(encoder.layers),
+        encoder_width=encoder.width,
+        encoder_heads=encoder.heads,
+    )
+
+
 def make_audio2shape(config: NetworkConfig, dropout: float = 0.1) -> Audio2Shape:
     """Audio2Shape with random weights, for what `speech_features` returns."""
     encoded = config.encoder_layers > 0

@@ -2,10 +2,9 @@
 
 Measured by a sync expert, or by the correlation of the mouth opening with the audio.
 
-Before there is an expert, Audio2Shape is trained on half of the people and predicts the openings of the
-other half, and the other way round; the offset is where the predicted opening correlates best with the
-true one. On the people it was trained on, a network would only confirm the offset it learned; so a given
-expert should have been trained on others.
+Before there is an expert, the opening is predicted from the audio by a regression that was fitted to other
+people; the offset is where it correlates best with the true one. On the people it was fitted to, it would
+only confirm the offset it learned; so a given expert should have been trained on others, too.
 
 Offsets are kept as audio delays, in seconds by which the audio is late: the opposite sign of SyncNet's
 offset in frames.
@@ -19,28 +18,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
-from lipsync.generators.builtin.network import NetworkConfig, speech_features
+from lipsync.generators.builtin.network import encoder_config, feature_rate, speech_features
+from lipsync.generators.builtin.speech_encoder import SpeechEncoder
 from lipsync.options import OptionGroup, option
 from lipsync.sync_score import estimate_sync, load_expert, parabolic_peak
 from lipsync.sync_score.offset import MAX_OFFSET as MAX_EXPERT_OFFSET
-from lipsync.training.data.dataset import Clip, TrainingSet, read_set
+from lipsync.training.data.dataset import TrainingSet, read_set
 from lipsync.training.data.dataset_format import FPS, ManifestRow, read_manifest, write_manifest
 from lipsync.training.data.face_clips import FaceClip, read_face_clips
-from lipsync.training.engine.checkpoint import read_checkpoint
-from lipsync.training.engine.loop import train
-from lipsync.training.engine.task import LoopOptions, Report, TrainingRun
-from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
-from lipsync.training.tasks.shape_figures import correlation_by_offset, opening_weights, predict_clip_shapes
+from lipsync.training.engine.task import Report
+from lipsync.training.tasks.opening_offsets import MAX_OFFSET, delay_at_peak, opening_curves
+from lipsync.training.tasks.shape_figures import opening_weights
 from lipsync.training.tasks.sync_expert import clip_similarity
+from lipsync.training.tasks.whisper_encoder import read_whisper_encoder
 from lipsync.types import FloatArray
 
 DROPPED = "dropped"
 """The split of clips that nothing uses, since their audio fits at no offset."""
-MAX_OFFSET = 6
-"""Frames to either side in which the audio-video offset of a clip is searched without an expert."""
+_ENCODER_LAYERS = 3
 _MIN_CORRELATION = 0.35
 _MIN_CONFIDENCE = 0.08
 """Peaks below are noise: of the correlation of openings, and of an expert's similarity over its median."""
@@ -53,7 +50,12 @@ class AvOffsetOptions(OptionGroup):
     """Measurement and correction of audio-video offsets."""
 
     expert: Path | None = option(  # noqa: RUF009 - a declaration
-        None, "sync expert to measure with; without one a small network is trained for it"
+        None, "sync expert to measure with; without one a regression from audio to mouth opening is"
+    )
+    speech_encoder: Path | None = option(  # noqa: RUF009 - a declaration
+        None,
+        "Whisper model in CTranslate2's format (model.bin), whose first layers that regression listens "
+        "through; without one it gets a log-mel spectrogram",
     )
     zero: float = option(
         0.0,
@@ -93,25 +95,27 @@ class AvOffset:
         return self.has_peak and self.peak > self.peak_at_zero + _MIN_GAIN
 
 
-def correct_av_offsets(folder: Path, runs: Path, options: AvOffsetOptions, report: Report) -> int:
+def correct_av_offsets(folder: Path, options: AvOffsetOptions, report: Report) -> int:
     """Measure and correct the audio delay of each person; returns the clips changed.
 
     The delays are written into the manifest.
 
     Args:
         folder: a prepared set, with landmarks where no expert is given.
-        runs: gets the training runs of Audio2Shape where no expert is given.
-        report: gets their steps and figures.
+        report: gets rounds and figures of the regression.
 
     Raises:
         InputError: there is no set, or it has no landmarks and no expert was given.
-        WeightsError: the expert cannot be read.
+        WeightsError: the expert or the Whisper model cannot be read.
         OutputError: the manifest cannot be written.
     """
     if options.expert is not None:
         offsets = measure_with_expert(read_face_clips(folder), load_expert(options.expert))
         return write_av_offsets(folder, offsets, options.zero, options.drop)
-    offsets = measure_with_openings(read_set(folder, with_crops=False), runs, report)
+    encoder = None
+    if options.speech_encoder is not None:
+        encoder = read_whisper_encoder(options.speech_encoder, _ENCODER_LAYERS)
+    offsets = measure_with_openings(read_set(folder, with_crops=False), encoder, report)
     return write_av_offsets(folder, offsets, options.zero)
 
 
@@ -138,52 +142,25 @@ def measure_with_expert(clips: Sequence[FaceClip], expert: nn.Module) -> dict[st
 
 
 def measure_with_openings(
-    training: TrainingSet, runs: Path, report: Report, steps: int = 140
+    training: TrainingSet, encoder: SpeechEncoder | None, report: Report
 ) -> dict[str, AvOffset]:
-    """The remaining offset of each person, in whole frames, at most 6.
+    """The remaining offset of each person, to a fraction of a frame, at most 10 frames.
 
     The test split is left out.
 
     Args:
-        steps: of each of the two trainings of Audio2Shape.
+        encoder: of the audio's features; None takes a log-mel spectrogram.
+        report: gets the round and its mean correlation.
     """
-    components = training.space.components
-    config = NetworkConfig(shape_numbers=len(components))
     clips = [clip for clip in training.clips if clip.split != "test"]
-    people = sorted({clip.person for clip in clips})
-    curves: dict[str, list[tuple[FloatArray, int]]] = {}
-    for half in (0, 1):
-        train_people = set(people[half::2])
-        halves = [
-            dataclasses.replace(clip, split="train" if clip.person in train_people else "val")
-            for clip in clips
-        ]
-        task = Audio2ShapeTask(halves, components, config, Audio2ShapeOptions(scenes=300))
-        options = LoopOptions(steps=steps, evaluate_every=steps, warmup_steps=20)
-        run = TrainingRun(runs / f"av_offset{half}", options, report)
-        train(task, run)
-        task.network.load_state_dict(read_checkpoint(run.folder / "last.pt")["ema"])
-        for clip in halves:
-            if clip.split == "val":
-                curve = _opening_curve(task.network.eval(), clip, config, components)
-                curves.setdefault(clip.person, []).append((curve, len(clip)))
-    return {person: _average(parts) for person, parts in curves.items()}
-
-
-@torch.inference_mode()
-def _opening_curve(
-    network: nn.Module, clip: Clip, config: NetworkConfig, components: FloatArray
-) -> FloatArray:
-    weights = opening_weights(components)
-    predicted = predict_clip_shapes(network, speech_features(clip.audio, config, None), clip)
-    return correlation_by_offset(predicted @ weights, clip.shapes @ weights, MAX_OFFSET)
-
-
-def _average(parts: list[tuple[FloatArray, int]]) -> AvOffset:
-    """The offset at the peak of a person's curves, weighted by their frames."""
-    curve = np.average([part for part, _ in parts], axis=0, weights=[frames for _, frames in parts])
-    video_delay_frames = int(curve.argmax()) - MAX_OFFSET
-    return AvOffset(-video_delay_frames / FPS, float(curve.max()), float(curve[MAX_OFFSET]))
+    config = encoder_config(encoder)
+    features = {clip.name: speech_features(clip.audio, config, encoder).astype(np.float16) for clip in clips}
+    weights = opening_weights(training.space.components)
+    curves = opening_curves(clips, features, feature_rate(config), weights, report)
+    return {
+        person: AvOffset(delay_at_peak(curve), float(curve.max()), float(curve[MAX_OFFSET]))
+        for person, curve in curves.items()
+    }
 
 
 def write_av_offsets(

@@ -19,6 +19,7 @@ from lipsync.generators.builtin.adapter import load_builtin
 from lipsync.generators.builtin.network import (
     BuiltinNetwork,
     NetworkConfig,
+    encoder_config,
     make_audio2shape,
     speech_features,
 )
@@ -166,17 +167,10 @@ def _config(training: TrainingSet, runs: Path, encoder: SpeechEncoder | None) ->
     has_painter = not renderer.exists() or any(
         name.startswith("painter.mouth.") for name in read_checkpoint(renderer, "ema")["ema"]
     )
-    config = NetworkConfig(
-        shape_numbers=len(training.space.components), mouth_widths=_MOUTH_WIDTHS if has_painter else None
-    )
-    if encoder is None:
-        return config
     return dataclasses.replace(
-        config,
-        mels=encoder.mels,
-        encoder_layers=len(encoder.layers),
-        encoder_width=encoder.width,
-        encoder_heads=encoder.heads,
+        encoder_config(encoder),
+        shape_numbers=len(training.space.components),
+        mouth_widths=_MOUTH_WIDTHS if has_painter else None,
     )
 
 
