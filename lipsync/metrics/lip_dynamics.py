@@ -7,6 +7,8 @@ import numpy as np
 from lipsync.metrics.lip_base import MIN_FRAMES, LipMetricSpec, LipObservation
 
 _MAX = 10.0
+_STILL = 0.01
+"""Standard deviation of the opening of a mouth that does not speak, at most: locators jitter by that much."""
 
 
 class LipDynamics:
@@ -35,6 +37,6 @@ class LipDynamics:
             return float("nan")
         known = ~(np.isnan(observed.result.opening) | np.isnan(observed.source.opening))
         real = float(np.std(observed.source.opening[known])) if known.sum() >= MIN_FRAMES else 0.0
-        if real < 1e-3:  # the source does not speak
+        if real < _STILL:
             return float("nan")
         return min(_MAX, float(np.std(observed.result.opening[known])) / real)

@@ -10,10 +10,14 @@ import torch
 
 from lipsync.faces import crop_face
 from lipsync.generators.builtin.adapter import load_builtin
+from lipsync.metrics.lips import LipTrack
 from lipsync.types import FloatArray, Frame, PixelBox
 from lipsync.weights import require
 
 _BATCH = 16
+_REST, _GAIN = 0.02, 1.2
+"""Opening that this locator sees in closed lips, and MediaPipe's opening over its own above that: it draws
+towards the mean. Over 16 people whom it was not trained on; `python -m benchmarks.lip_metrics` fits them."""
 
 
 class LipLocator:
@@ -41,6 +45,15 @@ class LipLocator:
         c = self._config
         face = crop_face(frame, box, (c.crop, c.crop), antialias=True)
         return face[c.top : c.top + c.height, c.left : c.left + c.width]
+
+    @staticmethod
+    def opening(outlines: FloatArray, unit: FloatArray) -> FloatArray:
+        """Openings as MediaPipe would see them, float32 (B,); see `LipTrack.opening`.
+
+        Of 100 frames with closed lips it finds 77 closed and 9 open, of 100 with an open mouth 86 open and 4
+        closed.
+        """
+        return np.asarray(np.maximum(LipTrack(outlines, unit).opening - _REST, 0) * _GAIN, np.float32)
 
     @torch.inference_mode()
     def locate(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lipsync.metrics.lip_base import LipObservation, LipSeries
 from lipsync.metrics.lip_locator import LipLocator
-from lipsync.metrics.lips import Bools, LipTrack
+from lipsync.metrics.lips import Bools
 from lipsync.metrics.mouth_image import lightness_range, lip_sharpness
 from lipsync.metrics.seam import Edge, seam
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
@@ -64,10 +64,11 @@ class LipMeter:
             return
         windows = np.stack([self._locator.crop(image, box) for image in images])
         outlines, unit = self._locator.locate(windows, np.array([box] * len(images), np.float32))
+        openings = self._locator.opening(outlines, unit)
         face = slice(box.y1, box.y2), slice(box.x1, box.x2)
         for index, image in enumerate(images):
             points = outlines[index] - np.array(box[:2], np.float32)
-            builders[index].add(image[face], points, float(unit[index]), windows[index], self._images)
+            builders[index].add(float(openings[index]), image[face], points, windows[index], self._images)
         if source is None:
             self._source.skip()
         if mask is None or source is None or not self._images:
@@ -112,10 +113,9 @@ class _SeriesBuilder:
         self._last = []
 
     def add(
-        self, face: Frame, outline: FloatArray, unit: float, window: npt.NDArray[np.uint8], images: bool
+        self, opening: float, face: Frame, outline: FloatArray, window: npt.NDArray[np.uint8], images: bool
     ) -> None:
-        """A frame: the face, its outline in pixels of it, and the locator's window."""
-        opening = float(LipTrack(outline[None], np.array([unit], np.float32)).opening[0])
+        """A frame: the opening, the face, its outline in pixels of it, and the locator's window."""
         if not images:
             self._rows.append((opening, _UNKNOWN, _UNKNOWN, _UNKNOWN))
             return

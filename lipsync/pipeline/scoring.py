@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
 from lipsync.context import RunContext
 from lipsync.devices import ThreadLimit
+from lipsync.errors import LipsyncError
 from lipsync.media.audio.mix import mix_segments
+from lipsync.metrics.lip_locator import LipLocator
 from lipsync.pipeline.job import Job
+from lipsync.pipeline.lip_scoring import LipScorer
 from lipsync.pipeline.preparation import Prepared
 from lipsync.pipeline.stages import Chunk, Speaker
 from lipsync.sync_score import SyncMeter
@@ -25,6 +29,7 @@ class SyncScorer:
         meters: of the result, and of the source; None if not scored.
         no_source: why the source is not scored, for the user.
         context: its timer measures the work.
+        lips: measures the lips of a single speaker; None if they are not measured.
     """
 
     def __init__(
@@ -34,10 +39,11 @@ class SyncScorer:
         meters: tuple[SyncMeter | None, SyncMeter | None],
         no_source: str,
         context: RunContext,
+        lips: LipScorer | None = None,
     ) -> None:
         self._fps, self._speakers, self._timer = job.video.fps, speakers, context.timer
         self._of_result, self._of_source = meters
-        self._no_source = no_source
+        self._no_source, self._lips = no_source, lips
         self._cores = ThreadLimit()
         self._last_source_frame = self._last_speaker = -1
 
@@ -50,14 +56,15 @@ class SyncScorer:
             return cls(job, speakers, (None, None), "", context)
         video = job.video
         of_result = SyncMeter(prepared.expert, prepared.audio.voice, video.fps)
+        lips = _lip_scorer(speakers, prepared, video.fps)
         if video.is_still:
-            return cls(job, speakers, (of_result, None), "a photo has no voice of its own", context)
+            return cls(job, speakers, (of_result, None), "a photo has no voice of its own", context, lips)
         if not video.info.has_audio:
-            return cls(job, speakers, (of_result, None), "the video has no sound of its own", context)
+            return cls(job, speakers, (of_result, None), "the video has no sound of its own", context, lips)
         seconds = float(video.frame_count / video.fps)
         own = mix_segments((), job.voices, seconds, video).read(cancel=context.cancel)
         of_source = SyncMeter(prepared.expert, own, video.fps)
-        return cls(job, speakers, (of_result, of_source), "", context)
+        return cls(job, speakers, (of_result, of_source), "", context, lips)
 
     def update(self, chunk: Chunk) -> None:
         """Measure the speaker in each frame of the result, and of the source where it plays forwards."""
@@ -75,6 +82,8 @@ class SyncScorer:
                 if self._of_source is not None and shown > self._last_source_frame:
                     self._of_source.update(float(shown / self._fps), frame, *self._face(speaker, shown))
                     self._last_source_frame = shown
+                if self._lips is not None:
+                    self._lips.update(number, (result, frame), *self._face(speaker, shown))
                 self._last_speaker = speaker
 
     def card(self) -> ScoreCard | None:
@@ -82,7 +91,8 @@ class SyncScorer:
         if self._of_result is None:
             return None
         source = self._of_source.result() if self._of_source else None
-        return ScoreCard(self._of_result.result(), source, self._no_source)
+        lips = self._lips.values() if self._lips else {}
+        return ScoreCard(self._of_result.result(), source, self._no_source, lips)
 
     def _speaker(self, number: int, shown: int) -> int:
         """Index of the speaker who is measured in frame `number`; -1 if none.
@@ -100,3 +110,13 @@ class SyncScorer:
         if speaker < 0:
             return None, None
         return self._speakers[speaker].score_boxes[shown], self._speakers[speaker].track.points[shown]
+
+
+def _lip_scorer(speakers: Sequence[Speaker], prepared: Prepared, fps: Fraction) -> LipScorer | None:
+    """Measures the lips of a single speaker; None for several, and without the built-in model's file."""
+    if len(speakers) != 1:  # the lips of several people have no movement of their own
+        return None
+    try:
+        return LipScorer(LipLocator(), prepared.audio.voice, fps)
+    except LipsyncError:
+        return None

@@ -7,7 +7,8 @@ another scale, so they have other names: sync distance and sync confidence.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -20,6 +21,13 @@ tenth above 0.315. A wrong voice of eight seconds stays below 0.12 nineteen time
 OFFSETS_IN_SYNC = (-4, 2)
 """Offsets that count as in sync, in frames of `FRAME_MS`: ITU-R BT.1359-1 (figure 2) accepts audio up to
 90 ms early and 185 ms late."""
+SOFT_MOUTH = 0.6
+"""Mouth sharpness below which the score card says so; an unchanged mouth has 1."""
+WEAK_MOVEMENT, STRONG_MOVEMENT = 0.5, 2.0
+"""Movement over the source's outside of which the score card says so: between two voices of real people it
+differs by less."""
+OPEN_PAUSES = 0.2
+"""Share of pauses with an open mouth above which the score card says so."""
 FRAME_MS = 40
 """Unit of offsets: a frame at 25 fps, milliseconds."""
 
@@ -135,11 +143,14 @@ class ScoreCard:
         result: score of the result with the given voice.
         source: score of the source with its own audio; None if it cannot be scored.
         no_source: why the source is not scored, for the user; "" if it is.
+        lips: metrics of the result's lips by their names in `lipsync.registries.LIP_METRICS`; those that
+            could be computed from a few frames a second.
     """
 
     result: SyncScore
     source: SyncScore | None = None
     no_source: str = ""
+    lips: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -153,7 +164,17 @@ class ScoreCard:
                 f"In the source itself {self.source.offset_words}; where that sound is the voice, "
                 f"--voice-shift {self.source.offset_ms:.0f} puts it right."
             )
-        return tuple(sentence for sentence in sentences if sentence)
+        return tuple(sentence for sentence in (*sentences, *self._lip_words()) if sentence)
+
+    def _lip_words(self) -> Iterator[str]:
+        """What a viewer would object to in the lips; nothing where they are fine."""
+        sharpness, movement = self.lips.get("mouth_sharpness", 1.0), self.lips.get("lip_dynamics", 1.0)
+        if sharpness < SOFT_MOUTH:
+            yield f"The mouth is softer than the source's: {100 * sharpness:.0f} % of its sharpness."
+        if not WEAK_MOVEMENT <= movement <= STRONG_MOVEMENT:
+            yield f"The mouth moves {movement:.1f} times as much as the source's."
+        if (leak := self.lips.get("lip_leak", 0.0)) > OPEN_PAUSES:
+            yield f"In {100 * leak:.0f} % of the pauses the mouth is open."
 
     def _compared_with_source(self) -> str:
         if self.source is None:
@@ -176,6 +197,7 @@ class ScoreCard:
             "source": self.source.as_dict() if self.source else None,
             "no_source": self.no_source,
             "words": list(self.words),
+            "lips": {name: round(value, 4) for name, value in self.lips.items()},
         }
 
 

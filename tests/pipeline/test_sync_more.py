@@ -19,6 +19,7 @@ from lipsync.media import open_audio, open_video
 from lipsync.options import EnhanceOptions, GeneratorOptions, SyncOptions
 from lipsync.pipeline.model_provider import CachedModels, FreshModels
 from lipsync.progress import CancelToken, Progress, ProgressCallback
+from lipsync.registries import LIP_METRICS
 from lipsync.segments import parse_segments
 from lipsync.types import Frame
 from lipsync.weights import find
@@ -253,10 +254,13 @@ def test_the_result_comes_with_a_score(head: Path, voice: Path, tmp_path: Path) 
     assert result.score.result.verdict.value in ("good", "fair")
     assert abs(result.score.result.offset or 0) <= 2
     assert "photo" in result.score.no_source
+    assert set(result.score.lips) <= set(LIP_METRICS)
+    assert "lip_dynamics" not in result.score.lips, "a photo does not move"
     json.dumps(result.score.as_dict())
     short = lipsync.sync(head, voice, BUILTIN, output=tmp_path / "short.mp4")
     assert short.score is not None
     assert short.score.result.verdict.value == "too short to judge"
+    assert set(short.score.lips) <= set(LIP_METRICS)
     unmeasured = lipsync.sync(head, voice, builtin(score=False), output=tmp_path / "none.mp4")
     assert unmeasured.score is None
 

@@ -101,3 +101,14 @@ def test_weak_stretches_are_named_but_not_dozens_of_them() -> None:
     assert "They lose it in 0:03-0:05, 1:10-1:15 and 1:01:40-1:01:44." in ScoreCard(weak).words
     many = replace(GOOD, weak=tuple(TimeSpan(10.0 * n, 10.0 * n + 2) for n in range(30)))
     assert "0:40-0:42 and 25 more places" in ScoreCard(many).words[1]
+
+
+def test_the_card_says_what_viewers_would_object_to_in_the_lips() -> None:
+    fine = {"mouth_sharpness": 0.95, "lip_dynamics": 1.1, "lip_leak": 0.02}
+    assert ScoreCard(GOOD, lips=fine).words == ScoreCard(GOOD).words
+    bad = {"mouth_sharpness": 0.31, "lip_dynamics": 0.2, "lip_leak": 0.4}
+    words = " ".join(ScoreCard(GOOD, lips=bad).words)
+    assert "softer than the source's: 31 % of its sharpness" in words
+    assert "moves 0.2 times as much" in words
+    assert "In 40 % of the pauses the mouth is open" in words
+    assert json.loads(json.dumps(ScoreCard(GOOD, lips=bad).as_dict()))["lips"] == bad
