@@ -19,9 +19,9 @@ class LoudnessMatch:
         "Opening and loudness",
         "",
         "",
-        ideal=0.3,
+        ideal=0.2,
         bounds=(-1.0, 1.0),
-        what="correlation of the opening with the loudness of the voice; real speech has about 0.3",
+        what="correlation of the opening with the loudness of the voice; real speech has about 0.2",
         paper="doi 10.1371/journal.pcbi.1000436",
     )
 
