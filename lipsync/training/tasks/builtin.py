@@ -41,6 +41,7 @@ from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTas
 from lipsync.training.tasks.export import assemble, export_network
 from lipsync.training.tasks.shape_figures import opening_weights, predict_clip_shapes
 from lipsync.training.tasks.whisper_encoder import read_whisper_encoder
+from lipsync.types import FloatArray
 from lipsync.weights import load_into
 
 _RENDERED_OPENING = 1.1
@@ -257,7 +258,7 @@ def export_builtin(folder: Path, runs: Path, path: Path, notes: dict[str, str] |
     )
     ones = np.ones(config.shape_numbers, np.float32)
     network = assemble(config, training.space.components, ones, audio2shape, locator, renderer, encoder_state)
-    network.gain.fill_(_RENDERED_OPENING * measure_gain(network, training))
+    network.gain.copy_(torch.from_numpy(_RENDERED_OPENING * measure_gain(network, training)))
     return export_network(network, path, notes)
 
 
@@ -319,20 +320,24 @@ def export_finetuned(run: Path, weights: Path, path: Path, notes: dict[str, str]
     return export_network(network, path, {"tuned steps": str(best["step"]), **(notes or {})})
 
 
-def measure_gain(network: BuiltinNetwork, training: TrainingSet) -> float:
-    """Gain that makes predicted openings vary as much as true ones, 1 to 2.5.
+def measure_gain(network: BuiltinNetwork, training: TrainingSet) -> FloatArray:
+    """Gains that make predicted shapes vary as much as true ones, float32 (coefficients,), 1 to 2.5.
 
     A network that minimises its error predicts too little where it is unsure, and the mouth would
-    move too little. The gain is that of the median validation person.
+    move too little. The gains are those of the median validation person, none above that of the opening:
+    a coefficient that the audio hardly tells would only jitter.
     """
     weights = opening_weights(training.space.components)
-    ratios: dict[str, list[float]] = {}
+    ratios: dict[str, list[FloatArray]] = {}
     for clip in training.clips:
         if clip.split == "val":
             features = speech_features(clip.audio, network.config, network.encoder)
-            predicted = predict_clip_shapes(network.voice.eval(), features, clip) @ weights
-            spread = float((clip.shapes @ weights).std())
-            ratios.setdefault(clip.person, []).append(spread / max(float(predicted.std()), 1e-6))
+            predicted = predict_clip_shapes(network.voice.eval(), features, clip)
+            true, found = (
+                np.append(shapes.std(0), (shapes @ weights).std()) for shapes in (clip.shapes, predicted)
+            )
+            ratios.setdefault(clip.person, []).append(true / np.maximum(found, 1e-6))
     if not ratios:
-        return _USUAL_GAIN
-    return float(np.clip(np.median([np.mean(values) for values in ratios.values()]), 1.0, 2.5))
+        return np.full(len(weights), _USUAL_GAIN, np.float32)
+    gains = np.clip(np.median([np.mean(values, axis=0) for values in ratios.values()], axis=0), 1.0, 2.5)
+    return np.asarray(np.minimum(gains[:-1], gains[-1]), np.float32)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,18 +9,19 @@ import pytest
 import torch
 
 from lipsync.generators.builtin.adapter import Builtin
-from lipsync.generators.builtin.network import NetworkConfig
+from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.training.data.augment import (
     augment_audio,
     no_augmentation,
     sample_augmentation,
     transform_points,
 )
-from lipsync.training.data.dataset import PersonBalancedSampler
-from lipsync.training.data.mouth_shapes import MIRRORED
+from lipsync.training.data.dataset import PersonBalancedSampler, TrainingSet
+from lipsync.training.data.mouth_shapes import MIRRORED, ShapeSpace
 from lipsync.training.engine.checkpoint import read_checkpoint
 from lipsync.training.engine.loop import Outcome, train
 from lipsync.training.engine.task import LoopOptions, Task, TrainingRun
+from lipsync.training.tasks.builtin import measure_gain
 from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
@@ -155,3 +157,27 @@ def test_the_offset_of_a_late_video_is_found() -> None:
     heard = np.random.default_rng(0).normal(size=80).astype(np.float32)
     seen = np.concatenate([np.zeros(3, np.float32), heard[:-3]])
     assert correlation_by_offset(heard, seen, 6).argmax() - 6 == 3
+
+
+def test_each_coefficient_has_its_gain_and_none_above_the_opening_s() -> None:
+    clips = make_clips()
+    network = BuiltinNetwork(CONFIG)
+
+    class Shy(torch.nn.Module):
+        """Half of the opening, and a fifth of the other coefficient."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            at = np.arange(features.shape[2] // 2) / 2
+            true = np.stack([np.interp(at, np.arange(len(shapes)), column) for column in shapes.T])
+            return torch.from_numpy(true * [[0.5], [0.2]]).float()[None]
+
+    shapes = clips[-1].shapes + np.random.default_rng(0).normal(0, 0.01, clips[-1].shapes.shape) * [0, 1]
+    training = TrainingSet([dataclasses.replace(clips[-1], shapes=shapes)], ShapeSpace(COMPONENTS, 0.1))
+    network.add_module("voice", Shy())
+    np.testing.assert_allclose(measure_gain(network, training), [2, 2], rtol=0.05)
+    no_val = TrainingSet(clips[:1], training.space)
+    np.testing.assert_array_equal(measure_gain(network, no_val), np.float32([1.5, 1.5]))
