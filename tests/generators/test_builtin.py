@@ -221,7 +221,7 @@ def test_nothing_in_a_mouth_is_bluer_than_white() -> None:
     skin = torch.tensor([0.8, 0.7, 0.6]).view(1, 3, 1, 1)
     lilac, rose = torch.tensor([0.6, 0.5, 0.6]), torch.tensor([0.7, 0.5, 0.45])
     drawn = torch.stack([lilac, rose], dim=1)[None, :, None]
-    mended = mouth_interior._limit_blue(drawn, skin)
+    mended = mouth_interior.limit_blue(drawn, skin)
     assert mended[0, 2, 0, 0] == pytest.approx(0.5 * 0.6 / 0.7 * 1.12)
     torch.testing.assert_close(mended[..., 1], drawn[..., 1])
 

@@ -57,10 +57,10 @@ def refine_interior(
     light = skin.mean(dim=1, keepdim=True)
     teeth = 1.3 * (0.6 * light + 0.4 * skin)  # brighter than skin and less saturated, in the same light
     refined: Tensor = (rendered + (teeth.clamp(0, 1) - rendered) * upper) * (1 - lower)
-    return _limit_blue(refined, skin)
+    return limit_blue(refined, skin)
 
 
-def _limit_blue(rendered: Tensor, skin: Tensor) -> Tensor:
+def limit_blue(rendered: Tensor, skin: Tensor) -> Tensor:
     """Limit blue to what white would have in the same light.
 
     Nothing in a mouth is bluer than white. The Renderer was trained in few kinds of light: in warm light

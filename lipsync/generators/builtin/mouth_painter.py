@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of
+from lipsync.generators.builtin.mouth_interior import limit_blue
 from lipsync.generators.builtin.mouth_outline import (
     LEFT_CORNER,
     OUTER,
@@ -106,7 +107,8 @@ class MouthPainter(nn.Module):
         painted = self._unet(inputs.to(dtype_of(self))).float()
         # Near the inner lips alone: skin and lips stay the source's own, and a closed mouth has its seam.
         near = render_inner_lips(target_outline, height, width)
-        return torch.sigmoid(painted[:, :3]), torch.sigmoid(painted[:, 3:]) * near
+        skin = (moved * (1 - near)).sum((2, 3), keepdim=True) / (1 - near).sum((2, 3), keepdim=True)
+        return limit_blue(torch.sigmoid(painted[:, :3]), skin), torch.sigmoid(painted[:, 3:]) * near
 
     def _unet(self, inputs: Tensor) -> Tensor:
         x0 = self.enter(F.pixel_unshuffle(inputs, 2))
