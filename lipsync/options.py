@@ -98,7 +98,6 @@ class MediaOptions(OptionGroup):
         min=0,
         max=99,
         off=-1,
-        page="",
         later=True,
     )
     audio_track: int = option(
@@ -107,7 +106,6 @@ class MediaOptions(OptionGroup):
         min=0,
         max=99,
         off=-1,
-        page="",
         later=True,
     )
     matte: str = option(

@@ -1,4 +1,4 @@
-"""Lips of a result: how they look beside the source's, and how they move with the voice."""
+"""Look and movement of a result's lips, beside the source and with the voice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facial motion: tells people from pictures of people, such as posters and portraits.
+"""Facial motion, which tells people from posters and portraits.
 
 Two aligned crops of a picture are equal up to an affine transform, wherever the camera moved in between;
 of a living face, lips, eyes or the direction of the head have changed. The crops are registered by the

@@ -48,7 +48,10 @@ _QUARTER_TURNS = (2, 1, 3)
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """Square window of a frame, rotated; `matrix` (2, 3) maps pixels of the frame to those of the window."""
+    """Square, rotated window of a frame.
+
+    `matrix` (2, 3) maps pixels of the frame to those of the window.
+    """
 
     pixels: Frame
     matrix: Float64Array

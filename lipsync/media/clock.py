@@ -1,4 +1,4 @@
-"""Clock of a file: which of its seconds count as time 0, and how long its audio lasts."""
+"""Clock of a file: its time 0, and how long its audio lasts."""
 
 from __future__ import annotations
 

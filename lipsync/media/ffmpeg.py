@@ -12,6 +12,7 @@ import os
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import weakref
@@ -32,6 +33,7 @@ variable-rate file and delayed the audio in Matroska by 20 ms; those between wer
 _LIBAVUTIL_AHEAD = 52  # ffmpeg 9 has libavutil 61; both numbers grow together
 _STDERR_BYTES = 16_384
 _PIPE_BYTES = 1 << 20
+_FILE_TOO_LARGE = getattr(signal, "SIGXFSZ", None)  # the output's fault; Windows has no such signal
 _F_SETPIPE_SZ = 1031  # Linux; fcntl names it only from Python 3.10 on and only there
 
 
@@ -134,7 +136,7 @@ def file_url(path: Path) -> str:
 
 
 class _FileUrl(str):
-    """Text that ffmpeg-python can hash: it encodes `str()` of what it is given, as strict UTF-8."""
+    """Text that ffmpeg-python can hash, which encodes it as strict UTF-8."""
 
     def __str__(self) -> str:
         return self.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -202,7 +204,7 @@ class FFmpegProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = self.process.wait(timeout=CancelToken.POLL_SECONDS)
                 self._stderr_reader.join()
-                if status < 0:
+                if status < 0 and -status != _FILE_TOO_LARGE:
                     hint = "The system may have run out of memory: close other programs and try again."
                     raise ToolError("ffmpeg was killed", given=f"signal {-status}", hint=hint)
                 return status

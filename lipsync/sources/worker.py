@@ -154,7 +154,7 @@ def _open_ydl(options: dict[str, Any]) -> Any:
     from yt_dlp import YoutubeDL
 
     class LimitedYoutubeDL(YoutubeDL):  # type: ignore[misc, unused-ignore]  # it has no types
-        """yt-dlp with limited pages; media is read in blocks, and its size is checked by the parent."""
+        """yt-dlp with limited pages; the parent checks the size of media."""
 
         def urlopen(self, req: Any) -> Any:
             """See `YoutubeDL.urlopen`."""

@@ -1,4 +1,4 @@
-"""Level and rhythm of a voice: what lips and speech detection hear is neither too soft nor mere noise.
+"""Level and rhythm of a voice, for lips and speech detection.
 
 The audio of the result is not touched by any of this.
 """

@@ -40,7 +40,7 @@ def is_public_ip(ip: str) -> bool:
 
 
 class LimitedTransport(safehttpx.AsyncSecureTransport):  # type: ignore[misc]
-    """safehttpx's transport, which connects to the address that was checked, with limits on the answer."""
+    """safehttpx's transport to the checked address, with limited answers."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See `httpx.AsyncBaseTransport`."""
@@ -55,7 +55,7 @@ class LimitedTransport(safehttpx.AsyncSecureTransport):  # type: ignore[misc]
 
 
 class _LimitedStream(httpx.AsyncByteStream):
-    """The body of an answer, broken off with an error where it is too large or takes too long."""
+    """The body of an answer, limited in size and time."""
 
     def __init__(self, stream: httpx.AsyncByteStream, host: str) -> None:
         self._stream, self._host = stream, host

@@ -1,4 +1,4 @@
-"""The page as a program of its own: address, temporary folder, memory, and an orderly end."""
+"""The page as a program: address, temporary folder, memory, orderly end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that glibc keeps after it was freed: fewer arenas, and giving it back to the system.
+"""Memory that glibc keeps after it was freed, given back to the system.
 
 Threads take turns in as many arenas of malloc as there are cores, times eight, and each keeps what it once
 had. Elsewhere than on glibc these functions do nothing of that.

@@ -17,6 +17,7 @@ from lipsync.generators.builtin.composition import compose_crops
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.builtin.renderer import Outlines, Renderer, warp
 from lipsync.generators.builtin.resampling import region_grid, sample, to_region, window_region
+from lipsync.progress import CancelToken
 from lipsync.training.tasks.export import export_network
 from lipsync.types import AudioClip
 
@@ -108,7 +109,7 @@ def test_long_audio_in_pieces_equals_the_whole(generator: Builtin) -> None:
     sound = voice(65.0)
     mel = torch.from_numpy(log_mel.log_mel(sound.samples))[None]
     whole = generator.audio2shape(mel)[0].numpy().T * generator.gain
-    np.testing.assert_allclose(generator._predict_shapes(sound.samples), whole, atol=1e-4)
+    np.testing.assert_allclose(generator._predict_shapes(sound.samples, CancelToken()), whole, atol=1e-4)
 
 
 def test_the_level_of_a_recording_does_not_matter() -> None:

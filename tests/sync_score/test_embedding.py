@@ -76,4 +76,4 @@ def test_files_that_are_no_expert_are_refused(tmp_path: Path) -> None:
     expert = random_expert("compact")
     assert isinstance(expert, CompactSyncNet)
     with pytest.raises(OutputError, match="cannot be written"):
-        save_expert(expert, tmp_path / "no folder" / "expert.safetensors")
+        save_expert(expert, tmp_path / "other.pth" / "expert.safetensors")  # a file, not a folder

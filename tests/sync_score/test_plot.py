@@ -85,4 +85,4 @@ def test_a_file_has_a_background_and_a_page_keeps_its_own(tmp_path: Path) -> Non
     assert "prefers-color-scheme:dark" in text
     assert "prefers-color-scheme" not in score_svg(card)
     with pytest.raises(OutputError):
-        plot_score(card, tmp_path / "none" / "card.svg")
+        plot_score(card, tmp_path / "card.svg" / "card.svg")  # a file, not a folder

@@ -147,7 +147,9 @@ def test_the_old_folders_of_the_built_in_model_s_runs_are_continued(
     old_set: tuple[list[SourceVideo], Path], tmp_path: Path
 ) -> None:
     _, folder = old_set
-    options = BuiltinOptions(audio2shape_steps=2, locator_steps=2, renderer_steps=2, batch=2, threads=1)
+    options = BuiltinOptions(
+        audio2shape_steps=2, locator_steps=2, renderer_steps=2, critic_share=0.0, batch=2, threads=1
+    )
     train_builtin(folder, tmp_path / "runs", options, lambda *_: None)
     for new, old in (("audio2shape", "voice"), ("locator", "place"), ("renderer", "painter")):
         (tmp_path / "runs" / new).rename(tmp_path / "runs" / old)
@@ -156,7 +158,8 @@ def test_the_old_folders_of_the_built_in_model_s_runs_are_continued(
     longer = replace(options, renderer_steps=3)
     outcomes = train_builtin(folder, tmp_path / "runs", longer, lambda _, step, __: steps.append(step))
     assert [outcome.step for outcome in outcomes.values()] == [2, 2, 3] and steps == [3]
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["painter", "place", "voice"]
+    folders = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert folders == ["painter", "place", "scenes", "voice"]
     assert export_builtin(folder, tmp_path / "runs", tmp_path / "model.safetensors") > 1_000_000
 
 

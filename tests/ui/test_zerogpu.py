@@ -117,9 +117,9 @@ def test_bad_weights_are_reported(
     with remote(spaces) as models:
         generator = models.generator("builtin", weights, PLAIN)
         weights.write_bytes(b"broken")
-        with pytest.raises(WeightsError, match="cannot be read") as error:
+        with pytest.raises(WeightsError, match="is cut off, damaged") as error:
             generator.generate(CROPS, rows(3))
-    assert error.value.given == str(weights)
+    assert error.value.given.startswith(str(weights))
 
 
 def test_an_unexpected_error_does_not_end_the_worker(spaces: FakeSpaces) -> None:

@@ -26,6 +26,7 @@ from lipsync.weights.weights_file import read_weights_bytes
 if TYPE_CHECKING:
     import torch
 
+_HINT = "Leave detector_weights empty to use the one in the package."
 _INPUT = "input.1"
 _HEATMAP, _SIZE, _OFFSET, _POINTS = "537", "538", "539", "540"  # output names in the file
 _STRIDE = 4
@@ -244,6 +245,8 @@ def _open(path: Path, device: torch.device | None) -> Any:
         model = with_dynamic_shapes(read_weights_bytes(path))
     except ValueError as error:
         raise _not_centerface(path) from error
+    except WeightsError as error:
+        raise WeightsError(error.what, given=path, hint=f"{error.hint} {_HINT}") from error
     session = open_session(model, _not_centerface(path), device=device)
     names = {node.name for node in (*session.get_inputs(), *session.get_outputs())}
     if names != {_INPUT, _HEATMAP, _SIZE, _OFFSET, _POINTS}:
@@ -255,5 +258,5 @@ def _not_centerface(path: Path) -> WeightsError:
     return WeightsError(
         "This file is damaged or is not CenterFace's network",
         given=path,
-        hint="Leave detector_weights empty to use the one in the package.",
+        hint=_HINT,
     )

@@ -33,7 +33,7 @@ def _normalize_steps(norm: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 class Audio2Shape(nn.Module):
-    """Log-mel spectrogram or speech features to mouth shapes; receptive field 0.65 s to either side.
+    """Speech features to mouth shapes; receptive field 0.65 s to either side.
 
     Args:
         inputs: bands of the spectrogram, or size of the features.

@@ -71,7 +71,7 @@ class NetworkConfig:
 
 
 class BuiltinNetwork(nn.Module):
-    """Speech encoder, Audio2Shape, MouthLocator and Renderer, and the basis of mouth shapes.
+    """The networks of the built-in model, and the basis of mouth shapes.
 
     Attributes:
         config: see `NetworkConfig`.

@@ -1,4 +1,4 @@
-"""Matrices in 8 bits with a scale for each row, as the weights file holds the speech encoder's."""
+"""Matrices in 8 bits with a scale for each row, as in the weights file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renderer: face crop and target outline to the crop with its mouth, at the crop's own size.
+"""Renderer: face crop and target outline to the crop with its mouth.
 
 A U-Net looks at a window of fixed size. It warps the reference by the outline's movement, corrects that
 flow, and predicts how colours change. Flow and change are enlarged and applied to the crop as it is in the
@@ -90,7 +90,7 @@ class WindowMaps:
 
 
 class Renderer(nn.Module):
-    """Mouth renderer: a small U-Net that corrects a flow and paints, and a painter of the interior.
+    """Mouth renderer: a U-Net for flow and colour, a painter of the interior.
 
     Args:
         widths: see `NetworkConfig`.

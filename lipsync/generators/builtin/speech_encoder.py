@@ -1,4 +1,4 @@
-"""Speech encoder: the first layers of Whisper's audio encoder, 50 feature vectors a second.
+"""Speech encoder: the first layers of Whisper's audio encoder, at 50 Hz.
 
 Radford et al., ICML 2023, arXiv 2212.04356; weights and code of OpenAI's Whisper are under the MIT licence
 (`LICENCE`). What lips do is easiest to read from the second to fourth layer, long before the words.
@@ -52,7 +52,7 @@ _LONGEST_PERIOD = 10_000
 
 
 class _Layer(nn.Module):
-    """Transformer layer with normalisation before attention and before the two matrices."""
+    """Transformer layer with normalisation before attention and matrices."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -231,7 +231,7 @@ def _stretched(samples: FloatArray, count: int) -> FloatArray:
 
 
 class _Converter:
-    """Conversion of pieces to one sample rate and layout; pieces that have them pass unchanged."""
+    """Conversion of pieces to one sample rate and layout, where they differ."""
 
     def __init__(self, rate: int, layout: channels.Layout) -> None:
         self._rate, self._layout = rate, layout

@@ -1,4 +1,4 @@
-"""AAC encoding of an audio track: sample rate, channel layout, bit rate, exact length."""
+"""AAC encoding of an audio track: rates, channel layout, exact length."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ class MixedAudio(AudioReader):
 
 
 class _Sources:
-    """Recordings in the form of the mix, at the positions to which they have been read."""
+    """Recordings in the form of the mix, and the positions read so far."""
 
     def __init__(self, mix: MixedAudio, cancel: CancelToken) -> None:
         self._stack = ExitStack()
@@ -197,7 +197,7 @@ class _Sources:
 
 
 class _Converted(AudioReader):
-    """A recording, with its ranges and shift, in the sample rate and channels of a mix."""
+    """A recording with its ranges and shift, in the form of a mix."""
 
     def __init__(self, audio: AudioReader, mix: MixedAudio) -> None:
         self._audio, self.layout = audio, mix.layout

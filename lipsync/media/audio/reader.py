@@ -196,7 +196,7 @@ class AudioReader:
 
 
 class SampleCursor:
-    """Position in the samples of a file: spans in the order of the file are read in one pass.
+    """Position in the samples of a file; spans in order take one pass.
 
     Every pass decodes from the start of the file: only that is exact to the sample in every container.
     """

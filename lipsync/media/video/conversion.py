@@ -1,4 +1,4 @@
-"""Conversion of HDR and transparent video to opaque SDR, before anything looks at the frames."""
+"""Conversion of HDR and transparent video to opaque SDR."""
 
 from __future__ import annotations
 

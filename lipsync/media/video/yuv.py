@@ -63,7 +63,7 @@ class YuvColorSpace:
 
 @dataclass(frozen=True)
 class Toning:
-    """Chroma of a black-and-white or toned (sepia) picture: a line over luma for each of Cb and Cr.
+    """Chroma of a toned picture: a line over luma for each of Cb and Cr.
 
     Attributes:
         u, v: slope, and value at luma 0.

@@ -263,7 +263,7 @@ class FinetuneTask:
 
 
 class _PartlyFrozen(nn.Module):
-    """The built-in model with its speech encoder, mouth locator and batch norms frozen.
+    """The built-in model with encoder, locator and batch norms frozen.
 
     The batch norms' statistics are of references from other moments; the few sequences of a step
     would only make them noisy.

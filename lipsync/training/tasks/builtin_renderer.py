@@ -90,7 +90,7 @@ class RendererAndCritic(nn.Module):
 
 @dataclass(frozen=True)
 class Example:
-    """Windows of target and reference, and outlines (49, 2) in pixels of the 128-pixel crop.
+    """Windows of target and reference, and outlines (49, 2) in crop pixels.
 
     `sharp` is the weight of fine detail, 0 to 1: enlarged faces have none.
     """

@@ -1,4 +1,4 @@
-"""Figures on mouth shapes: opening, width, closures, correlation with the real ones."""
+"""Figures on mouth shapes: opening, width, closures, correlation."""
 
 from __future__ import annotations
 

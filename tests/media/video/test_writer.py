@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from lipsync.errors import Cancelled, DiskFullError, OutputError
+from lipsync.errors import Cancelled, DiskFullError, OutputError, ToolError
 from lipsync.media import (
     AudioReader,
     FrameWriter,
@@ -354,7 +354,7 @@ def test_cancel_while_the_end_is_awaited(tmp_path: Path) -> None:
 
 def test_an_ffmpeg_that_dies_is_noticed(tmp_path: Path) -> None:
     with (
-        pytest.raises(OutputError),
+        pytest.raises(ToolError, match="ffmpeg was killed"),
         FrameWriter(tmp_path / "a.mp4", plain_spec(10_000)) as result,
     ):
         result.write(number_frame(0))

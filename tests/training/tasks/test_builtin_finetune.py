@@ -13,6 +13,7 @@ import torch
 
 from lipsync.generators.builtin.adapter import Builtin, load_builtin
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
+from lipsync.progress import CancelToken
 from lipsync.sync_score import CompactSyncNet, CompactSyncNetConfig, load_expert
 from lipsync.training import (
     FinetuneOptions,
@@ -30,7 +31,7 @@ from lipsync.training.tasks.builtin_finetune import FinetuneTask, predict_shapes
 from lipsync.training.tasks.evaluate_builtin import evaluate_clip, mean_figures
 from lipsync.training.tasks.export import export_network
 from lipsync.training.tasks.losses import feature_distance
-from lipsync.types import Frame
+from lipsync.types import Crops, FloatArray, Frame
 from lipsync.weights import require
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips, resting_mouth
 
@@ -123,7 +124,7 @@ def test_shapes_are_those_that_the_finished_model_draws() -> None:
     with torch.inference_mode():
         shapes = predict_shapes(network, features, 50)[0].numpy()
     generator = Builtin(made_up_network(), device="cpu", number_format="fp32")
-    drawn = generator._predict_shapes(clip.audio)
+    drawn = generator._predict_shapes(clip.audio, CancelToken())
     smooth = (drawn[:-2] + 2 * drawn[1:-1] + drawn[2:]) / 4
     # Within 0.65 s of an end they differ: there the one hears silence, the other nothing.
     np.testing.assert_allclose(shapes[17:-17], smooth[33 : 33 + 2 * 16 : 2], atol=1e-4)
@@ -160,10 +161,8 @@ def test_a_model_that_gives_back_its_source_is_found_out() -> None:
     """Its mouth moves with the source's own voice, whatever audio it is given."""
 
     class GivesBack(Builtin):
-        def _forward(
-            self, crops: npt.NDArray[np.uint8], audio_rows: npt.NDArray[np.float32]
-        ) -> npt.NDArray[np.float32]:
-            return crops.transpose(0, 3, 1, 2).astype(np.float32) / 255
+        def _forward(self, crops: Crops, audio_rows: FloatArray) -> list[FloatArray]:
+            return [crop.transpose(2, 0, 1).astype(np.float32) / 255 for crop in crops]
 
     generator = GivesBack(made_up_network(), device="cpu", number_format="fp32")
     clip, other = make_clip("a", "val", 1), make_clip("b", "val", 2)
