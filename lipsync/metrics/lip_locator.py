@@ -51,7 +51,8 @@ class LipLocator:
         """Openings as MediaPipe would see them, float32 (B,); see `LipTrack.opening`.
 
         Of 100 frames with closed lips it finds 77 closed and 9 open, of 100 with an open mouth 86 open and 4
-        closed.
+        closed: figures of the first generation's locator. The second's, with the same constants, is closer:
+        r 0.89 against 0.82 with MediaPipe's opening, on 16 people of neither's training.
         """
         return np.asarray(np.maximum(LipTrack(outlines, unit).opening - _REST, 0) * _GAIN, np.float32)
 

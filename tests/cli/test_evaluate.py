@@ -46,7 +46,7 @@ def test_a_table_through_the_built_in_model(
     one, absent, two = csv.DictReader(files["csv"].open(encoding="utf-8"))
     assert float(one["psnr_outside"]) > 30
     assert float(one["ssim_outside"]) > 0.9
-    assert 0 < float(one["mouth_sharpness"]) < 2
+    assert float(one["mouth_contrast"]) > 10 and 0 < float(one["seam"]) < 3  # levels: a mouth opens, no edge
     assert "does not exist" in absent["failure"]
     assert (two["language"], two["failure"]) == ("de", "")
     assert len(json.loads(files["json"].read_text("utf-8"))["clips"]) == 3

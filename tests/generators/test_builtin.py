@@ -17,10 +17,12 @@ from lipsync.generators.builtin.composition import compose_crops
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.builtin.renderer import Outlines, Renderer, warp
 from lipsync.generators.builtin.resampling import region_grid, sample, to_region, window_region
+from lipsync.media import open_audio
 from lipsync.progress import CancelToken
 from lipsync.training.tasks.export import export_network
-from lipsync.types import AudioClip
+from lipsync.types import AudioClip, TimeRange
 
+SAMPLE_VOICE = Path(__file__).resolve().parents[2] / "lipsync" / "samples" / "voice.mp3"
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
 
 
@@ -193,9 +195,14 @@ def test_the_shipped_model_moves_its_mouth_with_the_audio() -> None:
     network = load_builtin(SHIPPED)
     opening = network.components.view(-1, 49, 3)
     opening_of = (opening[:, mouth_outline.LOWER_INNER] - opening[:, mouth_outline.UPPER_INNER]).numpy()[:, 1]
-    rows = Builtin(network, device="cpu").encode_audio(voice(3.0), 25, 100)
+    generator = Builtin(network, device="cpu")
+    spoken = open_audio(SAMPLE_VOICE, (TimeRange(0, 3),)).read(16_000)
+    rows = generator.encode_audio(spoken, 25, 100)
     assert np.all(rows[90:] == 0)
-    assert (rows[10:70] @ opening_of).std() > 0.005  # of the distance between the eyes
+    speaking = (rows[10:70] @ opening_of).std()
+    assert speaking > 0.02  # of the distance between the eyes
+    noise = generator.encode_audio(voice(3.0), 25, 75)  # noise in bursts is no speech
+    assert (noise[10:70] @ opening_of).std() < speaking / 3
 
 
 def test_an_opening_mouth_gets_dark_below_its_upper_teeth() -> None:
@@ -225,6 +232,14 @@ def test_nothing_in_a_mouth_is_bluer_than_white() -> None:
     mended = mouth_interior.limit_blue(drawn, skin)
     assert mended[0, 2, 0, 0] == pytest.approx(0.5 * 0.6 / 0.7 * 1.12)
     torch.testing.assert_close(mended[..., 1], drawn[..., 1])
+
+
+def test_nothing_painted_in_a_mouth_is_greener_than_white() -> None:
+    skin = torch.tensor([0.8, 0.6, 0.5]).view(1, 3, 1, 1)
+    olive, tooth = torch.tensor([0.5, 0.6, 0.3]), torch.tensor([0.8, 0.74, 0.7])
+    limited = mouth_interior.limit_green(torch.stack([olive, tooth], dim=1)[None, :, None], skin)
+    assert limited[0, 1, 0, 0] == pytest.approx(0.5 * 0.6 / 0.8 * 1.25)
+    torch.testing.assert_close(limited[0, :, 0, 1], tooth)
 
 
 def test_the_tone_of_a_mouth_does_not_depend_on_the_light() -> None:

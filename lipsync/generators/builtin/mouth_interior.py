@@ -10,6 +10,8 @@ from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
 _WHITE_OVER_SKIN = 1.12
 """Blue/green ratio of white over that of skin, as stored (with gamma): measured 1.09 on teeth and 1.13 on
 lips of the sample photograph."""
+_GREEN_OVER_SKIN = 1.25
+"""Green/red ratio of white over that of light skin, as stored; darker skin is redder."""
 _MAX_REFERENCE_SHARE = 0.85
 """Largest share of the reference's own interior; the rest is the Renderer's, which knows the light of the
 new outline."""
@@ -73,6 +75,18 @@ def limit_blue(rendered: Tensor, skin: Tensor) -> Tensor:
     red, green, blue = rendered.unbind(1)
     white = _WHITE_OVER_SKIN * skin[:, 2] / skin[:, 1].clamp_min(1e-3)
     return torch.stack([red, green, torch.minimum(blue, green * white)], dim=1)
+
+
+def limit_green(rendered: Tensor, skin: Tensor) -> Tensor:
+    """Limit green to what white would have in the same light: nothing in a mouth is greener.
+
+    Args:
+        rendered: (B, 3, h, w) RGB.
+        skin: (B, 3, 1, 1) RGB of skin in that light.
+    """
+    red, green, blue = rendered.unbind(1)
+    white = _GREEN_OVER_SKIN * skin[:, 1] / skin[:, 0].clamp_min(1e-3)
+    return torch.stack([red, torch.minimum(green, red * white), blue], dim=1)
 
 
 def interior_tone(window: Tensor, halves: Tensor, mask: Tensor) -> Tensor:
