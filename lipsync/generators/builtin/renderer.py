@@ -303,10 +303,6 @@ def _paste(image: Tensor, painted: Tensor, boxes: Tensor, at: Tensor) -> Tensor:
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
     """Backward warp of `image` (B, C, h, w) by `flow` (B, 2, h, w), in pixels."""
-    height, width = image.shape[-2:]
-    x = torch.arange(width, device=flow.device, dtype=flow.dtype)
-    y = torch.arange(height, device=flow.device, dtype=flow.dtype).view(-1, 1)
-    grid = torch.stack(
-        [(x + flow[:, 0]) * (2 / (width - 1)) - 1, (y + flow[:, 1]) * (2 / (height - 1)) - 1], dim=3
-    )
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    x = torch.arange(image.shape[3], device=flow.device, dtype=flow.dtype)
+    y = torch.arange(image.shape[2], device=flow.device, dtype=flow.dtype).view(-1, 1)
+    return sample(image, torch.stack([x + flow[:, 0], y + flow[:, 1]], dim=3))

@@ -121,10 +121,9 @@ def augment_face(face: Frame, augmentation: Augmentation, rng: Rng) -> Frame:
     """
     height, width = face.shape[:2]
     x, y = width / SIDE, height / SIDE
-    # Pixel centres lie at integers, and their edges half a pixel before.
-    to_stored = np.array([[1 / x, 0, (1 / x - 1) / 2 + MARGIN], [0, 1 / y, (1 / y - 1) / 2 + MARGIN]])
-    from_crop = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
-    matrix = _compose(from_crop, _compose(augmentation.matrix, to_stored))
+    to_stored = _scaling(1 / x, 1 / y)
+    to_stored[:, 2] += MARGIN
+    matrix = _compose(_scaling(x, y), _compose(augmentation.matrix, to_stored))
     scaled = replace(augmentation, matrix=matrix, blur=augmentation.blur * y)
     return augment_crop(face, scaled, rng, size=(height, width))
 
@@ -137,20 +136,20 @@ def enlarge_augmentation(
     Args:
         corner: (x, y) of the part that is wanted, in pixels of the face crop of 128.
     """
-    # Pixel centres lie at integers, and their edges half a pixel before.
-    shift = (factor - 1) / 2
-    enlarge = np.array([[factor, 0, shift - corner[0] * factor], [0, factor, shift - corner[1] * factor]])
-    reduce = np.array([[1 / factor, 0, -shift / factor], [0, 1 / factor, -shift / factor]])
-    matrix = _compose(enlarge, _compose(augmentation.matrix, reduce))
+    matrix = enlarge_alignment(augmentation.matrix, factor)
+    matrix[:, 2] -= np.array(corner) * factor
     return replace(augmentation, matrix=matrix, blur=augmentation.blur * factor)
 
 
 def enlarge_alignment(alignment: npt.NDArray[np.floating], factor: float) -> npt.NDArray[np.float64]:
     """The same affine map (2, 3) of a stored crop for crops stored `factor` times as large."""
-    shift = (factor - 1) / 2
-    enlarge = np.array([[factor, 0, shift], [0, factor, shift]])
-    reduce = np.array([[1 / factor, 0, -shift / factor], [0, 1 / factor, -shift / factor]])
-    return _compose(enlarge, _compose(np.asarray(alignment, np.float64), reduce))
+    reduced = _compose(np.asarray(alignment, np.float64), _scaling(1 / factor, 1 / factor))
+    return _compose(_scaling(factor, factor), reduced)
+
+
+def _scaling(x: float, y: float) -> npt.NDArray[np.float64]:
+    """Scaling (2, 3) of pixels, whose centres lie at integers and whose edges half a pixel before."""
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
 
 
 def _compose(second: npt.NDArray[np.float64], first: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
