@@ -36,9 +36,9 @@ def make_head(path: Path, *, parts: Sequence[float], size: tuple[int, int] = (32
 
 
 def make_voice(path: Path, *, seconds: float, volume: float = 1) -> Path:
-    """The sample voice as 44.1 kHz stereo, cut to `seconds`; repeated where it is shorter."""
+    """The sample voice as 44.1 kHz stereo, cut to `seconds`."""
     shape = ["-af", f"volume={volume}", "-t", str(seconds), "-ar", "44100", "-ac", "2"]
-    run_ffmpeg("-stream_loop", "-1", "-i", VOICE, *shape, path)
+    run_ffmpeg("-i", VOICE, *shape, path)
     return path
 
 

@@ -160,11 +160,11 @@ def test_segments_and_subtitles(page: Page, tmp_path: Path) -> None:
 
 
 def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: Path) -> None:
-    give(page, make_voice(tmp_path / "voice.mp3", seconds=20), photo=FACE)
+    give(page, make_voice(tmp_path / "voice.mp3", seconds=6), photo=FACE)
     unfold(page, "Advanced")
     page.locator("#fps input[type=number]").fill("200")  # so that it takes its time
     page.locator("#fps input[type=number]").blur()
-    expect(page.locator("#plan")).to_contain_text("200 frames/s")
+    expect(page.locator("#plan")).to_contain_text("1200 frames")
     run(page)
     expect(page.locator("#status")).to_contain_text("Drawing lips")
     expect(page.locator("#live img")).to_be_visible()  # a finished frame
