@@ -253,7 +253,7 @@ def test_the_tone_of_a_mouth_does_not_depend_on_the_light() -> None:
     assert bright[0, 0] > bright[0, 1] + 0.1
 
 
-@pytest.mark.parametrize("side", [300, 411])
+@pytest.mark.parametrize("side", [220, 300, 411])
 def test_skin_and_lips_keep_the_sharpness_of_the_source(side: int) -> None:
     grain = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 40, (side, side)), (0, 0), 1.2)[..., None]
     shade = np.linspace(90, 170, side)[:, None, None]
@@ -266,11 +266,11 @@ def test_skin_and_lips_keep_the_sharpness_of_the_source(side: int) -> None:
         return float(np.abs(np.diff(image[int(side * 0.85) : int(side * 0.95)], axis=1)).mean())
 
     chin, source = (image[:, side // 3 : 2 * side // 3] for image in (mouth.transpose(1, 2, 0), crop / 255.0))
-    assert detail(chin) > 0.6 * detail(source)
+    assert detail(chin) > 0.9 * detail(source)
     small = cv2.resize(crop, (128, 128), interpolation=cv2.INTER_AREA)
     [soft] = generator.generate([small], rows)
     enlarged = cv2.resize(soft.transpose(1, 2, 0), (side, side), interpolation=cv2.INTER_CUBIC)
-    assert detail(enlarged[:, side // 3 : 2 * side // 3]) < 0.6 * detail(chin)
+    assert detail(enlarged[:, side // 3 : 2 * side // 3]) < 0.85 * detail(chin)
 
 
 @pytest.mark.parametrize("size", [(128, 128), (130, 141), (257, 199)])

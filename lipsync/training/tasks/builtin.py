@@ -16,6 +16,7 @@ from torch import Tensor
 from lipsync.devices import choose_dtype
 from lipsync.errors import WeightsError
 from lipsync.generators.builtin.adapter import load_builtin
+from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.network import (
     BuiltinNetwork,
     NetworkConfig,
@@ -185,7 +186,9 @@ def _stages(folder: Path, runs: Path, options: BuiltinOptions, encoder: SpeechEn
 
     def renderer(critic_weight: float) -> Callable[[], Task]:
         chosen = RendererOptions(batch=options.batch, critic_weight=critic_weight, seed=seed)
-        return lambda: RendererTask(enlarge_crops(folder, clips), components, config, chosen)
+        return lambda: RendererTask(
+            enlarge_crops(folder, clips), components, config, chosen, locator=_trained_locator(runs, config)
+        )
 
     def finetune_encoder() -> Task:
         assert encoder is not None
@@ -221,6 +224,13 @@ def _stages(folder: Path, runs: Path, options: BuiltinOptions, encoder: SpeechEn
     if without_critic < steps:
         stages.append(_Stage("renderer with critic", renderer(options.critic_weight), loop(steps, **rate)))
     return stages
+
+
+def _trained_locator(runs: Path, config: NetworkConfig) -> MouthLocator:
+    locator = MouthLocator(config.height, config.width)
+    path = _run_folder(runs, "locator") / "last.pt"
+    load_into(locator, read_checkpoint(path, "ema")["ema"], what="the mouth locator", path=path)
+    return locator
 
 
 def _run_folder(runs: Path, network: str) -> Path:

@@ -16,8 +16,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.mouth_interior import interior_tone
+from lipsync.generators.builtin.mouth_interior import inner_lip_gap, interior_tone
+from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.mouth_outline import (
+    CHIN,
+    POINTS,
     inpainting_mask,
     render_contours,
     render_inner_lips,
@@ -43,7 +46,7 @@ from lipsync.training.data.dataset import Clip, PersonBalancedSampler
 from lipsync.training.data.dataset_format import MARGIN, SIDE, STORED_SIDE
 from lipsync.training.data.mouth_shapes import MIRRORED
 from lipsync.training.engine.task import Batch, device_of, to_device
-from lipsync.training.tasks.discriminators import Critic, critic_losses
+from lipsync.training.tasks.discriminators import Critic, critic_losses, renderer_loss
 from lipsync.training.tasks.losses import edge_loss, weighted_l1
 from lipsync.types import FloatArray, Frame
 
@@ -52,6 +55,8 @@ _MAX_REFERENCE_DISTANCE = 75
 """Frames between target and reference at most: 3 s."""
 _VAL_REFERENCE_DISTANCE = 10
 """Frames between target and reference in the validation split at least: 0.4 s."""
+_LIPS = slice(0, CHIN.start)
+"""Points of the outline that are lips; the jaw is not drawn."""
 _BLURRED_SIDE, _SHARP_SIDE = 110.0, 220.0
 """Pixels of faces in their videos: sharpness is not learned from the first, and fully from the second."""
 
@@ -75,6 +80,15 @@ class RendererOptions(OptionGroup):
     critic_weight: float = option(0.0, "weight of the adversarial loss; 0 trains no critic", min=0.0)
     matching_weight: float = option(
         10.0, "weight of the critic's feature matching, relative to the adversarial loss", min=0.0
+    )
+    exchanged: int = option(
+        8,
+        "further examples in a step: frames that get another frame's mouth, as with another voice",
+        min=0,
+        max=4096,
+    )
+    outline_weight: float = option(
+        0.15, "weight of the distance, in pixels, of the mouths located in those frames", min=0.0
     )
     seed: int = option(1, "seed of all random choices", min=0)
 
@@ -118,6 +132,8 @@ class RendererTask:
         clips: the train split is learned from, the val split evaluated.
         components: (coefficients, 147) of the shape space.
         renderer: to continue with; None starts with random weights.
+        locator: a trained one, which stays as it is. None: no frame gets another one's mouth, whatever
+            `options.exchanged` says.
     """
 
     def __init__(
@@ -127,8 +143,10 @@ class RendererTask:
         config: NetworkConfig,
         options: RendererOptions,
         renderer: Renderer | None = None,
+        locator: MouthLocator | None = None,
     ) -> None:
         self.options = options
+        self._locator = None if locator is None else locator.eval().requires_grad_(False)
         self._config = config
         self._components = components
         visible = [clip for clip in clips if _is_visible(clip)]
@@ -152,7 +170,25 @@ class RendererTask:
         the 128-pixel crop's window; "sharp" (B,), the weight of fine detail.
         """
         rng = np.random.default_rng((self.options.seed, step))
-        return self._stack([self._sample(rng) for _ in range(self.options.batch)])
+        batch = self._stack([self._sample(rng) for _ in range(self.options.batch)])
+        if self._locator is not None and self.options.exchanged:
+            batch |= self._exchanged(rng)
+        return batch
+
+    def _exchanged(self, rng: Rng) -> Batch:
+        """Frames of the train split, and the mouth shapes of others, of any person.
+
+        "exchanged.frames" float32 (B, 3, h, w) in [0, 1]; "exchanged.shapes" (B, coefficients).
+        """
+        frames, shapes = [], []
+        for _ in range(self.options.exchanged):
+            clip, other = self._sampler.sample(rng), self._sampler.sample(rng)
+            open_or_not = clip.usable[rng.integers(len(clip.usable), size=3)]
+            frame = int(open_or_not[clip.lip_gap[open_or_not].argmax()])
+            frames.append(self._window(clip, frame, sample_augmentation(rng, 0.7), rng))
+            shapes.append(other.shapes[int(rng.choice(other.usable))] * clip.amplitude)
+        images = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255
+        return {"exchanged.frames": images, "exchanged.shapes": torch.from_numpy(np.stack(shapes)).float()}
 
     def val_batches(self, per_person: int = 16) -> list[Batch]:
         """The same examples of every validation person each time.
@@ -256,8 +292,50 @@ class RendererTask:
     # --- loss and evaluation ---------------------------------------------------------------------
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of `reconstruction_loss` for a rendered batch."""
-        return self.reconstruction_loss(render(self._network.painter, batch, self._config), batch)
+        """The loss of `reconstruction_loss` for a rendered batch, and that of exchanged mouths."""
+        rendered = render(self._network.painter, batch, self._config)
+        loss, figures = self.reconstruction_loss(rendered, batch)
+        if "exchanged.frames" in batch:
+            more, more_figures = self._exchanged_loss(batch)
+            loss, figures = loss + more, {**figures, **more_figures}
+        return loss, figures
+
+    def _exchanged_loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Distance of the mouths located in frames that were drawn with others' shapes.
+
+        There is no true image of these. Frame and mouth agree in all others, so that the network would
+        learn to take the opening from the cheeks and the jaw too, and the source's would shine through.
+        """
+        assert self._locator is not None
+        locator, frames = self._locator.to(batch["exchanged.frames"].device), batch["exchanged.frames"]
+        window = _reduced(frames, self._config)
+        corner = window.new_tensor([self._config.left, self._config.top])
+        with torch.no_grad():
+            outline, closed, rotation = locator(window)
+            components = torch.from_numpy(self._components).to(window)
+            moves = (batch["exchanged.shapes"] @ components).view(-1, POINTS, 3)
+            target = closed + moves @ rotation.mT
+            outlines = Outlines(*(p * self._config.crop - corner for p in (outline, target, closed)))
+        region = _region(frames, self._config)
+        maps = self._network.painter(window, window, outlines)
+        rendered = Rendered(
+            self._network.painter.compose(frames, frames, maps, outlines, region), maps, region
+        )
+        located = locator(_reduced(rendered.image, self._config))[0] * self._config.crop - corner
+        lips, asked = located[:, _LIPS], outlines.target[:, _LIPS]
+        distance = F.smooth_l1_loss(lips, asked)
+        openings = inner_lip_gap(located), inner_lip_gap(outlines.target)
+        figures = {"outline_px": distance.item(), "opening_r": _correlation(*openings)}
+        loss = self.options.outline_weight * (distance + F.smooth_l1_loss(*openings))
+        if self.options.critic_weight:
+            view = _CriticView(outlines.target, outlines.closed, region)
+            everywhere = torch.ones(len(frames), device=frames.device)
+            score = renderer_loss(
+                self._network.critic, view.of(rendered.image), view.condition, view.weight(everywhere)
+            )
+            loss = loss + self.options.critic_weight * score
+            figures["exchanged_adversarial"] = score.item()
+        return loss, figures
 
     def reconstruction_loss(self, rendered: Rendered, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """L1 of colours and edges under the mask, weighted towards the mouth.
@@ -283,14 +361,10 @@ class RendererTask:
 
     def _adversarial_loss(self, rendered: Rendered, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Losses of renderer and critic in one sum, see `critic_losses`, on boxes around the mouth."""
-        boxes = mouth_boxes(batch["closed_outline"], batch["closed_outline"])
-        cells = to_region(box_grid(boxes, *GRID), rendered.region)
-        real, drawn = sample_box(batch["target"], cells), sample_box(rendered.image, cells)
-        outline = to_boxes(batch["target_outline"], boxes)
-        maps = torch.cat([render_contours(outline, *GRID), render_interior(outline, *GRID)], 1)
-        near = render_inner_lips(outline, *GRID) * (0.02 + batch["sharp"].view(-1, 1, 1, 1))
-        region = F.adaptive_avg_pool2d(near, (GRID[0] // 8, GRID[1] // 8))
-        losses = critic_losses(self._network.critic, real, drawn, maps, region / region.sum())
+        view = _CriticView(batch["target_outline"], batch["closed_outline"], rendered.region)
+        real, drawn = view.of(batch["target"]), view.of(rendered.image)
+        weight = view.weight(0.02 + batch["sharp"])
+        losses = critic_losses(self._network.critic, real, drawn, view.condition, weight)
         options = self.options
         loss = losses.critic + options.critic_weight * (
             losses.renderer + options.matching_weight * losses.feature_matching
@@ -340,6 +414,11 @@ def _gradient_energy(image: Tensor, weight: Tensor) -> float:
     return float(across.sum() + down.sum())
 
 
+def _correlation(a: Tensor, b: Tensor) -> float:
+    a, b = a.detach().flatten() - a.detach().mean(), b.detach().flatten() - b.detach().mean()
+    return float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-9))
+
+
 def _is_visible(clip: Clip) -> bool:
     return clip.crops is not None and len(clip.usable) >= 25
 
@@ -365,6 +444,32 @@ def _jitter(outlines: ExampleOutlines, closed_reference: FloatArray, rng: Rng) -
     return ExampleOutlines(reference, target, closed + shift + rng.normal(0, 1.0, 2))
 
 
+class _CriticView:
+    """What the critic sees: boxes around mouths, and their outlines.
+
+    Args:
+        outline, closed_outline: (B, 49, 2) in pixels of the window.
+        region: of the images, which are windows themselves.
+    """
+
+    def __init__(self, outline: Tensor, closed_outline: Tensor, region: Region) -> None:
+        boxes = mouth_boxes(closed_outline, closed_outline)
+        self._cells = to_region(box_grid(boxes, *GRID), region)
+        self._outline = to_boxes(outline, boxes)
+        contours = render_contours(self._outline, *GRID)
+        self.condition = torch.cat([contours, render_interior(self._outline, *GRID)], 1)
+
+    def of(self, image: Tensor) -> Tensor:
+        """The boxes of (B, 3, H, W), (B, 3, 80, 112)."""
+        return sample_box(image, self._cells)
+
+    def weight(self, examples: Tensor) -> Tensor:
+        """Weight of the critic's scores (B, 1, 10, 14), near the inner lips; `examples` is (B,)."""
+        near = render_inner_lips(self._outline, *GRID) * examples.view(-1, 1, 1, 1)
+        region = F.adaptive_avg_pool2d(near, (GRID[0] // 8, GRID[1] // 8))
+        return region / region.sum()
+
+
 @dataclass(frozen=True)
 class Rendered:
     """A rendered batch.
@@ -387,16 +492,21 @@ class Rendered:
 def render(renderer: Renderer, batch: Batch, config: NetworkConfig) -> Rendered:
     """Render a batch, with the brightness of the true mouth interior given."""
     target, reference = batch["target"], batch["reference"]
-    factor = target.shape[2] / config.height
-    corner = (1 / factor - 1) / 2
-    size = slice(0, target.shape[2]), slice(0, target.shape[3])
-    region = Region(*size, scale=(factor, factor), corner=(corner, corner))
+    region = _region(target, config)
     outlines = Outlines(batch["reference_outline"], batch["target_outline"], batch["closed_outline"])
     window, reference_window = (_reduced(image, config) for image in (target, reference))
     halves = render_interior_halves(outlines.target, config.height, config.width)
     tone = interior_tone(window, halves, inpainting_mask(outlines.closed, config.height, config.width))
     maps: WindowMaps = renderer(window, reference_window, outlines, tone)
     return Rendered(renderer.compose(target, reference, maps, outlines, region), maps, region)
+
+
+def _region(images: Tensor, config: NetworkConfig) -> Region:
+    """The region of images that are windows, as a whole."""
+    factor = images.shape[2] / config.height
+    corner = (1 / factor - 1) / 2
+    size = slice(0, images.shape[2]), slice(0, images.shape[3])
+    return Region(*size, scale=(factor, factor), corner=(corner, corner))
 
 
 def _reduced(image: Tensor, config: NetworkConfig) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lipsync.generators.builtin.adapter import Builtin
+from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.training.data.augment import (
     augment_audio,
@@ -16,7 +17,8 @@ from lipsync.training.data.augment import (
     sample_augmentation,
     transform_points,
 )
-from lipsync.training.data.dataset import PersonBalancedSampler, TrainingSet
+from lipsync.training.data.dataset import Clip, PersonBalancedSampler, TrainingSet
+from lipsync.training.data.dataset_format import SIDE
 from lipsync.training.data.mouth_shapes import MIRRORED, ShapeSpace
 from lipsync.training.engine.checkpoint import read_checkpoint
 from lipsync.training.engine.loop import Outcome, train
@@ -90,6 +92,39 @@ def test_the_critic_trains_with_the_renderer(tmp_path: Path) -> None:
         if not value.equal(before[name])
     }
     assert changed == {"painter", "critic"}
+
+
+class LocatorByBrightness(MouthLocator):
+    """Places the mouth of a clip, the lower the brighter the window is."""
+
+    def __init__(self, clip: Clip) -> None:
+        super().__init__(CONFIG.height, CONFIG.width)
+        places = clip.mouth[0] / SIDE, clip.closed_mouth[0] / SIDE, clip.projection[0]
+        self.places = [torch.from_numpy(place).float() for place in places]
+
+    def forward(self, window: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        mouth, closed, projection = (place.expand(len(window), -1, -1) for place in self.places)
+        return mouth + window.mean((1, 2, 3)).view(-1, 1, 1), closed, projection
+
+
+def test_exchanged_mouths_teach_the_renderer_to_show_the_outline_asked_for() -> None:
+    clips = make_clips()
+    options = RendererOptions(batch=1, exchanged=4, outline_weight=1e4)
+    locator = LocatorByBrightness(clips[0])
+    task = RendererTask(clips, COMPONENTS, CONFIG, options, locator=locator)
+    batch, network = task.batch(0), task.network.eval()
+    loss, figures = task.loss(batch, 0)
+    loss.backward()
+    moved = [weight for weight in network.parameters() if weight.grad is not None]
+    length = torch.stack([weight.grad.norm() for weight in moved if weight.grad is not None]).norm()
+    distances = []
+    for step in (0.2, -0.4):  # down along the gradient, then up from there
+        for weight in moved:
+            assert weight.grad is not None
+            weight.data -= step * weight.grad / length
+        distances.append(task.loss(batch, 0)[1]["outline_px"])
+    assert distances[0] < figures["outline_px"] - 1e-3 < distances[1] - 2e-3
+    assert all(weight.grad is None for weight in locator.parameters())
 
 
 @pytest.mark.parametrize("kind", ["voice", "painter"])
