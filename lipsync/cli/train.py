@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from tqdm import tqdm
 
 from lipsync.cli.deprecated import add_deprecated_flags
 from lipsync.cli.flags import add_options, read_options
-from lipsync.cli.process import EXIT_CANCELLED
 from lipsync.cli.terminal import ProgressBar, cancel_on_interrupt
-from lipsync.errors import Cancelled, InputError
-from lipsync.progress import CancelToken, Progress
+from lipsync.cli.train_person import add_person_arguments, tune_to_person
+from lipsync.cli.train_report import (
+    FigureReport,
+    print_how_to_resume,
+    print_outcomes,
+    print_size,
+    stop_when,
+)
+from lipsync.errors import Cancelled, InputError, OptionError
 from lipsync.training import (
     AvOffsetOptions,
     BuiltinOptions,
@@ -23,7 +26,7 @@ from lipsync.training import (
     FinetuneOptions,
     GeneratorTrainingOptions,
     LoopOptions,
-    Outcome,
+    PersonOptions,
     PreparedSet,
     PrepareOptions,
     TrainingRun,
@@ -121,11 +124,13 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     add_deprecated_flags(generator, LoopOptions(), _OLD_LOOP_FLAGS)
     generator.set_defaults(command=_generator)
 
-    builtin = commands.add_parser("builtin", help="train the model that ships with the program")
-    _add_set(builtin, "a prepared set with landmarks")
-    _add_run(builtin)
+    builtin = commands.add_parser(
+        "builtin", help="train the model that ships with the program, or fit it to one person"
+    )
+    folders = _add_set(builtin, "a prepared set with landmarks"), _add_run(builtin)
     builtin.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
-    add_options(builtin, BuiltinOptions())
+    add_person_arguments(builtin, folders)
+    add_options(builtin, BuiltinOptions(), PersonOptions())
     add_deprecated_flags(builtin, BuiltinOptions(), _OLD_BUILTIN_FLAGS)
     builtin.set_defaults(command=_builtin)
 
@@ -144,12 +149,14 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     lrs.set_defaults(command=_export_lrs)
 
 
-def _add_set(parser: argparse.ArgumentParser, help_text: str = "a prepared set, or one like LRS2's") -> None:
-    parser.add_argument("set", type=Path, metavar="SET", help=help_text)
+def _add_set(
+    parser: argparse.ArgumentParser, help_text: str = "a prepared set, or one like LRS2's"
+) -> argparse.Action:
+    return parser.add_argument("set", type=Path, metavar="SET", help=help_text)
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_run(parser: argparse.ArgumentParser) -> argparse.Action:
+    return parser.add_argument(
         "run", type=Path, metavar="RUN", help="folder for checkpoints and logs; resumes what it holds"
     )
 
@@ -175,7 +182,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
         with cancel_on_interrupt() as cancel, ProgressBar("file") as bar:
             prepared = prepare(find_sources(arguments.videos), arguments.set, options, bar.update, cancel)
     except Cancelled:
-        return _print_how_to_resume()
+        return print_how_to_resume()
     for file, why in prepared.failures.items():
         print(f"Note: no clip of {file}: {why}", file=sys.stderr)
     if not prepared.rows:
@@ -202,14 +209,14 @@ def _export_lrs(arguments: argparse.Namespace) -> int:
         with cancel_on_interrupt() as cancel, ProgressBar("clip") as bar:
             count = write_lrs_layout(arguments.set, arguments.root, bar.update, cancel)
     except Cancelled:
-        return _print_how_to_resume()
+        return print_how_to_resume()
     print(f"{arguments.root}\n{count} clips")
     return 0
 
 
 def _av_offset(arguments: argparse.Namespace) -> int:
     options = read_options(arguments, AvOffsetOptions())
-    with _FigureReport({}) as figures:
+    with FigureReport({}) as figures:
         changed = correct_av_offsets(arguments.set, options, figures.of("av-offset"))
     print(f"{arguments.set}\n{changed} clips changed")
     return 0
@@ -220,22 +227,26 @@ def _av_offset(arguments: argparse.Namespace) -> int:
 
 def _expert(arguments: argparse.Namespace) -> int:
     options, loop = read_options(arguments, ExpertOptions()), read_options(arguments, LoopOptions())
-    with _FigureReport({"expert": loop.steps}) as figures, cancel_on_interrupt() as cancel:
-        run = TrainingRun(arguments.run, loop, figures.of("expert"), _stop(cancel))
+    with FigureReport({"expert": loop.steps}) as figures, cancel_on_interrupt() as cancel:
+        run = TrainingRun(arguments.run, loop, figures.of("expert"), stop_when(cancel))
         outcome = train_expert(arguments.set, options, run)
-    return _print_outcomes(arguments.run, {"expert": outcome}, cancel)
+    return print_outcomes(arguments.run, {"expert": outcome}, cancel)
 
 
 def _generator(arguments: argparse.Namespace) -> int:
     options = read_options(arguments, GeneratorTrainingOptions())
     loop = read_options(arguments, original_loop(options.discriminator))
-    with _FigureReport({"generator": loop.steps}) as figures, cancel_on_interrupt() as cancel:
-        run = TrainingRun(arguments.run, loop, figures.of("generator"), _stop(cancel))
+    with FigureReport({"generator": loop.steps}) as figures, cancel_on_interrupt() as cancel:
+        run = TrainingRun(arguments.run, loop, figures.of("generator"), stop_when(cancel))
         outcome = train_generator(arguments.set, options, run)
-    return _print_outcomes(arguments.run, {"generator": outcome}, cancel)
+    return print_outcomes(arguments.run, {"generator": outcome}, cancel)
 
 
 def _builtin(arguments: argparse.Namespace) -> int:
+    if arguments.person:
+        return tune_to_person(arguments)
+    if arguments.base is not None:
+        raise OptionError("--from goes with --person only", given=arguments.base)
     options = read_options(arguments, BuiltinOptions())
     steps = {
         "audio2shape": options.audio2shape_steps,
@@ -243,75 +254,27 @@ def _builtin(arguments: argparse.Namespace) -> int:
         "locator": options.locator_steps,
         "renderer": options.renderer_steps,
     }
-    with _FigureReport(steps) as figures, cancel_on_interrupt() as cancel:
-        outcomes = train_builtin(arguments.set, arguments.run, options, figures.report, _stop(cancel))
-    status = _print_outcomes(arguments.run, outcomes, cancel)
+    with FigureReport(steps) as figures, cancel_on_interrupt() as cancel:
+        outcomes = train_builtin(arguments.set, arguments.run, options, figures.report, stop_when(cancel))
+    status = print_outcomes(arguments.run, outcomes, cancel)
     if not status and arguments.output:
-        _print_size(arguments.output, export_builtin(arguments.set, arguments.run, arguments.output))
+        print_size(arguments.output, export_builtin(arguments.set, arguments.run, arguments.output))
     return status
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
     options, loop = read_options(arguments, FinetuneOptions()), read_options(arguments, _FINETUNE_LOOP)
     models = FinetuneModels(arguments.weights or require("builtin"), arguments.expert)
-    with _FigureReport({"finetune": loop.steps}) as figures, cancel_on_interrupt() as cancel:
-        run = TrainingRun(arguments.run, loop, figures.of("finetune"), _stop(cancel))
+    with FigureReport({"finetune": loop.steps}) as figures, cancel_on_interrupt() as cancel:
+        run = TrainingRun(arguments.run, loop, figures.of("finetune"), stop_when(cancel))
         outcome = finetune_builtin(arguments.set, models, options, run)
-    status = _print_outcomes(arguments.run, {"finetune": outcome}, cancel)
+    status = print_outcomes(arguments.run, {"finetune": outcome}, cancel)
     if not status and arguments.output:
-        _print_size(arguments.output, export_finetuned(arguments.run, models.base, arguments.output))
+        print_size(arguments.output, export_finetuned(arguments.run, models.base, arguments.output))
     return status
 
 
 def _export(arguments: argparse.Namespace) -> int:
     export = export_expert if is_expert_run(arguments.run) else export_generator
-    _print_size(arguments.file, export(arguments.run, arguments.file))
+    print_size(arguments.file, export(arguments.run, arguments.file))
     return 0
-
-
-def _print_size(path: Path, size: int) -> None:
-    print(f"{path}\n{size / 1e6:.1f} MB")
-
-
-def _stop(cancel: CancelToken) -> Callable[[], bool]:
-    return lambda: cancel.cancelled
-
-
-def _print_outcomes(run: Path, outcomes: Mapping[str, Outcome], cancel: CancelToken) -> int:
-    """Print how each stage ended; returns the exit status."""
-    for stage, outcome in outcomes.items():
-        state = "all steps done" if outcome.finished else "can be resumed"
-        print(f"{run}: {stage}, {outcome.step} steps, {state}, best score {outcome.best:.4g}")
-    return _print_how_to_resume() if cancel.cancelled else 0
-
-
-def _print_how_to_resume() -> int:
-    print("Stopped; what is done is saved. The same command resumes from there.", file=sys.stderr)
-    return EXIT_CANCELLED
-
-
-class _FigureReport:
-    """Printer of training figures, a line each, above a progress bar of the steps.
-
-    Args:
-        steps: of each stage, by the first word of its name.
-    """
-
-    def __init__(self, steps: Mapping[str, int]) -> None:
-        self._steps, self._bar = steps, ProgressBar("step")
-
-    def __enter__(self) -> _FigureReport:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.__exit__()
-
-    def report(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
-        """Print the figures of one step; the callback of `train_builtin`."""
-        values = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        tqdm.write(f"{stage}, step {step}: {values}", file=sys.stderr)
-        self._bar.update(Progress(stage, step, self._steps.get(stage.split(" ")[0], 0)))
-
-    def of(self, stage: str) -> Callable[[int, dict[str, float]], None]:
-        """The callback of a `TrainingRun` for one stage."""
-        return lambda step, figures: self.report(stage, step, figures)

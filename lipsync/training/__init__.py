@@ -2,6 +2,7 @@
 
     videos -> prepare -> training set -> correct_av_offsets -> train_expert -> export_expert -> sync expert
     set + expert -> train_generator -> export_generator -> Wav2Lip generator
+    one person's videos -> tune_person -> built-in model of that person
     set -> train_builtin -> export_builtin -> finetune_builtin (expert) -> export_finetuned -> built-in model
 
 Every training run resumes from its folder. A network with its batches and losses is a `Task`; `train`
@@ -23,7 +24,9 @@ from lipsync.training.tasks.builtin import (
     train_builtin,
 )
 from lipsync.training.tasks.builtin_finetune import FinetuneModels, FinetuneOptions
+from lipsync.training.tasks.builtin_person import PersonOptions
 from lipsync.training.tasks.export import export_expert, export_generator
+from lipsync.training.tasks.person_tuning import PersonOutcome, tune_person
 from lipsync.training.tasks.sync_expert import ExpertOptions, train_expert
 from lipsync.training.tasks.wav2lip import train_generator
 from lipsync.training.tasks.wav2lip_options import GeneratorTrainingOptions
@@ -37,6 +40,8 @@ __all__ = [
     "GeneratorTrainingOptions",
     "LoopOptions",
     "Outcome",
+    "PersonOptions",
+    "PersonOutcome",
     "PrepareOptions",
     "PreparedSet",
     "SourceVideo",
@@ -56,5 +61,6 @@ __all__ = [
     "train_builtin",
     "train_expert",
     "train_generator",
+    "tune_person",
     "write_lrs_layout",
 ]

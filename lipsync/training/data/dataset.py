@@ -191,7 +191,7 @@ def _load_clip(
         amplitude=space.amplitude(geometry.norm),
         audio=read_audio(folder, row.name),
         audio_delay=row.audio_delay,
-        usable=_usable(closed_mouth, ~np.isnan(landmarks[:, 0, 0])),
+        usable=usable_frames(closed_mouth, ~np.isnan(landmarks[:, 0, 0])),
         crops=read_crops(folder, row.name) if with_crops else None,
         face_side=float(np.median(np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))),
     )
@@ -207,8 +207,13 @@ def enlarge_crops(folder: Path, clips: Sequence[Clip]) -> list[Clip]:
     return [replace(clip, crops=read_crops(folder, clip.name, side)) for clip in clips]
 
 
-def _usable(closed_mouth: FloatArray, detected: npt.NDArray[np.bool_]) -> IntArray:
-    """Frames with landmarks whose lips lie in the middle of the crop's lower half."""
+def usable_frames(closed_mouth: FloatArray, detected: npt.NDArray[np.bool_]) -> IntArray:
+    """Numbers (U,) of the detected frames whose lips lie in the middle of the crop's lower half.
+
+    Args:
+        closed_mouth: (T, 49, 2) in pixels of the face crop of 128.
+        detected: (T,).
+    """
     middle = closed_mouth[:, :40].mean(1) / SIDE
     inside = (np.abs(middle[:, 0] - 0.5) < 0.3) & (middle[:, 1] > 0.52) & (middle[:, 1] < 0.92)
     return np.flatnonzero(inside & detected)

@@ -34,6 +34,7 @@ from lipsync.training.data.speech_scenes import SHAPE_RATE
 from lipsync.training.engine.task import Batch, device_of, to_device
 from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
 from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask, render
+from lipsync.training.tasks.frozen_norms import freeze_batch_norms
 from lipsync.training.tasks.losses import feature_distance
 from lipsync.types import AudioClip, FloatArray
 
@@ -263,11 +264,7 @@ class FinetuneTask:
 
 
 class _PartlyFrozen(nn.Module):
-    """The built-in model with encoder, locator and batch norms frozen.
-
-    The batch norms' statistics are of references from other moments; the few sequences of a step
-    would only make them noisy.
-    """
+    """The built-in model with encoder, locator and batch norms frozen."""
 
     def __init__(self, network: BuiltinNetwork) -> None:
         super().__init__()
@@ -280,9 +277,7 @@ class _PartlyFrozen(nn.Module):
     def train(self, mode: bool = True) -> _PartlyFrozen:
         """Set the mode, batch norms staying in evaluation mode."""
         super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        freeze_batch_norms(self)
         return self
 
 
