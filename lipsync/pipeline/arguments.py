@@ -54,6 +54,12 @@ class SyncArguments(RunArguments):
 
     output: Path | None = option(None, "file to write")
     resume: bool = option(False, "continue an interrupted run, and keep the finished part of this one")
+    overwrite: bool = option(True, "replace a file that is there already")
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether the result may replace a file; under a name of the program's own choice it never does."""
+        return self.overwrite and self.output is not None
 
 
 Arguments = TypeVar("Arguments", bound=JobArguments)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,14 @@ from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
 from lipsync.media.subtitles import add_subtitles
 from lipsync.media.tags import SourceTags, read_tags
 from lipsync.options import SyncOptions
+from lipsync.pipeline.arguments import SyncArguments
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.preparation import choose_weights
 from lipsync.pipeline.stages import RenderPlan
 from lipsync.segments import PlacedSegment
 from lipsync.speech import Transcript, to_srt, transcribe
 from lipsync.types import Frame
-from lipsync.utils.atomic_write import write_text
+from lipsync.utils.atomic_write import check_not_there, write_text
 from lipsync.utils.owned_folder import remove_abandoned
 
 _CUT_SECONDS = 0.5
@@ -55,6 +57,11 @@ class Output:
         return self._writer.spec.encoded_size
 
     @property
+    def path(self) -> Path:
+        """The file; at the end under the name that it has got, see `OutputSpec.overwrite`."""
+        return self._writer.path
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences for the user about the encoder."""
         return self._writer.warnings
@@ -73,10 +80,37 @@ class Output:
         self._writer.write(frame)
 
 
+class Target(NamedTuple):
+    """Where the result goes.
+
+    Attributes:
+        path: its name.
+        resume: keep the finished part of an interrupted run.
+        overwrite: replace a file of this name.
+    """
+
+    path: Path
+    resume: bool
+    overwrite: bool
+
+
+def check_free(given: SyncArguments) -> None:
+    """Check that the result replaces nothing that it must not, before any work.
+
+    A run to be resumed is left to the writer, which knows whether it has begun.
+
+    Raises:
+        OutputError: there is a file of that name.
+    """
+    if given.output is None or given.resume:
+        return
+    check_not_there(given.output, overwrite=given.overwrite)
+    if given.options.report.subtitles != "none":
+        check_not_there(given.output.with_suffix(".srt"), overwrite=given.overwrite)
+
+
 @contextmanager
-def open_output(
-    job: Job, target: Path, upscaler: Upscaler | None, resume: bool, context: RunContext
-) -> Iterator[Output]:
+def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: RunContext) -> Iterator[Output]:
     """Context with the result's writer; the file appears when the block ends without an exception.
 
     Raises:
@@ -94,13 +128,14 @@ def open_output(
         quality=context.options.media.quality,
         encoder=context.options.media.encoder,
         tags=_kept_tags(job, context),
+        overwrite=target.overwrite,
     )
-    remove_abandoned(target.absolute().parent)
+    remove_abandoned(target.path.absolute().parent)
     writer: FrameWriter | ResumableWriter
-    if resume:
-        writer = ResumableWriter(target, spec, key=_resume_key(job, context), cancel=context.cancel)
+    if target.resume:
+        writer = ResumableWriter(target.path, spec, key=_resume_key(job, context), cancel=context.cancel)
     else:
-        writer = FrameWriter(target, spec, cancel=context.cancel)
+        writer = FrameWriter(target.path, spec, cancel=context.cancel)
     with writer:
         yield Output(writer, len(job.timeline))
 
@@ -145,12 +180,13 @@ def transcribe_result(job: Job, context: RunContext) -> tuple[Transcript | None,
         return None, [f"There are no subtitles: {error}"]
 
 
-def write_subtitles(target: Path, transcript: Transcript | None, options: SyncOptions) -> Path | None:
+def write_subtitles(
+    target: Path, transcript: Transcript | None, overwrite: bool, options: SyncOptions
+) -> Path | None:
     """Write the transcript as .srt next to the result, and as its subtitle track if set."""
     if transcript is None or not transcript.segments:
         return None
-    subtitles = target.with_suffix(".srt")
-    write_text(subtitles, to_srt(transcript))
+    subtitles = write_text(target.with_suffix(".srt"), to_srt(transcript), overwrite=overwrite)
     if options.report.subtitles == "track":
         add_subtitles(target, subtitles, transcript.language)
     return subtitles

@@ -40,6 +40,7 @@ def sync(
     segments: Sequence[Segment] = (),
     more_voices: Sequence[str | Path] = (),
     resume: bool = False,
+    overwrite: bool = True,
     models: ModelProvider | None = None,
     cache: DetectionCache | None = None,
     networks: ModelProvider | None = None,
@@ -58,6 +59,8 @@ def sync(
         more_voices: further voices for the segments; `voice` has index 0.
         resume: keep the finished part if the job fails or is cancelled, and continue from it when it is
             started again with the same files and settings.
+        overwrite: replace `output`, and the subtitles beside it, where they exist; otherwise they are refused
+            before any work. A run that `resume` continues has its output checked when it is begun.
         models: provides the networks; by default they are loaded for this job. Give all jobs of a program
             the same `CachedModels` to load them once.
         cache: of detections: the next run of the same video with other pads, smoothing, face selection or
@@ -73,12 +76,14 @@ def sync(
     # 1. Check the arguments and open the inputs. All cheap checks come first.
     given = check_arguments(
         SyncArguments, options, video=video, voice=voice, output=output, segments=segments,
-        more_voices=more_voices, resume=resume, progress=progress, cancel=cancel, cache=cache,
+        more_voices=more_voices, resume=resume, overwrite=overwrite, progress=progress, cancel=cancel,
+        cache=cache,
     )  # fmt: skip
+    outputs.check_free(given)
     context = given.context(choose_provider(models, networks))
     job = open_job(given)
     sizes = outputs.input_sizes(job)
-    target = given.output or free_name(given.video)
+    target = outputs.Target(given.output or free_name(given.video), given.resume, given.overwrites)
     faces = job.face_options(context.options)
     job_warnings = [*job.video.warnings, *length_warnings(job, context.options), *recognition_warnings(faces)]
 
@@ -86,7 +91,7 @@ def sync(
         # 2. Load the upscaler, which decides the frame size, and open the writer before any other work, so
         # that an output that cannot be written fails early. It is closed last; only then the file appears.
         enhancement, upscaler, enhancer_warnings = load_enhancers(context)
-        out = cleanup.enter_context(outputs.open_output(job, target, upscaler, resume, context))
+        out = cleanup.enter_context(outputs.open_output(job, target, upscaler, context))
 
         # 3. Load the generator and condition the audio, in the background.
         variant, weights = choose_weights(context)
@@ -114,9 +119,9 @@ def sync(
         transcript, transcript_warnings = outputs.transcribe_result(job, context)
 
     # 7. The video file is complete; add the subtitles.
-    subtitles = outputs.write_subtitles(target, transcript, context.options)
+    subtitles = outputs.write_subtitles(out.path, transcript, given.overwrites, context.options)
     return SyncResult(
-        path=target,
+        path=out.path,
         frames=len(job.timeline),
         frames_synced=outputs.synced_frames(plan),
         fps=job.video.fps,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lipsync.errors import OutputError
 from lipsync.utils.disk_errors import write_error
+from lipsync.utils.file_names import numbered_name
 from lipsync.utils.owned_folder import new_folders, owned_folder
 
 
@@ -69,6 +70,42 @@ def check_place(path: Path, *, explain: Callable[[OSError, Path], OutputError] =
         raise explain(error, path) from error
 
 
+def check_not_there(path: Path, *, overwrite: bool = False) -> None:
+    """Check that nothing is at `path` that writing there would replace, unless it may.
+
+    Raises:
+        OutputError: there is something.
+    """
+    if not overwrite and os.path.lexists(path):
+        hint = "Choose another name, or replace it with the setting 'overwrite'."
+        raise OutputError("There is a file of this name already", given=path, hint=hint)
+
+
+def move_into_place(part: Path, path: Path, *, overwrite: bool) -> Path:
+    """Move a finished file to its name, and return that name.
+
+    Without `overwrite` a file that has appeared there during the work stays, and the new one gets a number.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    number = 2
+    free = path
+    while not overwrite:
+        try:
+            os.link(part, free)  # fails where another process has just taken the name
+            part.unlink()
+            return free
+        except FileExistsError:
+            free, number = path.with_name(numbered_name(path.stem, number, path.suffix)), number + 1
+        except OSError:  # a file system without hard links
+            if not os.path.lexists(free):
+                break
+            free, number = path.with_name(numbered_name(path.stem, number, path.suffix)), number + 1
+    part.replace(free)
+    return free
+
+
 def remove_parts(folder: Path) -> None:
     """Remove temporary files of killed processes, also of earlier versions, from a folder.
 
@@ -82,13 +119,18 @@ def remove_parts(folder: Path) -> None:
                 part.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 atomically; missing folders are created.
+def write_text(path: Path, text: str, *, overwrite: bool = True) -> Path:
+    """Write a text file in UTF-8 atomically, and return its name; missing folders are created.
 
-    Names of files that are not UTF-8 are escaped, in the form that JSON reads back.
+    Names of files that are not UTF-8 are escaped, in the form that JSON reads back. Without `overwrite`, see
+    `move_into_place`.
 
     Raises:
         DiskFullError, OutputError: it cannot be written.
     """
-    with atomic_write(path.absolute()) as part:
-        part.write_text(text, "utf-8", errors="backslashreplace")
+    try:
+        with working_path(path.absolute()) as part:
+            part.write_text(text, "utf-8", errors="backslashreplace")
+            return move_into_place(part, path, overwrite=overwrite)
+    except OSError as error:
+        raise write_error(error, path) from error

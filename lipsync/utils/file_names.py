@@ -21,3 +21,8 @@ def fitting_name(before: str, name: str, after: str) -> str:
     while len(os.fsencode(name)) > left:
         name = name[:-1]
     return before + name + mark + after
+
+
+def numbered_name(stem: str, number: int, suffix: str) -> str:
+    """`stem_2.suffix`, for a file whose name without the number is taken."""
+    return fitting_name("", stem, f"_{number}{suffix}")

@@ -156,6 +156,20 @@ def test_other_settings_do_not_resume_the_job(head: Path, voice: Path, tmp_path:
     assert next(report.done for report in seen if report.stage == "Drawing lips") == 0
 
 
+def test_an_output_is_replaced_unless_that_is_refused(voice: Path, tmp_path: Path) -> None:
+    output, options = tmp_path / "out.mp4", builtin(subtitles="file")
+    reports: list[Progress] = []
+    for old in (output, output.with_suffix(".srt")):
+        old.write_bytes(b"old")
+        with pytest.raises(OutputError, match="already"):
+            lipsync.sync(FACE, voice, options, reports.append, output=output, overwrite=False)
+        assert old.read_bytes() == b"old" and not reports
+        old.unlink()
+    output.write_bytes(b"old")
+    assert lipsync.sync(FACE, voice, builtin(score=False), output=output).path == output
+    assert len(frames_of(output)) > 0
+
+
 # ------------------------------------------------------------------------------------- silence
 
 

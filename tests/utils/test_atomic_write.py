@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.errors import DiskFullError, OutputError
-from lipsync.utils.atomic_write import atomic_write, check_place, remove_parts, write_text
+from lipsync.utils.atomic_write import atomic_write, check_not_there, check_place, remove_parts, write_text
 from lipsync.utils.disk_errors import says_disk_full
 
 
@@ -83,3 +83,30 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
 def test_logs_that_say_so() -> None:
     assert says_disk_full("av_interleaved_write_frame(): No space left on device")
     assert says_disk_full("[Errno 28] whatever") and not says_disk_full("Errno 280")
+
+
+@pytest.mark.parametrize("links", [True, False])  # some file systems know no hard links
+def test_without_overwriting_an_existing_file_stays(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:
+
+        def no_link(*_: object) -> None:
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(os, "link", no_link)
+    path = tmp_path / "a.txt"
+    names = [write_text(path, text, overwrite=False) for text in ("one", "two", "three")]
+    assert [name.name for name in names] == ["a.txt", "a_2.txt", "a_3.txt"]
+    assert [name.read_text() for name in names] == ["one", "two", "three"]
+    assert len(list(tmp_path.iterdir())) == 3
+    assert write_text(path, "four") == path and path.read_text() == "four"
+
+
+def test_what_must_not_be_replaced_is_refused_even_a_broken_link(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    check_not_there(path)
+    path.symlink_to(tmp_path / "gone")
+    with pytest.raises(OutputError, match="already"):
+        check_not_there(path)
+    check_not_there(path, overwrite=True)

@@ -43,7 +43,14 @@ from lipsync.media.video.writer import (
 from lipsync.media.video.yuv import YuvFrame
 from lipsync.progress import CancelToken
 from lipsync.types import Frame
-from lipsync.utils.atomic_write import atomic_write, check_place, remove_parts
+from lipsync.utils.atomic_write import (
+    atomic_write,
+    check_not_there,
+    check_place,
+    move_into_place,
+    remove_parts,
+    working_path,
+)
 from lipsync.utils.disk_errors import says_disk_full
 from lipsync.utils.file_names import fitting_name
 from lipsync.utils.owned_folder import new_folders
@@ -67,7 +74,7 @@ class ResumableWriter:
         cancel: polled all the time.
 
     Attributes:
-        path: the absolute path of the file.
+        path: the absolute path of the file; at the end as it is called, see `OutputSpec.overwrite`.
         spec: as given.
         part_frames: frames per part.
         finished: frames written by earlier runs, which must not be written again.
@@ -108,7 +115,7 @@ class ResumableWriter:
                 cleanup.callback(self._remove_unless_parts)
                 cleanup.callback(lock.release)
                 remove_parts(self._folder)
-                self._remove_other_jobs()
+                self._start_or_go_on()
             except OSError as error:
                 raise result_error(error, self.path) from error
             self._cleanup = cleanup.pop_all()
@@ -176,15 +183,23 @@ class ResumableWriter:
         names = [f"file {self._part_path(number).name}" for number in range(count)]
         with atomic_write(listing) as new:
             new.write_text("\n".join(["ffconcat version 1.0", *names, ""]), "utf-8")
-        with atomic_write(self.path) as new, ExitStack() as cleanup:
-            track = encoded_track(self.spec, new, self._cancel, cleanup)
-            with FFmpegProcess(self._graph(listing, track, new), "-y") as running:
-                status = running.wait(self._cancel)
-                stderr = running.stderr_tail()
-            if status or says_disk_full(stderr):
-                raise error_from_stderr(stderr, self.path, writing=True)
-            check_frame_count(new, self.spec.frames)
+        try:
+            with working_path(self.path) as new, ExitStack() as cleanup:
+                track = encoded_track(self.spec, new, self._cancel, cleanup)
+                self._concatenate(listing, track, new)
+                self.path = move_into_place(new, self.path, overwrite=self.spec.overwrite)
+        except OSError as error:
+            raise result_error(error, self.path) from error
         self._part_path(0).unlink(missing_ok=True)  # the folder is of no use any more
+
+    def _concatenate(self, listing: Path, track: EncodedTrack | None, new: Path) -> None:
+        """Write parts and audio as one file."""
+        with FFmpegProcess(self._graph(listing, track, new), "-y") as running:
+            status = running.wait(self._cancel)
+            stderr = running.stderr_tail()
+        if status or says_disk_full(stderr):
+            raise error_from_stderr(stderr, self.path, writing=True)
+        check_frame_count(new, self.spec.frames)
 
     def _graph(self, listing: Path, track: EncodedTrack | None, target: Path) -> Any:
         streams = [media_input(listing, "concat")["v:0"]]
@@ -212,15 +227,20 @@ class ResumableWriter:
             ) from error
         return lock
 
-    def _remove_other_jobs(self) -> None:
-        """Remove parts made from other files or with other settings."""
+    def _start_or_go_on(self) -> None:
+        """Go on with the parts of this job, or remove those of another one.
+
+        Raises:
+            OutputError: the job is not begun yet, and a file is there that must not be replaced.
+        """
         about, now = self._folder / "job.json", {"key": self._key, "part_frames": self.part_frames}
         try:
             before = json.loads(about.read_text("utf-8"))
         except (OSError, ValueError):
             before = None
-        if before == now:
+        if before == now and self._part_path(0).exists():
             return
+        check_not_there(self.path, overwrite=self.spec.overwrite)
         for old in self._folder.glob("part*"):
             old.unlink()
         with atomic_write(about) as new:

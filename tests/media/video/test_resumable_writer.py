@@ -82,6 +82,23 @@ def test_parts_of_another_job_are_not_taken(tmp_path: Path) -> None:
     assert [read_number(frame) for frame in frames_of(path)] == list(range(COUNT))
 
 
+def test_without_overwriting_only_a_begun_job_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    write_until(path, 12, overwrite=False)
+    path.write_bytes(b"old")
+    with pytest.raises(OutputError, match="already"):
+        finish(path, key="b", overwrite=False)  # nothing of it is begun
+    with writer(path, overwrite=False) as result:
+        assert result.finished == 10
+        for number in range(10, COUNT):
+            result.write(number_frame(number))
+    assert path.read_bytes() == b"old" and result.path.name == "out_2.mp4"
+    assert len(frames_of(result.path)) == COUNT
+    with pytest.raises(OutputError, match="already"):
+        finish(path, overwrite=False)
+    assert finish(path) == 0 and len(frames_of(path)) == COUNT
+
+
 def test_a_damaged_part_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_until(path, 20)

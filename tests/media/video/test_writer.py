@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,18 @@ def test_an_old_result_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
     write(path, numbered(3))
     assert probe_video(path).frame_count == 3 and list(tmp_path.iterdir()) == [path]
+
+
+def test_without_overwriting_what_is_there_stays_also_what_came_meanwhile(tmp_path: Path) -> None:
+    path, spec = tmp_path / "a.mp4", replace(plain_spec(3), overwrite=False)
+    with FrameWriter(path, spec) as result:
+        for number in range(3):
+            result.write(number_frame(number))
+        path.write_bytes(b"of another program")
+    assert result.path == tmp_path / "a_2.mp4" and probe_video(result.path).frame_count == 3
+    with pytest.raises(OutputError, match="already"), FrameWriter(path, spec):
+        pass
+    assert path.read_bytes() == b"of another program" and len(list(tmp_path.iterdir())) == 2
 
 
 def test_missing_frames_are_no_result(tmp_path: Path) -> None:
