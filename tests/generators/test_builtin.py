@@ -242,6 +242,18 @@ def test_nothing_painted_in_a_mouth_is_greener_than_white() -> None:
     torch.testing.assert_close(limited[0, :, 0, 1], tooth)
 
 
+def test_maps_of_outlines_hold_no_subnormal_numbers() -> None:
+    points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
+    maps = [
+        mouth_outline.render_contours(points, 80, 112),
+        mouth_outline.render_interior_halves(points, 80, 112),
+        mouth_outline.render_inner_lips(points, 80, 112),
+        mouth_outline.dense_flow(points, points + 1, 80, 112),
+    ]
+    smallest = torch.finfo(torch.float32).tiny
+    assert all(not ((found != 0) & (found.abs() < smallest)).any() for found in maps)
+
+
 def test_the_tone_of_a_mouth_does_not_depend_on_the_light() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
     halves = mouth_outline.render_interior_halves(points, 80, 112).clamp(0, 1)
