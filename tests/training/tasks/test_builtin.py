@@ -26,7 +26,7 @@ from lipsync.training.engine.task import LoopOptions, Task, TrainingRun
 from lipsync.training.tasks.builtin import measure_gain
 from lipsync.training.tasks.builtin_audio2shape import Audio2ShapeOptions, Audio2ShapeTask
 from lipsync.training.tasks.builtin_locator import LocatorOptions, LocatorTask
-from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask
+from lipsync.training.tasks.builtin_renderer import RendererOptions, RendererTask, render
 from lipsync.training.tasks.export import assemble, export_network
 from lipsync.training.tasks.shape_figures import correlation_by_offset
 from tests.training.synthetic import COMPONENTS, make_clip, make_clips
@@ -125,6 +125,18 @@ def test_exchanged_mouths_teach_the_renderer_to_show_the_outline_asked_for() -> 
         distances.append(task.loss(batch, 0)[1]["outline_px"])
     assert distances[0] < figures["outline_px"] - 1e-3 < distances[1] - 2e-3
     assert all(weight.grad is None for weight in locator.parameters())
+
+
+def test_flat_interiors_cost_more_than_their_pixels() -> None:
+    task = RendererTask(make_clips(), COMPONENTS, CONFIG, RendererOptions(batch=2))
+    batch = task.batch(0)
+    rendered = render(task.network.painter, batch, CONFIG)  # type: ignore[arg-type]
+    exact = dataclasses.replace(rendered, image=batch["target"])
+    inside = rendered.enlarge(rendered.maps.inside)
+    mean = (batch["target"] * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True)
+    flat = dataclasses.replace(exact, image=batch["target"] + (mean - batch["target"]) * inside)
+    figures = [task.reconstruction_loss(one, batch)[1]["contrast"] for one in (exact, flat)]
+    assert figures[0] == 0 and figures[1] > 0.01
 
 
 @pytest.mark.parametrize("kind", ["voice", "painter"])
