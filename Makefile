@@ -15,12 +15,12 @@ PARALLEL := -n $(WORKERS) --dist worksteal
 
 .PHONY: app demo test test-browser test-slow test-gpu check docs format bench wheel pins check-pins clean
 
-app: $(VENV)/.ready
+app: $(VENV)/.installed
 	$(BIN)/python app.py
 
-demo: $(VENV)/.ready
+demo: $(VENV)/.installed
 	mkdir -p results
-	$(BIN)/python -m lipsync run lipsync/samples/face.jpg lipsync/samples/voice.mp3 --variant builtin -o results/demo.mp4
+	$(BIN)/lipsync run lipsync/samples/face.jpg lipsync/samples/voice.mp3 --variant builtin -o results/demo.mp4 --overwrite
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -83,6 +83,12 @@ $(VENV)/.ready: requirements.txt constraints.txt
 	@$(PIP) --upgrade pip setuptools wheel
 	@$(PIP) torch torchvision numpy cython
 	@$(PIP) --no-build-isolation -r requirements.txt
+	@touch $@
+
+# The command `lipsync` of this clone, which works from any folder: $(BIN)/lipsync.
+$(VENV)/.installed: $(VENV)/.ready pyproject.toml
+	@$(PIP) hatchling
+	@$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready pyproject.toml

@@ -23,6 +23,8 @@ page show the same text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class LipsyncError(Exception):
     """Base class of all errors of this package.
@@ -42,10 +44,12 @@ class LipsyncError(Exception):
         self.what = what
         self.given = str(given)
         self.hint = hint
-        parts = [f"{what}: {self.given}." if self.given else f"{what}."]
-        if hint:
-            parts.append(hint)
-        super().__init__(" ".join(parts))
+        super().__init__(self.worded(str))
+
+    def worded(self, reword: Callable[[str], str]) -> str:
+        """The message with every part but what was given put through `reword`."""
+        what, hint = reword(self.what), reword(self.hint)
+        return " ".join(filter(None, [f"{what}: {self.given}." if self.given else f"{what}.", hint]))
 
 
 class InputError(LipsyncError):

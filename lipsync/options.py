@@ -20,6 +20,7 @@ from lipsync.utils.option_group import OptionGroup as OptionGroup
 from lipsync.utils.option_group import converted
 from lipsync.utils.option_group import option as option
 from lipsync.utils.registry import Choices
+from lipsync.utils.suggestions import known_hint
 
 LENGTH_MODES = {
     "pingpong": "as the voice; the video plays forwards and backwards",
@@ -66,15 +67,17 @@ class MediaOptions(OptionGroup):
         (),
         "parts of the video to use, joined in this order, for example 2.5-10,1:02-1:15; empty uses all",
         page="",
+        common=True,
     )
     voice_ranges: tuple[TimeRange, ...] = option(
-        (), "parts of the voice to use, joined in this order; empty uses all", page=""
+        (), "parts of the voice to use, joined in this order; empty uses all", page="", common=True
     )
     length_mode: str = option(
         "pingpong",
         "length of the result when voice and video differ in length",
         choices=tuple(LENGTH_MODES),
         page="main",
+        common=True,
     )
     fps: float = option(
         0.0,
@@ -118,6 +121,7 @@ class MediaOptions(OptionGroup):
         "x264 constant rate factor (CRF): lower is better and larger; 17 is visually lossless",
         min=0,
         max=51,
+        common=True,
     )
     voice_shift: float = option(
         0.0,
@@ -125,6 +129,7 @@ class MediaOptions(OptionGroup):
         min=-10_000,
         max=10_000,
         unit="ms",
+        common=True,
     )
     encoder: str = option(
         "software", "H.264 encoder; 'hardware' is used where ffmpeg has a working one", choices=ENCODERS
@@ -161,7 +166,7 @@ class FaceOptions(OptionGroup):
         max=0.99,
     )
     which_face: str = option(
-        "largest", "which face speaks when there are several", choices=FACE_CHOICES, page="face"
+        "largest", "which face speaks when there are several", choices=FACE_CHOICES, page="face", common=True
     )
     face_index: int = option(
         0, "with which_face=index: counted from the left, starting at 0", min=0, max=99, page="face"
@@ -205,6 +210,7 @@ class FaceOptions(OptionGroup):
         max=100,
         unit="% of the box",
         page="face",
+        common=True,
     )
     pad_left: float = option(
         0.0, "pad left of the face box", min=-50, max=100, unit="% of the box", page="face"
@@ -233,10 +239,11 @@ class GeneratorOptions(OptionGroup):
         "model; 'auto' takes the best one that is on this machine",
         choices=Choices(["auto"], GENERATORS),
         page="main",
+        common=True,
     )
     weights: Path | None = option(None, "checkpoint file to use instead of the one in weights/", page="")
     batch_size: int = option(0, "batch size; 0 chooses by device", min=0, max=1024, unit="frames")
-    device: str = option("auto", "device that the networks run on", choices=DEVICES)
+    device: str = option("auto", "device that the networks run on", choices=DEVICES, common=True)
     number_format: str = option(
         "auto",
         "precision of the generator: fp16 on CUDA, bf16 on CPUs that have it, else fp32",
@@ -260,6 +267,7 @@ class BlendOptions(OptionGroup):
         "'mouth' blends mouth and chin with a soft edge; 'box' pastes the whole box, as Wav2Lip does",
         choices=MASKS,
         page="face",
+        common=True,
     )
     mask_size: float = option(1.0, "size of the mouth mask", min=0.5, max=2.0, page="face")
     blend: str = option(
@@ -290,7 +298,9 @@ class BlendOptions(OptionGroup):
 class SpeechOptions(OptionGroup):
     """Speech: mouth in silence, separation of the voice from music and noise."""
 
-    in_silence: str = option("close", "mouth while nobody speaks", choices=tuple(SILENCES), page="main")
+    in_silence: str = option(
+        "close", "mouth while nobody speaks", choices=tuple(SILENCES), page="main", common=True
+    )
     separate_voice: bool = option(
         False, "separate the voice from music and noise first (needs the package demucs)"
     )
@@ -305,6 +315,7 @@ class EnhanceOptions(OptionGroup):
         "restores detail of the synced face; slow without a GPU",
         choices=Choices(["none"], ENHANCERS),
         page="main",
+        common=True,
     )
     enhance_strength: float = option(
         0.8, "blend of the enhanced face: 0 none, 1 all of it", min=0, max=1, page="face"
@@ -320,6 +331,7 @@ class EnhanceOptions(OptionGroup):
         "upscales every frame to twice its size; very slow without a GPU",
         choices=Choices(["none"], UPSCALERS),
         page="main",
+        common=True,
     )
     without_enhancer: bool = option(
         False, "continue without enhancer or upscaler if its weights cannot be downloaded"
@@ -341,6 +353,7 @@ class ReportOptions(OptionGroup):
         "none",
         "subtitles of what is said: 'file' as an .srt beside the result, 'track' also inside of it",
         choices=SUBTITLES,
+        common=True,
     )
 
 
@@ -418,7 +431,7 @@ class SyncOptions:
             raise OptionError(
                 "There are no such settings",
                 given=", ".join(unknown),
-                hint=f"Known: {', '.join(sorted(known))}.",
+                hint=known_hint(unknown, sorted(known)),
             )
         groups: dict[str, dict[str, Any]] = {}
         for group, declared in declared_options():

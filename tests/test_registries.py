@@ -191,7 +191,7 @@ def test_the_command_line_takes_them_and_the_result_shows_them(
 
 
 def test_the_command_line_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["run", "--help"], ["evaluate", "--help"]):
+    for words in (["run", "--help-all"], ["evaluate", "--help-all"]):
         with pytest.raises(SystemExit):
             main(words)
     shown = capsys.readouterr().out
@@ -214,13 +214,22 @@ def test_the_page_offers_them() -> None:
 
 def test_evaluate_measures_a_new_metric(head: Path, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
-    words = ["evaluate", str(head), "--reference", str(head), "--no-sync", "--no-lse", "--json", str(figures)]
+    words = [
+        "evaluate",
+        str(head),
+        "--reference",
+        str(head),
+        "--no-sync",
+        "--no-lse",
+        "--json-file",
+        str(figures),
+    ]
     assert main([*words, "--metrics", "difference,psnr"]) == 0
     found = json.loads(figures.read_text("utf-8"))
     assert found["clips"][0]["figures"]["difference"] == 0
     assert found["columns"]["difference"]["better"] == "lower"
     assert "ssim" not in found["clips"][0]["figures"]
-    assert main(words) == 0  # by default, as its spec says
+    assert main([*words, "--overwrite"]) == 0  # by default, as its spec says
     assert "difference" in json.loads(figures.read_text("utf-8"))["clips"][0]["figures"]
 
 

@@ -6,11 +6,13 @@ import argparse
 import importlib.metadata
 import os
 
+from lipsync.cli.parser import CommandParser
 from lipsync.cli.terminal import heavy_imports
 from lipsync.errors import ToolError
+from lipsync.utils.listen_address import check_address
 
 
-def add_app_command(parser: argparse.ArgumentParser) -> None:
+def add_app_command(parser: CommandParser) -> None:
     """Add the arguments of `app`."""
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
@@ -30,6 +32,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     mcp = arguments.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
     if mcp:
         _require_mcp()
+    if arguments.host is not None or arguments.port is not None:
+        check_address(arguments.host, arguments.port)
     with heavy_imports():
         from lipsync.ui.server import serve
     serve(arguments.host, arguments.port, share=arguments.share, mcp=mcp)

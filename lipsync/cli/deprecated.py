@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from lipsync.cli.flags import parse_names
+from lipsync.cli.parser import CommandParser
 from lipsync.options import OptionGroup
 
 
-def add_deprecated_flags(
-    parser: argparse.ArgumentParser, group: OptionGroup, renamed: Mapping[str, str]
-) -> None:
+def add_deprecated_flags(parser: CommandParser, group: OptionGroup, renamed: Mapping[str, str]) -> None:
     """Add hidden flags for the old names of options.
 
     They set the option and print its name of today on the error stream.

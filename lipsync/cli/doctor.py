@@ -7,6 +7,7 @@ on a machine where nothing else does.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import platform
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
+from lipsync.cli.outputs import add_json, print_json
+from lipsync.cli.parser import CommandParser
 from lipsync.cli.terminal import EXIT_ERROR, heavy_imports
 
 PYTHONS = ((3, 10), (3, 14))
@@ -39,15 +42,18 @@ class CheckResult:
     advice: str = ""
 
 
-def add_doctor_command(parser: argparse.ArgumentParser) -> None:
-    """Add the command; it has no arguments."""
+def add_doctor_command(parser: CommandParser) -> None:
+    """Add the arguments of `doctor`."""
+    add_json(parser)
     parser.set_defaults(command=_doctor)
 
 
-def _doctor(_: argparse.Namespace) -> int:
+def _doctor(arguments: argparse.Namespace) -> int:
     with heavy_imports():  # each check imports its own
         results = run_checks()
-    for result in results:
+    if arguments.json:
+        print_json([dataclasses.asdict(result) for result in results])
+    for result in () if arguments.json else results:
         print(f"{_LABELS[result.state]} {result.name}: {result.found}")
         if result.advice:
             print(f"        {result.advice}")

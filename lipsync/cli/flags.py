@@ -8,6 +8,7 @@ import typing
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from lipsync.cli.parser import CommandParser
 from lipsync.options import Box, OptionGroup, SyncOptions
 from lipsync.types import TimeRange
 
@@ -18,27 +19,29 @@ SYNC_GROUPS: tuple[OptionGroup, ...] = tuple(
 """The groups of `SyncOptions` with their defaults, as `add_options` takes them."""
 
 
-def add_options(parser: argparse.ArgumentParser, *groups: OptionGroup) -> None:
+def add_options(parser: CommandParser, *groups: OptionGroup, brief: bool = False) -> None:
     """Add a flag for every option and a section for every group.
 
     Options of the same name in several groups share one flag.
 
     Args:
         groups: their values are the defaults.
+        brief: `--help` shows only the options that are declared as common.
     """
-    added: set[str] = set()
     for group in groups:
         section = parser.add_argument_group((group.__doc__ or "").strip().splitlines()[0].rstrip("."))
         types = get_type_hints(type(group))
         for field in dataclasses.fields(group):  # type: ignore[arg-type]
-            if field.name not in added:
-                added.add(field.name)
-                section.add_argument(
-                    "--" + field.name.replace("_", "-"),
+            flag = "--" + field.name.replace("_", "-")
+            if flag not in parser._option_string_actions:
+                action = section.add_argument(
+                    flag,
                     default=argparse.SUPPRESS,
                     help=_help(field, getattr(group, field.name)),
                     **_argument(field, types[field.name]),
                 )
+                if brief and not field.metadata["common"]:
+                    parser.hide(action)
 
 
 def given_options(arguments: argparse.Namespace, *groups: OptionGroup) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import lipsync
+from lipsync.cli.parser import CommandParser, in_flags
 from lipsync.cli.process import EXIT_CANCELLED
 from lipsync.cli.terminal import EXIT_ERROR, heavy_imports, leave
 from lipsync.errors import Cancelled, LipsyncError
@@ -31,10 +31,10 @@ class Command:
     help: str
     target: str
 
-    def load(self) -> Callable[[argparse.ArgumentParser], None]:
+    def load(self) -> Callable[[CommandParser], None]:
         """Import the module and return the function."""
         module, _, function = self.target.partition(":")
-        add: Callable[[argparse.ArgumentParser], None] = getattr(
+        add: Callable[[CommandParser], None] = getattr(
             importlib.import_module(f"lipsync.cli.{module}"), function
         )
         return add
@@ -62,9 +62,11 @@ def program(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 after an error, 130 after a cancel."""
+    flags: dict[str, str] = {}
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
         parsed = parser_for(words).parse_args(words)
+        flags = parsed.flags
         status: int = parsed.command(parsed)
     except KeyboardInterrupt:
         print("Cancelled.", file=sys.stderr)
@@ -73,14 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Cancelled; {cancelled.kept or 'nothing was written.'}", file=sys.stderr)
         return EXIT_CANCELLED
     except LipsyncError as error:
-        print(f"Error: {error} {error.kept}".rstrip(), file=sys.stderr)
+        text = error.worded(lambda part: in_flags(part, flags))
+        print(f"Error: {text} {error.kept}".rstrip(), file=sys.stderr)
         return EXIT_ERROR
     return status
 
 
-def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+def parser_for(words: Sequence[str]) -> CommandParser:
     """Make the argument parser; only the command that `words` begin with has its arguments."""
-    parser = argparse.ArgumentParser(prog="lipsync", description=lipsync.__doc__.splitlines()[0])
+    parser = CommandParser(prog="lipsync", description=lipsync.__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=lipsync.__version__)
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:

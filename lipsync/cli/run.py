@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lipsync
 from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
+from lipsync.cli.outputs import add_json, add_overwrite, check_outputs, print_json
+from lipsync.cli.parser import CommandParser, in_flags
 from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt, heavy_imports
 from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
 from lipsync.options import LinkOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback
-from lipsync.sources import is_link, open_source
+from lipsync.segments import parse_segments
+from lipsync.sources import LocalFile, is_link, open_source
 from lipsync.types import SyncResult
-from lipsync.utils.atomic_write import check_place
+from lipsync.utils.atomic_write import check_not_there, check_place
+from lipsync.utils.checked_file import checked_file
 from lipsync.utils.owned_folder import remove_abandoned, temporary_folder
 
 
-def add_run_command(parser: argparse.ArgumentParser) -> None:
+def add_run_command(parser: CommandParser) -> None:
     """Add the arguments of `run`."""
     _add_inputs(parser)
     parser.add_argument(
@@ -33,7 +36,8 @@ def add_run_command(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="file to write (default: a new name next to VIDEO; for a link, in the current folder)",
     )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_json(parser)
+    add_overwrite(parser)
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -41,34 +45,39 @@ def add_run_command(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--score-plot", type=Path, metavar="FILE.svg", help="plot the sync score over time")
     _add_segments(parser)
-    add_options(parser, *SYNC_GROUPS, LinkOptions())
+    add_options(parser, *SYNC_GROUPS, LinkOptions(), brief=True)
     parser.set_defaults(command=_run)
 
 
-def add_preview_command(parser: argparse.ArgumentParser) -> None:
+def add_preview_command(parser: CommandParser) -> None:
     """Add the arguments of `preview`."""
     _add_inputs(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="image to write (.png, .jpg)")
+    add_json(parser)
+    add_overwrite(parser)
     parser.add_argument("--at", type=float, default=0.0, help="time in the result (s)")
     _add_segments(parser)
-    add_options(parser, *SYNC_GROUPS, LinkOptions())
+    add_options(parser, *SYNC_GROUPS, LinkOptions(), brief=True)
     parser.set_defaults(command=_preview)
 
 
-def add_batch_command(parser: argparse.ArgumentParser) -> None:
+def add_batch_command(parser: CommandParser) -> None:
     """Add the arguments of `batch`."""
     parser.add_argument("--videos", nargs="+", type=Path, required=True, metavar="FILE")
     parser.add_argument(
         "--voices", nargs="+", type=Path, required=True, metavar="FILE", help="one, or one per video"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
-    add_options(parser, *SYNC_GROUPS)
+    add_json(parser)
+    add_options(parser, *SYNC_GROUPS, brief=True)
     parser.set_defaults(command=_batch)
 
 
-def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("video", help="video or photo: a file, or a link to a video")
-    parser.add_argument("voice", help="audio, or a video whose audio is used: a file or a link")
+def _add_inputs(parser: CommandParser) -> None:
+    parser.add_argument("video", metavar="VIDEO", help="video or photo: a file, or a link to a video")
+    parser.add_argument(
+        "voice", metavar="VOICE", help="audio, or a video whose audio is used: a file or a link"
+    )
     parser.add_argument(
         "--no-cache",
         dest="cache",
@@ -77,7 +86,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_segments(parser: argparse.ArgumentParser) -> None:
+def _add_segments(parser: CommandParser) -> None:
     parser.add_argument(
         "--segments",
         metavar="TEXT|FILE",
@@ -94,16 +103,30 @@ def _add_segments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _segment_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of `lipsync.sync` and `lipsync.preview` besides files and settings."""
-    from lipsync.faces import DetectionCache
-    from lipsync.segments import parse_segments
+def _check_inputs(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Check what can be checked before torch and other large packages are imported, which takes seconds.
 
-    return {
-        "segments": parse_segments(_segment_text(arguments.segments or "")),
-        "more_voices": arguments.more_voice,
-        "cache": DetectionCache() if arguments.cache else None,
-    }
+    Returns:
+        Keyword arguments of `lipsync.sync` and `lipsync.preview` with the speakers.
+
+    Raises:
+        InputError: a file is missing, or a setting or the segments are wrong.
+    """
+    read_sync_options(arguments)
+    for given in (arguments.video, arguments.voice):
+        if isinstance(open_source(given, LinkOptions()), LocalFile):
+            checked_file(given)
+    for path in arguments.more_voice:
+        checked_file(path)
+    segments = parse_segments(_segment_text(arguments.segments or ""))
+    return {"segments": segments, "more_voices": arguments.more_voice}
+
+
+def _cache(arguments: argparse.Namespace) -> Any:
+    """The cache of detections; None with `--no-cache`."""
+    from lipsync.faces import DetectionCache
+
+    return DetectionCache() if arguments.cache else None
 
 
 def _segment_text(given: str) -> str:
@@ -146,11 +169,13 @@ def _fetched_inputs(
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    speakers = _check_inputs(arguments)
+    check_outputs(arguments, arguments.score_plot)
+    if arguments.output and not arguments.resume:  # of one to be resumed the writer knows whether it is begun
+        check_outputs(arguments, arguments.output)
     with heavy_imports():
         from lipsync.pipeline.job import free_name
 
-    if arguments.score_plot:
-        check_place(arguments.score_plot)
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,
@@ -167,16 +192,25 @@ def _run(arguments: argparse.Namespace) -> int:
             cancel,
             output=output,
             resume=arguments.resume,
-            **_segment_arguments(arguments),
+            overwrite=arguments.overwrite,
+            cache=_cache(arguments),
+            **speakers,
         )
     if arguments.score_plot and result.score:
         from lipsync.sync_score import plot_score
 
         plot_score(result.score, arguments.score_plot)
-    for warning in result.warnings:
-        print(f"Note: {warning}", file=sys.stderr)
-    print(_as_json(result) if arguments.json else _as_text(result))
+    _print_notes(result, arguments.flags)
+    if arguments.json:
+        print_json(_as_values(result))
+    else:
+        print(in_flags(_as_text(result), arguments.flags))
     return 0
+
+
+def _print_notes(result: SyncResult, flags: Mapping[str, str]) -> None:
+    for warning in result.warnings:
+        print(f"Note: {in_flags(warning, flags)}", file=sys.stderr)
 
 
 def _as_text(result: SyncResult) -> str:
@@ -189,19 +223,21 @@ def _as_text(result: SyncResult) -> str:
     )
 
 
-def _as_json(result: SyncResult) -> str:
+def _as_values(result: SyncResult) -> dict[str, Any]:
+    """The result for JSON."""
     plain = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-    values = plain | {
+    return plain | {
         "path": str(result.path),
         "score": result.score.as_dict() if result.score else None,
         "subtitles": str(result.subtitles) if result.subtitles else None,
         "fps": str(result.fps),
         "duration": result.duration,
     }
-    return json.dumps(values, indent=2)
 
 
 def _preview(arguments: argparse.Namespace) -> int:
+    speakers = _check_inputs(arguments)
+    check_not_there(arguments.output, overwrite=arguments.overwrite)
     with heavy_imports():
         from lipsync.blending import preview_sheet
         from lipsync.media import write_image
@@ -216,20 +252,29 @@ def _preview(arguments: argparse.Namespace) -> int:
         _fetched_inputs(arguments, bar.update, cancel) as (video, voice, options),
     ):
         drawn = preview(
-            video, voice, arguments.at, options, bar.update, cancel, **_segment_arguments(arguments)
+            video,
+            voice,
+            arguments.at,
+            options,
+            bar.update,
+            cancel,
+            cache=_cache(arguments),
+            **speakers,
         )
     write_image(arguments.output, preview_sheet(drawn))
     if drawn.box is None:
         print("Note: no usable face at that time; the frame stays unchanged.", file=sys.stderr)
-    print(arguments.output)
+    if arguments.json:
+        box = drawn.box and tuple(drawn.box)
+        values = {"path": str(arguments.output), "time": drawn.time, "box": box, "variant": drawn.variant}
+        print_json(values | {"people": [tuple(person.box) for person in drawn.people]})
+    else:
+        print(arguments.output)
     return 0
 
 
 def _batch(arguments: argparse.Namespace) -> int:
-    with heavy_imports():
-        from lipsync.pipeline.job import free_name
-        from lipsync.pipeline.model_provider import CachedModels
-
+    options = read_sync_options(arguments)
     videos, voices = arguments.videos, arguments.voices
     if len(voices) not in (1, len(videos)):
         raise InputError(
@@ -237,7 +282,11 @@ def _batch(arguments: argparse.Namespace) -> int:
             given=f"{len(voices)} voices, {len(videos)} videos",
             hint="Give one voice for all videos, or one per video.",
         )
-    options, models, failed = read_sync_options(arguments), CachedModels(), 0
+    with heavy_imports():
+        from lipsync.pipeline.job import free_name
+        from lipsync.pipeline.model_provider import CachedModels
+
+    models, failed, made = CachedModels(), list[dict[str, str]](), list[SyncResult]()
     check_place(arguments.output / "any.mp4")
     with cancel_on_interrupt() as cancel:
         for number, video in enumerate(videos):
@@ -246,14 +295,23 @@ def _batch(arguments: argparse.Namespace) -> int:
             try:
                 with ProgressBar() as bar:
                     result = lipsync.sync(
-                        video, voice, options, bar.update, cancel, output=output, models=models
+                        *(video, voice, options, bar.update, cancel),
+                        output=output,
+                        overwrite=False,
+                        models=models,
                     )
-                print(_as_text(result))
+                made.append(result)
+                if not arguments.json:
+                    print(_as_text(result), flush=True)
             except Cancelled as cancelled:
-                cancelled.kept = f"{number - failed} of {len(videos)} videos were made."
+                cancelled.kept = f"{len(made)} of {len(videos)} videos were made."
                 raise
             except LipsyncError as error:  # the others are still made
-                failed += 1
-                print(f"{video}: {error}", file=sys.stderr)
-    print(f"{len(videos) - failed} of {len(videos)} made.")
+                text = error.worded(lambda part: in_flags(part, arguments.flags))
+                failed.append({"video": str(video), "error": text})
+                print(f"{video}: {text}", file=sys.stderr)
+    if arguments.json:
+        print_json({"made": [_as_values(result) for result in made], "failed": failed})
+    else:
+        print(f"{len(made)} of {len(videos)} made.")
     return EXIT_ERROR if failed else 0

@@ -8,7 +8,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -16,8 +17,11 @@ from tqdm import tqdm
 
 from lipsync.cli.process import exit_on_interrupt
 from lipsync.progress import CancelToken, Progress
+from lipsync.utils.timecodes import spoken_duration
 
 EXIT_ERROR = 1
+_MIN_BYTES = 10**6
+"""A larger total counts bytes."""
 
 
 @contextlib.contextmanager
@@ -56,14 +60,18 @@ def leave(status: int) -> NoReturn:
 
 
 class ProgressBar:
-    """Progress bar per stage; silent when the output is not a terminal.
+    """Progress bar per stage; without a terminal, a line every few seconds.
 
     Args:
         unit: what is counted, unless it is bytes.
+        clock: monotonic time in seconds.
     """
 
-    def __init__(self, unit: str = "frame") -> None:
-        self._unit = unit
+    LINE_EVERY_SECONDS = 5.0
+
+    def __init__(self, unit: str = "frame", clock: Callable[[], float] = time.monotonic) -> None:
+        self._unit, self._clock = unit, clock
+        self._last_line = clock()
         self._bar: tqdm[Any] | None = None
         self._stage = ""
 
@@ -75,19 +83,36 @@ class ProgressBar:
 
     def update(self, progress: Progress) -> None:
         """Show a report; the progress callback of a job."""
+        if not sys.stderr.isatty():
+            self._print_line(progress)
+            return
         if progress.stage != self._stage or self._bar is None:
             self._close()
             self._stage = progress.stage
-            unit, scale = ("B", True) if progress.total > 10**6 else (self._unit, False)
+            unit, scale = ("B", True) if progress.total > _MIN_BYTES else (self._unit, False)
             self._bar = tqdm(
                 total=progress.total or None,
                 desc=progress.stage,
                 unit=unit,
                 unit_scale=scale,
-                disable=None,  # no bar when the output is not a terminal
                 file=sys.stderr,
             )
         self._bar.update(progress.done - self._bar.n)
+
+    def _print_line(self, progress: Progress) -> None:
+        """Print the report, unless a line was printed less than a few seconds ago."""
+        now = self._clock()
+        if now - self._last_line < self.LINE_EVERY_SECONDS:
+            return
+        self._last_line = now
+        parts = [progress.stage]
+        if progress.total > _MIN_BYTES:
+            parts.append(f"{progress.done / 1e6:.1f} of {progress.total / 1e6:.1f} MB")
+        elif progress.total:
+            parts.append(f"{progress.done} of {progress.total} {self._unit}s")
+        if progress.seconds_left is not None:
+            parts.append(f"about {spoken_duration(progress.seconds_left)} left")
+        print(" · ".join(parts), file=sys.stderr, flush=True)
 
     def _close(self) -> None:
         if self._bar is not None:

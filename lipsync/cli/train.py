@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lipsync.cli.deprecated import add_deprecated_flags
 from lipsync.cli.flags import add_options, read_options
+from lipsync.cli.outputs import add_overwrite, check_outputs
+from lipsync.cli.parser import CommandParser
 from lipsync.cli.terminal import ProgressBar, cancel_on_interrupt
 from lipsync.cli.train_person import add_person_arguments, tune_to_person
 from lipsync.cli.train_report import (
@@ -89,7 +91,7 @@ _OLD_FINETUNE_FLAGS = {
 }
 
 
-def add_train_commands(parser: argparse.ArgumentParser) -> None:
+def add_train_commands(parser: CommandParser) -> None:
     """Add the training commands, each with its flags."""
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -129,6 +131,7 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     )
     folders = _add_set(builtin, "a prepared set with landmarks"), _add_run(builtin)
     builtin.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
+    add_overwrite(builtin)
     add_person_arguments(builtin, folders)
     add_options(builtin, BuiltinOptions(), PersonOptions())
     add_deprecated_flags(builtin, BuiltinOptions(), _OLD_BUILTIN_FLAGS)
@@ -141,6 +144,7 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     export = commands.add_parser("export", help="write a trained expert or generator as one file")
     export.add_argument("run", type=Path, metavar="RUN", help="folder of its training")
     export.add_argument("file", type=Path, metavar="FILE", help=".safetensors, or .pth for Wav2Lip's format")
+    add_overwrite(export)
     export.set_defaults(command=_export)
 
     lrs = commands.add_parser("export-lrs", help="write a set in the layout of Wav2Lip's training programs")
@@ -149,24 +153,23 @@ def add_train_commands(parser: argparse.ArgumentParser) -> None:
     lrs.set_defaults(command=_export_lrs)
 
 
-def _add_set(
-    parser: argparse.ArgumentParser, help_text: str = "a prepared set, or one like LRS2's"
-) -> argparse.Action:
+def _add_set(parser: CommandParser, help_text: str = "a prepared set, or one like LRS2's") -> argparse.Action:
     return parser.add_argument("set", type=Path, metavar="SET", help=help_text)
 
 
-def _add_run(parser: argparse.ArgumentParser) -> argparse.Action:
+def _add_run(parser: CommandParser) -> argparse.Action:
     return parser.add_argument(
         "run", type=Path, metavar="RUN", help="folder for checkpoints and logs; resumes what it holds"
     )
 
 
-def _add_finetune_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_finetune_arguments(parser: CommandParser) -> None:
     _add_set(parser, "a prepared set with landmarks")
     _add_run(parser)
     parser.add_argument("--expert", type=Path, required=True, help="exported compact sync expert")
     parser.add_argument("--weights", type=Path, help="model to start from (default: the one that ships)")
     parser.add_argument("-o", "--output", type=Path, help="weights file to write, .safetensors")
+    add_overwrite(parser)
     add_options(parser, FinetuneOptions(), _FINETUNE_LOOP)
     add_deprecated_flags(parser, FinetuneOptions(), _OLD_FINETUNE_FLAGS)
     add_deprecated_flags(parser, LoopOptions(), _OLD_LOOP_FLAGS)
@@ -243,6 +246,7 @@ def _generator(arguments: argparse.Namespace) -> int:
 
 
 def _builtin(arguments: argparse.Namespace) -> int:
+    check_outputs(arguments, arguments.output)
     if arguments.person:
         return tune_to_person(arguments)
     if arguments.base is not None:
@@ -263,6 +267,7 @@ def _builtin(arguments: argparse.Namespace) -> int:
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
+    check_outputs(arguments, arguments.output)
     options, loop = read_options(arguments, FinetuneOptions()), read_options(arguments, _FINETUNE_LOOP)
     models = FinetuneModels(arguments.weights or require("builtin"), arguments.expert)
     with FigureReport({"finetune": loop.steps}) as figures, cancel_on_interrupt() as cancel:
@@ -275,6 +280,7 @@ def _finetune(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    check_outputs(arguments, arguments.file)
     export = export_expert if is_expert_run(arguments.run) else export_generator
     print_size(arguments.file, export(arguments.run, arguments.file))
     return 0

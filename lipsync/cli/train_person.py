@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsync.cli.flags import read_options
+from lipsync.cli.parser import CommandParser
 from lipsync.cli.terminal import cancel_on_interrupt
 from lipsync.cli.train_report import FigureReport, print_how_to_resume, print_outcomes, print_size
 from lipsync.errors import Cancelled, OptionError
@@ -20,7 +21,7 @@ _NOT_HELPED = 1
 """Exit status: nothing failed, but no file was written."""
 
 
-def add_person_arguments(parser: argparse.ArgumentParser, folders: Sequence[argparse.Action]) -> None:
+def add_person_arguments(parser: CommandParser, folders: Sequence[argparse.Action]) -> None:
     """Add the flags of a tuning to one person.
 
     Args:

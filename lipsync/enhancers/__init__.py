@@ -86,5 +86,5 @@ def _load(
     except (DownloadError, ToolError) as error:
         if options.without_enhancer:
             return None, f"{without}: {error}"
-        hint = f"{error.hint} Or go on without it, with the setting 'without_enhancer'."
+        hint = f"{error.hint} Or go on without it, with 'without_enhancer'."
         raise type(error)(error.what, given=error.given, hint=hint) from error

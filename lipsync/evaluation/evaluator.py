@@ -28,6 +28,7 @@ from lipsync.evaluation.frame_comparison import (
     match_frames,
 )
 from lipsync.evaluation.lip_evaluation import LipMaterial, observe_lips
+from lipsync.evaluation.options import EvaluatorOptions as EvaluatorOptions
 from lipsync.evaluation.table import REGIONS, ClipResult, metric_key
 from lipsync.faces import DETECTORS
 from lipsync.inspection.faces import track_video_faces
@@ -39,7 +40,7 @@ from lipsync.metrics.lip_base import measure_lips
 from lipsync.metrics.lip_locator import LipLocator
 from lipsync.metrics.lse import LseScore
 from lipsync.metrics.lse_tracks import TrackOptions, evaluate_frames, evaluate_tracks, mean_lse
-from lipsync.options import DEVICES, FaceOptions, OptionGroup, SyncOptions, option
+from lipsync.options import FaceOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.registries import METRICS
 from lipsync.speech import Transcript, transcribe
@@ -52,24 +53,6 @@ _PAIRED = (
     "With the source's own voice the model's input contains the true mouth, so image metrics are too "
     "favourable."
 )
-
-
-@dataclass(frozen=True)
-class EvaluatorOptions(OptionGroup):
-    """Selection of metrics, and how they are run."""
-
-    sync: bool = option(True, "sync distance, confidence and offset, by the built-in expert")
-    lse: bool = option(True, "LSE-D, LSE-C and offset, if SyncNet's weights are on this machine")
-    lips: bool = option(True, "how the lips look and move: sharpness, closures, rest in pauses, leaks, seam")
-    closures: bool = option(False, "closures at p, b and m for other voices, too; transcribes the voice")
-    pictures: bool = option(True, "PSNR and SSIM against the source, frame by frame")
-    fid: bool = option(True, "FID against the sources, if InceptionV3's weights are on this machine")
-    lpips: bool = option(False, "LPIPS against the source (slow), if AlexNet's weights are on this machine")
-    metrics: tuple[str, ...] = option(
-        (), "metrics against the source by name, in place of the switches above", choices=METRICS
-    )
-    download: bool = option(False, "download missing weights that metrics need")
-    device: str = option("auto", "device that networks run on", choices=DEVICES)
 
 
 def chosen_metrics(options: EvaluatorOptions) -> tuple[str, ...]:

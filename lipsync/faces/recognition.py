@@ -134,7 +134,7 @@ def read_reference(
             "No face was found in the reference image",
             given=path,
             hint="Give an image in which the person looks into the camera, best a frame of this video, "
-            "or choose the face by its position (which_face).",
+            "or choose the face by its position ('which_face').",
         )
     face = max(faces, key=lambda face: face.area)
     aligned = AlignedFace(align_face(frame, face), appearance_descriptor(frame, face.box))

@@ -76,8 +76,8 @@ def select_identities(
             raise OptionError(
                 "No reference image was given",
                 given="which_face=reference",
-                hint="Give an image of the person as face_reference, or choose the face by its position "
-                "(which_face).",
+                hint="Give an image of the person as 'face_reference', or choose the face by its position "
+                "('which_face').",
             )
         return _select_by_reference(shots, reference)
     if options.which_face == "point":
@@ -114,7 +114,7 @@ def _select_by_reference(shots: dict[int, list[Identity]], reference: ReferenceF
             "No face in the video matches the reference image",
             given=f"{reference.path}, similarity {highest:.2f} of at least {reference.threshold:.2f}",
             hint="Give another image of the person, best a frame of this video, "
-            "or choose the face by its position (which_face).",
+            "or choose the face by its position ('which_face').",
         )
     return selected
 
@@ -137,8 +137,8 @@ def _select_by_index(shots: dict[int, list[Identity]], index: int) -> dict[int, 
     most = max((len(members) for members in shots.values()), default=0)
     if 0 < most <= index:
         raise OptionError(
-            "The face index is too high",
-            given=f"face_index {index}",
+            "'face_index' is too high",
+            given=index,
             hint=f"Faces are counted from the left, here from 0 to {most - 1}.",
         )
     return {shot: members[index] for shot, members in shots.items() if len(members) > index}

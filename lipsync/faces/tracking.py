@@ -196,7 +196,7 @@ def _no_face(detections: Detections, options: FaceOptions) -> NoFaceError:
     return NoFaceError(
         "No face was found",
         given=f"searched {len(detections.by_frame)} of {detections.frame_count} frames, "
-        f"{detections.frame_size[0]}x{detections.frame_size[1]} pixels, min_score {options.min_score:g}",
-        hint="Lower the confidence a face needs (min_score), detect faces at a larger size (detect_size), "
-        "or give the face's position as a fixed box, which also helps with drawings and animals.",
+        f"{detections.frame_size[0]}x{detections.frame_size[1]} pixels, confidence {options.min_score:g}",
+        hint="Lower the confidence of a face ('min_score'), detect faces at a larger size ('detect_size'), "
+        "or give the face's position ('box'), which also helps with drawings and animals.",
     )

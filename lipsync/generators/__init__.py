@@ -9,6 +9,7 @@ from lipsync import weights
 from lipsync.errors import OptionError
 from lipsync.generators.base import AudioRows, GeneratorSpec, LipGenerator
 from lipsync.registries import GENERATORS
+from lipsync.utils.suggestions import known_hint
 
 __all__ = [
     "GENERATORS",
@@ -34,6 +35,6 @@ def choose_variant(name: str = "auto") -> str:
     if name == "auto":
         return next((member for member in _PREFERENCE if weights.find(member)), "wav2lip")
     if name not in GENERATORS:
-        hint = f"Known: auto, {', '.join(GENERATORS)}."
+        hint = known_hint([name], ["auto", *GENERATORS])
         raise OptionError("There is no such generator", given=repr(name), hint=hint)
     return name

@@ -68,8 +68,8 @@ def _on_faces(faces: FaceReport | None) -> Iterator[Advice]:
         return
     if faces.unsynced_share >= 1:
         yield Advice(
-            "No face was found, so nothing would be synced. Detect faces at a larger size (--detect-size), "
-            "lower the confidence (--min-score), or give the face box (--box).",
+            "No face was found, so nothing would be synced. Detect faces at a larger size ('detect_size'), "
+            "lower the confidence ('min_score'), or give the face box ('box').",
             True,
         )
         return
@@ -81,13 +81,13 @@ def _on_faces(faces: FaceReport | None) -> Iterator[Advice]:
     elif faces.width > _MAX_ENLARGEMENT * _GENERATED_WIDTH:
         yield Advice(
             f"The face is {faces.width} px wide, more than the networks generate: the mouth may look softer "
-            "than the rest. An enhancer helps (--enhancer gfpgan).",
+            "than the rest. An enhancer helps (enhancer=gfpgan).",
             False,
         )
     if faces.most > 1:
         yield Advice(
             f"Up to {faces.most} faces are visible at a time; the largest is synced unless you choose "
-            "another (--which-face).",
+            "another ('which_face').",
             False,
         )
     if faces.cuts:
@@ -101,7 +101,7 @@ def _on_sync(sync: SyncScore | None) -> Iterator[Advice]:
     if sync.verdict is Verdict.OFF and sync.offset_ms is not None:
         late = sync.offset_words[0].upper() + sync.offset_words[1:]
         yield Advice(
-            f"{late}. If that audio is the voice, --voice-shift {sync.offset_ms:.0f} corrects it.", True
+            f"{late}. If that audio is the voice, voice_shift={sync.offset_ms:.0f} corrects it.", True
         )
     elif sync.verdict is Verdict.POOR:
         yield Advice("Lips and audio do not match: the file may be dubbed.", False)
@@ -119,11 +119,11 @@ def _on_video(video: VideoInfo | None) -> Iterator[Advice]:
         yield Advice(f"The frame rate varies; the result gets {rate} frames a second throughout.", False)
     if video.fps < MIN_SMOOTH_RATE:
         yield Advice(
-            f"It has {float(video.fps):g} frames/s, and the lips move no more often; --fps 25 smooths them.",
+            f"It has {float(video.fps):g} frames/s, and the lips move no more often; fps=25 smooths them.",
             True,
         )
     if video.transparent:
-        yield Advice("It is transparent; the result shows it on white, or on another colour (--matte).", True)
+        yield Advice("It is transparent; the result shows it on white, or on another colour ('matte').", True)
     if is_tone_mapped(video):
         yield Advice("The video is HDR; the result is converted to standard range (SDR).", True)
     elif video.color_transfer in HDR_TRANSFERS:
@@ -157,6 +157,6 @@ def _on_audio(video: VideoInfo | None, audio: AudioReport | None, silent: bool) 
     if audio.speech_share is not None and 1 - audio.speech_share > _MUCH_SILENCE and audio.speech:
         yield Advice(
             f"There is no speech in {100 * (1 - audio.speech_share):.0f} % of its audio; as a voice, "
-            "--in-silence keep leaves the lips unchanged there.",
+            "in_silence=keep leaves the lips unchanged there.",
             False,
         )

@@ -22,9 +22,10 @@ from lipsync.errors import Cancelled, LipsyncError, MediaError, NoAudioError, No
 from lipsync.inspection.advice import Advice, give_advice
 from lipsync.inspection.audio import AudioReport, analyse_audio
 from lipsync.inspection.faces import FaceAnalysis, FaceReport, analyse_faces
+from lipsync.inspection.options import InspectOptions as InspectOptions
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video
 from lipsync.media.metadata import FileMetadata, read_metadata
-from lipsync.options import FaceOptions, OptionGroup, SyncOptions, option
+from lipsync.options import FaceOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.speech import Transcript, identify_language, transcribe
 from lipsync.sync_score import load_expert
@@ -35,15 +36,6 @@ from lipsync.weights import require
 PartT = TypeVar("PartT")
 _MIN_LETTERS = 40
 """The language of shorter texts is not identified reliably."""
-
-
-@dataclass(frozen=True)
-class InspectOptions(OptionGroup):
-    """Parts of the report; each takes time."""
-
-    faces: bool = option(True, "find faces and cuts")
-    sync: bool = option(True, "measure how well the lips match the file's own audio")
-    transcript: bool = option(True, "write down what is said")
 
 
 @dataclass(frozen=True)

@@ -33,36 +33,7 @@ _MPEG_RATES = (44_100, 48_000, 32_000)
 _ADTS_RATES = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350
 )  # fmt: skip
-_DOCUMENTS = (b"%PDF", b"%!PS", b"PK\3\4", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"8BPS")
-"""First bytes of PDF, PostScript, zip, Office and Photoshop files, inside which ffmpeg would find images."""
 _JPEG_START = b"\xff\xd8"
-
-
-def checked_file(path: Path | str) -> Path:
-    """The absolute path of an existing, readable, non-empty file.
-
-    Raises:
-        MediaError: it is missing, a folder, a device, empty, unreadable, or a document.
-    """
-    path = Path(path).absolute()
-    try:
-        if not path.exists():
-            raise MediaError("The file does not exist", given=path, hint="Check the name and the folder.")
-        if not path.is_file():
-            raise MediaError("This is a folder or a device, not a media file", given=path)
-        if path.stat().st_size == 0:
-            raise MediaError("The file is empty", given=path, hint="Copy or download it again.")
-        with path.open("rb") as file:
-            head = file.read(max(map(len, _DOCUMENTS)))
-    except (OSError, ValueError) as error:
-        raise MediaError("The file cannot be opened", given=f"{path} ({error})") from error
-    if head.startswith(_DOCUMENTS):
-        raise MediaError(
-            "This is a document or an archive, not a media file",
-            given=path,
-            hint="Save what it holds as a video, an audio file or an image first.",
-        )
-    return path
 
 
 class _UnnamedFile:

@@ -332,7 +332,9 @@ def error_from_stderr(stderr: str, path: Path, *, writing: bool) -> LipsyncError
     if says_disk_full(stderr):
         return disk_full(path.parent)
     if "Cannot allocate memory" in stderr:
-        return ToolError("ffmpeg ran out of memory", given=path, hint="Use a smaller video (resize_factor).")
+        return ToolError(
+            "ffmpeg ran out of memory", given=path, hint="Use a smaller video ('resize_factor')."
+        )
     last = stderr.splitlines()[-1].strip() if stderr else "ffmpeg exited without an error message"
     if writing:
         if "File too large" in stderr:

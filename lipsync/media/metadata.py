@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lipsync.media.clock import DEFAULT, default_track, video_tracks
-from lipsync.media.container import checked_file, open_container
+from lipsync.media.container import open_container
 from lipsync.media.video import images
+from lipsync.utils.checked_file import checked_file
 
 _CONTAINER_NAMES = {"mov,mp4,m4a,3gp,3g2,mj2": "MP4 or QuickTime", "matroska,webm": "Matroska or WebM"}
 

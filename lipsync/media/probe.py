@@ -29,7 +29,6 @@ from lipsync.media.clock import (
 from lipsync.media.container import (
     BROADCAST_DEMUXERS,
     StreamPackets,
-    checked_file,
     open_container,
     read_packets,
     timed_streams,
@@ -37,6 +36,7 @@ from lipsync.media.container import (
 from lipsync.media.ffmpeg import has_part
 from lipsync.media.video import color_tags, frame_rate, images
 from lipsync.types import IntArray, VideoInfo
+from lipsync.utils.checked_file import checked_file
 
 INDEXED_DEMUXERS = ("mov", "matroska")
 INTERLACED_CODECS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "dvvideo", "prores", "dnxhd")

@@ -8,9 +8,10 @@ from typing import Any
 import ffmpeg
 
 from lipsync.errors import MediaError
-from lipsync.media.container import checked_file, open_container
+from lipsync.media.container import open_container
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.progress import CancelToken
+from lipsync.utils.checked_file import checked_file
 
 _MP4_CODECS = {"h264", "hevc", "av1", "vp9", "mpeg4", "aac", "mp3", "opus", "ac3", "eac3", "flac", "alac"}
 """Codecs that players support in MP4; files with any other become Matroska."""

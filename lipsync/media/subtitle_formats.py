@@ -9,7 +9,7 @@ from html import escape, unescape
 from pathlib import Path
 
 from lipsync.errors import MediaError
-from lipsync.media.container import checked_file
+from lipsync.utils.checked_file import checked_file
 from lipsync.utils.timecodes import parse_time, subtitle_time
 
 _TIME = r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})"

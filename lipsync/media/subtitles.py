@@ -8,7 +8,7 @@ from typing import Any
 
 import ffmpeg
 
-from lipsync.media.container import checked_file, open_container
+from lipsync.media.container import open_container
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.media.languages import language_code
 from lipsync.media.output_formats import output_format
@@ -16,6 +16,7 @@ from lipsync.media.probe import probe_video
 from lipsync.media.subtitle_formats import Cue, format_srt, read_subtitles
 from lipsync.progress import CancelToken
 from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.checked_file import checked_file
 
 
 def add_subtitles(

@@ -40,7 +40,7 @@ part. What follows cannot matter, and of a long recording it may be hours."""
 SILENT = "The voice is silent, so the lips will hardly move."
 SOURCE_SPEAKS = (
     "The person in the video speaks for {seconds:.0f} s while the voice rests; closed lips may be "
-    "blurred where the mouth was wide open. Use other parts of the video there, or set in_silence to 'keep'."
+    "blurred where the mouth was wide open. Use other parts of the video there, or set in_silence=keep."
 )
 _LONG_REST = 2.0  # seconds of silence in which a mouth that speaks on would be seen
 BoolArray: TypeAlias = npt.NDArray[np.bool_]

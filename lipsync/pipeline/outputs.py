@@ -233,9 +233,9 @@ _UNUSED_FACES = {
     UnusedReason.OTHER_PERSON: "only people other than the chosen one are seen. Choose somebody for each "
     "shot with segments, or the person by an image (which_face=reference).",
     UnusedReason.CUT_OFF: "the border of the picture cuts off the eyes or the mouth of the face. A fixed "
-    "face box (box) draws there nevertheless.",
+    "face box ('box') draws there nevertheless.",
     UnusedReason.COVERED: "something covers the mouth, such as text, a mask or a microphone. Without the "
-    "setting occlusion it is drawn over.",
+    "setting 'occlusion' it is drawn over.",
 }
 
 

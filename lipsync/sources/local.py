@@ -8,6 +8,7 @@ from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources.base import FetchedMedia
 from lipsync.types import TimeRange
+from lipsync.utils.checked_file import checked_file
 
 
 class LocalFile:
@@ -36,7 +37,5 @@ class LocalFile:
             MediaError: it is missing, empty or unreadable.
             Cancelled: the job was cancelled.
         """
-        from lipsync.media.container import checked_file  # here: the download worker must not load media
-
         cancel.check()
         return FetchedMedia(checked_file(self.path))

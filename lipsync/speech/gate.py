@@ -22,11 +22,11 @@ NO_SPEECH = (
 )
 ONLY_NOISE = (
     "The voice is noise or hum without speech, so the mouth rests. "
-    "If the lips are to follow it, set in_silence to 'speak'."
+    "If the lips are to follow it, set in_silence=speak."
 )
 NOISY = (
     "The voice is hardly louder than its noise or music, so the lips may be wrong. "
-    "Use a cleaner recording, or separate_voice."
+    "Use a cleaner recording, or 'separate_voice'."
 )
 
 _FADE = 0.12
@@ -106,7 +106,7 @@ def _warnings(voice: AudioClip, muted: AudioClip) -> tuple[str, ...]:
         return ()
     return (
         f"Only {100 * share:.0f} % of the loud parts of the voice were detected as speech; the mouth rests "
-        "elsewhere. If that is sung or whispered, set in_silence to 'speak'.",
+        "elsewhere. If that is sung or whispered, set in_silence=speak.",
     )
 
 

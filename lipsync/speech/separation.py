@@ -92,7 +92,7 @@ def _require_demucs() -> None:
     try:
         import demucs.htdemucs  # noqa: F401 - availability
     except ImportError as error:
-        hint = "Install it with: pip install 'demucs>=4.1', or switch separate_voice off."
+        hint = "Install it with: pip install 'demucs>=4.1', or switch 'separate_voice' off."
         raise ToolError("Separating the voice needs the package demucs", hint=hint) from error
 
 

@@ -155,7 +155,7 @@ def _detect_language(
     if wanted != "auto":
         if wanted not in known:
             listed = ", ".join(known)
-            hint = f"It knows: {listed}." + (" Choose another speech_model." if len(known) == 1 else "")
+            hint = f"It knows: {listed}." + (" Choose another 'speech_model'." if len(known) == 1 else "")
             raise OptionError(
                 "The speech recognition model does not know this language", given=wanted, hint=hint
             )

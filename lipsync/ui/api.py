@@ -86,7 +86,7 @@ def _errors_for_callers() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise gr.Error(error_text(error), title=strings.NOT_DONE, print_exception=False) from error
+        raise gr.Error(error_text(error, str), title=strings.NOT_DONE, print_exception=False) from error
 
 
 class Api:

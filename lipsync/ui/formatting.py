@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.progress import Progress
 from lipsync.types import SyncResult
 from lipsync.ui import strings
+from lipsync.ui.labels import in_labels
 from lipsync.utils.timecodes import spoken_duration
 
 _log = logging.getLogger(__name__)
@@ -41,15 +43,20 @@ def result_markdown(result: SyncResult) -> str:
         fps=float(result.fps),
         variant=result.variant,
     )
-    return "\n".join([done, "", *(f"- {strip_folders(warning)}" for warning in result.warnings)])
+    warnings = (f"- {in_labels(strip_folders(warning))}" for warning in result.warnings)
+    return "\n".join([done, "", *warnings])
 
 
-def error_text(error: Exception) -> str:
-    """The message for a visitor; an error that is not a `LipsyncError` is logged, and its details hidden."""
+def error_text(error: Exception, reword: Callable[[str], str] = in_labels) -> str:
+    """The message for a visitor; an error that is not a `LipsyncError` is logged, and its details hidden.
+
+    Args:
+        reword: puts settings into the words of the reader; callers of the API know them by name.
+    """
     if isinstance(error, Cancelled):
         return strings.STATUS_STOPPED
     if isinstance(error, LipsyncError):
-        return strip_folders(str(error))
+        return strip_folders(error.worded(reword))
     _log.error("unexpected", exc_info=error)
     return f"{strings.UNEXPECTED}. {strings.UNEXPECTED_HINT}"
 

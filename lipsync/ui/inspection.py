@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from lipsync.speech import to_srt, to_vtt
 from lipsync.ui import strings
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.formatting import strip_folders
-from lipsync.ui.settings_file import label
+from lipsync.ui.labels import in_labels
 from lipsync.ui.zerogpu.dispatch import local_options
 from lipsync.utils.atomic_write import write_text
 
@@ -45,7 +44,7 @@ def inspect_file(
 
 
 def _without_folders(report: MediaReport) -> MediaReport:
-    missing = {part: strip_folders(why) for part, why in report.missing.items()}
+    missing = {part: in_labels(strip_folders(why)) for part, why in report.missing.items()}
     return replace(report, path=Path(report.path.name), missing=missing)
 
 
@@ -75,17 +74,10 @@ def write_report(report: MediaReport, folder: Path) -> ReportFiles:
 
 
 def report_html(report: MediaReport) -> str:
-    """Render the report as HTML: texts from the file are escaped, flags replaced by the page's labels."""
-    advice = tuple(
-        replace(one, text=re.sub(r"--([a-z]+(?:-[a-z]+)*)", _setting_label, one.text))
-        for one in report.advice
-    )
+    """Render the report as HTML: texts from the file are escaped, settings get the page's labels."""
+    advice = tuple(replace(one, text=in_labels(one.text)) for one in report.advice)
     body = render_fragment(replace(report, advice=advice))
     return f"<h2>{html.escape(report.path.name)}</h2>{body}"
-
-
-def _setting_label(flag: re.Match[str]) -> str:
-    return f"“{label(flag[1].replace('-', '_'))}”"
 
 
 def input_of(report: MediaReport) -> str:

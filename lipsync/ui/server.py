@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +16,12 @@ from lipsync.errors import OptionError
 from lipsync.ui.page import build_page, launch_settings
 from lipsync.ui.sessions import GRACE_SECONDS, TEMPORARY_HINT
 from lipsync.utils.disk_errors import write_error
+from lipsync.utils.listen_address import PORT_HINT, check_address
 from lipsync.utils.malloc import limit_arenas
 from lipsync.utils.owned_folder import owned_folder, remove_abandoned
 from lipsync.utils.proxies import direct_local_connections
 
 _OWN = ("lipsync-server-", "")
-_PORT_HINT = "Choose another with --port, or leave it out to take the first free one from 7860."
-_HOST_HINT = "Use an address of this machine, such as 127.0.0.1, ::1, or 0.0.0.0 for all of them."
 
 
 def serve(
@@ -63,43 +61,13 @@ def serve(
                     **launch_settings(),
                 )
         except OSError as error:  # no port was free in all of Gradio's range
-            raise OptionError("The page found no port to listen on", given=error, hint=_PORT_HINT) from error
+            raise OptionError("The page found no port to listen on", given=error, hint=PORT_HINT) from error
         page.block_thread()
 
 
 def _in_url(host: str | None) -> str | None:
     """The address as it stands in a URL: Gradio makes one of it by putting a port behind it."""
     return f"[{host}]" if host and ":" in host and not host.startswith("[") else host
-
-
-def check_address(host: str | None, port: int | None) -> None:
-    """Raise an `OptionError` unless a server can listen on this address now.
-
-    Args:
-        host: None for this machine only.
-        port: None for any.
-    """
-    name = (host or "127.0.0.1").strip("[]")
-    if port is not None and not 0 < port < 65_536:
-        raise OptionError("The port must be from 1 to 65535", given=port, hint=_PORT_HINT)
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            name, port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-            trial.listen(1)
-    except (OSError, UnicodeError) as error:
-        if isinstance(error, socket.gaierror | UnicodeError) or port is None:
-            raise OptionError(
-                "The page cannot listen on this address", given=f"{name} ({error})", hint=_HOST_HINT
-            ) from error
-        raise OptionError(
-            "The page cannot listen on this port",
-            given=f"{port} of {name} ({error.strerror})",
-            hint=_PORT_HINT,
-        ) from error
 
 
 @contextlib.contextmanager

@@ -27,11 +27,6 @@ _TYPES = {
 }
 
 
-def label(name: str) -> str:
-    """Return the label of a setting."""
-    return strings.LABELS.get(name, name.replace("_", " ").capitalize())
-
-
 def is_box(name: str) -> bool:
     """Whether a setting is a box, which a control holds as text."""
     return Box in (_TYPES[name], *typing.get_args(_TYPES[name]))

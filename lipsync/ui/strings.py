@@ -154,6 +154,7 @@ CHOICES: dict[str, dict[Any, str]] = {
     "rotate": {0: "none"},
 }
 """Labels of values, where the value itself says too little."""
+ON, OFF = "on", "off"
 FOUR_NUMBERS = "Four whole numbers: top bottom left right"
 SETTINGS_LOAD = "Load settings"
 SETTINGS_HINT = "Use a settings file saved by this page, or one in the same format."

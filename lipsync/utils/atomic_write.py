@@ -77,7 +77,7 @@ def check_not_there(path: Path, *, overwrite: bool = False) -> None:
         OutputError: there is something.
     """
     if not overwrite and os.path.lexists(path):
-        hint = "Choose another name, or replace it with the setting 'overwrite'."
+        hint = "Choose another name, or replace it ('overwrite')."
         raise OutputError("There is a file of this name already", given=path, hint=hint)
 
 

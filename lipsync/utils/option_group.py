@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from lipsync.errors import OptionError
 from lipsync.types import TimeRange
 from lipsync.utils.given_values import finite_number, short_repr
+from lipsync.utils.suggestions import known_hint
 
 
 def option(
@@ -29,6 +30,7 @@ def option(
     page: str = "more",
     off: float | None = None,
     later: bool = False,
+    common: bool = False,
 ) -> Any:
     """Dataclass field of one setting, with the metadata for the command line and the page.
 
@@ -43,9 +45,11 @@ def option(
         off: number outside of the range that is allowed too, and stands for "not set".
         later: added after version 0.1; `repr` leaves it out at its default, so that keys of resume folders
             and caches, which are hashes of it, stay as they were.
+        common: shown by `--help` of `lipsync run`; the others by `--help-all` alone.
     """
     metadata = {"help": help, "min": min, "max": max, "unit": unit, "choices": choices, "page": page}
-    return dataclasses.field(default=default, metadata=metadata | {"off": off, "later": later})
+    metadata |= {"off": off, "later": later, "common": common}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 class Box(NamedTuple):
@@ -229,10 +233,9 @@ def _check(declared: dataclasses.Field[Any], value: Any) -> None:
     choices, unit = declared.metadata["choices"], declared.metadata["unit"]
     chosen = value if isinstance(value, tuple) else (value,)
     if choices and not all(one in choices for one in chosen):
-        known = ", ".join(map(str, choices))
-        raise OptionError(
-            f"'{declared.name}' has no such value", given=short_repr(value), hint=f"Use one of: {known}."
-        )
+        wrong = [one for one in chosen if one not in choices]
+        hint = known_hint(wrong, choices, "Use one of")
+        raise OptionError(f"'{declared.name}' has no such value", given=short_repr(value), hint=hint)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value == off:
         return
     if (low is not None and value < low) or (high is not None and value > high) or math.isnan(value):

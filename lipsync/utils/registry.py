@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from lipsync.errors import OptionError
+from lipsync.utils.suggestions import known_hint
 
 Member = TypeVar("Member")
 
@@ -59,8 +60,8 @@ class Registry(Generic[Member]):
             OptionError: there is none of that name.
         """
         if name not in self._targets:
-            known = ", ".join(self._targets)
-            raise OptionError(f"There is no such {self.kind}", given=repr(name), hint=f"Known: {known}.")
+            hint = known_hint([name], self._targets)
+            raise OptionError(f"There is no such {self.kind}", given=repr(name), hint=hint)
         module, _, attribute = self._targets[name].partition(":")
         return cast("Callable[..., Member]", getattr(importlib.import_module(module), attribute))
 

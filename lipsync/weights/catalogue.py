@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from lipsync.errors import OptionError
+from lipsync.utils.suggestions import known_hint
 
 _NON_COMMERCIAL = "non-commercial use only (trained on LRS2, whose terms forbid any other)"
 _GFPGAN = "Apache-2.0, except its StyleGAN2: NVIDIA's terms, non-commercial (trained on FFHQ, CC BY-NC-SA)"
@@ -244,6 +245,6 @@ def entry(name: str) -> WeightsEntry:
         OptionError: there is no such entry.
     """
     if name not in CATALOGUE:
-        hint = f"Known: {', '.join(CATALOGUE)}."
+        hint = known_hint([name], CATALOGUE)
         raise OptionError("There are no such weights in the catalogue", given=repr(name), hint=hint)
     return CATALOGUE[name]

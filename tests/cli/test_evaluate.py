@@ -98,7 +98,7 @@ def test_a_folder_of_videos_is_measured_as_it_is(tmp_path: Path, capsys: pytest.
         (["pairs.csv", "--results", "theirs"], "--results cannot be read"),
         (["pairs.csv", "--reference", "one.mp4"], "--reference is for a single video"),
         (["one.mp4", "--variants", "builtin"], "are for lists"),
-        (["nothing.csv"], "cannot be read"),
+        (["nothing.csv"], "does not exist"),
     ],
 )
 def test_invalid_requests_are_explained(

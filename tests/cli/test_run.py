@@ -74,7 +74,7 @@ def test_preview_writes_a_picture(voice: Path, checkpoint: Path, tmp_path: Path)
 
 def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["run", "--help"])
+        main(["run", "--help-all"])
     text = capsys.readouterr().out
     for _, field in declared_options():
         assert "--" + field.name.replace("_", "-") in text
@@ -83,8 +83,8 @@ def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--pad-top", "900"], "'pad_top' is out of range: 900.0. It goes from -50 to 100"),
-        (["--video-ranges", "5-2"], "empty or runs backwards"),
+        (["--pad-top", "900"], "--pad-top is out of range: 900.0. It goes from -50 to 100"),
+        (["--video-ranges", "5-2"], "--video-ranges: A range is empty or runs backwards"),
         (["--box", "10", "5", "0", "20"], "box"),
         (["--fps", "nan"], "out of range"),
     ],

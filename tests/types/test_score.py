@@ -83,9 +83,9 @@ def test_a_source_whose_sound_is_off_is_told_with_the_way_to_mend_it() -> None:
     off = replace(GOOD, verdict=Verdict.OFF, offset=5, offset_ms=204.0)
     words = " ".join(ScoreCard(GOOD, off).words)
     assert "In the source itself the sound comes 5 frames (204 ms) early" in words
-    assert "--voice-shift 204" in words
+    assert "voice_shift=204" in words
     early = replace(off, offset=-6, offset_ms=-230.0)
-    assert "--voice-shift -230" in " ".join(ScoreCard(GOOD, early).words)
+    assert "voice_shift=-230" in " ".join(ScoreCard(GOOD, early).words)
 
 
 def test_why_there_is_no_source() -> None:

@@ -136,14 +136,14 @@ def test_texts_from_the_file_are_escaped() -> None:
     report = replace(
         spoken(VOICE),
         path=Path("<img src=x onerror=alert(1)>.mp3"),
-        advice=(Advice("Where that sound is the voice, --voice-shift 40 puts it <right>.", True),),
+        advice=(Advice("Where that sound is the voice, voice_shift=40 puts it <right>.", True),),
         missing={"faces": "<script>"},
     )
     html = report_html(report)
     assert "<img" not in html
     assert "<script" not in html
     assert "Less &lt; more" in html
-    assert "“Voice delay” 40 puts it &lt;right&gt;" in html  # as the page calls it
+    assert "“Voice delay: 40” puts it &lt;right&gt;" in html  # as the page calls it
 
 
 @pytest.mark.parametrize("kind", ["video", "photo", "voice"])

@@ -151,7 +151,7 @@ def test_an_address_that_cannot_be_listened_on_is_told() -> None:
     check_address(None, None)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OptionError, match=rf"{port} of 127.0.0.1 .* --port"):
+        with pytest.raises(OptionError, match=rf"{port} of 127.0.0.1 .* 'port'"):
             check_address(None, port)
     with pytest.raises(OptionError, match=r"listen on this address: 203.0.113.7 .* 127.0.0.1"):
         check_address("203.0.113.7", None)

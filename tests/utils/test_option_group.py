@@ -218,4 +218,4 @@ def test_segments_in_a_file_that_is_no_text(tmp_path: Path, capsys: pytest.Captu
 
 def test_the_command_line_refuses_before_anything_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "none.mp4", "none.wav", "--fps", "0.001"]) == 1
-    assert "'fps' is out of range" in capsys.readouterr().err
+    assert "--fps is out of range" in capsys.readouterr().err

@@ -26,7 +26,7 @@ from lipsync.weights.weights_file import read_weights_bytes
 if TYPE_CHECKING:
     import torch
 
-_HINT = "Leave detector_weights empty to use the one in the package."
+_HINT = "Leave 'detector_weights' empty to use the one in the package."
 _INPUT = "input.1"
 _HEATMAP, _SIZE, _OFFSET, _POINTS = "537", "538", "539", "540"  # output names in the file
 _STRIDE = 4

@@ -24,9 +24,10 @@ from lipsync.media.clock import (
     numbered_track,
     stream_start,
 )
-from lipsync.media.container import BROADCAST_DEMUXERS, checked_file, open_container, read_packets
+from lipsync.media.container import BROADCAST_DEMUXERS, open_container, read_packets
 from lipsync.media.video import images
 from lipsync.types import AudioInfo
+from lipsync.utils.checked_file import checked_file
 
 RAW_DEMUXERS = "aac,ac3,aiff,amr,ape,au,dts,eac3,flac,mp3,mpc,mpc8,tta,voc,w64,wav,wv"
 """Audio without a clock: its timestamps are counted frames, all as long as the first."""

@@ -84,7 +84,7 @@ class AudioReader:
             raise RangeError(
                 "The voice is shifted so far forward that nothing is left of it",
                 given=f"{shift:g} s",
-                hint=f"It lasts {length:.2f} s; shift it by less (voice_shift).",
+                hint=f"It lasts {length:.2f} s; shift it by less ('voice_shift').",
             )
         self.duration = length + self.shift
 

@@ -225,14 +225,12 @@ def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:
     if info.is_still and images.count_images(info.path) > 1:
         found.append("The animation cannot be played; its first image was used as a photo.")
     if info.transparent and options.matte == MediaOptions().matte:
-        found.append(
-            f"The video is transparent; it is shown on {options.matte}. Another colour: --matte COLOR."
-        )
+        found.append(f"The video is transparent; it is shown on {options.matte}. Another colour: 'matte'.")
     if is_tone_mapped(info):
         found.append("The video is HDR; the result is converted to standard range (SDR, BT.709).")
     elif info.color_transfer in color_tags.HDR_TRANSFERS:
         found.append("The video is HDR; the result keeps its colours in 8 bits, so banding may be visible.")
     if info.fps < MIN_SMOOTH_RATE and not (options.fps or info.is_still or options.static):
         rate = f"The video has {float(info.fps):g} frames/s, and the lips move no more often."
-        found.append(f"{rate} With --fps 25 they move smoothly, and the picture stays as it is.")
+        found.append(f"{rate} With fps=25 they move smoothly, and the picture stays as it is.")
     return tuple(found)

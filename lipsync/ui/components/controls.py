@@ -8,18 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from lipsync.options import LENGTH_MODES, SILENCES, LinkOptions, declared_options
+from lipsync.options import LinkOptions, declared_options
 from lipsync.ui import strings
-from lipsync.ui.settings_file import FIELDS, PAGE_SETTINGS, held_value, is_box, label
+from lipsync.ui.labels import choice_label, label
+from lipsync.ui.settings_file import FIELDS, PAGE_SETTINGS, held_value, is_box
 
 _SECTIONS = {field.name: group for group, field in declared_options()}
 _LONG_UNIT = 12
 """A unit with this many characters is shown after the help text instead of the label."""
-_CHOICES: dict[str, dict[Any, str]] = {
-    **strings.CHOICES,
-    "length_mode": LENGTH_MODES,
-    "in_silence": SILENCES,
-}
 
 
 def group_sections(group: str) -> dict[str, tuple[str, ...]]:
@@ -33,8 +29,7 @@ def group_sections(group: str) -> dict[str, tuple[str, ...]]:
 
 def choices(name: str) -> list[tuple[str, Any]]:
     """Return the allowed values of a setting as (label, value); empty where it has no list of values."""
-    labels = _CHOICES.get(name, {})
-    return [(labels.get(value, str(value)), value) for value in FIELDS[name].metadata["choices"]]
+    return [(choice_label(name, value), value) for value in FIELDS[name].metadata["choices"]]
 
 
 def setting_control(name: str, **more: Any) -> gr.components.FormComponent:

@@ -11,6 +11,7 @@ from lipsync.sync_score.plot import score_svg
 from lipsync.types import ScoreCard, SyncResult, SyncScore, Verdict
 from lipsync.ui import strings
 from lipsync.ui.formatting import strip_folders
+from lipsync.ui.labels import in_labels
 from lipsync.utils.atomic_write import write_text
 
 _STATUS_KINDS = {Verdict.GOOD: "done", Verdict.POOR: "bad", Verdict.OFF: "bad"}
@@ -33,7 +34,7 @@ def write_scores(results: Iterable[SyncResult], path: Path) -> Path | None:
 
 
 def _card(card: ScoreCard, variant: str) -> str:
-    first, *others = map(strip_folders, card.words)
+    first, *others = (in_labels(strip_folders(sentence)) for sentence in card.words)
     kind = _STATUS_KINDS.get(card.result.verdict, "info")
     headline = " · ".join(filter(None, [strings.SCORE, variant, card.result.verdict.value]))
     notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in others)

@@ -145,5 +145,5 @@ def _too_large(frame: Frame) -> ToolError:
     return ToolError(
         "There is not enough memory to detect faces in this frame",
         given=f"{frame.shape[1]}x{frame.shape[0]} pixels",
-        hint="Make detect_size smaller, or use the centerface detector.",
+        hint="Make 'detect_size' smaller, or use the centerface detector.",
     )

@@ -1,0 +1,40 @@
+"""Output files of commands, never replaced unasked, and results as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from lipsync.cli.parser import CommandParser
+from lipsync.utils.atomic_write import check_not_there, check_place
+
+JSON_HELP = "print the result as JSON; notes and progress go to the error stream"
+
+
+def add_json(parser: CommandParser) -> None:
+    """Add `--json`, which means the same for every command that has it."""
+    parser.add_argument("--json", action="store_true", help=JSON_HELP)
+
+
+def print_json(values: Any) -> None:
+    """Print values as JSON; names of files that are not UTF-8 are escaped."""
+    print(json.dumps(values, indent=2, ensure_ascii=False, default=str))
+
+
+def add_overwrite(parser: CommandParser) -> None:
+    """Add `--overwrite`."""
+    parser.add_argument("--overwrite", action="store_true", help="replace output files that exist already")
+
+
+def check_outputs(arguments: argparse.Namespace, *paths: Path | None) -> None:
+    """Check, before any work, that files can be written, and that none is there unless `--overwrite`.
+
+    Raises:
+        OutputError: one is there, or cannot be written.
+        DiskFullError: no space is left.
+    """
+    for path in filter(None, paths):
+        check_not_there(path, overwrite=arguments.overwrite)
+        check_place(path)
