@@ -13,6 +13,13 @@ VIDEO_HEADING, VOICE_HEADING = "### 1 · Video or photo", "### 2 · Voice"
 TAB_VIDEO, TAB_PHOTO, TAB_LINK = "Video", "Photo", "Link"
 TAB_AUDIO, TAB_FROM_VIDEO = "Audio", "From a video"
 VIDEO, PHOTO, VOICE, VOICE_VIDEO = "Video", "Photo", "Voice", "Video with the voice"
+COPY_MAKING = "Your browser cannot play this file. Making a small copy to look at…"
+COPY_SHOWN = "Your browser cannot play this file: the player shows a small copy. The run uses your file."
+COPY_SHORTER = (
+    "Your browser cannot play this file: the player shows a small copy, without the last {lacking} of it. "
+    "The run uses your file."
+)
+COPY_FAILED = "Your browser cannot play this file, and no copy to look at could be made of it."
 EXAMPLES = "No files at hand? Try an example:"
 EXAMPLE_PHOTO, EXAMPLE_VIDEO = "A photo that speaks", "A video with another voice"
 

@@ -12,6 +12,7 @@ from lipsync.ui import strings
 from lipsync.ui.components.file_input import FileInput
 from lipsync.ui.components.link_panel import LinkPanel, build_link
 from lipsync.ui.components.photo_field import photo_field
+from lipsync.ui.components.playable_copy import PlayableCopy, build_playable_copy
 from lipsync.ui.components.range_table import RangeTable, build_ranges
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -33,6 +34,7 @@ class Inputs:
     voice_ranges: RangeTable
     segments: gr.Textbox
     more_voices: gr.File
+    copies: tuple[PlayableCopy, ...]
 
     @property
     def files(self) -> dict[str, FileInput]:
@@ -52,6 +54,7 @@ def build_inputs() -> Inputs:
     with gr.Tabs() as video_tabs:
         with gr.Tab(strings.TAB_VIDEO, id="video"):
             video = gr.Video(label=strings.VIDEO, sources=["upload", "webcam"], height=220, elem_id="video")
+            video_copy = build_playable_copy(video, "#video video")
         with gr.Tab(strings.TAB_PHOTO, id="photo"):
             photo = photo_field(label=strings.PHOTO, height=220, elem_id="photo")
         with gr.Tab(strings.TAB_LINK, id="link"):
@@ -69,10 +72,12 @@ def build_inputs() -> Inputs:
                 buttons=[],
                 elem_id="voice",
             )
+            voice_copy = build_playable_copy(voice, "#voice audio")
         with gr.Tab(strings.TAB_FROM_VIDEO, id="from-video"):
             voice_video = gr.Video(
                 label=strings.VOICE_VIDEO, sources=["upload"], height=200, elem_id="voice-video"
             )
+            voice_video_copy = build_playable_copy(voice_video, "#voice-video video")
         with gr.Tab(strings.TAB_LINK, id="link"):
             voice_link = build_link("voice")
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
@@ -90,6 +95,7 @@ def build_inputs() -> Inputs:
         voice_ranges=voice_ranges,
         segments=segments,
         more_voices=more_voices,
+        copies=(video_copy, voice_copy, voice_video_copy),
     )
     for file_input in inputs.files.values():
         file_input.connect()

@@ -57,6 +57,8 @@ def connect_sync(
         (inputs.voice_link, inputs.voice_ranges),
     ):
         LinkEvents(sessions, panel, inputs.files[panel.name], table, allow).connect()
+    for copy in inputs.copies:
+        copy.connect(sessions)
     convert_uploads((inputs.photo, page.settings.reference), sessions)
     PreviewEvents(sessions, models, inputs, page.form, page.outputs).connect()
     RunEvents(sessions, models, page.form, page.settings, page.outputs).connect()
