@@ -37,6 +37,16 @@ MASKS = ("mouth", "box")
 BLENDS = ("feather", "multiband")
 SPEECH_MODELS = ("auto", "tiny.en", "tiny", "base", "small", "medium", "turbo")
 """Whisper models by size; the downloads are 75 MB to 1.6 GB."""
+LANGUAGES = (
+    "af", "am", "ar", "as", "az", "ba", "be", "bg", "bn", "bo", "br", "bs", "ca", "cs", "cy", "da",
+    "de", "el", "en", "es", "et", "eu", "fa", "fi", "fo", "fr", "gl", "gu", "ha", "haw", "he", "hi",
+    "hr", "ht", "hu", "hy", "id", "is", "it", "ja", "jw", "ka", "kk", "km", "kn", "ko", "la", "lb",
+    "ln", "lo", "lt", "lv", "mg", "mi", "mk", "ml", "mn", "mr", "ms", "mt", "my", "ne", "nl", "nn",
+    "no", "oc", "pa", "pl", "ps", "pt", "ro", "ru", "sa", "sd", "si", "sk", "sl", "sn", "so", "sq",
+    "sr", "su", "sv", "sw", "ta", "te", "tg", "th", "tk", "tl", "tr", "tt", "uk", "ur", "uz", "vi",
+    "yi", "yo", "yue", "zh",
+)  # fmt: skip
+"""Codes of the languages that Whisper knows."""
 SUBTITLES = ("none", "file", "track")
 SILENCES = {
     "speak": "drawn like speech",
@@ -373,6 +383,17 @@ class TranscriptOptions(OptionGroup):
     spoken_language: str = option(
         "auto", "language that is spoken, as a code like en, de or zh; 'auto' detects it"
     )
+
+    def __post_init__(self) -> None:
+        """Check the language too: a run transcribes at its end, too late to tell."""
+        super().__post_init__()
+        language, model = self.spoken_language, self.speech_model
+        if language not in ("auto", *LANGUAGES):
+            hint = f"Use auto or one of: {', '.join(LANGUAGES)}."
+            raise OptionError("'spoken_language' has no such value", given=repr(language), hint=hint)
+        if model.endswith(".en") and self.speech_model_folder is None and language not in ("auto", "en"):
+            hint = "Choose another speech_model."
+            raise OptionError(f"'{model}' knows English only", given=f"spoken_language {language}", hint=hint)
 
 
 @dataclass(frozen=True)

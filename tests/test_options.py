@@ -11,7 +11,15 @@ import pytest
 
 from lipsync.errors import OptionError
 from lipsync.faces import DETECTORS
-from lipsync.options import Box, FaceOptions, MediaOptions, SyncOptions, declared_options, markdown_table
+from lipsync.options import (
+    LANGUAGES,
+    Box,
+    FaceOptions,
+    MediaOptions,
+    SyncOptions,
+    declared_options,
+    markdown_table,
+)
 
 
 def test_every_setting_has_help_and_a_default_that_is_allowed() -> None:
@@ -53,6 +61,24 @@ def test_numbers_outside_their_range_are_refused(field: dataclasses.Field[Any]) 
 def test_an_unknown_value_names_the_known_ones() -> None:
     with pytest.raises(OptionError, match="pingpong, loop"):
         SyncOptions.from_flat(length_mode="backwards")
+
+
+@pytest.mark.parametrize("language", ["xx", "German", "EN", ""])
+def test_an_unknown_language_is_told_before_work_begins(language: str) -> None:
+    with pytest.raises(OptionError, match=r"spoken_language.*auto or one of: af, .* de, "):
+        SyncOptions.from_flat(spoken_language=language)
+
+
+def test_a_model_for_english_takes_no_other_language() -> None:
+    with pytest.raises(OptionError, match=r"tiny.en.*de.*speech_model"):
+        SyncOptions.from_flat(speech_model="tiny.en", spoken_language="de")
+    SyncOptions.from_flat(speech_model="tiny.en", spoken_language="en")
+    SyncOptions.from_flat(speech_model="tiny.en", speech_model_folder="models/own", spoken_language="de")
+
+
+def test_the_languages_are_those_of_whisper() -> None:
+    tokenizer = pytest.importorskip("faster_whisper.tokenizer")
+    assert set(LANGUAGES) == set(tokenizer._LANGUAGE_CODES)
 
 
 def test_a_misspelt_setting_does_not_vanish() -> None:
