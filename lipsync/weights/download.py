@@ -8,14 +8,15 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pooch
 
-from lipsync.errors import DownloadError
+from lipsync.errors import Cancelled, DownloadError
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
+from lipsync.utils.cancellable import CancellableCalls
 from lipsync.utils.disk_errors import is_disk_full
 from lipsync.weights.catalogue import WeightsEntry, entry
 from lipsync.weights.locations import find, weights_folder
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16  # bytes between two checks of the cancel token: under a second at 100 kB/s
 _TIMEOUT = (10, 30)  # seconds to connect, seconds without a byte
+_KEPT = "what was downloaded is kept; the same command goes on from there."
 _ABANDONED_SECONDS = 120  # well above _TIMEOUT: a running download touches its file more often
 
 
@@ -117,6 +119,10 @@ def _fetch(
         try:
             _resume(wanted, url, part, progress, cancel)
             part.replace(output)
+        except Cancelled as cancelled:
+            if _size(part):
+                cancelled.kept = _KEPT
+            raise
         finally:
             if part.exists():  # interrupted: the next call resumes the file of this name
                 part.replace(target.with_name(f"{target.name}.part"))
@@ -186,15 +192,23 @@ def _stream(
         headers["Range"] = f"bytes={have}-"
     stage = f"Downloading {wanted.filename}, licence: {wanted.licence}"
     cancel.check(stage)
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+    with CancellableCalls(cancel, stage) as calls, ExitStack() as cleanup:
+        # In a thread: a server that does not answer must not hold a cancel.
+        response = calls.run(requests.get, url, headers=headers, stream=True, timeout=_TIMEOUT)
+        cleanup.callback(response.close)
         continued = response.status_code == requests.codes.partial_content
         have = have if continued else 0
         _check_response(wanted, response, have)
         report = StageProgress(stage, wanted.bytes, progress, cancel, done=have)
-        with part.open("ab" if continued else "wb") as file:
-            for chunk in response.iter_content(_CHUNK):
-                file.write(chunk)
-                report.advance(len(chunk))
+        try:
+            with part.open("ab" if continued else "wb") as file:
+                chunks = response.iter_content(_CHUNK)
+                while chunk := calls.run(next, chunks, b""):
+                    file.write(chunk)
+                    report.advance(len(chunk))
+        except Cancelled:
+            cleanup.pop_all()  # closing would wait for the read that is going on
+            raise
 
 
 def _check_response(wanted: WeightsEntry, response: requests.Response, have: int) -> None:

@@ -235,6 +235,22 @@ def test_cancel_keeps_the_part_for_next_time(server: Server, wanted: WeightsEntr
     assert server.ranges[-1] is not None
 
 
+def test_a_server_that_does_not_answer_does_not_hold_a_cancel(
+    server: Server, wanted: WeightsEntry, tmp_path: Path
+) -> None:
+    server.hold, cancel = threading.Event(), CancelToken()
+    threading.Timer(0.5, cancel.cancel).start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(Cancelled) as caught:
+            download(wanted, tmp_path, cancel=cancel)
+        assert time.monotonic() - started < 10  # the server waits for 30 s
+    finally:
+        server.hold.set()
+    assert "goes on from there" in caught.value.kept
+    assert 0 < (tmp_path / "w.bin.part").stat().st_size < len(CONTENT)
+
+
 def test_full_disk(wanted: WeightsEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(download_module.shutil, "disk_usage", lambda _: usage._replace(free=1000))
