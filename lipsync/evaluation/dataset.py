@@ -14,14 +14,17 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lipsync.errors import InputError
+from lipsync.utils.file_names import fitting_name
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
 TABLE_SUFFIXES = (".csv", ".tsv")
 LIST_SUFFIXES = (".txt", ".lst")
+_LONGEST_ENDING = ".json"
 _HINT = "Its first line names the columns: video,voice,language"
 
 
@@ -143,18 +146,22 @@ def _default_name(video: Path, voice: Path) -> str:
 
 
 def _with_unique_names(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Make names unique and safe as file names."""
+    """Make names unique and safe as file names, with the endings that files about a pair have."""
     used: set[str] = set()
     renamed = []
     for pair in pairs:
         plain = re.sub(r"[^\w.-]+", "_", pair.name).strip("._") or "clip"
-        name, count = plain, 1
+        name, count = _fitting(plain), 1
         while name.lower() in used:
             count += 1
-            name = f"{plain}_{count}"
+            name = _fitting(f"{plain}_{count}")
         used.add(name.lower())
         renamed.append(replace(pair, name=name))
     return tuple(renamed)
+
+
+def _fitting(name: str) -> str:
+    return fitting_name("", name, _LONGEST_ENDING).removesuffix(_LONGEST_ENDING)
 
 
 def with_other_voices(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
@@ -178,6 +185,7 @@ def find_result(folder: Path, pair: Pair) -> Path | None:
     """
     for stem in (pair.name, pair.video.stem, str(pair.number)):
         for suffix in VIDEO_SUFFIXES:
-            if (folder / f"{stem}{suffix}").is_file():
-                return folder / f"{stem}{suffix}"
+            with suppress(OSError):  # a name that no file can have
+                if (folder / f"{stem}{suffix}").is_file():
+                    return folder / f"{stem}{suffix}"
     return None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.errors import InputError
-from lipsync.evaluation.dataset import find_result, read_pairs, with_other_voices
+from lipsync.evaluation.dataset import Pair, find_result, read_pairs, with_other_voices
 
 
 def write(path: Path, text: str) -> Path:
@@ -108,6 +108,19 @@ def test_results_that_were_made_elsewhere(tmp_path: Path) -> None:
     assert found == [made / "00000_a__x.mp4", made / "b.mkv", None]
     write(made / "2.mp4", "")
     assert find_result(made, pairs[2]) == made / "2.mp4"
+
+
+def test_names_fit_into_a_file_system(tmp_path: Path) -> None:
+    """Those of two long files together, or in letters of several bytes, are longer than 255 bytes."""
+    long, wide = "a" * 200, "\u00e4" * 120
+    rows = [f"{long}.mp4,{wide}.wav", f"{long}.mp4,{wide}.wav", f"{long}.mp4,{wide}x.wav"]
+    pairs = read_pairs(write(tmp_path / "table.csv", "\n".join(["video,voice", *rows])))
+    names = [pair.name for pair in pairs]
+    assert len(set(names)) == 3
+    for name in names:
+        for ending in (".mp4", ".json", ".fid"):
+            write(tmp_path / "made" / f"{name}{ending}", "")
+    assert find_result(tmp_path / "none", Pair("b" * 254, 0, tmp_path / f"{'c' * 252}.mp4", tmp_path)) is None
 
 
 def test_every_video_gets_the_voice_of_another(tmp_path: Path) -> None:
