@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from lipsync.faces import crop_face
-from lipsync.generators.builtin.adapter import load_builtin
+from lipsync.generators.builtin.adapter import load_locator
 from lipsync.metrics.lips import LipTrack
 from lipsync.types import FloatArray, Frame, PixelBox
 from lipsync.weights import require
@@ -31,9 +31,8 @@ class LipLocator:
     """
 
     def __init__(self, weights: Path | None = None) -> None:
-        network = load_builtin(weights or require("builtin"))
-        self._network = network.place.float().eval().requires_grad_(False)
-        self._config = network.config
+        network, self._config = load_locator(weights or require("builtin"))
+        self._network = network.float().eval().requires_grad_(False)
 
     def crop(self, frame: Frame, box: PixelBox) -> npt.NDArray[np.uint8]:
         """The window of a face box that the network looks at, uint8 (h, w, 3).

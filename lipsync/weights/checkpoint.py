@@ -92,8 +92,11 @@ def read_weights(path: Path, mapped: bool = True) -> Any:
         return _reader(path, head, mapped)(path)
 
 
-def load_safetensors(path: Path) -> tuple[StateDict, dict[str, str]]:
+def load_safetensors(path: Path, prefix: str = "") -> tuple[StateDict, dict[str, str]]:
     """Tensors and header of a safetensors file.
+
+    Args:
+        prefix: only tensors whose name begins with it are read.
 
     Raises:
         WeightsError: the file is missing, no regular file, damaged, or of another format.
@@ -102,7 +105,8 @@ def load_safetensors(path: Path) -> tuple[StateDict, dict[str, str]]:
 
     check_weights_file(path)
     with reading_errors(path), safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118 - no mapping
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - no mapping
+        return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
 
 
 def read_header(path: Path) -> dict[str, str]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lipsync.errors import WeightsError
 from lipsync.generators.base import LipGenerator
 from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
-from lipsync.generators.builtin.adapter import Builtin, load_builtin, prepare_for_inference, speech_gate
+from lipsync.generators.builtin.adapter import (
+    Builtin,
+    load_builtin,
+    load_locator,
+    prepare_for_inference,
+    speech_gate,
+)
 from lipsync.generators.builtin.composition import compose_crops
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.builtin.renderer import Outlines, Renderer, warp
@@ -183,11 +191,26 @@ def test_export_and_load_are_the_same_network(tmp_path: Path) -> None:
     torch.testing.assert_close(again(crops, shapes), network(crops, shapes), atol=0.02, rtol=0)
 
 
-def test_a_wrong_file_is_refused(tmp_path: Path) -> None:
+def test_the_locator_is_loaded_alone() -> None:
+    """Score cards need it, and not the speech encoder, which is ten times as large."""
+    locator, config = load_locator(SHIPPED)
+    network = load_builtin(SHIPPED)
+    assert config == network.config
+    assert_equal_states(locator, network.place)
+
+
+def assert_equal_states(one: nn.Module, other: nn.Module) -> None:
+    states = one.state_dict(), other.state_dict()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize("load", [load_builtin, load_locator])
+def test_a_wrong_file_is_refused(tmp_path: Path, load: Callable[[Path], object]) -> None:
     path = tmp_path / "builtin.safetensors"
     path.write_bytes(b"no weights")
     with pytest.raises(WeightsError):
-        load_builtin(path)
+        load(path)
 
 
 def test_the_shipped_model_moves_its_mouth_with_the_audio() -> None:

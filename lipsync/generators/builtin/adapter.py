@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.builtin.composition import compose_crops
 from lipsync.generators.builtin.log_mel import ENCODING, SAMPLE_RATE, loudness, speech_level
+from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, feature_rate, speech_features
 from lipsync.generators.builtin.packed_matrices import unpack_matrices
 from lipsync.progress import CancelToken
@@ -28,6 +31,7 @@ FORMAT = "lipsync-builtin-2"
 """Value of "format" in the header of a weights file."""
 _READABLE = ("lipsync-builtin-1", FORMAT)
 LICENCE = "research and demonstration; see weights/README.md"
+Network = TypeVar("Network", bound=nn.Module)
 _MAX_NETWORK_CROP = 1024
 """Largest side of the networks' own crop that a file may ask for, pixels."""
 _MAX_LAYERS = 64
@@ -181,21 +185,37 @@ def load_builtin(path: Path) -> BuiltinNetwork:
     Raises:
         WeightsError: the file is missing, damaged or of another network.
     """
-    tensors, header = load_safetensors(path)
+    return _load_network(path, BuiltinNetwork)[0]
+
+
+def load_locator(path: Path) -> tuple[MouthLocator, NetworkConfig]:
+    """Load the mouth locator alone from a weights file, and the architecture it belongs to.
+
+    Raises:
+        WeightsError: as `load_builtin`.
+    """
+    return _load_network(path, lambda config: MouthLocator(config.height, config.width), "place.")
+
+
+def _load_network(
+    path: Path, build: Callable[[NetworkConfig], Network], prefix: str = ""
+) -> tuple[Network, NetworkConfig]:
+    """The network that `build` makes for the file's architecture, with the tensors under `prefix`."""
+    tensors, header = load_safetensors(path, prefix)
     if header.get("format") not in _READABLE:
         raise WeightsError("The file is not of the built-in model", given=path)
-    state = unpack_matrices(tensors)
+    state = {name.removeprefix(prefix): value for name, value in unpack_matrices(tensors).items()}
     with reading_errors(path):
         fields = json.loads(header["config"])
         fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
         config = NetworkConfig(**fields)
         _check_config(config)
         with torch.device("meta"):  # takes no memory, whatever sizes the header claims
-            claimed = BuiltinNetwork(config)
+            claimed = build(config)
     check_fits(claimed, state, what="the built-in model", path=path)
-    network = BuiltinNetwork(config)
+    network = build(config)
     load_into(network, state, what="the built-in model", path=path)
-    return network
+    return network, config
 
 
 def _check_config(config: NetworkConfig) -> None:
