@@ -1,4 +1,4 @@
-"""Playable copy: a small H.264 and AAC copy of a file that a browser cannot play, made quickly."""
+"""Small H.264 and AAC copies of files that a browser cannot play."""
 
 from __future__ import annotations
 

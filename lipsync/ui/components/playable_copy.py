@@ -1,4 +1,4 @@
-"""Playable copies of uploads: what the visitor's browser cannot play is played from a small copy.
+"""Playable copies of uploads that the visitor's browser cannot play.
 
 The browser tells whether it can: which codecs it has depends on its make, system and hardware. The copy takes
 the place of the file in the player only; runs and previews use the file itself.
