@@ -106,7 +106,7 @@ class Renderer(nn.Module):
     ) -> None:
         super().__init__()
         a, b, c, d = widths
-        self.register_buffer("usual_tone", torch.tensor([0.65, 0.45]))
+        self.register_buffer("usual_tone", torch.tensor([0.85, 0.42]))
         self.register_buffer("shade", torch.tensor([0.5, 0.6]))
         self.enter = conv_bn_relu(self.INPUTS * 4, a)
         self.down1 = nn.Sequential(conv_bn_relu(a, b, 2), conv_bn_relu(b, b))

@@ -6,7 +6,8 @@ its crops.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ from lipsync.training.data.dataset import Clip, PersonBalancedSampler
 from lipsync.training.data.dataset_format import MARGIN, SIDE, STORED_SIDE
 from lipsync.training.data.mouth_shapes import MIRRORED
 from lipsync.training.engine.task import Batch, device_of, to_device
-from lipsync.training.tasks.discriminators import Critic, critic_losses, renderer_loss
+from lipsync.training.tasks.discriminators import Critic, critic_losses
 from lipsync.training.tasks.losses import edge_loss, weighted_l1
 from lipsync.types import FloatArray, Frame
 
@@ -321,24 +322,14 @@ class RendererTask:
             outlines = Outlines(*(p * self._config.crop - corner for p in (outline, target, closed)))
         region = _region(frames, self._config)
         maps = self._network.painter(window, window, outlines)
-        rendered = Rendered(
-            self._network.painter.compose(frames, frames, maps, outlines, region), maps, region
-        )
-        located = locator(_reduced(rendered.image, self._config))[0] * self._config.crop - corner
+        with _frozen(self._network.painter.mouth):
+            image = self._network.painter.compose(frames, frames, maps, outlines, region)
+        located = locator(_reduced(image, self._config))[0] * self._config.crop - corner
         lips, asked = located[:, _LIPS], outlines.target[:, _LIPS]
         distance = F.smooth_l1_loss(lips, asked)
         openings = inner_lip_gap(located), inner_lip_gap(outlines.target)
         figures = {"outline_px": distance.item(), "opening_r": _correlation(*openings)}
-        loss = self.options.outline_weight * (distance + F.smooth_l1_loss(*openings))
-        if self.options.critic_weight:
-            view = _CriticView(outlines.target, outlines.closed, region)
-            everywhere = torch.ones(len(frames), device=frames.device)
-            score = renderer_loss(
-                self._network.critic, view.of(rendered.image), view.condition, view.weight(everywhere)
-            )
-            loss = loss + self.options.critic_weight * score
-            figures["exchanged_adversarial"] = score.item()
-        return loss, figures
+        return self.options.outline_weight * (distance + F.smooth_l1_loss(*openings)), figures
 
     def reconstruction_loss(self, rendered: Rendered, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """L1 of colours and edges under the mask, weighted towards the mouth.
@@ -372,10 +363,14 @@ class RendererTask:
 
     def _adversarial_loss(self, rendered: Rendered, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Losses of renderer and critic in one sum, see `critic_losses`, on boxes around the mouth."""
-        view = _CriticView(batch["target_outline"], batch["closed_outline"], rendered.region)
-        real, drawn = view.of(batch["target"]), view.of(rendered.image)
-        weight = view.weight(0.02 + batch["sharp"])
-        losses = critic_losses(self._network.critic, real, drawn, view.condition, weight)
+        boxes = mouth_boxes(batch["closed_outline"], batch["closed_outline"])
+        cells = to_region(box_grid(boxes, *GRID), rendered.region)
+        real, drawn = sample_box(batch["target"], cells), sample_box(rendered.image, cells)
+        outline = to_boxes(batch["target_outline"], boxes)
+        maps = torch.cat([render_contours(outline, *GRID), render_interior(outline, *GRID)], 1)
+        near = render_inner_lips(outline, *GRID) * (0.02 + batch["sharp"].view(-1, 1, 1, 1))
+        region = F.adaptive_avg_pool2d(near, (GRID[0] // 8, GRID[1] // 8))
+        losses = critic_losses(self._network.critic, real, drawn, maps, region / region.sum())
         options = self.options
         loss = losses.critic + options.critic_weight * (
             losses.renderer + options.matching_weight * losses.feature_matching
@@ -425,6 +420,19 @@ def _gradient_energy(image: Tensor, weight: Tensor) -> float:
     return float(across.sum() + down.sum())
 
 
+@contextmanager
+def _frozen(painter: nn.Module | None) -> Iterator[None]:
+    """Keep the painter of interiors from learning: it would paint what the locator likes, not teeth."""
+    parameters = [] if painter is None else [p for p in painter.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
 def _contrast(image: Tensor, inside: Tensor) -> Tensor:
     """Standard deviation of brightness inside (B, 1, H, W), (B,); about 0 where little is inside.
 
@@ -464,32 +472,6 @@ def _jitter(outlines: ExampleOutlines, closed_reference: FloatArray, rng: Rng) -
     reference = closed_reference + (reference - closed_reference) * rng.normal(1, 0.2)
     reference = reference + shift + rng.normal(0, 0.35, 2) + rng.normal(0, 0.25, reference.shape)
     return ExampleOutlines(reference, target, closed + shift + rng.normal(0, 1.0, 2))
-
-
-class _CriticView:
-    """What the critic sees: boxes around mouths, and their outlines.
-
-    Args:
-        outline, closed_outline: (B, 49, 2) in pixels of the window.
-        region: of the images, which are windows themselves.
-    """
-
-    def __init__(self, outline: Tensor, closed_outline: Tensor, region: Region) -> None:
-        boxes = mouth_boxes(closed_outline, closed_outline)
-        self._cells = to_region(box_grid(boxes, *GRID), region)
-        self._outline = to_boxes(outline, boxes)
-        contours = render_contours(self._outline, *GRID)
-        self.condition = torch.cat([contours, render_interior(self._outline, *GRID)], 1)
-
-    def of(self, image: Tensor) -> Tensor:
-        """The boxes of (B, 3, H, W), (B, 3, 80, 112)."""
-        return sample_box(image, self._cells)
-
-    def weight(self, examples: Tensor) -> Tensor:
-        """Weight of the critic's scores (B, 1, 10, 14), near the inner lips; `examples` is (B,)."""
-        near = render_inner_lips(self._outline, *GRID) * examples.view(-1, 1, 1, 1)
-        region = F.adaptive_avg_pool2d(near, (GRID[0] // 8, GRID[1] // 8))
-        return region / region.sum()
 
 
 @dataclass(frozen=True)

@@ -163,25 +163,11 @@ def critic_losses(
     true = critic(real, outline)
     fake = critic(rendered.detach(), outline)
     critic_loss = (((true[-1] - 1).square() + fake[-1].square()) * weight).sum()
-    scored = _frozen(critic, rendered, outline)
+    detached = {name: value.detach() for name, value in critic.named_parameters()}
+    scored: list[Tensor] = torch.func.functional_call(critic, detached, (rendered, outline))
+    renderer_loss = ((scored[-1] - 1).square() * weight).sum()
     matching = sum(
         (F.l1_loss(a, b.detach()) for a, b in zip(scored[:-1], true[:-1], strict=True)),
         start=rendered.new_zeros(()),
     )
-    return CriticLosses(critic_loss, _distance_from_real(scored[-1], weight), matching)
-
-
-def renderer_loss(critic: Critic, rendered: Tensor, outline: Tensor, weight: Tensor) -> Tensor:
-    """The renderer's part of `critic_losses`, for images of which there is no true one."""
-    return _distance_from_real(_frozen(critic, rendered, outline)[-1], weight)
-
-
-def _frozen(critic: Critic, rendered: Tensor, outline: Tensor) -> list[Tensor]:
-    """The critic's features and scores, without gradients of its own weights."""
-    detached = {name: value.detach() for name, value in critic.named_parameters()}
-    found: list[Tensor] = torch.func.functional_call(critic, detached, (rendered, outline))
-    return found
-
-
-def _distance_from_real(scores: Tensor, weight: Tensor) -> Tensor:
-    return ((scores - 1).square() * weight).sum()
+    return CriticLosses(critic_loss, renderer_loss, matching)
