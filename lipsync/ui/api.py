@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,19 +17,27 @@ import gradio as gr
 
 from lipsync.context import ModelProvider
 from lipsync.errors import InputError
+from lipsync.generators import GENERATORS
 from lipsync.inspection.report import InspectOptions
-from lipsync.options import SyncOptions, TranscriptOptions
+from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken
 from lipsync.ui import handlers, strings
+from lipsync.ui.api_schema import argument_texts, describe, settings_schema
+from lipsync.ui.api_values import (
+    check_agreed,
+    comparison_report,
+    progress_report,
+    sync_options,
+    sync_report,
+    sync_request,
+)
 from lipsync.ui.background import Done
 from lipsync.ui.components.status import HEAVY
-from lipsync.ui.formatting import error_text, progress_text
+from lipsync.ui.formatting import error_text
 from lipsync.ui.gradio_state import is_one_off
 from lipsync.ui.inspection import inspect_file
-from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import JobFolder, Session, Sessions
-from lipsync.ui.settings_file import read_settings
-from lipsync.utils.option_group import converted
+from lipsync.utils.suggestions import known_hint
 
 _ENDPOINT: dict[str, Any] = {name: value for name, value in HEAVY.items() if name != "api_visibility"}
 
@@ -44,30 +51,38 @@ def build_api(sessions: Sessions, models: ModelProvider) -> None:
         agreed = gr.Checkbox(label="agreed")
         ranges = [gr.Textbox("", label="video_ranges"), gr.Textbox("", label="voice_ranges")]
         settings, at = _settings_field(), _time_field()
+        segments, preset = gr.Textbox("", label="segments"), gr.Textbox("", label="preset")
+        more_voices = gr.File(label="more_voices", file_count="multiple")
+        compare_with = gr.Textbox("", label="compare_with")
         videos = gr.File(label="videos", file_count="multiple")
         voices = gr.File(label="voices", file_count="multiple")
         file, language = gr.File(label="file"), gr.Textbox("auto", label="spoken_language")
         parts = [gr.Checkbox(True, label=name) for name in ("faces", "sync", "transcript")]
         result, report = gr.File(label="result"), gr.JSON(label="report")
         images = [gr.File(label="overlay"), gr.File(label="result")]
+        compared = [gr.File(label=name) for name in ("first", "second", "side_by_side")]
+    more = [segments, more_voices, preset]
     endpoints: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
-        (api.sync, [video, voice, agreed, *ranges, settings], [result, report]),
-        (api.preview, [video, voice, at, *ranges, settings], [*images, report]),
-        (api.batch, [videos, voices, agreed, settings], [result, report]),
-        (api.plan, [video, voice, *ranges, settings], [report]),
+        (api.sync, [video, voice, agreed, *ranges, settings, *more], [result, report]),
+        (api.compare, [video, voice, compare_with, agreed, *ranges, settings, *more], [*compared, report]),
+        (api.preview, [video, voice, at, *ranges, settings, *more], [*images, report]),
+        (api.batch, [videos, voices, agreed, settings, preset], [result, report]),
+        (api.plan, [video, voice, *ranges, settings, *more], [report]),
         (api.inspect, [file, *parts, language], [report]),
     ]
     for function, inputs, outputs in endpoints:
         # the whole docstring: by itself Gradio leaves the arguments out
         description = inspect.getdoc(function) or ""
         name = function.__name__
+        for component, text in zip(inputs, argument_texts(description).values(), strict=True):
+            describe(component, text)
         trigger.click(function, inputs, outputs, api_name=name, api_description=description, **_ENDPOINT)
 
 
 def _settings_field() -> gr.JSON:
     """Settings by name. The schema of Gradio's own JSON component has no valid type for MCP clients."""
     field = gr.JSON({}, label="settings")
-    schema = {"type": "object", "additionalProperties": True, "description": "settings by name"}
+    schema = {"type": "object", "additionalProperties": True, "properties": settings_schema()}
     # On the instance: Gradio looks for the front end of a subclass of its own.
     setattr(field, "api_info", lambda: schema)  # noqa: B010
     return field
@@ -121,6 +136,9 @@ class Api:
         video_ranges: str = "",
         voice_ranges: str = "",
         settings: dict[str, Any] | None = None,
+        segments: str = "",
+        more_voices: list[str] | None = None,
+        preset: str = "",
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio passes its progress bar
     ) -> Iterator[tuple[str | None, dict[str, Any]]]:
         """Make a lip-synced video. The result carries "made with AI" in its metadata.
@@ -132,24 +150,79 @@ class Api:
             video_ranges: parts of the video to use, such as "2.5-10, 1:02-1:15"; empty uses all.
             voice_ranges: parts of the voice to use; empty uses all.
             settings: any settings of the README by name, except paths: {"pad_bottom": 10, "mask": "box"}.
+            segments: who speaks what and when, such as "0-4.5 face=0 voice=0-4.5; 5-9 face=1 file=1";
+                empty for one speaker.
+            more_voices: further voices, which segments name by file=1, file=2 and so on.
+            preset: draft, standard or best; settings go before it.
 
         Returns:
             The finished video as a file, and a report with its length, size, model, warnings, score and
             the settings used. Before that, progress reports without a file.
         """
-        with _errors_for_callers(), self._job(request, "api", video, voice) as (folder, cancel):
-            _check_agreed(agreed)
-            given = _sync_request(video, voice, video_ranges, voice_ranges, settings)
+        uploads = [video, voice, *(more_voices or [])]
+        with _errors_for_callers(), self._job(request, "api", *uploads) as (folder, cancel):
+            check_agreed(agreed)
+            options = sync_options(video_ranges, voice_ranges, settings, preset)
+            given = sync_request(video, voice, options, segments, more_voices)
             for item in handlers.run_sync(given, "", folder.path, cancel, self._models):
                 if isinstance(item, Done):
                     [made] = item.value.results
                     folder.keep()
-                    yield str(made.path), _sync_report(item.value)
+                    yield str(made.path), sync_report(item.value, made)
                 else:
-                    now = item[1]
-                    if now.total:
-                        progress((now.done, now.total), desc=now.stage)
-                    yield None, {"stage": now.stage, "done": now.done, "total": now.total}
+                    yield None, progress_report(*item, progress)
+
+    def compare(
+        self,
+        request: gr.Request,
+        video: str,
+        voice: str,
+        compare_with: str,
+        agreed: bool = False,
+        video_ranges: str = "",
+        voice_ranges: str = "",
+        settings: dict[str, Any] | None = None,
+        segments: str = "",
+        more_voices: list[str] | None = None,
+        preset: str = "",
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio passes its progress bar
+    ) -> Iterator[tuple[str | None, str | None, str | None, dict[str, Any]]]:
+        """Make the same lip-synced video with two models, and a third that shows both side by side.
+
+        Args:
+            video: a video or a photo of the person who speaks.
+            voice: an audio file, or a video whose audio is used.
+            compare_with: the second model, such as wav2lip_gan; the first is the setting variant.
+            agreed: true says that the people who are seen and heard agreed to this; required.
+            video_ranges: parts of the video to use, such as "2.5-10, 1:02-1:15"; empty uses all.
+            voice_ranges: parts of the voice to use; empty uses all.
+            settings: any settings of the README by name, except paths.
+            segments: who speaks what and when, such as "0-4.5 face=0 voice=0-4.5; 5-9 face=1 file=1";
+                empty for one speaker.
+            more_voices: further voices, which segments name by file=1, file=2 and so on.
+            preset: draft, standard or best; settings go before it.
+
+        Returns:
+            Both videos and the one side by side, and a report under "results" of each, as of sync. Where the
+            second model failed there is only the first video, and the reason under "failed". Before that,
+            progress reports without files.
+        """
+        uploads = [video, voice, *(more_voices or [])]
+        with _errors_for_callers(), self._job(request, "api", *uploads) as (folder, cancel):
+            check_agreed(agreed)
+            if compare_with not in GENERATORS:
+                hint = known_hint([compare_with], GENERATORS)
+                raise InputError(
+                    "There is no such model to compare with", given=repr(compare_with), hint=hint
+                )
+            options = sync_options(video_ranges, voice_ranges, settings, preset)
+            given = sync_request(video, voice, options, segments, more_voices)
+            for item in handlers.run_sync(given, compare_with, folder.path, cancel, self._models):
+                if isinstance(item, Done):
+                    folder.keep()
+                    yield comparison_report(item.value)
+                else:
+                    yield None, None, None, progress_report(*item, progress)
 
     def preview(
         self,
@@ -160,6 +233,9 @@ class Api:
         video_ranges: str = "",
         voice_ranges: str = "",
         settings: dict[str, Any] | None = None,
+        segments: str = "",
+        more_voices: list[str] | None = None,
+        preset: str = "",
     ) -> tuple[str, str, dict[str, Any]]:
         """Draw one frame of what `sync` would make.
 
@@ -170,13 +246,19 @@ class Api:
             video_ranges: parts of the video to use; empty uses all.
             voice_ranges: parts of the voice to use; empty uses all.
             settings: any settings by name.
+            segments: who speaks what and when, such as "0-4.5 face=0 voice=0-4.5; 5-9 face=1 file=1";
+                empty for one speaker.
+            more_voices: further voices, which segments name by file=1, file=2 and so on.
+            preset: draft, standard or best; settings go before it.
 
         Returns:
             The source with face box and mask, the result, and a report with the box and the people who
             are seen, each with the values of face_x, face_y and face_time that choose them.
         """
-        with _errors_for_callers(), self._job(request, "api-preview", video, voice) as (folder, cancel):
-            given = _sync_request(video, voice, video_ranges, voice_ranges, settings)
+        uploads = [video, voice, *(more_voices or [])]
+        with _errors_for_callers(), self._job(request, "api-preview", *uploads) as (folder, cancel):
+            options = sync_options(video_ranges, voice_ranges, settings, preset)
+            given = sync_request(video, voice, options, segments, more_voices)
             files = handlers.render_preview(given, at, folder.path, cancel, self._models)
             folder.replace_older()
         drawn = files.preview
@@ -203,6 +285,8 @@ class Api:
         voices: list[str],
         agreed: bool = False,
         settings: dict[str, Any] | None = None,
+        preset: str = "",
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio passes its progress bar
     ) -> Iterator[tuple[str | None, dict[str, Any]]]:
         """Make several lip-synced videos with the same settings.
 
@@ -211,14 +295,15 @@ class Api:
             voices: one voice for all, or as many as videos.
             agreed: true says that the people who are seen and heard agreed to this; required.
             settings: any settings by name.
+            preset: draft, standard or best; settings go before it.
 
         Returns:
             A zip file with all results, and a report of what became of each. Before that, progress.
         """
         uploads = [*(videos or []), *(voices or [])]
         with _errors_for_callers(), self._job(request, "api", *uploads) as (folder, cancel):
-            _check_agreed(agreed)
-            options = _sync_options("", "", settings)
+            check_agreed(agreed)
+            options = sync_options("", "", settings, preset)
             for item in handlers.run_batch(
                 videos or [], voices or [], options, folder.path, cancel, self._models
             ):
@@ -227,7 +312,7 @@ class Api:
                     items = [dataclasses.asdict(one) for one in item.value.items]
                     yield str(item.value.archive), {"videos": items}
                 else:
-                    yield None, {"stage": progress_text(*item)}
+                    yield None, progress_report(*item, progress)
 
     def plan(
         self,
@@ -237,6 +322,9 @@ class Api:
         video_ranges: str = "",
         voice_ranges: str = "",
         settings: dict[str, Any] | None = None,
+        segments: str = "",
+        more_voices: list[str] | None = None,
+        preset: str = "",
     ) -> dict[str, Any]:
         """Tell what `sync` would make, at once and without making it.
 
@@ -246,12 +334,17 @@ class Api:
             video_ranges: parts of the video to use; empty uses all.
             voice_ranges: parts of the voice to use; empty uses all.
             settings: any settings by name.
+            segments: who speaks what and when, such as "0-4.5 face=0 voice=0-4.5; 5-9 face=1 file=1";
+                empty for one speaker.
+            more_voices: further voices, which segments name by file=1, file=2 and so on.
+            preset: draft, standard or best; settings go before it.
 
         Returns:
             Length in seconds, frames, frames per second, width and height.
         """
-        with _errors_for_callers(), self._session(request, video, voice):
-            plan = _sync_request(video, voice, video_ranges, voice_ranges, settings).plan()
+        with _errors_for_callers(), self._session(request, video, voice, *(more_voices or [])):
+            options = sync_options(video_ranges, voice_ranges, settings, preset)
+            plan = sync_request(video, voice, options, segments, more_voices).plan()
         return {
             "seconds": plan.seconds,
             "frames": plan.frames,
@@ -292,41 +385,4 @@ class Api:
                     # Gradio's clients take any object with a "path" for a file, and would download it
                     yield {"name": report.pop("path"), **report}
                 else:
-                    if item.total:
-                        progress((item.done, item.total), desc=item.stage)
-                    yield {"stage": item.stage, "done": item.done, "total": item.total}
-
-
-def _check_agreed(agreed: bool) -> None:
-    if converted("agreed", bool | None, agreed) is not True:  # "false" as text is no consent
-        raise InputError(strings.API_CONSENT_MISSING, hint=strings.CONSENT_HINT)
-
-
-def _sync_options(video_ranges: str, voice_ranges: str, settings: dict[str, Any] | None) -> SyncOptions:
-    ranges = {"video_ranges": video_ranges, "voice_ranges": voice_ranges}
-    given = {} if settings is None else settings
-    if isinstance(given, dict):  # another kind is refused below
-        given = {**given, **{name: text for name, text in ranges.items() if text}}
-    return SyncOptions.from_flat(**read_settings(given))
-
-
-def _sync_request(
-    video: str, voice: str, video_ranges: str, voice_ranges: str, settings: dict[str, Any] | None
-) -> SyncRequest:
-    return SyncRequest(video, voice, _sync_options(video_ranges, voice_ranges, settings))
-
-
-def _sync_report(outputs: handlers.RunOutputs) -> dict[str, Any]:
-    [result] = outputs.results
-    return {
-        "seconds": result.duration,
-        "frames": result.frames,
-        "frames_synced": result.frames_synced,
-        "fps": float(result.fps),
-        "width": result.width,
-        "height": result.height,
-        "variant": result.variant,
-        "warnings": list(result.warnings),
-        "score": result.score.as_dict() if result.score else None,
-        "settings": json.loads(outputs.settings.read_text("utf-8")),
-    }
+                    yield progress_report("", item, progress)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
 from lipsync.options import MediaOptions, SyncOptions
+from lipsync.pipeline.job import free_name
 from lipsync.pipeline.preview import preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.types import Frame, Preview, SyncResult, TimeRange
@@ -29,8 +31,9 @@ from lipsync.ui.zerogpu.dispatch import local_options, run_job
 from lipsync.utils.atomic_write import write_text
 from lipsync.utils.file_names import fitting_name
 from lipsync.utils.timecodes import typed_time
+from lipsync.weights import model_weights
 
-SETTINGS_NAME, SCORES_NAME = "settings.json", "score.json"
+_ARCHIVE = "lipsync_results"
 _END_TOLERANCE_SECONDS = 0.05
 
 
@@ -44,7 +47,8 @@ class RunOutputs:
     Attributes:
         results: one per model.
         side_by_side: video of source and results, where two models were compared.
-        settings: the settings used, as JSON.
+        settings: the settings used, as JSON; "auto" is replaced by the model that was taken.
+        failed: of the comparison, whose first result was kept: the second model, and why; "" otherwise.
         scores: the score cards, as JSON; None where nothing was measured.
         request: the inputs.
     """
@@ -54,12 +58,16 @@ class RunOutputs:
     settings: Path
     scores: Path | None
     request: SyncRequest
+    failed: str = ""
 
 
 def run_sync(
     request: SyncRequest, compare_with: str, folder: Path, cancel: CancelToken, models: ModelProvider
 ) -> Iterator[tuple[str, Progress] | Done[RunOutputs]]:
     """Run a job, or the same job with two models.
+
+    All weights are fetched before the first frame. A second model that fails does not take the first result
+    with it.
 
     Args:
         compare_with: name of the second model, or "".
@@ -75,28 +83,61 @@ def run_sync(
     video, _ = request.files()
     variants = [request.options.generator.variant, *([compare_with] if compare_with else [])]
     results: list[SyncResult] = []
-    for number, variant in enumerate(variants):
+    failed = yield from _fetch_second(compare_with, cancel)
+    for number, variant in enumerate(variants[:1] if failed else variants):
         suffix = f"_{number + 1}_{variant}" if len(variants) > 1 else ""
         output = folder / fitting_name("", video.stem[:80], f"_synced{suffix}.mp4")
         label = strings.STATUS_ITEM.format(number=number + 1, count=len(variants), name=variant)
-        for item in run_job(request.with_variant(variant), output, cancel, models):
-            if isinstance(item, Done):
-                results.append(item.value)
-            else:
-                yield (label if len(variants) > 1 else ""), item
-    settings = folder / SETTINGS_NAME
-    write_text(settings, settings_json(request.options))
-    outputs = RunOutputs(tuple(results), None, settings, write_scores(results, folder / SCORES_NAME), request)
+        try:
+            for item in run_job(request.with_variant(variant), output, cancel, models):
+                if isinstance(item, Done):
+                    results.append(item.value)
+                else:
+                    yield (label if len(variants) > 1 else ""), item
+        except Exception as error:  # of any kind: the first result is whole
+            if not results:
+                raise
+            failed = strings.STATUS_CANCELLED if isinstance(error, Cancelled) else error_text(error)
+            failed = f"{variant}: {failed}"
+    outputs = _write_outputs(request, results, folder, failed)
     side_by_side = None
     if len(results) > 1:
-        for step in run_in_thread(
-            lambda progress: write_comparison(outputs, folder, progress, cancel), cancel
-        ):
-            if isinstance(step, Done):
-                side_by_side = step.value
-            else:
-                yield "", step
+        with contextlib.suppress(LipsyncError):  # both results are whole, and it can be made later
+            for step in run_in_thread(
+                lambda progress: write_comparison(outputs, folder, progress, cancel), cancel
+            ):
+                if isinstance(step, Done):
+                    side_by_side = step.value
+                else:
+                    yield "", step
     yield Done(dataclasses.replace(outputs, side_by_side=side_by_side))
+
+
+def _fetch_second(variant: str, cancel: CancelToken) -> Generator[tuple[str, Progress], None, str]:
+    """Fetch the weights of the second model before the first is run; returns why that failed, or ""."""
+    if not variant:
+        return ""
+    try:
+        for item in run_in_thread(
+            lambda report: model_weights(variant, progress=report, cancel=cancel), cancel
+        ):
+            if not isinstance(item, Done):
+                yield variant, item
+    except Cancelled:
+        raise
+    except LipsyncError as error:
+        return f"{variant}: {error_text(error)}"
+    return ""
+
+
+def _write_outputs(
+    request: SyncRequest, results: Sequence[SyncResult], folder: Path, failed: str
+) -> RunOutputs:
+    """Write settings and scores beside the first result, under its name."""
+    first = results[0]
+    settings, scores = (first.path.with_suffix(f".{what}.json") for what in ("settings", "score"))
+    write_text(settings, settings_json(request.with_variant(first.variant).options))
+    return RunOutputs(tuple(results), None, settings, write_scores(results, scores), request, failed)
 
 
 def write_comparison(
@@ -219,6 +260,8 @@ def run_batch(
 ) -> Iterator[tuple[str, Progress] | Done[BatchOutputs]]:
     """Run several jobs with the same settings; one that fails does not stop the others.
 
+    A cancel ends the batch with the results that are there.
+
     Args:
         voices: one for all videos, or one per video.
         folder: where the files are written; the caller removes it after an error.
@@ -229,34 +272,40 @@ def run_batch(
 
     Raises:
         InputError: the numbers of videos and voices do not match, or no video could be made.
-        Cancelled: the batch was cancelled.
+        Cancelled: the batch was cancelled before the first result.
     """
     if not videos or not voices or len(voices) not in (1, len(videos)):
         counts = f"{len(voices)} voices, {len(videos)} videos"
         raise InputError(strings.BATCH_COUNTS, given=counts, hint=strings.BATCH_COUNTS_HINT)
     pairs = list(zip(videos, list(voices) * (len(videos) if len(voices) == 1 else 1), strict=True))
     items: list[BatchItem] = []
-    results: list[Path] = []
+    results: list[SyncResult] = []
     for number, (video, voice) in enumerate(pairs):
         name = Path(video).name
-        output = folder / fitting_name(f"{number + 1:03d}_", Path(video).stem[:80], "_synced.mp4")
+        output = free_name(folder / fitting_name("", Path(video).stem[:80], ".mp4"))
         label = strings.STATUS_ITEM.format(number=number + 1, count=len(pairs), name=name)
         try:
             for item in run_job(SyncRequest(video, voice, options), output, cancel, models):
                 if isinstance(item, Done):
                     items.append(BatchItem(name, " ".join(item.value.warnings), True))
-                    results.append(item.value.path)
+                    results.append(item.value)
                 else:
                     yield label, item
         except Cancelled:
-            raise
-        except LipsyncError as error:
+            if not results:
+                raise
+            items += [
+                BatchItem(Path(left).name, strings.STATUS_CANCELLED, False) for left, _ in pairs[number:]
+            ]
+            break
+        except Exception as error:  # of any kind: the others are still made, and those made are kept
             items.append(BatchItem(name, error_text(error), False))
     if not results:
         raise InputError(strings.BATCH_FAILED, given=items[-1].notes)
-    settings = folder / SETTINGS_NAME
-    write_text(settings, settings_json(options))
-    archive = _zip([*results, settings], folder / "lipsync_results.zip")
+    settings = folder / f"{_ARCHIVE}.settings.json"
+    used = SyncRequest(None, None, options).with_variant(results[0].variant).options
+    write_text(settings, settings_json(used))
+    archive = _zip([*(result.path for result in results), settings], folder / f"{_ARCHIVE}.zip")
     yield Done(BatchOutputs(archive, tuple(items)))
 
 

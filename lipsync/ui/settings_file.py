@@ -13,6 +13,7 @@ from lipsync.options import Box, SyncOptions, declared_options
 from lipsync.types import TimeRange
 from lipsync.ui import strings
 from lipsync.utils.given_values import short_repr
+from lipsync.utils.suggestions import did_you_mean
 
 FIELDS = {field.name: field for _, field in declared_options()}
 """The declaration of every setting, by name."""
@@ -101,7 +102,8 @@ def read_settings(given: Any) -> dict[str, Any]:
         )
     unknown = sorted(map(str, set(given) - set(FIELDS)))
     if unknown:
-        hint = f"Known: {', '.join(FIELDS)}."
+        meant = " ".join(filter(None, (did_you_mean(name, FIELDS) for name in unknown)))
+        hint = meant or strings.SETTINGS_UNKNOWN_HINT
         raise OptionError("There are no such settings", given=short_repr(", ".join(unknown)), hint=hint)
     values = {name: read_value(name, value) for name, value in given.items() if name in PAGE_SETTINGS}
     values |= {name: _ranges(given[name]) for name in RANGE_SETTINGS if name in given}

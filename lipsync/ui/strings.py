@@ -165,6 +165,7 @@ ON, OFF = "on", "off"
 FOUR_NUMBERS = "Four whole numbers: top bottom left right"
 SETTINGS_LOAD = "Load settings"
 SETTINGS_HINT = "Use a settings file saved by this page, or one in the same format."
+SETTINGS_UNKNOWN_HINT = "The names of all settings are in the README."
 SETTINGS_LOADED = "The settings were loaded."
 
 # --- preview -------------------------------------------------------------------------------------
@@ -192,6 +193,7 @@ STATUS_EMPTY = "Add a video or a photo and a voice on the left."
 STATUS_READY = "Ready: {frames} frames, {width}×{height}, {fps:g} frames/s."
 STATUS_WAITING = "Waiting in the queue…"
 STATUS_STARTING = "Starting…"
+STATUS_STOPPING = "Stopping…"
 STATUS_STOPPED = "Stopped. Nothing was kept."
 STATUS_SECONDS = "{done} of {total} s"
 STATUS_FRAMES, STATUS_BYTES, STATUS_LEFT = (
@@ -222,6 +224,7 @@ GONE, GONE_HINT = "The file is no longer here", "Files are removed when a visito
 
 # --- result --------------------------------------------------------------------------------------
 RESULT, RESULT_OTHER = "Result", "Result of {variant}"
+RESULT_SECOND_FAILED = "The second result could not be made. {why}"
 RESULT_EMPTY = "The finished video appears here."
 LIVE = "Newest frame"
 RESULT_DONE = (
@@ -249,6 +252,7 @@ BATCH_VIDEOS, BATCH_VOICES, BATCH_RUN, BATCH_ZIP = (
     "All results (zip)",
 )
 BATCH_DONE = "{done} of {total} done"
+STATUS_CANCELLED = "not made: cancelled"
 BATCH_COUNTS = "The numbers of voices and videos do not match"
 BATCH_COUNTS_HINT = "Give one voice for all, or as many as there are videos."
 BATCH_FAILED = "None of the videos could be made"

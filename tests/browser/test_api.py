@@ -11,6 +11,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from lipsync.media import probe_video
+from lipsync.ui.settings_file import PAGE_SETTINGS, RANGE_SETTINGS
 from tests.material import FACE, make_voice
 from tests.waiting import wait_until
 
@@ -89,9 +90,51 @@ def test_batch(client: Client, short_voice: Path) -> None:
     assert [video["made"] for video in report["videos"]] == [True, True]
 
 
-def test_arguments_are_documented(client: Client) -> None:
+def test_segments_and_presets(client: Client, short_voice: Path) -> None:
+    face, voice = handle_file(FACE), handle_file(short_voice)
+    told = client.predict(
+        face,
+        voice,
+        segments="0-0.4 face=0 voice=0-0.4; 0.4-0.8 face=0 file=1 voice=0-0.4",
+        more_voices=[voice],
+        settings={"quality": 20},
+        preset="draft",
+        api_name="/plan",
+    )
+    assert (told["frames"], told["width"]) == (20, 256)  # the preset halves the size
+    with pytest.raises(AppError, match="Did you mean 'draft'"):
+        client.predict(face, voice, preset="drift", api_name="/plan")
+    with pytest.raises(AppError, match="segment"):
+        client.predict(face, voice, segments="nonsense", api_name="/preview")
+
+
+def test_comparing_keeps_the_first_result_where_the_second_cannot_be_had(
+    client: Client, short_voice: Path
+) -> None:
+    job = client.submit(
+        handle_file(FACE), handle_file(short_voice), "wav2lip", True, preset="draft", api_name="/compare"
+    )
+    job.result(timeout=120)
+    *stages, (first, second, side_by_side, report) = job.outputs()
+    assert probe_video(first).frame_count == 15 and second is None and side_by_side is None
+    assert report["failed"].startswith("wav2lip: ")
+    assert [one["settings"]["variant"] for one in report["results"]] == ["builtin"]
+    assert Path(first).name.endswith("_builtin.mp4") or "synced" in Path(first).name
+    assert all(set(told) >= {"stage", "done", "total", "seconds_left"} for *_, told in stages)
+    with pytest.raises(AppError, match="Did you mean 'wav2lip'"):
+        client.predict(handle_file(FACE), handle_file(short_voice), "wav2lop", True, api_name="/compare")
+
+
+def test_every_argument_is_described(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/sync", "/preview", "/batch", "/plan", "/inspect"}
+    assert set(endpoints) == {"/sync", "/compare", "/preview", "/batch", "/plan", "/inspect"}
+    for name, endpoint in endpoints.items():
+        for parameter in endpoint["parameters"]:
+            assert len(parameter["type"]["description"]) > 10, (name, parameter["parameter_name"])
     names = [parameter["parameter_name"] for parameter in endpoints["/sync"]["parameters"]]
-    assert names == ["video", "voice", "agreed", "video_ranges", "voice_ranges", "settings"]
-    assert "parts of the video to use" in str(endpoints["/sync"])
+    assert names[:6] == ["video", "voice", "agreed", "video_ranges", "voice_ranges", "settings"]
+    assert names[6:] == ["segments", "more_voices", "preset"]
+    settings = endpoints["/sync"]["parameters"][5]["type"]["properties"]
+    assert set(settings) == {*PAGE_SETTINGS, *RANGE_SETTINGS}
+    assert all(one["description"] and one["type"] for one in settings.values())
+    assert settings["mask"]["enum"] == ["mouth", "box"]

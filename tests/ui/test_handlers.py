@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import queue
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lipsync.errors import InputError, MediaError
+from lipsync.errors import DownloadError, InputError, MediaError
 from lipsync.media import probe_video
 from lipsync.options import SyncOptions
 from lipsync.pipeline.model_provider import CachedModels
@@ -20,6 +23,7 @@ from lipsync.ui.components.score_card import score_html
 from lipsync.ui.handlers import frame_pair, range_error, render_preview, run_batch, run_sync
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.zerogpu.dispatch import estimate_gpu_seconds
+from lipsync.weights import find
 from tests.make_media import make_video, run_ffmpeg
 from tests.material import FACE, make_head, make_voice
 
@@ -48,6 +52,86 @@ def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> 
     assert score_html(made.results).count("Lip sync · builtin · too short") == 2
     before, after = frame_pair(made, 0.2)
     assert before.shape == after.shape == (512, 512, 3)
+
+
+def test_files_have_the_name_of_their_video_and_settings_the_model_that_was_taken(
+    tmp_path: Path, voice: Path
+) -> None:
+    photo = tmp_path / "My photo.jpg"
+    shutil.copy(FACE, photo)
+    request = SyncRequest(str(photo), str(voice), SyncOptions.from_flat(variant="auto"))
+    *_, done = run_sync(request, "", tmp_path / "run", CancelToken(), CachedModels())
+    assert isinstance(done, Done)
+    made = done.value
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == [
+        "My photo_synced.mp4",
+        "My photo_synced.score.json",
+        "My photo_synced.settings.json",
+    ]
+    assert json.loads(made.settings.read_text())["variant"] == made.results[0].variant != "auto"
+
+
+@pytest.mark.parametrize("when", ["fetched", "run"])
+def test_a_second_model_that_fails_leaves_the_first_result(
+    when: str, tmp_path: Path, voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str, **_: object) -> None:
+        raise DownloadError("There is no way to it", given=name)
+
+    happened: list[str] = []
+    if when == "fetched":
+        monkeypatch.setattr("lipsync.ui.handlers.model_weights", fail)
+    else:
+        monkeypatch.setattr("lipsync.ui.handlers.model_weights", lambda name, **_: happened.append(name))
+        monkeypatch.setattr("lipsync.pipeline.preparation.model_weights", fail)
+        monkeypatch.setattr("lipsync.pipeline.preparation.choose_variant", lambda name: name)
+    options = SyncOptions.from_flat(variant="builtin", weights=find("builtin"))
+    if when == "run":
+        real = SyncRequest.with_variant
+
+        def without_weights(self: SyncRequest, variant: str) -> SyncRequest:
+            changed = real(self, variant)
+            if variant == "builtin":
+                return changed
+            generator = dataclasses.replace(changed.options.generator, weights=None)
+            return dataclasses.replace(
+                changed, options=dataclasses.replace(changed.options, generator=generator)
+            )
+
+        monkeypatch.setattr(SyncRequest, "with_variant", without_weights)
+    request = SyncRequest(str(FACE), str(voice), options)
+    *_, done = run_sync(request, "wav2lip", tmp_path, CancelToken(), CachedModels())
+    assert isinstance(done, Done)
+    [kept] = done.value.results
+    assert probe_video(kept.path).frame_count == 10 and done.value.side_by_side is None
+    assert done.value.failed == "wav2lip: There is no way to it: wav2lip."
+    assert happened == (["wav2lip"] if when == "run" else [])  # before the first frame
+
+
+def test_a_cancelled_batch_offers_what_is_made(tmp_path: Path, voice: Path) -> None:
+    videos = [make_head(tmp_path / f"{name}.mp4", parts=(0.2,)) for name in ("one", "two")]
+    shutil.copy(videos[0], tmp_path / "copy.mp4")
+    (tmp_path / "other").mkdir()
+    shutil.copy(videos[0], tmp_path / "other" / "one.mp4")
+    given = [str(videos[0]), str(tmp_path / "other" / "one.mp4"), str(videos[1])]
+    cancel, folder, last = CancelToken(), tmp_path / "made", None
+    folder.mkdir()
+    for last in run_batch(given, [str(voice)], BUILTIN, folder, cancel, CachedModels()):
+        if not isinstance(last, Done) and last[0].startswith("3 of 3"):
+            cancel.cancel()
+    assert isinstance(last, Done)
+    assert [(one.video, one.made) for one in last.value.items] == [
+        ("one.mp4", True),
+        ("one.mp4", True),
+        ("two.mp4", False),
+    ]
+    with zipfile.ZipFile(last.value.archive) as archive:
+        assert sorted(archive.namelist()) == [
+            "lipsync_results.settings.json",
+            "one_synced.mp4",
+            "one_synced_2.mp4",
+        ]
 
 
 def test_every_face_in_the_frame_is_offered(tmp_path: Path, voice: Path) -> None:

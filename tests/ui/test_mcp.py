@@ -39,7 +39,7 @@ def test_tools_are_listed_and_called(tmp_path: Path, monkeypatch: pytest.MonkeyP
         tools, told = asyncio.run(_plan(f"{url}gradio_api/mcp/", *files))
     finally:
         page.close()
-    assert set(tools) == {"sync", "preview", "batch", "plan", "inspect"}
+    assert set(tools) == {"sync", "compare", "preview", "batch", "plan", "inspect"}
     assert "parts of the voice to use" in tools["plan"]
     assert "'frames': 165" in told
 

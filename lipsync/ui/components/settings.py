@@ -9,12 +9,12 @@ from typing import Any
 
 import gradio as gr
 
-from lipsync.errors import LipsyncError
+from lipsync.errors import LipsyncError, OptionError
 from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
 from lipsync.ui import strings
 from lipsync.ui.components.controls import choices, group_sections, setting_control
 from lipsync.ui.components.photo_field import photo_field
-from lipsync.ui.components.range_table import RangeTable
+from lipsync.ui.components.range_table import MAX_ROWS, RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.formatting import error_text
 from lipsync.ui.settings_file import held_value, load_settings
@@ -72,7 +72,7 @@ def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settin
     _connect_visibility({**controls, "face_reference": reference})
     tables = {"video_ranges": video_ranges, "voice_ranges": voice_ranges}
     load.upload(
-        _loader(controls, tables),
+        lambda path: load_file(path, controls, tables),
         load,
         [*controls.values(), *video_ranges.outputs, *voice_ranges.outputs],
         **QUIET,  # queued: an event past the queue cannot show an error
@@ -146,21 +146,26 @@ def _shower(shown_for: dict[Any, tuple[str, ...]]) -> Callable[[str], Updates]:
     return react
 
 
-def _loader(controls: dict[str, Any], tables: dict[str, RangeTable]) -> Callable[[str], Updates]:
-    """The handler of an uploaded settings file: controls not named in it keep their values."""
+_ROWS_HINT = f"It shows {MAX_ROWS}. Join some, or use the command line."
 
-    def load(path: str) -> Updates:
-        try:
-            values = load_settings(Path(path).read_text("utf-8", errors="replace"))
-        except LipsyncError as error:
-            gr.Warning(error_text(error), title=strings.NOT_DONE, duration=15)
-            return dict.fromkeys(controls.values(), gr.skip())
-        gr.Info(strings.SETTINGS_LOADED, title=strings.SETTINGS_LOAD)
-        updates: Updates = {
-            control: held_value(name, values[name]) for name, control in controls.items() if name in values
-        }
-        for name, table in tables.items():
-            updates |= table.show(values.get(name, ()))
-        return updates
 
-    return load
+def load_file(path: str, controls: dict[str, Any], tables: dict[str, RangeTable]) -> Updates:
+    """Show the values of a settings file; those that it does not name stay, and after an error all do."""
+    try:
+        values = load_settings(Path(path).read_text("utf-8", errors="replace"))
+        for name in tables:
+            if (count := len(values.get(name, ()))) > MAX_ROWS:
+                raise OptionError(
+                    f"'{name}' has more parts than the page shows", given=count, hint=_ROWS_HINT
+                )
+    except LipsyncError as error:
+        gr.Warning(error_text(error), title=strings.NOT_DONE, duration=15)
+        return dict.fromkeys(controls.values(), gr.skip())
+    gr.Info(strings.SETTINGS_LOADED, title=strings.SETTINGS_LOAD)
+    updates: Updates = {
+        control: held_value(name, values[name]) for name, control in controls.items() if name in values
+    }
+    for name, table in tables.items():
+        if name in values:
+            updates |= table.show(values[name])
+    return updates

@@ -94,7 +94,7 @@ class BatchEvents:
     def connect(self) -> None:
         """Connect the events."""
         page = self._page
-        run = page.run.click(
+        page.run.click(
             self.run,
             {page.videos, page.voices, page.consent, *self._form.components},
             page.outputs,
@@ -102,7 +102,7 @@ class BatchEvents:
             show_progress_on=[page.status],
             **HEAVY,
         )
-        page.cancel.click(self.cancel, None, [page.run, page.cancel, page.status], **UNQUEUED, cancels=[run])
+        page.cancel.click(self.cancel, None, [page.cancel, page.status], **UNQUEUED)
 
     def run(self, request: gr.Request, values: Values) -> Iterator[Updates]:
         """Make the videos one after the other; show the progress, and each outcome."""
@@ -137,10 +137,13 @@ class BatchEvents:
         }
 
     def cancel(self, request: gr.Request) -> Updates:
-        """Cancel the visitor's batch."""
+        """Cancel the visitor's batch; it ends within a second or two, and then shows what was made."""
         self._sessions.get(request.session_hash).cancel("batch")
         page = self._page
-        return {page.status: status_line(strings.STATUS_STOPPED), **set_busy(page, False)}
+        return {
+            page.status: status_line(strings.STATUS_STOPPING, "busy"),
+            page.cancel: gr.Button(interactive=False),
+        }
 
 
 def items_html(items: Sequence[BatchItem]) -> str:

@@ -146,6 +146,8 @@ class RunEvents:
             write_image(path, frame)
         side_by_side = outputs.side_by_side
         about = "\n\n".join(result_markdown(result) for result in outputs.results)
+        if outputs.failed:
+            about += f"\n\n- {strings.RESULT_SECOND_FAILED.format(why=outputs.failed)}"
         return {
             **self._show_videos(*outputs.results),
             **self._show_downloads(outputs),
