@@ -98,6 +98,13 @@ class MediaOptions(OptionGroup):
         off=0,
     )
     static: bool = option(False, "use only the first frame of the video, like a photo")
+    liveliness: float = option(
+        0.0,
+        "how much the head of a photo moves with the voice, while its eyes blink; 0 keeps it still",
+        min=0,
+        max=1,
+        later=True,
+    )
     resize_factor: int = option(1, "divide width and height by this before anything else", min=1, max=16)
     rotate: int = option(0, "rotate the video clockwise", choices=ROTATIONS, unit="degrees")
     crop: Box | None = option(

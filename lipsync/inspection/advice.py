@@ -113,7 +113,10 @@ def _on_video(video: VideoInfo | None) -> Iterator[Advice]:
     if video is None:
         return
     if video.is_still:
-        yield Advice("It is a photo: the result is as long as the voice, and the head does not move.", False)
+        yield Advice(
+            "It is a photo: the result is as long as the voice. The head stays still; --liveliness moves it.",
+            False,
+        )
     if video.variable_frame_rate:
         rate = f"{float(video.fps):g}"
         yield Advice(f"The frame rate varies; the result gets {rate} frames a second throughout.", False)

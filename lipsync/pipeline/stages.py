@@ -11,9 +11,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.blending import Blender, make_mask
 from lipsync.context import RunContext
@@ -30,7 +33,7 @@ from lipsync.faces import (
     without,
 )
 from lipsync.generators import LipGenerator
-from lipsync.media import VideoReader, YuvFrame
+from lipsync.media import YuvFrame
 from lipsync.options import BlendOptions, SyncOptions
 from lipsync.pipeline.audio_conditioning import AudioConditioning, SpeakerAudio
 from lipsync.pipeline.job import Job
@@ -88,6 +91,18 @@ def _track_to_draw(faces: TrackedFaces, options: BlendOptions) -> tuple[FaceTrac
     return faces.track, unused
 
 
+class FrameSource(Protocol):
+    """What the frame stages need of a `VideoReader`."""
+
+    width: int
+    height: int
+    fps: Fraction
+
+    def read_yuv(self, indices: npt.ArrayLike, *, cancel: CancelToken | None = None) -> Iterator[YuvFrame]:
+        """As `VideoReader.read_yuv`."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class RenderPlan:
     """Inputs that all frame stages share.
@@ -99,7 +114,7 @@ class RenderPlan:
         generator: the lip generator.
     """
 
-    video: VideoReader
+    video: FrameSource
     timeline: IntArray
     speakers: tuple[Speaker, ...]
     generator: LipGenerator
@@ -167,7 +182,7 @@ def read_chunks(plan: RenderPlan, part: range, context: RunContext) -> Iterator[
         yield chunk
 
 
-def chunk_size(video: VideoReader, generator: LipGenerator) -> int:
+def chunk_size(video: FrameSource, generator: LipGenerator) -> int:
     """Frames per chunk: the generator's batch size, or fewer if `CHUNK_BYTES` holds fewer."""
     frame_bytes = video.width * video.height * 3 // 2
     return max(1, min(generator.batch_size, CHUNK_BYTES // frame_bytes))

@@ -19,6 +19,7 @@ from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.arguments import SyncArguments, check_arguments
 from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import free_name, length_warnings, open_job
+from lipsync.pipeline.living_photo import bring_to_life
 from lipsync.pipeline.model_provider import choose_provider
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
 from lipsync.pipeline.scoring import SyncScorer
@@ -102,11 +103,13 @@ def sync(
         tracked = find_face_tracks(job.video, needed, faces, preparation.check, cache, context)
         prepared = preparation.wait()
         speakers = stages.make_speakers(tracked, prepared.audio, job, context.options)
-        scorer = SyncScorer.for_job(job, speakers, prepared, context)
+        plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
+        if job.video.is_still:  # the head moves first, so that the lips are drawn where they then are
+            plan = bring_to_life(plan, prepared.audio.voice, context.options.media.liveliness, context.cancel)
+        scorer = SyncScorer.for_job(job, plan.speakers, prepared, context)
         free_memory(choose_device(context.options.generator.device))  # of the detector and the checkpoint
 
         # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently.
-        plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
         frames = _frames(plan, out, scorer, (enhancement, upscaler), context)
         report = context.stage("Drawing lips", len(job.timeline), done=out.finished)
         for frame in cleanup.enter_context(Prefetcher(frames, 2, context.cancel, "measure")):
