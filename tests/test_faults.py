@@ -33,12 +33,6 @@ ELSEWHERE = {
     "f26": "tests/cli/test_start.py",  # a closed stderr
 }
 """Rows without a file, and the tests that check them."""
-OPEN = {
-    "f24": "tags of the source are not kept",
-    "f27": "a mouth that is wide open in the source stays half open while the voice is silent",
-}
-"""Rows without a check yet, and why."""
-
 pytestmark = pytest.mark.skipif(
     not FOLDER.is_dir(), reason="the folder shared/faults is not beside this checkout"
 )
@@ -110,7 +104,7 @@ def test_every_row_is_checked() -> None:
         rows = {row["case"] for row in csv.DictReader(lines, delimiter="\t")}
     tests = (name for name in globals() if name.startswith("test_f"))
     checked = {case for name in tests for case in re.findall(r"_(f\d\d)(?=_)", name)}
-    assert rows - set(ELSEWHERE) - set(OPEN) == checked
+    assert rows - set(ELSEWHERE) == checked
     assert all((Path(__file__).parents[1] / path).exists() for path in ELSEWHERE.values())
 
 
@@ -257,6 +251,16 @@ def test_f23_four_channels_stay_as_loud(run: Run) -> None:
 
 
 @slow
+def test_f24_tags_of_a_whole_source_are_kept(run: Run) -> None:
+    result = run("f24_tags.mp4", "f24_tags.mp4", length_mode="picture", box=(10, 80, 10, 80))
+    with av.open(str(FOLDER / "f24_tags.mp4")) as source, av.open(str(result.path)) as made:
+        for key in ("title", "creation_time"):
+            assert made.metadata[key] == source.metadata[key]
+        assert made.streams.video[0].metadata["timecode"] == source.streams.video[0].metadata["timecode"]
+        assert made.streams.audio[0].language == source.streams.audio[0].language == "eng"
+
+
+@slow
 def test_f30_length_and_chapters_of_the_voice_stay_out_of_the_result(run: Run) -> None:
     result = run("talk.mp4", "f30_chapters.m4b", voice_ranges=(lipsync.TimeRange(31, 33),))
     with av.open(str(result.path)) as container:
@@ -316,3 +320,16 @@ def test_f28_the_living_person_speaks_and_not_the_poster(run: Run) -> None:
     drawn = np.any([drawn_pixels(source, result.path, number) for number in (10, 20, 30)], axis=0)
     assert drawn.sum() > 50
     assert moving[drawn].mean() > 2
+
+
+@slow
+def test_f27_a_mouth_that_cannot_be_closed_is_told(run: Run) -> None:
+    result = run("f27_shouts.mp4", "f27_then_silent.wav", length_mode="shorter")
+    assert any("stays open for about 2." in warning for warning in result.warnings)
+
+
+@slow
+def test_f27_mouths_that_close_are_not(run: Run, tmp_path: Path) -> None:
+    run_ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono", "-t", "2", tmp_path / "silent.wav")
+    result = run("talk.mp4", str(tmp_path / "silent.wav"), length_mode="shorter")
+    assert not any("stays open" in warning for warning in result.warnings)

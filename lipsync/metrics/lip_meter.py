@@ -77,6 +77,11 @@ class LipMeter:
             self._seam.append(seam(result, source, Edge.of(mask, box, result)))
 
     @property
+    def openings(self) -> tuple[FloatArray, FloatArray]:
+        """Openings of the result's and the source's mouth so far, float32 (T,) each; NaN where unknown."""
+        return self._result.series().opening, self._source.series().opening
+
+    @property
     def source_opening(self) -> FloatArray:
         """Openings of the source's mouth so far, float32 (T,); NaN where unknown."""
         return self._source.series().opening

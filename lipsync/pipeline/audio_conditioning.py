@@ -53,10 +53,12 @@ class SpeakerAudio:
     Attributes:
         rows: the generator's audio features, one row a frame of the result.
         weights: float32 (T,) in [0, 1], opacity of the generated mouth in each frame; 0 generates none.
+        resting: bool (T,), frames in which the generator hears silence; None where unknown.
     """
 
     rows: AudioRows
     weights: FloatArray
+    resting: BoolArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +137,15 @@ class _Conditioner:
         else:
             gate = gate_voice(clip, fps, frames, options.speech, self.context.cancel)
             voice, weights, warnings = gate.audio, gate.weights, gate.warnings
-            if options.speech.in_silence == "close" and turns is None:
-                warnings += self._source_speech(_silent_frames(voice, fps, frames))
+        resting = _silent_frames(voice, fps, frames)
+        if warnings != (SILENT,) and options.speech.in_silence == "close" and turns is None:
+            warnings += self._source_speech(resting)
         if turns is not None:
             weights = weights * speech_weights(turns, fps, frames, lead=0.0)
         rows = self.generator.encode_audio(
             voice, fps, frames, options.generator.voice_lead, self.context.cancel
         )
-        return SpeakerAudio(rows, weights), warnings
+        return SpeakerAudio(rows, weights, resting), warnings
 
     def _source_speech(self, resting: BoolArray) -> tuple[str, ...]:
         """A warning if the person in the video speaks on while the voice rests for seconds."""

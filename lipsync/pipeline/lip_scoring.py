@@ -57,7 +57,7 @@ class LipScorer:
         if (result.width, result.height) != (source.width, source.height):
             return
         self._numbers.append(number)
-        self._meter.update(*_face_views(result, source, box, points))
+        self._meter.update(*face_views(result, source, box, points))
 
     def values(self) -> Mapping[str, float]:
         """Metrics by name; those that cannot be computed are left out."""
@@ -73,7 +73,7 @@ class LipScorer:
         return {name: found[name] for name in _SHOWN if name in found}
 
 
-def _face_views(
+def face_views(
     result: YuvFrame, source: YuvFrame, box: FloatArray, points: FloatArray
 ) -> tuple[Frame, Frame, PixelBox]:
     """The upright face in result and source, RGB, and its box there; only that part is converted."""

@@ -22,6 +22,7 @@ from lipsync.pipeline.job import free_name, length_warnings, open_job
 from lipsync.pipeline.living_photo import bring_to_life
 from lipsync.pipeline.model_provider import choose_provider
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
+from lipsync.pipeline.rest_watch import RestWatch
 from lipsync.pipeline.scoring import SyncScorer
 from lipsync.pipeline.stages import Chunk, RenderPlan
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
@@ -107,10 +108,11 @@ def sync(
         if job.video.is_still:  # the head moves first, so that the lips are drawn where they then are
             plan = bring_to_life(plan, prepared.audio.voice, context.options.media.liveliness, context.cancel)
         scorer = SyncScorer.for_job(job, plan.speakers, prepared, context)
+        watch = RestWatch(plan.speakers, job.video.fps, context)
         free_memory(choose_device(context.options.generator.device))  # of the detector and the checkpoint
 
         # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently.
-        frames = _frames(plan, out, scorer, (enhancement, upscaler), context)
+        frames = _frames(plan, out, (scorer, watch), (enhancement, upscaler), context)
         report = context.stage("Drawing lips", len(job.timeline), done=out.finished)
         for frame in cleanup.enter_context(Prefetcher(frames, 2, context.cancel, "measure")):
             with context.timer("write"):
@@ -136,6 +138,7 @@ def sync(
             *job_warnings,
             *enhancer_warnings,
             *prepared.audio.warnings,
+            *watch.warnings(),
             *transcript_warnings,
             *out.warnings,
             *outputs.pass_through_warnings(plan),
@@ -148,17 +151,19 @@ def sync(
 def _frames(
     plan: RenderPlan,
     out: outputs.Output,
-    scorer: SyncScorer,
+    observers: tuple[SyncScorer, RestWatch],
     enhancers: tuple[FaceEnhancement | None, Upscaler | None],
     context: RunContext,
 ) -> Iterator[YuvFrame]:
-    """The frames still to be written; the scorer also gets those of an interrupted run."""
+    """The frames still to be written; the observers also get those of an interrupted run."""
     enhancement, upscaler = enhancers
     for chunk in stages.finished_chunks(plan, out.earlier_frames(), out.finished, context.cancel):
-        scorer.update(chunk)
+        for observer in observers:
+            observer.update(chunk)
     for part in out.remaining:
         for chunk in _render(plan, part, enhancement, context):
-            scorer.update(chunk)
+            for observer in observers:
+                observer.update(chunk)
             yield from stages.upscale(chunk, upscaler, context)
 
 
