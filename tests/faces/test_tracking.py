@@ -405,7 +405,7 @@ def test_a_small_drop_of_confidence_is_no_occlusion(covered: float, usual: float
 
 
 def test_no_face_anywhere_reports_what_to_do() -> None:
-    with pytest.raises(NoFaceError, match=r"searched 9 of 41 frames.*min_score.*fixed box"):
+    with pytest.raises(NoFaceError, match=r"searched 9 of 41 frames.*min_score.*position \('box'\)"):
         follow(film({}, 41), 41)
 
 

@@ -152,7 +152,7 @@ def test_a_failure_keeps_what_was_there_before(head: Path, voice: Path, tmp_path
 
 def test_no_face_anywhere_is_an_error_with_a_way_out(voice: Path, checkpoint: Path, tmp_path: Path) -> None:
     faceless = make_head(tmp_path / "faceless.mp4", parts=(-1.0,))
-    with pytest.raises(NoFaceError, match="fixed box"):
+    with pytest.raises(NoFaceError, match=r"position \('box'\)"):
         lipsync.sync(faceless, voice, options(checkpoint), output=tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
     boxed = options(checkpoint, box=(40, 140, 100, 200))
