@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video, plan_timeline
+from lipsync.media.audio import channels
 from lipsync.media.audio.mix import mix_segments
 from lipsync.options import FaceOptions, SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
@@ -108,6 +109,15 @@ def free_name(video: Path) -> Path:
         candidate = video.with_name(fitting_name("", video.stem, f"_synced_{number}.mp4"))
         number += 1
     return candidate
+
+
+def channel_warnings(job: Job) -> list[str]:
+    """A warning for each recording whose channels the result cannot hold as they are."""
+    return [
+        f"The result's codec does not hold the {one.info.channels} channels of {one.info.path.name} as they "
+        f"are: they are mixed into {channels.kept_channels(one.layout)}, as loud as before."
+        for one in job.audio.mixed_down
+    ]
 
 
 def length_warnings(job: Job, options: SyncOptions) -> list[str]:

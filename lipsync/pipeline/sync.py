@@ -18,7 +18,7 @@ from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.arguments import SyncArguments, check_arguments
 from lipsync.pipeline.face_tracks import find_face_tracks
-from lipsync.pipeline.job import free_name, length_warnings, open_job
+from lipsync.pipeline.job import channel_warnings, free_name, length_warnings, open_job
 from lipsync.pipeline.living_photo import bring_to_life
 from lipsync.pipeline.model_provider import choose_provider
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
@@ -87,7 +87,12 @@ def sync(
     sizes = outputs.input_sizes(job)
     target = outputs.Target(given.output or free_name(given.video), given.resume, given.overwrites)
     faces = job.face_options(context.options)
-    job_warnings = [*job.video.warnings, *length_warnings(job, context.options), *recognition_warnings(faces)]
+    job_warnings = [
+        *job.video.warnings,
+        *length_warnings(job, context.options),
+        *channel_warnings(job),
+        *recognition_warnings(faces),
+    ]
 
     with ExitStack() as cleanup:
         # 2. Load the upscaler, which decides the frame size, and open the writer before any other work, so

@@ -97,6 +97,11 @@ def is_lossless(layout: Layout) -> bool:
     return _lossless(layout, AAC_LAYOUTS[aac_layout(layout)])
 
 
+def kept_channels(layout: Layout) -> int:
+    """Number of channels of a result whose sound has this layout."""
+    return len(AAC_LAYOUTS[aac_layout(layout)])
+
+
 def _lossless(layout: Layout, target: Layout) -> bool:
     places = [_place(name, layout, target) for name in layout]
     return None not in places and len(set(places)) == len(places)

@@ -124,11 +124,17 @@ class MixedAudio(AudioReader):
         rate = max(one.info.sample_rate for one in readers)
         self.info = AudioInfo(named.info.path, rate, len(self.layout), seconds)
         self.paths = tuple(dict.fromkeys(one.info.path for one in readers))
+        self._mixed_down = tuple(one for one in dict.fromkeys(readers) if one.mixed_down)
         self.ranges = ((0.0, seconds),)
         self.shift = 0.0
         self.language = ""  # each speaker may have another
         self.duration = seconds
         self.groups = _overlap_groups([clip for clip in clips if clip.start < seconds and clip.seconds > 0])
+
+    @property
+    def mixed_down(self) -> tuple[AudioReader, ...]:
+        """As of an `AudioReader`."""
+        return self._mixed_down
 
     def blocks(self, *, cancel: CancelToken | None = None) -> Generator[FloatArray, None, None]:
         """The mix; see `AudioReader.blocks`."""

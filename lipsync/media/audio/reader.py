@@ -88,6 +88,11 @@ class AudioReader:
             )
         self.duration = length + self.shift
 
+    @property
+    def mixed_down(self) -> tuple[AudioReader, ...]:
+        """The recordings in it whose channels a result cannot all hold as channels of their own."""
+        return () if channels.is_lossless(self.layout) else (self,)
+
     def read(
         self, sample_rate: int = 16_000, *, seconds: float | None = None, cancel: CancelToken | None = None
     ) -> AudioClip:

@@ -1,0 +1,42 @@
+"""What is told about the inputs of a job before it runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lipsync.options import SyncOptions
+from lipsync.pipeline.arguments import JobArguments, check_arguments
+from lipsync.pipeline.job import channel_warnings, open_job
+from lipsync.segments import Segment, parse_segments
+from tests.make_media import run_ffmpeg
+from tests.material import SAMPLES
+
+
+def tone(path: Path, layout: str) -> Path:
+    """A second in each channel; `layout` is ffmpeg's name, or "" for a number without loudspeakers."""
+    waves = "|".join(["0.05*sin(600*t)"] * (16 if layout == "16" else {"stereo": 2, "hexagonal": 6}[layout]))
+    named = "" if layout == "16" else f":c={layout}"
+    run_ffmpeg("-f", "lavfi", "-i", f"aevalsrc=exprs={waves}:s=16000:d=1{named}", path)
+    return path
+
+
+def warnings(voice: Path, segments: tuple[Segment, ...] = ()) -> list[str]:
+    given = check_arguments(
+        JobArguments, SyncOptions(), video=SAMPLES / "talk.mp4", voice=voice, segments=segments
+    )
+    return channel_warnings(open_job(given))
+
+
+@pytest.mark.parametrize(
+    ("layout", "mixed"), [("16", "16.*into 2"), ("hexagonal", "6.*into 8"), ("stereo", "")]
+)
+@pytest.mark.parametrize("segments", ["", "0-1"])
+def test_channels_that_are_mixed_down_are_told(
+    tmp_path: Path, layout: str, mixed: str, segments: str
+) -> None:
+    found = warnings(tone(tmp_path / "voice.wav", layout), parse_segments(segments))
+    assert len(found) == bool(mixed)
+    assert all(re.search(mixed, warning) for warning in found)
