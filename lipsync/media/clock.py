@@ -64,27 +64,41 @@ def stream_start(stream: Any, found: StreamPackets) -> Fraction:
     return ticks * exact(stream.time_base)
 
 
-def file_zero(container: Any, packets: dict[int, StreamPackets]) -> Fraction:
+def file_zero(
+    container: Any, packets: dict[int, StreamPackets], video_track: int = DEFAULT_TRACK
+) -> Fraction:
     """Seconds on the file's clock that count as time 0.
 
     That is its first frame, or its audio if that starts long before; without video, its first audio.
+
+    Args:
+        video_track: whose first frame that is, see `numbered_track`.
     """
     timed = timed_streams(container, packets)
     audio = [stream_start(s, p) for s, p in timed if s.type == "audio" and s.codec_context is not None]
-    video = [stream for stream in video_tracks(container) if packets[stream.index].pts]
-    if not video:
+    stream = _shown_track(container, packets, video_track)
+    if stream is None:
         return min(audio, default=Fraction(0))
-    stream = default_track(video)
     found, base = packets[stream.index], exact(stream.time_base)
     return start_of_file(found.first * base, audio, frame_delay(container, found, base))
 
 
-def later_zeros(container: Any, packets: dict[int, StreamPackets]) -> tuple[Fraction, ...]:
+def _shown_track(container: Any, packets: dict[int, StreamPackets], video_track: int) -> Any:
+    """The video stream of this index, else the default one; None without any that has timestamps."""
+    tracks = video_tracks(container)
+    timed = [stream for stream in tracks if packets[stream.index].pts]
+    if 0 <= video_track < len(tracks) and tracks[video_track] in timed:
+        return tracks[video_track]
+    return default_track(timed) if timed else None
+
+
+def later_zeros(
+    container: Any, packets: dict[int, StreamPackets], video_track: int = DEFAULT_TRACK
+) -> tuple[Fraction, ...]:
     """What `file_zero` is each time the clock of the video has started anew; its frames are counted there."""
-    video = [stream for stream in video_tracks(container) if packets[stream.index].pts]
-    if not video:
+    stream = _shown_track(container, packets, video_track)
+    if stream is None:
         return ()
-    stream = default_track(video)
     found, rate = packets[stream.index], stream.guessed_rate or stream.average_rate
     starts = [(index, frames) for index, frames in found.starts if index < len(found.pts)]
     if not rate:

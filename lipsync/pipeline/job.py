@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video, plan_timeline
 from lipsync.media.audio import channels
 from lipsync.media.audio.mix import mix_segments
+from lipsync.media.clock import DEFAULT_TRACK
 from lipsync.options import FaceOptions, SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.segments import FaceChoice, PlacedSegment, Segment, place_segments
@@ -60,8 +61,9 @@ def open_job(given: JobArguments) -> Job:
     """
     media = given.options.media
     reader = open_video(given.video, media)
-    voices = [open_audio(given.voice, media.voice_ranges, media.voice_shift / 1000, media.audio_track)]
-    voices += [open_audio(other) for other in given.more_voices]
+    shift, own = media.voice_shift / 1000, _shown_with(given)
+    voices = [open_audio(given.voice, media.voice_ranges, shift, media.audio_track, own(given.voice))]
+    voices += [open_audio(other, video_track=own(other)) for other in given.more_voices]
     if not given.segments:
         timeline = plan_timeline(reader.frame_count, voices[0].duration, reader.fps, media.length_mode)
         return Job(reader, voices, (), voices[0], timeline)
@@ -70,6 +72,16 @@ def open_job(given: JobArguments) -> Job:
     seconds = video_seconds or max(one.end for one in placed)
     timeline = plan_timeline(reader.frame_count, seconds, reader.fps, "picture")
     return Job(reader, voices, placed, mix_segments(placed, voices, seconds, reader), timeline)
+
+
+def _shown_with(given: JobArguments) -> Callable[[Path], int]:
+    """The video track whose frames a voice goes with: that of the job, where it is the same file."""
+    track = given.options.media.video_track
+
+    def track_of(voice: Path) -> int:
+        return track if track != DEFAULT_TRACK and voice.samefile(given.video) else DEFAULT_TRACK
+
+    return track_of
 
 
 def plan(

@@ -12,6 +12,7 @@ import pytest
 from lipsync.context import RunContext
 from lipsync.errors import OptionError
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, open_audio, open_video
+from lipsync.media.audio.mix import mix_segments
 from lipsync.media.metadata import read_metadata
 from lipsync.media.tags import SourceTags, read_tags
 from lipsync.options import MediaOptions, SyncOptions
@@ -122,3 +123,23 @@ def test_a_video_track_can_be_chosen_and_inspect_lists_all(tmp_path: Path) -> No
     assert "deu" in metadata.audio_tracks[1] and "deu" not in metadata.audio_tracks[0]
     assert read_metadata(dark).video_tracks == ()
     assert np.isfinite(open_audio(path, track=1).duration)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
+def test_audio_starts_where_it_does_beside_the_chosen_video_track(tmp_path: Path, name: str) -> None:
+    early = make_video(tmp_path / "early.mp4", frames=[number_frame(1)] * 50)
+    late = make_video(tmp_path / "late.mp4", frames=[number_frame(2)] * 50)
+    sound, path = make_sound(tmp_path / "a.wav", 1), tmp_path / name
+    later = ("-itsoffset", 1)
+    maps = ("-map", 0, "-map", 1, "-map", 2, "-c:v", "copy", "-c:a", "aac", "-disposition:v:0", "default")
+    run_ffmpeg(*later, "-i", late, "-i", early, *later, "-i", sound, *maps, "-disposition:v:1", 0, path)
+    for track, seconds in ((-1, 0), (0, 0), (1, 1)):
+        voice = open_audio(path, video_track=track).read()
+        begins = np.flatnonzero(np.abs(voice.samples) > 0.01)[0] / voice.sample_rate
+        assert begins == pytest.approx(seconds, abs=0.03)
+        reader = open_video(path, MediaOptions(video_track=track))
+        mixed = mix_segments((), [open_audio(sound)], 2, reader).read()
+        begins = np.flatnonzero(np.abs(mixed.samples) > 0.01)[0] / mixed.sample_rate
+        assert begins == pytest.approx(seconds, abs=0.03)
+    given = check_arguments(JobArguments, SyncOptions.from_flat(video_track=1), video=path, voice=path)
+    assert open_job(given).voices[0].duration == pytest.approx(2, abs=0.1)

@@ -93,7 +93,7 @@ def _gaps(clips: Sequence[MixClip], seconds: float) -> list[tuple[float, float]]
 def _background_clips(video: VideoReader, gaps: Sequence[tuple[float, float]]) -> list[MixClip]:
     """The video's own audio in the gaps, as far as the video and its audio last."""
     try:
-        audio = open_audio(video.info.path)
+        audio = open_audio(video.info.path, video_track=video.track)
     except NoAudioError:
         return []
     clips, at = [], 0.0

@@ -75,8 +75,14 @@ def probe_audio(path: Path | str, track: int = DEFAULT_TRACK) -> AudioInfo:
     return scan_audio(path, track)[0]
 
 
-def scan_audio(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[AudioInfo, AudioStream]:
+def scan_audio(
+    path: Path | str, track: int = DEFAULT_TRACK, video_track: int = DEFAULT_TRACK
+) -> tuple[AudioInfo, AudioStream]:
     """`probe_audio` together with where the stream is in the file.
+
+    Args:
+        track: as of `probe_audio`.
+        video_track: whose first frame is time 0; by default that of the default track.
 
     Raises:
         NoAudioError, MediaError, OptionError: as `probe_audio`.
@@ -90,7 +96,7 @@ def scan_audio(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[AudioInfo,
         index, packets = stream.index, read_packets(container)
         found = packets[index]
         demuxer = container.format.name.split(",")[0]
-        zero = file_zero(container, packets)
+        zero = file_zero(container, packets, video_track)
         start = stream_start(stream, found)
         may_jump = demuxer in BROADCAST_DEMUXERS
         by_packets = audio_seconds(found, exact(stream.time_base), start, may_jump)
@@ -99,7 +105,7 @@ def scan_audio(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[AudioInfo,
                 claims.check_gaps(path, found, exact(stream.time_base), claims.AUDIO_PACKET_SECONDS)
             claims.check_pcm(path, demuxer, stream.codec_context, found.size, by_packets)
             claims.check_size(path, start - zero + by_packets, claims.AUDIO_BITS)
-        anew = later_zeros(container, packets) if may_jump else ()
+        anew = later_zeros(container, packets, video_track) if may_jump else ()
         language = stream.metadata.get("language", "").replace("und", "")
         by_header = (stream.duration or 0) * exact(stream.time_base)
     form = _first_form(path, index) if found.pts else None

@@ -32,6 +32,7 @@ def open_audio(
     ranges: Sequence[TimeRange] = (),
     shift: float = 0.0,
     track: int = DEFAULT_TRACK,
+    video_track: int = DEFAULT_TRACK,
 ) -> AudioReader:
     """Open an audio file, or an audio track of a video.
 
@@ -42,6 +43,7 @@ def open_audio(
             beginning instead. The end moves too, so the length changes by `shift`.
         track: index among the audio tracks; by default the one that the file marks as default, else the
             first that can be decoded.
+        video_track: index of the video track that is shown with it, whose first frame is time 0.
 
     Raises:
         NoAudioError: there is no audio track, or none that can be decoded.
@@ -50,7 +52,7 @@ def open_audio(
         RangeError: a range ends past the end of the file, or a negative shift leaves nothing; the
             message has the length.
     """
-    info, source = scan_audio(path, track)
+    info, source = scan_audio(path, track, video_track)
     return AudioReader(info, source, ranges, shift)
 
 

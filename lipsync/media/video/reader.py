@@ -60,6 +60,7 @@ class VideoReader:
         width, height: pixels of the frames, after resize, rotation and crop.
         fps: frames per second: the option's, else the file's.
         frame_count: frames of all time ranges together, at `fps`; 1 for a still.
+        track: the option `video_track`.
         warnings: sentences for the user.
     """
 
@@ -67,7 +68,7 @@ class VideoReader:
         self._transform = Transform.from_options(info, options)
         self.width, self.height = self._transform.size
         self.fps = frame_rate.exact_rate(options.fps) if options.fps else info.fps
-        self.warnings = _warnings(info, options)
+        self.track, self.warnings = options.video_track, _warnings(info, options)
         self._matte = images.parse_color(options.matte)
         self._decoder = Decoder(info, index, self._transform, self.fps, self._matte) if index else None
         self._static = options.static
