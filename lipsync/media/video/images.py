@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 
 from lipsync.errors import MediaError, OptionError, OutputError
+from lipsync.media.video.code_points import CodePoints, read_code_points, to_srgb
 from lipsync.types import Frame
 from lipsync.utils.atomic_write import atomic_write, check_place
 from lipsync.utils.disk_errors import write_error
@@ -28,6 +29,8 @@ _ICC_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _DNG_VERSION, _NEW_SUBFILE_TYPE, _REDUCED = 50706, 254, 1  # of TIFF and DNG
 Color: TypeAlias = tuple[int, int, int]
 """Red, green and blue, 0..255."""
+Colors: TypeAlias = bytes | CodePoints | None
+"""What a photo says about its colours: an ICC profile, code points, or nothing."""
 WHITE = (255, 255, 255)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _TOO_LARGE = "The photo is too large"
@@ -120,7 +123,9 @@ def read_image(path: Path, matte: Color = WHITE) -> Frame:
                 upright = Image.fromarray(
                     (np.asarray(upright, np.float32) / 256).clip(0, 255).astype(np.uint8)
                 )
-            return np.array(_over_matte(upright, image.info.get("icc_profile"), matte))
+            profile = image.info.get("icc_profile")
+            colors = profile or read_code_points(path, image)
+            return np.array(_over_matte(upright, colors, matte))
     except Image.DecompressionBombError as error:
         raise MediaError(_TOO_LARGE, given=path, hint="Scale it down first.") from error
     except (OSError, SyntaxError, ValueError) as error:
@@ -136,24 +141,26 @@ def _check_not_raw(image: Image.Image, path: Path) -> None:
         raise MediaError("The photo is a camera's raw file", given=path, hint=hint)
 
 
-def _over_matte(image: Image.Image, icc_profile: bytes | None, matte: Color) -> Image.Image:
+def _over_matte(image: Image.Image, colors: Colors, matte: Color) -> Image.Image:
     """The image in sRGB, mode RGB, its transparent parts over `matte`."""
     if not image.has_transparency_data:
-        return _to_srgb(image, icc_profile)
+        return _to_srgb(image, colors)
     rgba = image.convert("RGBA")
     behind = Image.new("RGB", image.size, matte)
-    behind.paste(_to_srgb(rgba.convert("RGB"), icc_profile), mask=rgba.getchannel("A"))
+    behind.paste(_to_srgb(rgba.convert("RGB"), colors), mask=rgba.getchannel("A"))
     return behind
 
 
-def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+def _to_srgb(image: Image.Image, colors: Colors) -> Image.Image:
     """The image in sRGB, mode RGB.
 
-    Without a profile its values are taken as sRGB, as viewers do; also with one that is damaged or that
-    belongs to another colour model.
+    Without a profile or code points its values are taken as sRGB, as viewers do; also with a profile that is
+    damaged or that belongs to another colour model.
     """
+    if not isinstance(colors, bytes):
+        return to_srgb(image.convert("RGB"), colors)
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile or b""))
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(colors))
         mode = _ICC_MODES[profile.profile.xcolor_space.strip()]
         if (mode == "CMYK") == (image.mode == "CMYK"):
             converted = ImageCms.profileToProfile(
