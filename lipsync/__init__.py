@@ -22,6 +22,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lipsync.dubbing import Dub, plan_dub
     from lipsync.errors import Cancelled, LipsyncError
     from lipsync.options import (
         BlendOptions,
@@ -57,6 +58,8 @@ _HOME = {
     "preview": "pipeline.preview",
     "plan": "pipeline.job",
     "CachedModels": "pipeline.model_provider",
+    "Dub": "dubbing",
+    "plan_dub": "dubbing",
     "Segment": "segments",
     "parse_segments": "segments",
     "ScoreCard": "types",
@@ -84,6 +87,7 @@ __all__ = [
     "CachedModels",
     "CancelToken",
     "Cancelled",
+    "Dub",
     "EnhanceOptions",
     "FaceOptions",
     "GeneratorOptions",
@@ -102,6 +106,7 @@ __all__ = [
     "__version__",
     "parse_segments",
     "plan",
+    "plan_dub",
     "preview",
     "sync",
 ]

@@ -28,8 +28,8 @@ from lipsync.types import TimeRange
 
 _ROUNDING_SECONDS = 0.05
 """A time may be this much past an end: users type lengths that a player has rounded."""
-_MAX_SEGMENTS = 60
-"""ffmpeg's command line, on which their audio is mixed, is limited to 32 KB on Windows."""
+_MAX_SEGMENTS = 2000
+"""More than the lines of a feature film's dub: such a text is no list of segments."""
 _SEPARATOR = re.compile(r"\s*(?:[;\n]\s*)+")
 _KEY = re.compile(r"(\w+)\s*=\s*")
 _QUOTED = re.compile(r'"[^"]*"')
@@ -181,6 +181,34 @@ def _parse(text: str, names: list[str], allow_files: bool) -> Segment:
     )
 
 
+def parse_face(text: str) -> FaceChoice:
+    """A choice of face as segments write it: `0`, `0.7,0.4@12` or the name of an image.
+
+    Raises:
+        OptionError: it cannot be read.
+    """
+    return _parse_face(text, [], allow_files=True)
+
+
+def parse_speakers(texts: Sequence[str]) -> dict[str, FaceChoice]:
+    """Faces of speakers from texts such as `ann=0`.
+
+    Raises:
+        OptionError: a text has no name or no face, or a name comes twice.
+    """
+    faces: dict[str, FaceChoice] = {}
+    for text in texts:
+        name, equals, face = text.partition("=")
+        name = name.strip()
+        if not name or not equals or not face.strip():
+            hint = "Write for example ann=0 for the leftmost face, or ann=ann.png."
+            raise OptionError("This names no face of a speaker", given=text, hint=hint)
+        if name.casefold() in {known.casefold() for known in faces}:
+            raise OptionError("A speaker has two faces", given=name, hint="Name each speaker once.")
+        faces[name] = parse_face(face.strip())
+    return faces
+
+
 def _parse_face(text: str, names: list[str], allow_files: bool) -> FaceChoice:
     if _INDEX.fullmatch(text):
         return int(text)
@@ -231,7 +259,9 @@ def place_segments(
     )
     for position, first in enumerate(placed):
         for second in placed[position + 1 :]:
-            if second.start < first.end and second.segment.face == first.segment.face:
+            if second.start >= first.end:
+                break
+            if second.segment.face == first.segment.face:
                 raise RangeError(
                     "Two segments of one face overlap",
                     given=f"segment {first.number + 1} ({first.segment}) "

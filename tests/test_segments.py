@@ -53,7 +53,7 @@ def test_what_is_written_is_read_back() -> None:
         ("0-1 file=-1", "index of a voice file"),
         ("0-1 file=b.wav", "index of a voice file"),
         ("0-1 voice=2", "cannot be read"),
-        ("\n".join(["0-1"] * 61), "too many"),
+        ("\n".join(["0-1"] * 2001), "too many"),
     ],
 )
 def test_what_cannot_be_read_is_named(text: str, message: str) -> None:

@@ -9,22 +9,25 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lipsync
 from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
 from lipsync.cli.outputs import add_json, add_overwrite, check_outputs, print_json
 from lipsync.cli.parser import CommandParser, in_flags
 from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt, heavy_imports
-from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError
+from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError, OptionError
 from lipsync.options import LinkOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback
-from lipsync.segments import parse_segments
+from lipsync.segments import parse_segments, parse_speakers
 from lipsync.sources import LocalFile, is_link, open_source
 from lipsync.types import SyncResult
 from lipsync.utils.atomic_write import check_not_there, check_place
 from lipsync.utils.checked_file import checked_file
 from lipsync.utils.owned_folder import remove_abandoned, temporary_folder
+
+if TYPE_CHECKING:
+    from lipsync.media.subtitle_formats import Cue
 
 
 def add_run_command(parser: CommandParser) -> None:
@@ -74,9 +77,14 @@ def add_batch_command(parser: CommandParser) -> None:
 
 
 def _add_inputs(parser: CommandParser) -> None:
+    parser.set_defaults(parser=parser)
     parser.add_argument("video", metavar="VIDEO", help="video or photo: a file, or a link to a video")
     parser.add_argument(
-        "voice", metavar="VOICE", help="audio, or a video whose audio is used: a file or a link"
+        "voice",
+        metavar="VOICE",
+        nargs="?",
+        help="audio, or a video whose audio is used: a file or a link; not needed where the --script has a "
+        "sound file for each line",
     )
     parser.add_argument(
         "--no-cache",
@@ -101,25 +109,58 @@ def _add_segments(parser: CommandParser) -> None:
         metavar="FILE",
         help="another voice for --segments: the first one is file=1",
     )
+    parser.add_argument(
+        "--script",
+        type=Path,
+        metavar="FILE",
+        help="lines with their times, and perhaps speakers and sound files, instead of --segments: "
+        ".srt, .vtt, .csv or .json",
+    )
+    parser.add_argument(
+        "--speaker",
+        action="append",
+        default=[],
+        metavar="NAME=FACE",
+        help="the face of a speaker of the --script, such as ann=0, ann=0.7,0.4@12 or ann=ann.png",
+    )
 
 
-def _check_inputs(arguments: argparse.Namespace) -> dict[str, Any]:
+def _check_inputs(arguments: argparse.Namespace) -> None:
     """Check what can be checked before torch and other large packages are imported, which takes seconds.
 
-    Returns:
-        Keyword arguments of `lipsync.sync` and `lipsync.preview` with the speakers.
-
     Raises:
-        InputError: a file is missing, or a setting or the segments are wrong.
+        InputError: a file is missing, or a setting, the segments or the speakers are wrong.
     """
     read_sync_options(arguments)
+    if arguments.voice is None and arguments.script is None:
+        arguments.parser.error("the following arguments are required: VOICE, or --script")
     for given in (arguments.video, arguments.voice):
-        if isinstance(open_source(given, LinkOptions()), LocalFile):
+        if given is not None and isinstance(open_source(given, LinkOptions()), LocalFile):
             checked_file(given)
-    for path in arguments.more_voice:
+    for path in (*arguments.more_voice, *([arguments.script] if arguments.script else [])):
         checked_file(path)
-    segments = parse_segments(_segment_text(arguments.segments or ""))
-    return {"segments": segments, "more_voices": arguments.more_voice}
+    parse_segments(_segment_text(arguments.segments or ""))
+    parse_speakers(arguments.speaker)
+    if arguments.script and (arguments.segments or arguments.more_voice):
+        hint = "Give either --script or --segments with --more-voice."
+        raise OptionError("Segments are given twice", given=arguments.script, hint=hint)
+    if arguments.speaker and not arguments.script:
+        hint = "Give the script with --script, or write the faces into --segments."
+        raise OptionError("Speakers need a script", given=", ".join(arguments.speaker), hint=hint)
+
+
+def _conversation(
+    arguments: argparse.Namespace, video: Path, voice: Path | None, options: SyncOptions
+) -> tuple[Path, dict[str, Any], tuple[Cue, ...]]:
+    """The first voice; keyword arguments of `sync` and `preview` with the speakers; the script's cues."""
+    if arguments.script is None:
+        assert voice is not None  # see _check_inputs
+        segments = parse_segments(_segment_text(arguments.segments or ""))
+        return voice, {"segments": segments, "more_voices": arguments.more_voice}, ()
+    dub = lipsync.plan_dub(video, arguments.script, voice, parse_speakers(arguments.speaker), options.media)
+    for note in dub.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    return dub.voice, {"segments": dub.segments, "more_voices": dub.more_voices}, dub.cues
 
 
 def _cache(arguments: argparse.Namespace) -> Any:
@@ -147,7 +188,7 @@ def _segment_text(given: str) -> str:
 @contextmanager
 def _fetched_inputs(
     arguments: argparse.Namespace, progress: ProgressCallback, cancel: CancelToken
-) -> Iterator[tuple[Path, Path, SyncOptions]]:
+) -> Iterator[tuple[Path, Path | None, SyncOptions]]:
     """Fetch video and voice; gives both as files, and the settings for them.
 
     Links are downloaded into a folder that is removed afterwards. Where only a part was downloaded,
@@ -157,19 +198,19 @@ def _fetched_inputs(
     media = options.media
     with temporary_folder() as folder:
         video = open_source(arguments.video, links).fetch(folder, progress, cancel, media.video_ranges)
-        voice = open_source(arguments.voice, links, audio_only=True).fetch(
-            folder, progress, cancel, media.voice_ranges
-        )
-        media = dataclasses.replace(
-            media,
-            video_ranges=video.to_file_time(media.video_ranges),
-            voice_ranges=voice.to_file_time(media.voice_ranges),
-        )
-        yield video.path, voice.path, dataclasses.replace(options, media=media)
+        media = dataclasses.replace(media, video_ranges=video.to_file_time(media.video_ranges))
+        path = None
+        if arguments.voice is not None:
+            voice = open_source(arguments.voice, links, audio_only=True).fetch(
+                folder, progress, cancel, media.voice_ranges
+            )
+            media = dataclasses.replace(media, voice_ranges=voice.to_file_time(media.voice_ranges))
+            path = voice.path
+        yield video.path, path, dataclasses.replace(options, media=media)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    speakers = _check_inputs(arguments)
+    _check_inputs(arguments)
     check_outputs(arguments, arguments.score_plot)
     if arguments.output and not arguments.resume:  # of one to be resumed the writer knows whether it is begun
         check_outputs(arguments, arguments.output)
@@ -184,9 +225,10 @@ def _run(arguments: argparse.Namespace) -> int:
         output = arguments.output
         if output is None and is_link(arguments.video):  # next to the video is a folder that is removed
             output = free_name(Path.cwd() / video.name)
+        first_voice, speakers, cues = _conversation(arguments, video, voice, options)
         result = lipsync.sync(
             video,
-            voice,
+            first_voice,
             options,
             bar.update,
             cancel,
@@ -194,6 +236,7 @@ def _run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             cache=_cache(arguments),
+            cues=cues,
             **speakers,
         )
     if arguments.score_plot and result.score:
@@ -236,7 +279,7 @@ def _as_values(result: SyncResult) -> dict[str, Any]:
 
 
 def _preview(arguments: argparse.Namespace) -> int:
-    speakers = _check_inputs(arguments)
+    _check_inputs(arguments)
     check_not_there(arguments.output, overwrite=arguments.overwrite)
     with heavy_imports():
         from lipsync.blending import preview_sheet
@@ -251,9 +294,10 @@ def _preview(arguments: argparse.Namespace) -> int:
         ProgressBar() as bar,
         _fetched_inputs(arguments, bar.update, cancel) as (video, voice, options),
     ):
+        first_voice, speakers, _ = _conversation(arguments, video, voice, options)
         drawn = preview(
             video,
-            voice,
+            first_voice,
             arguments.at,
             options,
             bar.update,

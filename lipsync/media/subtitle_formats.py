@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape, unescape
 from pathlib import Path
@@ -14,6 +14,7 @@ from lipsync.utils.timecodes import parse_time, subtitle_time
 
 _TIME = r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})"
 _TIMES = re.compile(rf"{_TIME}\s*-->\s*{_TIME}")
+_ARROW = re.compile(r"^.*-->.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,11 @@ def read_subtitles(path: Path | str) -> tuple[Cue, ...]:
 
 def parse_subtitles(text: str) -> list[Cue]:
     """The cues of SRT or WebVTT text in its order, without those that have no text."""
-    cues = []
+    return [cue for cue in subtitle_blocks(text) if isinstance(cue, Cue)]
+
+
+def subtitle_blocks(text: str) -> Iterator[Cue | str]:
+    """The cues of SRT or WebVTT text that have text; of a block whose times cannot be read, their line."""
     escaped = text.startswith("WEBVTT")
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         if found := _TIMES.search(block):
@@ -59,8 +64,9 @@ def parse_subtitles(text: str) -> list[Cue]:
             words = unescape(words.strip()) if escaped else words.strip()
             if words:
                 start, end = (parse_time(time.replace(",", ".")) for time in found.groups())
-                cues.append(Cue(start, end, words))
-    return cues
+                yield Cue(start, end, words)
+        elif arrow := _ARROW.search(block):
+            yield arrow[0].strip()
 
 
 def format_srt(cues: Iterable[Cue]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lipsync.context import ModelProvider, RunContext
 from lipsync.faces import DetectionCache
+from lipsync.media.subtitle_formats import Cue
 from lipsync.options import OptionGroup, SyncOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.segments import Segment
@@ -53,6 +54,7 @@ class SyncArguments(RunArguments):
     """Arguments of `sync`."""
 
     output: Path | None = option(None, "file to write")
+    cues: tuple[Cue, ...] = option((), "subtitles of the result")
     resume: bool = option(False, "continue an interrupted run, and keep the finished part of this one")
     overwrite: bool = option(True, "replace a file that is there already")
 

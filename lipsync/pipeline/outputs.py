@@ -16,6 +16,7 @@ from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, MediaError, OptionError, ToolError, WeightsError
 from lipsync.faces import UnusedReason, content_hash
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
+from lipsync.media.subtitle_formats import Cue, format_srt
 from lipsync.media.subtitles import add_subtitles
 from lipsync.media.tags import SourceTags, read_tags
 from lipsync.options import SyncOptions
@@ -24,7 +25,8 @@ from lipsync.pipeline.job import Job
 from lipsync.pipeline.preparation import choose_weights
 from lipsync.pipeline.stages import RenderPlan
 from lipsync.segments import PlacedSegment
-from lipsync.speech import Transcript, to_srt, transcribe
+from lipsync.speech import transcribe
+from lipsync.speech.subtitles import to_cues
 from lipsync.types import Frame
 from lipsync.utils.atomic_write import check_not_there, write_text
 from lipsync.utils.owned_folder import remove_abandoned
@@ -166,30 +168,45 @@ def resume_key(files: Sequence[Path], options: SyncOptions, segments: Sequence[P
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def transcribe_result(job: Job, context: RunContext) -> tuple[Transcript | None, list[str]]:
-    """Transcript of the result's audio, if subtitles are on; and warnings.
+class Subtitles(NamedTuple):
+    """Cues of the result's subtitles.
 
-    A failed transcription does not fail the run: the transcript is then None, with a warning.
+    Attributes:
+        cues: in order.
+        language: ISO 639 code; "" if it is not known.
+    """
+
+    cues: Sequence[Cue]
+    language: str = ""
+
+
+def make_subtitles(job: Job, given: Sequence[Cue], context: RunContext) -> tuple[Subtitles | None, list[str]]:
+    """Subtitles of the result, if they are on: as given, else by transcription; and warnings.
+
+    A failed transcription does not fail the run: there are no subtitles then, but a warning.
     """
     if context.options.report.subtitles == "none":
         return None, []
+    if given:
+        return Subtitles(given), []
     try:
         clip = job.audio.read(seconds=job.seconds, cancel=context.cancel)
-        return transcribe(clip, context.options.transcript, context.progress, context.cancel), []
+        transcript = transcribe(clip, context.options.transcript, context.progress, context.cancel)
     except (ToolError, DownloadError, WeightsError, OptionError) as error:
         return None, [f"There are no subtitles: {error}"]
+    return Subtitles(to_cues(transcript), transcript.language), []
 
 
 def write_subtitles(
-    target: Path, transcript: Transcript | None, overwrite: bool, options: SyncOptions
+    target: Path, subtitles: Subtitles | None, overwrite: bool, options: SyncOptions
 ) -> Path | None:
-    """Write the transcript as .srt next to the result, and as its subtitle track if set."""
-    if transcript is None or not transcript.segments:
+    """Write subtitles as .srt next to the result, and as its subtitle track if set."""
+    if subtitles is None or not subtitles.cues:
         return None
-    subtitles = write_text(target.with_suffix(".srt"), to_srt(transcript), overwrite=overwrite)
+    path = write_text(target.with_suffix(".srt"), format_srt(subtitles.cues), overwrite=overwrite)
     if options.report.subtitles == "track":
-        add_subtitles(target, subtitles, transcript.language)
-    return subtitles
+        add_subtitles(target, path, subtitles.language)
+    return path
 
 
 def input_sizes(job: Job) -> dict[Path, int]:

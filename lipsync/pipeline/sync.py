@@ -14,6 +14,7 @@ from lipsync.devices import choose_device, free_memory
 from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.faces import DetectionCache, recognition_warnings
 from lipsync.media import YuvFrame
+from lipsync.media.subtitle_formats import Cue
 from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.arguments import SyncArguments, check_arguments
@@ -41,6 +42,7 @@ def sync(
     output: str | Path | None = None,
     segments: Sequence[Segment] = (),
     more_voices: Sequence[str | Path] = (),
+    cues: Sequence[Cue] = (),
     resume: bool = False,
     overwrite: bool = True,
     models: ModelProvider | None = None,
@@ -59,6 +61,8 @@ def sync(
         segments: who speaks when, for several speakers or parts of a video; the result is then as long as
             the video, with its own audio outside of the segments.
         more_voices: further voices for the segments; `voice` has index 0.
+        cues: subtitles of the result, where the settings ask for some; without them the result is
+            transcribed.
         resume: keep the finished part if the job fails or is cancelled, and continue from it when it is
             started again with the same files and settings.
         overwrite: replace `output`, and the subtitles beside it, where they exist; otherwise they are refused
@@ -78,8 +82,8 @@ def sync(
     # 1. Check the arguments and open the inputs. All cheap checks come first.
     given = check_arguments(
         SyncArguments, options, video=video, voice=voice, output=output, segments=segments,
-        more_voices=more_voices, resume=resume, overwrite=overwrite, progress=progress, cancel=cancel,
-        cache=cache,
+        more_voices=more_voices, cues=cues, resume=resume, overwrite=overwrite, progress=progress,
+        cancel=cancel, cache=cache,
     )  # fmt: skip
     outputs.check_free(given)
     context = given.context(choose_provider(models, networks))
@@ -125,11 +129,11 @@ def sync(
             report.advance(preview=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
         outputs.check_not_cut_short(sizes)
 
-        # 6. Transcribe the audio, if subtitles are on.
-        transcript, transcript_warnings = outputs.transcribe_result(job, context)
+        # 6. Transcribe the audio, if subtitles are on and not given.
+        subtitles, subtitle_warnings = outputs.make_subtitles(job, given.cues, context)
 
     # 7. The video file is complete; add the subtitles.
-    subtitles = outputs.write_subtitles(out.path, transcript, given.overwrites, context.options)
+    subtitle_file = outputs.write_subtitles(out.path, subtitles, given.overwrites, context.options)
     return SyncResult(
         path=out.path,
         frames=len(job.timeline),
@@ -144,12 +148,12 @@ def sync(
             *enhancer_warnings,
             *prepared.audio.warnings,
             *watch.warnings(),
-            *transcript_warnings,
+            *subtitle_warnings,
             *out.warnings,
             *outputs.pass_through_warnings(plan),
         ),
         score=scorer.card(),
-        subtitles=subtitles,
+        subtitles=subtitle_file,
     )
 
 

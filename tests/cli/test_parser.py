@@ -107,7 +107,7 @@ def test_help_shows_what_is_common_and_the_rest_on_request(capsys: pytest.Captur
         assert f"{flag} " in full or f"{flag}," in full
         assert (f"{flag} " in short or f"{flag}," in short) == declared.metadata["common"], flag
     assert len(short.splitlines()) < 0.5 * len(full.splitlines())
-    assert short.splitlines()[0] == "usage: lipsync run [options] VIDEO VOICE"
+    assert short.splitlines()[0] == "usage: lipsync run [options] VIDEO [VOICE]"
     assert "--help-all" in short and "--overwrite" in short
 
 
