@@ -1,4 +1,4 @@
-"""Colours of photos that name them by code points (ITU-T H.273) instead of an ICC profile."""
+"""Colours of photos named by code points (ITU-T H.273) instead of a profile."""
 
 from __future__ import annotations
 
