@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -13,7 +13,9 @@ from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.utils.malloc import release_memory
 
 T = TypeVar("T")
-_POLL_SECONDS = 0.2
+_REPORT_SECONDS = 0.5
+"""Time between two reports. To apply one takes a browser up to a tenth of a second, more on a busy machine;
+given more than it can apply, it would fall further and further behind the run."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def run_in_thread(task: Callable[[ProgressCallback], T], cancel: CancelToken) ->
         with ThreadPoolExecutor(1, thread_name_prefix="lipsync page") as pool:
             running = pool.submit(_without_frames, task, reports.put)
             try:
-                while not running.done():
+                while not wait([running], _REPORT_SECONDS).done:
                     yield from _newest_report(reports)
                 yield Done(running.result())
             finally:
@@ -72,11 +74,10 @@ def clear_frames(error: BaseException) -> None:
 
 
 def _newest_report(reports: queue.Queue[Progress]) -> Iterator[Progress]:
-    """Wait a moment for reports and yield the newest, with the newest preview frame among them."""
-    try:
-        newest = reports.get(timeout=_POLL_SECONDS)
-    except queue.Empty:
+    """Yield the newest report, if there is one, with the newest preview frame among them."""
+    if reports.empty():
         return
+    newest = reports.get()
     preview = newest.preview
     while not reports.empty():
         newest = reports.get()

@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.ui import strings
 from lipsync.ui.api import build_api
+from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.fetch_guard import guard_fetches
 from lipsync.ui.gradio_state import GradioState, pass_paths, remove_broken_uploads
 from lipsync.ui.pages.batch import BatchEvents, build_batch
@@ -82,7 +83,7 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         build_api(sessions, models)  # first, so that the endpoints get the plain names
         connect_sync(sync, sessions, models, frozenset(allow_networks))
         BatchEvents(sessions, models, batch, sync.form).connect()
-        InspectEvents(sessions, inspect).connect(tabs, sync.inputs)
+        InspectEvents(sessions, inspect).connect(TabSelector(tabs), sync.inputs)
         page.unload(_end_session(sessions, gradio))
     page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue
     gradio.set_up_queue(sessions.claim)

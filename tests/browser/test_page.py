@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 from playwright.sync_api import Page, expect
 
 from lipsync.media import open_video, probe_audio, probe_video
+from lipsync.media.video.yuv import YuvFrame
+from lipsync.pipeline import stages
+from lipsync.progress import CancelToken, StageProgress
+from lipsync.types import Frame
+from lipsync.ui import handlers
+from lipsync.ui.background import run_in_thread
+from tests.browser.conftest import WAIT
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, VOICE, make_voice
 from tests.sources.serving import serve, stuck
@@ -159,16 +169,47 @@ def test_segments_and_subtitles(page: Page, tmp_path: Path) -> None:
     assert probe_video(saved(page, "#download", tmp_path)).frame_count == 80
 
 
-def test_cancel_in_the_middle_leaves_nothing(page: Page, cache: Path, tmp_path: Path) -> None:
+def hold_at_a_live_picture(number: int, cache: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make a run wait in the middle until it is cancelled, however fast or slow the machine is.
+
+    Args:
+        number: of the live picture at which it waits; the earlier ones have been written then.
+    """
+    runs: list[CancelToken] = []
+    shown = []
+    run_sync, reduced = handlers.run_sync, stages.reduced
+
+    def watched_run(*given: Any) -> Iterator[Any]:
+        runs.append(given[3])
+        yield from run_sync(*given)
+
+    def held_frame(frame: YuvFrame) -> Frame:
+        shown.append(frame)
+        written = partial(cache.rglob, "live_*.jpg")
+        wait_until(lambda: runs[-1].cancelled or sum(1 for _ in written()) >= len(shown) - 1, WAIT / 1000)
+        wait_until(lambda: runs[-1].cancelled or len(shown) < number, WAIT / 1000)
+        return reduced(frame)
+
+    patch.setattr(handlers, "run_sync", watched_run)
+    patch.setattr(stages, "reduced", held_frame)
+    patch.setattr(StageProgress, "PREVIEW_EVERY_SECONDS", 0.1)
+
+
+def test_cancel_in_the_middle_leaves_nothing(
+    page: Page, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_at_a_live_picture(5, cache, monkeypatch)
     give(page, make_voice(tmp_path / "voice.mp3", seconds=6), photo=FACE)
     unfold(page, "Advanced")
-    page.locator("#fps input[type=number]").fill("200")  # so that it takes its time
+    page.locator("#fps input[type=number]").fill("200")
     page.locator("#fps input[type=number]").blur()
     expect(page.locator("#plan")).to_contain_text("1200 frames")
     run(page)
     expect(page.locator("#status")).to_contain_text("Drawing lips")
     expect(page.locator("#live img")).to_be_visible()  # a finished frame
-    wait_until(lambda: len(list(cache.rglob("live_*.jpg"))) > 3)  # which stays for a browser that is slow
+    wait_until(
+        lambda: len(list(cache.rglob("live_*.jpg"))) > 3, WAIT / 1000
+    )  # which stays for a browser that is slow
     page.locator("#cancel").click()
     expect(page.locator("#status")).to_contain_text("Nothing was kept", timeout=8_000)
     expect(page.locator("#run")).to_be_enabled()
@@ -278,6 +319,37 @@ def test_a_link_is_checked_and_downloaded(page: Page, head: Path, cache: Path) -
         page.locator("#video-link-cancel").click()
         expect(page.locator("#video-link-about")).to_contain_text("Nothing was kept")
         wait_until(lambda: not list(cache.rglob(".link-*")))
+
+
+def test_a_tab_that_the_visitor_chose_stays(page: Page, head: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the end of a download, which may come late, nor another tab around it undoes it."""
+    ended = threading.Event()
+
+    def slow_to_end(*task: Any) -> Iterator[Any]:
+        yield from run_in_thread(*task)
+        ended.wait(60)
+
+    with serve() as site:
+        site.add_folder(head.parent)
+        link = page.get_by_role("tab", name="Link").first
+        link.click()
+        page.get_by_label("Link").first.fill(site.url("/head.mp4"))
+        page.locator("#video-check").click()
+        expect(page.locator("#video-link-about .link-card")).to_be_visible()
+        monkeypatch.setattr("lipsync.ui.components.link_panel.run_in_thread", slow_to_end)
+        page.locator("#video-download").click()
+        expect(page.locator("#video video")).to_be_visible()
+        link.click()
+        ended.set()
+        page.locator("#video-check").click()  # what was sent before has arrived when this is answered
+        expect(page.locator("#video-link-about .link-card")).to_be_visible()
+        expect(link).to_have_attribute("aria-selected", "true")
+    page.get_by_role("tab", name="Batch").click()
+    expect(page.locator("#batch-run")).to_be_visible()
+    page.get_by_role("tab", name="One video").click()
+    expect(page.locator("#video-check")).to_be_visible()
+    page.evaluate(SETTLED)
+    expect(link).to_have_attribute("aria-selected", "true")
 
 
 def load(page: Page, path: Path) -> None:

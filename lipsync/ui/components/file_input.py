@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from lipsync.ui.components.status import Updates
+from lipsync.ui.components.tab_selector import TabSelector
 
 _REPLACE = "(given, other) => given ? null : other"
 
@@ -23,18 +24,18 @@ class FileInput:
     """
 
     component: Any
-    tabs: gr.Tabs
+    tabs: TabSelector
     tab: str
     other: Any
 
     @property
     def outputs(self) -> list[Any]:
         """The components that `show` updates."""
-        return [self.tabs, self.component, self.other]
+        return [*self.tabs.outputs(self.tab), self.component, self.other]
 
     def show(self, path: str) -> Updates:
         """Return the updates that give it a file: with its tab in front, and without the other's file."""
-        return {self.tabs: gr.Tabs(selected=self.tab), self.component: path, self.other: None}
+        return {**self.tabs.show(self.tab), self.component: path, self.other: None}
 
     def connect(self) -> None:
         """Remove the other's file as soon as the visitor gives one here.

@@ -14,6 +14,7 @@ from lipsync.ui.components.link_panel import LinkPanel, build_link
 from lipsync.ui.components.photo_field import photo_field
 from lipsync.ui.components.playable_copy import PlayableCopy, build_playable_copy
 from lipsync.ui.components.range_table import RangeTable, build_ranges
+from lipsync.ui.components.tab_selector import TabSelector
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
@@ -22,12 +23,12 @@ SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 class Inputs:
     """The components of the inputs."""
 
-    video_tabs: gr.Tabs
+    video_tabs: TabSelector
     video: gr.Video
     photo: gr.Image
     video_link: LinkPanel
     video_ranges: RangeTable
-    voice_tabs: gr.Tabs
+    voice_tabs: TabSelector
     voice: gr.Audio
     voice_video: gr.Video
     voice_link: LinkPanel
@@ -51,7 +52,7 @@ def build_inputs() -> Inputs:
     """Build the inputs; of several ways to give the same input the last used one counts."""
     examples = gr.Column(elem_id="samples")
     gr.Markdown(strings.VIDEO_HEADING)
-    with gr.Tabs() as video_tabs:
+    with gr.Tabs(elem_id="video-tabs") as video_tabs:
         with gr.Tab(strings.TAB_VIDEO, id="video"):
             video = gr.Video(label=strings.VIDEO, sources=["upload", "webcam"], height=220, elem_id="video")
             video_copy = build_playable_copy(video, "#video video")
@@ -61,7 +62,7 @@ def build_inputs() -> Inputs:
             video_link = build_link("video")
     video_ranges = build_ranges("video", "#video video")
     gr.Markdown(strings.VOICE_HEADING)
-    with gr.Tabs() as voice_tabs:
+    with gr.Tabs(elem_id="voice-tabs") as voice_tabs:
         with gr.Tab(strings.TAB_AUDIO, id="sound"):
             voice = gr.Audio(
                 label=strings.VOICE,
@@ -83,12 +84,12 @@ def build_inputs() -> Inputs:
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
     segments, more_voices = _build_speakers()
     inputs = Inputs(
-        video_tabs=video_tabs,
+        video_tabs=TabSelector(video_tabs),
         video=video,
         photo=photo,
         video_link=video_link,
         video_ranges=video_ranges,
-        voice_tabs=voice_tabs,
+        voice_tabs=TabSelector(voice_tabs),
         voice=voice,
         voice_video=voice_video,
         voice_link=voice_link,
@@ -132,15 +133,20 @@ def _build_examples(inputs: Inputs) -> None:
         example_labels=[strings.EXAMPLE_PHOTO, strings.EXAMPLE_VIDEO],
         elem_id="examples",
     )
-    outputs = [inputs.video_tabs, inputs.voice_tabs, inputs.voice_video]
-    examples.dataset.click(None, examples.dataset, outputs, js=_SELECT_EXAMPLE)
+    script = _SELECT_EXAMPLE.format(
+        photo=inputs.video_tabs.script("photo"),
+        video=inputs.video_tabs.script("video"),
+        sound=inputs.voice_tabs.script("sound"),
+    )
+    examples.dataset.click(None, examples.dataset, inputs.voice_video, js=script)
     # Gradio keeps the example files of some components only; the first visitor would take the others along.
     for sample in (SAMPLES / name for name in ("face.jpg", "talk.mp4", "voice.mp3")):
         voice.keep_in_cache.add(save_file_to_cache(str(sample), voice.GRADIO_CACHE))
 
 
-_SELECT_EXAMPLE = """(number) => {
-  const select = (tab) => ({__type__: 'update', selected: tab});
-  return [select(number === 0 ? 'photo' : 'video'), select('sound'), null];
-}"""
+_SELECT_EXAMPLE = """(number) => {{
+  (number === 0 ? {photo} : {video})();
+  ({sound})();
+  return null;
+}}"""
 """Brings the tabs of the example's files to the front, as soon as it is clicked."""

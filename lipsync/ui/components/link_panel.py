@@ -25,6 +25,7 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
+    applied_once,
     error_line,
     progress_line,
     status_line,
@@ -106,9 +107,15 @@ class LinkEvents:
         """Connect the panel's buttons."""
         panel, table = self._panel, self._table
         link = {panel.url, panel.quality}
-        checking = gr.on([panel.check.click, panel.url.submit], self.check, link, panel.outputs, **_DOWNLOADS)
+        checking = gr.on(
+            [panel.check.click, panel.url.submit],
+            applied_once(self.check),
+            link,
+            panel.outputs,
+            **_DOWNLOADS,
+        )
         downloading = panel.download.click(
-            self.download,
+            applied_once(self.download),
             {*link, *table.fields},
             [*panel.outputs, *self._target.outputs, *table.outputs],
             **_DOWNLOADS,

@@ -9,6 +9,7 @@ import gradio as gr
 
 from lipsync.ui import strings
 from lipsync.ui.components.status import run_and_cancel, status_line
+from lipsync.ui.components.tab_selector import TabSelector
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Outputs:
     run: gr.Button
     cancel: gr.Button
     status: gr.HTML
-    tabs: gr.Tabs
+    tabs: TabSelector
     preview: PreviewTab
     result: ResultTab
     compare: CompareTab
@@ -96,7 +97,7 @@ class Outputs:
     def of_run(self) -> list[Any]:
         """The components that a run updates."""
         return [
-            self.tabs, self.run, self.cancel, self.status, self.made,
+            *self.tabs.outputs("result"), self.run, self.cancel, self.status, self.made,
             *self.result.outputs, *self.compare.outputs,
         ]  # fmt: skip
 
@@ -120,7 +121,7 @@ def build_outputs() -> Outputs:
         run=run,
         cancel=cancel,
         status=status,
-        tabs=tabs,
+        tabs=TabSelector(tabs),
         preview=preview,
         result=result,
         compare=compare,

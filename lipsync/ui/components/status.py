@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeAlias
 
 import gradio as gr
 
@@ -13,6 +14,7 @@ from lipsync.progress import Progress
 from lipsync.ui import strings
 from lipsync.ui.formatting import error_text, progress_text
 
+P = ParamSpec("P")
 Updates: TypeAlias = dict[Any, Any]
 """What a handler returns: new values or properties, by component."""
 Values: TypeAlias = Mapping[Any, Any]
@@ -27,6 +29,21 @@ HEAVY: dict[str, Any] = {
     "api_visibility": "private",
 }
 """Event arguments of everything that runs models: one at a time over all visitors."""
+
+
+def applied_once(handler: Callable[P, Iterator[Updates]]) -> Callable[P, Iterator[Any]]:
+    """Make the page apply the last update of a generator handler only once.
+
+    When a generator has ended, which on a busy machine takes a while after its last update, Gradio sends that
+    update again, over whatever the visitor did in between. An empty update at the end is sent instead.
+    """
+
+    @wraps(handler)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+        yield from handler(*args, **kwargs)
+        yield gr.skip()
+
+    return run
 
 
 def run_and_cancel(

@@ -18,6 +18,7 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
+    applied_once,
     error_line,
     progress_line,
     run_and_cancel,
@@ -95,7 +96,7 @@ class BatchEvents:
         """Connect the events."""
         page = self._page
         page.run.click(
-            self.run,
+            applied_once(self.run),
             {page.videos, page.voices, page.consent, *self._form.components},
             page.outputs,
             show_progress="minimal",

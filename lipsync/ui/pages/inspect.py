@@ -21,12 +21,14 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
+    applied_once,
     error_line,
     progress_line,
     run_and_cancel,
     set_busy,
     status_line,
 )
+from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.inspection import input_of, inspect_file, report_html, write_report
 from lipsync.ui.sessions import Sessions
 from lipsync.utils.html_report import style
@@ -160,7 +162,7 @@ class InspectEvents:
     def __init__(self, sessions: Sessions, page: InspectPage) -> None:
         self._sessions, self.page = sessions, page
 
-    def connect(self, tabs: gr.Tabs, inputs: Inputs) -> None:
+    def connect(self, tabs: TabSelector, inputs: Inputs) -> None:
         """Connect the events; the inspected file can be passed on to the inputs of the sync tab."""
         page = self.page
         targets = [one for file_input in inputs.files.values() for one in file_input.outputs]
@@ -168,7 +170,7 @@ class InspectEvents:
         page.file.change(self.give, page.file, page.run, **QUIET)
         waiting = page.run.click(self.wait, None, buttons, **UNQUEUED)
         run = waiting.then(
-            self.run,
+            applied_once(self.run),
             page.form,
             page.outputs,
             show_progress="minimal",
@@ -176,7 +178,9 @@ class InspectEvents:
             **HEAVY,
         )
         page.cancel.click(self.cancel, None, buttons, **UNQUEUED, cancels=[run])
-        page.use.click(use_in(tabs, inputs), page.found, list(dict.fromkeys([tabs, *targets])), **QUIET)
+        page.use.click(
+            use_in(tabs, inputs), page.found, list(dict.fromkeys([*tabs.outputs("one"), *targets])), **QUIET
+        )
 
     def give(self, request: gr.Request, file: str | None) -> Any:
         """Handle a file that was added or removed."""
@@ -255,14 +259,14 @@ class InspectEvents:
         }
 
 
-def use_in(tabs: gr.Tabs, inputs: Inputs) -> Callable[[tuple[str, str] | None], Updates]:
+def use_in(tabs: TabSelector, inputs: Inputs) -> Callable[[tuple[str, str] | None], Updates]:
     """Return the handler that selects the sync tab and gives it the inspected file."""
 
     def use(found: tuple[str, str] | None) -> Updates:
         if found is None:
-            return {tabs: gr.skip()}
+            return {tabs.outputs("one")[0]: gr.skip()}
         file, place = found
-        return {tabs: gr.Tabs(selected="one"), **inputs.files[place].show(file)}
+        return {**tabs.show("one"), **inputs.files[place].show(file)}
 
     return use
 

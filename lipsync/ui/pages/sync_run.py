@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
+    applied_once,
     error_line,
     progress_line,
     set_busy,
@@ -35,9 +37,9 @@ from lipsync.ui.handlers import RunOutputs
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.sessions import Sessions
 
-_LIVE_FRAMES = 10
-"""Finished frames that are kept while a run goes on: a browser on a slow connection requests a frame
-seconds after it was announced."""
+_LIVE_SECONDS = 60
+"""Age up to which the finished frames of a run are kept: a browser that is slow, or on a slow connection,
+requests a frame long after it was announced, and shows none at all where it always comes too late."""
 
 
 class RunEvents:
@@ -62,9 +64,9 @@ class RunEvents:
             **QUIET,
         )
         run = out.ticket.change(
-            self.run, {self._compare, out.preview.time, *form.components}, out.of_run, **shown
+            applied_once(self.run), {self._compare, out.preview.time, *form.components}, out.of_run, **shown
         )
-        side_by_side = out.compare.make.click(self.side_by_side, out.made, out.of_run, **shown)
+        side_by_side = out.compare.make.click(applied_once(self.side_by_side), out.made, out.of_run, **shown)
         out.cancel.click(
             self.cancel,
             None,
@@ -123,7 +125,7 @@ class RunEvents:
         if running:
             return {
                 **shown,
-                self._out.tabs: gr.Tabs(selected="result"),
+                **self._out.tabs.show("result"),
                 tab.live: gr.Image(None, visible=True),
             }
         return {**shown, tab.live: gr.Image(visible=False)}
@@ -133,9 +135,10 @@ class RunEvents:
         if progress.preview is None:
             return {}
         path = folder / f"live_{secrets.token_hex(4)}.jpg"
-        earlier = sorted(folder.glob("live_*.jpg"), key=lambda one: one.stat().st_mtime)
-        for old in earlier[:-_LIVE_FRAMES]:
-            old.unlink(missing_ok=True)
+        oldest = time.time() - _LIVE_SECONDS
+        for earlier in folder.glob("live_*.jpg"):
+            if earlier.stat().st_mtime < oldest:
+                earlier.unlink()
         write_image(path, progress.preview)
         return {self._out.result.live: str(path)}
 
@@ -151,7 +154,7 @@ class RunEvents:
         return {
             **self._show_videos(*outputs.results),
             **self._show_downloads(outputs),
-            out.tabs: gr.Tabs(selected="result"),
+            **out.tabs.show("result"),
             out.result.about: about,
             out.made: outputs,
             out.status: status_line(about.replace("*", "").splitlines()[0], "done"),
