@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import queue
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -13,9 +14,10 @@ from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.utils.malloc import release_memory
 
 T = TypeVar("T")
+_POLL_SECONDS = 0.2
 _REPORT_SECONDS = 0.5
-"""Time between two reports. To apply one takes a browser up to a tenth of a second, more on a busy machine;
-given more than it can apply, it would fall further and further behind the run."""
+"""Time between two reports of one stage. To apply one takes a browser up to a tenth of a second, more on a
+busy machine; given more than it can apply, it would fall further and further behind the run."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,7 @@ def run_in_thread(task: Callable[[ProgressCallback], T], cancel: CancelToken) ->
         with ThreadPoolExecutor(1, thread_name_prefix="lipsync page") as pool:
             running = pool.submit(_without_frames, task, reports.put)
             try:
-                while not wait([running], _REPORT_SECONDS).done:
-                    yield from _newest_report(reports)
+                yield from _spaced_reports(running, reports)
                 yield Done(running.result())
             finally:
                 if not running.done():  # the visitor has left
@@ -71,6 +72,20 @@ def clear_frames(error: BaseException) -> None:
             seen.add(id(one))
             traceback.clear_frames(one.__traceback__)
             following += [one.__cause__, one.__context__]
+
+
+def _spaced_reports(running: Future[T], reports: queue.Queue[Progress]) -> Iterator[Progress]:
+    """The newest report whenever a stage begins, and every `_REPORT_SECONDS`, until the task has ended."""
+    newest: Progress | None = None
+    stage, at = "", 0.0
+    while not wait([running], _POLL_SECONDS).done:
+        for report in _newest_report(reports):
+            preview = report.preview if report.preview is not None or newest is None else newest.preview
+            newest = replace(report, preview=preview)
+        if newest and (newest.stage != stage or time.monotonic() - at >= _REPORT_SECONDS):
+            stage, at = newest.stage, time.monotonic()
+            yield newest
+            newest = None
 
 
 def _newest_report(reports: queue.Queue[Progress]) -> Iterator[Progress]:

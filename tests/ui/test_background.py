@@ -32,6 +32,20 @@ def test_progress_then_the_result() -> None:
     assert last == Done(7)
 
 
+def test_a_stage_begins_at_once_and_its_reports_are_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lipsync.ui.background._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("lipsync.ui.background._REPORT_SECONDS", 60)
+
+    def task(progress: ProgressCallback) -> None:
+        for stage in ("Finding faces", "Drawing lips"):
+            for done in range(5):
+                progress(Progress(stage, done, 5))
+                threading.Event().wait(0.1)
+
+    told = [one.stage for one in run_in_thread(task, CancelToken()) if isinstance(one, Progress)]
+    assert told == ["Finding faces", "Drawing lips"]
+
+
 @pytest.fixture
 def uncollected() -> Iterator[None]:
     """Without the garbage collector, what a job leaves in circles stays for everyone to see."""

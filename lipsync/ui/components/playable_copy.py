@@ -17,7 +17,7 @@ import gradio as gr
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.media.playable_copy import write_playable_copy
 from lipsync.ui import strings
-from lipsync.ui.components.status import QUIET, Updates, status_line
+from lipsync.ui.components.status import QUIET, Updates, applied_once, status_line
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.utils.timecodes import typed_time
 
@@ -85,7 +85,7 @@ class PlayableCopy:
         )
         # A new file must not wait for the copy of the last one.
         self.unplayable.change(
-            make,
+            applied_once(make),
             [self.component, self.unplayable],
             [self.note, self.copy],
             trigger_mode="multiple",
