@@ -82,12 +82,17 @@ def tune_to_person(arguments: argparse.Namespace) -> int:
 
 def _print_figures(output: Path, outcome: PersonOutcome) -> int:
     """Print the figures before and after, and whether the tuning helped; returns the exit status."""
-    before, after = outcome.before, outcome.after
-    print("Mouths drawn into the part of the videos that was held out, against the real ones:")
-    print(f"{'':12}{'before':>8}{'after':>8}")
-    rows = (("L1, of 255", 255 * before.l1, 255 * after.l1, ".2f"), ("SSIM", before.ssim, after.ssim, ".3f"))
-    for name, old, new, form in (*rows, ("sharpness", before.sharpness, after.sharpness, ".2f")):
-        print(f"{name:12}{old:>8{form}}{new:>8{form}}")
+    (before, before_use), (after, after_use) = outcome.before, outcome.after
+    print("Mouths in the part of the videos that was held out, against the real ones:")
+    print(f"{'':34}{'before':>8}{'after':>8}")
+    for name, old, new, digits in (
+        ("L1, of 255", 255 * before.l1, 255 * after.l1, 2),
+        ("SSIM", before.ssim, after.ssim, 3),
+        ("sharpness", before.sharpness, after.sharpness, 2),
+        ("sharpness with another voice", before_use.sharpness, after_use.sharpness, 2),
+        ("contrast with another voice", before_use.contrast, after_use.contrast, 2),
+    ):
+        print(f"{name:34}{old:>8.{digits}f}{new:>8.{digits}f}")
     if outcome.size:
         print("It helped.")
         print_size(output, outcome.size)

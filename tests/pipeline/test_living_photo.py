@@ -57,7 +57,7 @@ def frames(path: Path) -> list[np.ndarray]:  # type: ignore[type-arg]
 
 @pytest.fixture(scope="module")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=2.6)
+    return make_voice(tmp_path_factory.mktemp("voice") / "voice.wav", seconds=1.6)
 
 
 def run(source: Path, voice: Path, output: Path, **settings: object) -> list[np.ndarray]:  # type: ignore[type-arg]

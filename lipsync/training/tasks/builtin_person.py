@@ -16,13 +16,16 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.errors import InputError
-from lipsync.generators.builtin.network import BuiltinNetwork
+from lipsync.generators.builtin.adapter import resize_crop
+from lipsync.generators.builtin.mouth_interior import interior_tone
+from lipsync.generators.builtin.mouth_outline import inpainting_mask, render_interior_halves
+from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.builtin.renderer import Renderer
 from lipsync.metrics.base import Region
 from lipsync.metrics.ssim import Ssim
 from lipsync.options import OptionGroup, option
 from lipsync.training.data.dataset import Clip
-from lipsync.training.data.dataset_format import FPS
+from lipsync.training.data.dataset_format import FPS, SIDE, STORED_SIDE
 from lipsync.training.engine.task import Batch, device_of, to_device
 from lipsync.training.tasks.builtin_renderer import (
     Rendered,
@@ -33,16 +36,15 @@ from lipsync.training.tasks.builtin_renderer import (
 )
 from lipsync.training.tasks.frozen_norms import FrozenNorms
 from lipsync.training.tasks.losses import detail_energy, sharpness_loss, texture_loss, weighted_l1
+from lipsync.training.tasks.person_figures import PersonFigures, score
 from lipsync.types import Frame
 
 _VAL_EXAMPLES = 48
 _MARGIN = 8
 _EVALUATED_AT_ONCE = 8
 _MIN_TRAIN_FRAMES, _MIN_VAL_FRAMES = 5 * FPS, FPS
-_BLUR_PENALTY = 0.5
-"""What a lost share of the sharpness costs in the score, of the L1."""
-_HELPED = 0.98
-"""Score below which the tuning helped; the original's is 1."""
+_WIDE_SHARE, _MAX_WIDE = 0.4, 200
+"""Share of the frames, those with the widest mouths, and their number, of which the tone is measured."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +66,6 @@ class PersonOptions(OptionGroup):
     seed: int = option(1, "seed of all random choices", min=0)
 
 
-@dataclass(frozen=True)
-class PersonFigures:
-    """Likeness of mouths drawn from other frames to the real ones.
-
-    Attributes:
-        l1: mean absolute difference at the mouth, of 1.
-        ssim: structural similarity in the rectangle around the mouth.
-        sharpness: gradient energy at the mouth over that of the real one.
-    """
-
-    l1: float
-    ssim: float
-    sharpness: float
-
-
 class PersonTask:
     """Training task of the renderer on one person's clips.
 
@@ -98,13 +85,14 @@ class PersonTask:
         _check_length(clips)
         self.options = options
         self._config = network.config
-        chosen = RendererOptions(batch=options.person_batch, seed=options.seed)
+        chosen = RendererOptions(batch=options.person_batch, exchanged=0, seed=options.seed)
         self.painter = copy.deepcopy(network.painter)
         self._renderer = RendererTask(clips, network.components.numpy(), network.config, chosen, self.painter)
         self._network = FrozenNorms(self.painter)
         self._val_batches = self._renderer.val_batches(_VAL_EXAMPLES)
         with torch.inference_mode():
             self.before = self.measure(self._network.eval())
+        self.painter.usual_tone.copy_(_usual_tone(clips, network.config))
 
     @property
     def network(self) -> nn.Module:
@@ -154,15 +142,31 @@ class PersonTask:
         return self._renderer.sample_images(self._renderer.network)
 
 
-def score(before: PersonFigures, now: PersonFigures) -> float:
-    """The score to minimise, 1 for the original: the L1 over the original's, and a penalty for blur."""
-    lost = max(0.0, 1 - now.sharpness / max(before.sharpness, 1e-9))
-    return now.l1 / max(before.l1, 1e-9) + _BLUR_PENALTY * lost
+@torch.inference_mode()
+def _usual_tone(clips: Sequence[Clip], config: NetworkConfig) -> Tensor:
+    """Tone of the person's open mouth, (2,): what is assumed where a frame does not show it.
+
+    The renderer learns from true tones; one that is usual among others would then make teeth grey.
+    """
+    train = [(clip, int(frame)) for clip in clips if clip.split == "train" for frame in clip.usable]
+    widest = sorted(train, key=lambda one: -one[0].lip_gap[one[1]])[: max(1, int(_WIDE_SHARE * len(train)))]
+    tones = [_tone(clip, frame, config) for clip, frame in widest[:: -(-len(widest) // _MAX_WIDE)]]
+    return torch.stack(tones).median(0).values
 
 
-def has_helped(before: PersonFigures, now: PersonFigures) -> bool:
-    """Whether the tuned model is better enough: mouths closer, and as similar and about as sharp."""
-    return score(before, now) <= _HELPED and now.ssim >= before.ssim
+def _tone(clip: Clip, frame: int, config: NetworkConfig) -> Tensor:
+    assert clip.crops is not None
+    stored = clip.crops.shape[1]
+    margin = (stored - stored * SIDE // STORED_SIDE) // 2
+    face = resize_crop(clip.crops[frame, margin : stored - margin, margin : stored - margin], config.crop)
+    c, corner = config, torch.tensor([config.left, config.top])
+    part = np.ascontiguousarray(face[c.top : c.top + c.height, c.left : c.left + c.width])
+    window = torch.from_numpy(part).permute(2, 0, 1)[None].float() / 255
+    mouth, closed = (
+        torch.from_numpy(points[frame][None]) - corner for points in (clip.mouth, clip.closed_mouth)
+    )
+    halves = render_interior_halves(mouth, c.height, c.width)
+    return interior_tone(window, halves, inpainting_mask(closed, c.height, c.width))[0]
 
 
 def _check_length(clips: Sequence[Clip]) -> None:

@@ -24,13 +24,14 @@ from lipsync.training.data.sources import SourceVideo
 from lipsync.training.engine.checkpoint import read_checkpoint
 from lipsync.training.engine.loop import Outcome, train
 from lipsync.training.engine.task import LoopOptions, Report, TrainingRun
-from lipsync.training.tasks.builtin_person import (
-    PersonFigures,
-    PersonOptions,
-    PersonTask,
-    has_helped,
-)
+from lipsync.training.tasks.builtin_person import PersonOptions, PersonTask
 from lipsync.training.tasks.export import export_network
+from lipsync.training.tasks.person_figures import (
+    OtherVoiceFigures,
+    PersonFigures,
+    has_helped,
+    measure_other_voice,
+)
 from lipsync.utils.atomic_write import atomic_write
 from lipsync.weights import load_into
 
@@ -47,14 +48,15 @@ class PersonOutcome:
 
     Attributes:
         outcome: of the training.
-        before, after: figures on the held-out part, of the original and of the tuned model.
+        before, after: figures on the held-out part, of the original and of the tuned model: with the real
+            outlines of the lips, and with another voice.
         size: bytes of the file that was written; 0 where the tuning did not help, or was stopped.
         failures: why, by video that gave nothing to learn from.
     """
 
     outcome: Outcome
-    before: PersonFigures
-    after: PersonFigures
+    before: tuple[PersonFigures, OtherVoiceFigures]
+    after: tuple[PersonFigures, OtherVoiceFigures]
     size: int
     failures: dict[str, str]
 
@@ -100,17 +102,20 @@ def tune_person(
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        task = PersonTask(read_located_clips(run / "set", network, options.held_out_share), network, options)
+        clips = read_located_clips(run / "set", network, options.held_out_share)
+        task = PersonTask(clips, network, options)
+        before = (task.before, measure_other_voice(network, clips))
         training = TrainingRun(run / "training", _loop(options), report, lambda: cancel.cancelled)
         outcome = train(task, training)
-        after = _measure_best(task, training.folder)
+        best = _measure_best(task, training.folder)
+        network.painter.load_state_dict(task.painter.state_dict())
+        after = (best, measure_other_voice(network, clips))
     finally:
         torch.set_num_threads(threads)
     size = 0
-    if has_helped(task.before, after) and not cancel.cancelled:
-        network.painter.load_state_dict(task.painter.state_dict())
+    if has_helped(before, after) and not cancel.cancelled:
         size = export_network(network, output, {"tuned to a person": f"{outcome.step} steps"})
-    return PersonOutcome(outcome, task.before, after, size, prepared.failures)
+    return PersonOutcome(outcome, before, after, size, prepared.failures)
 
 
 @torch.inference_mode()

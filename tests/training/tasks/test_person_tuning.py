@@ -23,9 +23,9 @@ from lipsync.training import Outcome, PersonOptions, PersonOutcome, tune_person
 from lipsync.training.data.dataset_format import SIDE, read_crops, with_margin
 from lipsync.training.data.located_clips import read_located_clips
 from lipsync.training.engine.checkpoint import read_checkpoint
-from lipsync.training.tasks.builtin_person import PersonFigures, has_helped, score
 from lipsync.training.tasks.export import export_network
 from lipsync.training.tasks.losses import sharpness_loss, texture_loss
+from lipsync.training.tasks.person_figures import OtherVoiceFigures, PersonFigures, has_helped, score
 from tests.material import FACE, make_head, make_voice, run_ffmpeg
 from tests.training.fakes import no_landmarks
 from tests.training.synthetic import COMPONENTS, resting_mouth
@@ -103,14 +103,14 @@ def test_one_call_makes_a_model_of_the_person_from_a_video(
     assert done.after != done.before and not done.failures
     before, after = (load_builtin(path).state_dict() for path in (weights, folder / "ann.safetensors"))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert {name.split(".")[0] for name in changed} == {"painter"}
+    assert {name.split(".")[0] for name in changed} == {"painter"} and "painter.usual_tone" in changed
     assert not any("running_" in name for name in changed)
     assert Builtin(folder / "ann.safetensors", device="cpu").spec.name == "builtin"
 
 
 def test_a_tuning_that_does_not_help_writes_nothing(again: Tune, tmp_path: Path) -> None:
     done = again(replace(OPTIONS, person_rate=0.0))
-    assert done.size == 0 and done.after == done.before
+    assert done.size == 0 and done.after[0].l1 == pytest.approx(done.before[0].l1, rel=0.1)
     assert not (tmp_path / "out.safetensors").exists()
 
 
@@ -181,13 +181,29 @@ def test_texture_is_what_blur_loses() -> None:
 
 
 def test_blur_is_no_help() -> None:
+    used = OtherVoiceFigures(1.2, 0.95)
     before = PersonFigures(l1=0.030, ssim=0.80, sharpness=0.8)
     assert score(before, before) == 1
-    assert has_helped(before, PersonFigures(0.027, 0.82, 0.8))
-    assert has_helped(before, PersonFigures(0.027, 0.82, 0.9))
-    assert not has_helped(before, PersonFigures(0.027, 0.82, 0.5))
-    assert not has_helped(before, PersonFigures(0.0299, 0.82, 0.8))
-    assert not has_helped(before, PersonFigures(0.027, 0.79, 0.8))
+
+    def helped(*figures: float, use: OtherVoiceFigures = used) -> bool:
+        return has_helped((before, used), (PersonFigures(*figures), use))
+
+    assert helped(0.027, 0.82, 0.8) and helped(0.027, 0.82, 0.9)
+    assert not helped(0.027, 0.82, 0.5)
+    assert not helped(0.0299, 0.82, 0.8)
+    assert not helped(0.027, 0.79, 0.8)
+
+
+def test_grey_teeth_and_soft_lips_with_another_voice_are_no_help() -> None:
+    before, after = PersonFigures(0.030, 0.80, 0.8), PersonFigures(0.027, 0.82, 0.8)
+    used = OtherVoiceFigures(1.2, 0.95)
+    for use, helped in (
+        ((0.92, 0.9), True),
+        ((0.85, 0.9), False),
+        ((1.0, 0.7), False),
+        ((1.0, float("nan")), True),
+    ):
+        assert has_helped((before, used), (after, OtherVoiceFigures(*use))) is helped
 
 
 @pytest.mark.parametrize("size", [0, 1000])
@@ -198,8 +214,9 @@ def test_the_command_says_whether_it_helped(
 
     def fake(*arguments: object) -> PersonOutcome:
         calls.append(arguments)
-        figures = PersonFigures(0.030, 0.80, 0.8), PersonFigures(0.020, 0.85, 0.9)
-        return PersonOutcome(Outcome(9, True, 0.7), *figures, size, {"b.mp4": "no face"})
+        before = PersonFigures(0.030, 0.80, 0.8), OtherVoiceFigures(1.1, 0.9)
+        after = PersonFigures(0.020, 0.85, 0.9), OtherVoiceFigures(1.0, 0.95)
+        return PersonOutcome(Outcome(9, True, 0.7), before, after, size, {"b.mp4": "no face"})
 
     monkeypatch.setattr(lipsync.cli.train_person, "tune_person", fake)
     output = tmp_path / "ann.safetensors"
