@@ -147,7 +147,9 @@ def _scan_video(path: Path, track: int) -> tuple[VideoInfo, FrameIndex]:
         index = FrameIndex(*index_of, pts, _sorted_unique(found.key_pts), base, start)
     else:
         fps, variable = next(iter(hints), frame_rate.FALLBACK_RATE), False
-        frames, duration = found.count, found.count / fps
+        # The packet at a joint is marked as damaged, for the counter that does not go on; it is decoded too.
+        frames = found.count + min(found.corrupt, len(found.starts))
+        duration = frames / fps
         pts = np.arange(frames, dtype=np.int64)
         index = FrameIndex(*index_of, pts, pts[:1], 1 / fps, has_timestamps=False)
     claims.check_size(path, duration, claims.VIDEO_BITS)

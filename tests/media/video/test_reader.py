@@ -419,3 +419,14 @@ def test_no_shell_ever(tmp_path: Path) -> None:
     clip = open_video(make_video(tmp_path / name, frames=2))
     assert len(list(clip.read([0, 1]))) == 2
     assert not Path("gone").exists()
+
+
+def test_broadcasts_joined_byte_by_byte_have_all_their_frames(tmp_path: Path) -> None:
+    """The packet at a joint is marked as damaged, and yet a frame comes of it."""
+    part, joined = tmp_path / "part.ts", tmp_path / "joined.ts"
+    make_video(tmp_path / "a.mp4", frames=[number_frame(number) for number in range(10)])
+    run_ffmpeg("-i", tmp_path / "a.mp4", "-c", "copy", part)
+    joined.write_bytes(part.read_bytes() * 3)
+    clip = open_video(joined)
+    assert clip.frame_count == 30
+    assert [read_number(frame) for frame in clip.read(range(30))] == [*range(10)] * 3
