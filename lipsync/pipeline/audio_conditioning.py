@@ -86,7 +86,7 @@ def condition_audio(job: Job, generator: LipGenerator, context: RunContext) -> A
     """
     conditioner = _Conditioner(job, generator, context)
     if not job.segments:
-        clip = conditioner.read(job.voices[0], job.seconds)
+        clip = conditioner.read(job.voices[0], job.seconds, float(job.first / job.video.fps))
         speaker, warnings = conditioner.encode(clip, None)
         return AudioConditioning((speaker,), clip, warnings)
     ends: dict[int, float] = {}  # of the last part of each voice that is heard
@@ -116,16 +116,17 @@ class _Conditioner:
     generator: LipGenerator
     context: RunContext
 
-    def read(self, voice: AudioReader, end: float) -> AudioClip:
+    def read(self, voice: AudioReader, length: float, start: float = 0.0) -> AudioClip:
         """One voice, mono at 16 kHz, soft speech raised; separated from music if `separate_voice` is on.
 
         Args:
-            end: seconds that the result needs; `CONTEXT_SECONDS` more are read.
+            length: seconds that the result needs; `CONTEXT_SECONDS` more are read.
+            start: seconds of the voice before them.
         """
-        options, cancel, seconds = self.context.options, self.context.cancel, end + CONTEXT_SECONDS
+        options, cancel, seconds = self.context.options, self.context.cancel, length + CONTEXT_SECONDS
         if not options.speech.separate_voice:
-            return _audible(voice.read(SAMPLE_RATE, seconds=seconds, cancel=cancel))
-        clip = voice.read(SEPARATION_RATE, seconds=seconds, cancel=cancel)
+            return _audible(voice.read(SAMPLE_RATE, start=start, seconds=seconds, cancel=cancel))
+        clip = voice.read(SEPARATION_RATE, start=start, seconds=seconds, cancel=cancel)
         return _audible(separate_voice(clip, cancel=cancel, device=options.generator.device))
 
     def encode(self, clip: AudioClip, turns: SpeechSpans | None) -> tuple[SpeakerAudio, tuple[str, ...]]:
@@ -151,7 +152,9 @@ class _Conditioner:
         """A warning if the person in the video speaks on while the voice rests for seconds."""
         job, cancel, fps = self.job, self.context.cancel, self.job.video.fps
         shortest = round(_LONG_REST * fps)
-        if job.video.is_still or not job.video.info.has_audio or _longest_run(resting) < shortest:
+        if job.part is not None or job.video.is_still or not job.video.info.has_audio:  # or it is a preview
+            return ()
+        if _longest_run(resting) < shortest:
             return ()
         try:
             own = mix_segments((), job.voices, job.video.frame_count / float(fps), job.video)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video, plan_timeline
@@ -27,6 +27,7 @@ class Job:
         segments: with times resolved; empty if one person speaks the whole voice.
         audio: the audio track of the result.
         timeline: int64 (T,), the video frame shown in each frame of the result.
+        part: frames of the whole result that the timeline has, for a preview; None for all of them.
     """
 
     video: VideoReader
@@ -34,6 +35,23 @@ class Job:
     segments: tuple[PlacedSegment, ...]
     audio: AudioReader
     timeline: IntArray
+    part: range | None = None
+
+    @property
+    def first(self) -> int:
+        """Number of the timeline's first frame in the whole result."""
+        return self.part.start if self.part else 0
+
+    def around(self, number: int, seconds: float) -> Job:
+        """The job reduced to what a preview of frame `number` needs: `seconds` before and after it.
+
+        One with segments has all frames.
+        """
+        reach, count = round(seconds * self.video.fps), len(self.timeline)
+        part = (
+            range(count) if self.segments else range(max(0, number - reach), min(count, number + reach + 1))
+        )
+        return replace(self, timeline=self.timeline[part.start : part.stop], part=part)
 
     @property
     def seconds(self) -> float:

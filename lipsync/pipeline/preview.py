@@ -26,6 +26,9 @@ from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.segments import Segment
 from lipsync.types import FaceCandidate, Preview
 
+VOICE_SECONDS = 60.0
+"""Seconds of the voice before and after the previewed frame that are heard: of a voice of hours a run's lips
+there depend on no more."""
 PREVIEW_SECONDS = 0.5
 """Seconds before and after the previewed frame in which faces are tracked, for the smoothing of its box."""
 
@@ -66,6 +69,7 @@ def preview(
         length = float(len(job.timeline) / fps)
         raise RangeError("The preview time is outside the result", given=f"{at:g} s of {length:.2f} s")
     shown = int(job.timeline[number])
+    job = job.around(number, VOICE_SECONDS)
 
     # 2. Load the networks in the background, and 3. track the faces around that time.
     variant, weights = choose_weights(context)
@@ -90,7 +94,7 @@ def preview(
     [frame] = job.video.read_yuv([shown], cancel=context.cancel)
     speakers = stages.make_speakers(tracked, prepared.audio, job, context.options)
     plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
-    chunks: Iterable[Chunk] = [stages.make_chunk([frame], number, [here], plan)]
+    chunks: Iterable[Chunk] = [stages.make_chunk([frame], number - job.first, [here], plan)]
     chunks = stages.draw(chunks, plan, context)
     chunks = stages.blend(chunks, plan, context)
     [chunk] = stages.enhance(chunks, enhancement, context)

@@ -56,6 +56,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo, whose result is as long as the voice."""
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x48", "-frames:v", 1, path)
+    return path
+
+
 def conditioned(job: Job) -> tuple[AudioClip, list[AudioClip]]:
     generator: Any = Listener()
     done = condition_audio(job, generator, RunContext(FreshModels(), SPEAK))
@@ -105,6 +113,16 @@ def test_the_beginning_of_a_voice_is_that_of_the_whole(tmp_path: Path) -> None:
     assert len(voice.read(seconds=voice.duration).samples) == len(whole.samples)
 
 
+def test_a_part_of_a_voice_is_that_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "voice.wav"
+    run_ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=8:r=44100:seed=1", path)
+    voice = open_audio(path)
+    whole, part = voice.read().samples, voice.read(start=3, seconds=2).samples
+    np.testing.assert_allclose(part[100:-100], whole[48_100:79_900], atol=1e-3)  # without the filter's ends
+    assert len(voice.read(start=7).samples) == 16_000
+    assert not voice.read(start=9).samples.any()
+
+
 @pytest.mark.parametrize(("silence", "told"), [("close", True), ("keep", False)])
 def test_a_person_who_speaks_on_while_the_voice_rests_is_told(
     tmp_path: Path, silence: str, told: bool
@@ -126,3 +144,24 @@ def test_a_soft_voice_reaches_the_generator_at_the_usual_level(tmp_path: Path, c
     voice, [heard] = conditioned(job(clip, soft))
     assert 0.2 < np.abs(heard.samples).max() <= 1 and voice is heard
     assert np.abs(job(clip, soft).audio.read().samples).max() < 0.02  # what is heard stays as it is
+
+
+@pytest.mark.parametrize(
+    ("number", "first", "frames"), [(0, 0, 51), (10_000, 9_950, 101), (29_999, 29_949, 51)]
+)
+def test_a_preview_hears_the_voice_around_its_frame(
+    long_voice: Path, photo: Path, number: int, first: int, frames: int
+) -> None:
+    opened = job(photo, long_voice)
+    near = opened.around(number, 2.0)
+    voice, [heard] = conditioned(near)
+    assert (near.first, len(near.timeline)) == (first, frames)
+    assert heard.duration <= 4.04 + CONTEXT_SECONDS
+    whole = opened.voices[0].read(SAMPLE_RATE).samples
+    start = round(first / 25 * SAMPLE_RATE)
+    np.testing.assert_allclose(voice.samples, whole[start : start + len(voice.samples)], atol=2e-3)
+
+
+def test_a_preview_of_segments_has_all_frames(long_voice: Path, clip: Path) -> None:
+    opened = job(clip, long_voice, segments=parse_segments("0-1"))
+    assert len(opened.around(3, 0.1).timeline) == 50 and opened.around(3, 0.1).first == 0

@@ -18,6 +18,15 @@ def silence(count: int, width: int, rate: int) -> Iterator[FloatArray]:
         yield np.zeros((min(rate, count - start), width), np.float32)
 
 
+def without_start(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArray]:
+    """The blocks without their first `count` samples."""
+    for block in blocks:
+        kept = block[count:]
+        count = max(0, count - len(block))
+        if len(kept):
+            yield kept
+
+
 def faded(
     blocks: Iterable[FloatArray], count: int, rate: int, rise: float, fall: float
 ) -> Iterator[FloatArray]:

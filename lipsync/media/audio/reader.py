@@ -10,7 +10,7 @@ import numpy as np
 
 from lipsync.errors import MediaError, RangeError
 from lipsync.media.audio import channels
-from lipsync.media.audio.blocks import equal_blocks, faded, silence
+from lipsync.media.audio.blocks import equal_blocks, faded, silence, without_start
 from lipsync.media.audio.decoder import Resampler, decode_audio
 from lipsync.media.audio.mono import to_mono
 from lipsync.media.audio.probe import AudioStream, scan_audio
@@ -96,7 +96,12 @@ class AudioReader:
         return () if channels.is_lossless(self.layout) else (self,)
 
     def read(
-        self, sample_rate: int = 16_000, *, seconds: float | None = None, cancel: CancelToken | None = None
+        self,
+        sample_rate: int = 16_000,
+        *,
+        start: float = 0.0,
+        seconds: float | None = None,
+        cancel: CancelToken | None = None,
     ) -> AudioClip:
         """The joined ranges as mono samples.
 
@@ -104,26 +109,29 @@ class AudioReader:
         in the mean, the loudest one is taken.
 
         Args:
-            seconds: read no more than this from the beginning; None reads all.
+            start: seconds from the beginning that are left out.
+            seconds: read no more than this from there; None reads all.
 
         Returns:
-            float32 (n,) in [-1, 1] at `sample_rate` Hz; n is `duration`, or `seconds` where that is less,
-            to the nearest sample.
+            float32 (n,) in [-1, 1] at `sample_rate` Hz; n is what is left of `duration`, or `seconds` where
+            that is less, to the nearest sample.
 
         Raises:
             MediaError: the audio cannot be decoded, or decoding stopped early.
             Cancelled: the token was cancelled.
         """
         # Filled in place: an hour is 230 MB, and every copy would be as much again.
-        wanted = self.duration if seconds is None else min(seconds, self.duration)
+        rest = max(0.0, self.duration - start)
+        wanted = rest if seconds is None else min(seconds, rest)
         samples = np.zeros(max(1, round(wanted * sample_rate)), np.float32)
         count = 0
         with closing(self.blocks(cancel=cancel)) as blocks:
-            for block in resampled(to_mono(blocks, self.layout, self.info.sample_rate), self, sample_rate, 1):
+            later = without_start(blocks, round(start * self.info.sample_rate))
+            for block in resampled(to_mono(later, self.layout, self.info.sample_rate), self, sample_rate, 1):
                 values = block[: len(samples) - count, 0]
                 samples[count : count + len(values)] = values
                 count += len(values)
-                if wanted < self.duration and count == len(samples):
+                if wanted < rest and count == len(samples):
                     break
         np.clip(samples, -1.0, 1.0, out=samples)
         return AudioClip(samples, sample_rate)
@@ -174,17 +182,16 @@ class AudioReader:
         shift = round(self.shift * rate)
         if shift > 0:
             yield from silence(shift, len(self.layout), rate)
-        dropped = max(0, -shift)
         with closing(SampleCursor(self, cancel or CancelToken())) as cursor:
-            for number, (start, end) in enumerate(spans):
-                cut_before = number > 0 and spans[number - 1][1] != start
-                cut_after = number + 1 < len(spans) and spans[number + 1][0] != end
-                ramps = (RAMP_SECONDS * cut_before, RAMP_SECONDS * cut_after)
-                for block in faded(cursor.read(start, end), end - start, rate, *ramps):
-                    kept = block[dropped:]
-                    dropped = max(0, dropped - len(block))
-                    if len(kept):
-                        yield kept
+            yield from without_start(self._joined(spans, cursor), max(0, -shift))
+
+    def _joined(self, spans: Sequence[tuple[int, int]], cursor: SampleCursor) -> Iterator[FloatArray]:
+        """The ranges, given in samples."""
+        for number, (start, end) in enumerate(spans):
+            cut_before = number > 0 and spans[number - 1][1] != start
+            cut_after = number + 1 < len(spans) and spans[number + 1][0] != end
+            ramps = (RAMP_SECONDS * cut_before, RAMP_SECONDS * cut_after)
+            yield from faded(cursor.read(start, end), end - start, self.info.sample_rate, *ramps)
 
     def whole_file(self, cancel: CancelToken) -> Generator[FloatArray, None, None]:
         """The file from its time 0 on; see `decode_audio`."""
