@@ -7,6 +7,7 @@ is the same in whatever order frames are read.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +18,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from lipsync.errors import MediaError
+from lipsync.media.audio.probe import probe_audio
 from lipsync.media.probe import FrameIndex, scan_video
 from lipsync.media.video import color_tags, frame_rate, images
 from lipsync.media.video.access_order import backward_blocks, monotone_runs
@@ -31,6 +34,8 @@ from lipsync.types import Frame, IntArray, VideoInfo
 
 MIN_SMOOTH_RATE = 10
 """Frames per second below which lips visibly jump from one shape to another."""
+_MOST_UNLIKE = 2.0
+"""Ratio of the lengths of picture and sound from which on one of them is doubted."""
 BLOCK_BYTES = 128 << 20
 """Memory limit of a block that is read backwards: 21 frames of 1080p in RGB."""
 RawFrames: TypeAlias = Generator[tuple[bytearray, bool], None, None]
@@ -234,4 +239,17 @@ def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:
     if info.fps < MIN_SMOOTH_RATE and not (options.fps or info.is_still or options.static):
         rate = f"The video has {float(info.fps):g} frames/s, and the lips move no more often."
         found.append(f"{rate} With fps=25 they move smoothly, and the picture stays as it is.")
+        found += _doubts(info)
     return tuple(found)
+
+
+def _doubts(info: VideoInfo) -> list[str]:
+    """A warning if a low frame rate looks like a wrong header: audio beside it lasts far less or longer."""
+    with contextlib.suppress(MediaError):
+        audio = probe_audio(info.path).duration
+        if not 1 / _MOST_UNLIKE < audio / info.duration < _MOST_UNLIKE:
+            return [
+                f"Its picture lasts {info.duration:.1f} s and its own sound {audio:.1f} s: the frame rate in "
+                "its header may be wrong. If it plays in slow motion, convert it with another program first."
+            ]
+    return []

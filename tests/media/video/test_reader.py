@@ -430,3 +430,16 @@ def test_broadcasts_joined_byte_by_byte_have_all_their_frames(tmp_path: Path) ->
     clip = open_video(joined)
     assert clip.frame_count == 30
     assert [read_number(frame) for frame in clip.read(range(30))] == [*range(10)] * 3
+
+
+@pytest.mark.parametrize(("seconds", "doubted"), [(4, True), (40, False)])
+def test_a_low_frame_rate_that_its_own_sound_contradicts_is_doubted(
+    tmp_path: Path, seconds: int, doubted: bool
+) -> None:
+    path = tmp_path / "a.avi"
+    pattern = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=2.5:duration=40")
+    run_ffmpeg(*pattern, "-f", "lavfi", "-i", f"sine=d={seconds}", "-c:v", "mjpeg", "-c:a", "pcm_s16le", path)
+    warnings = open_video(path).warnings
+    assert "2.5 frames/s" in warnings[0] and "fps=25" in warnings[0]
+    assert any("may be wrong" in warning for warning in warnings) is doubted
+    assert not open_video(path, MediaOptions(fps=25)).warnings
