@@ -24,7 +24,7 @@ from lipsync.sources import LocalFile, is_link, open_source
 from lipsync.types import SyncResult
 from lipsync.utils.atomic_write import check_not_there, check_place
 from lipsync.utils.checked_file import checked_file
-from lipsync.utils.owned_folder import remove_abandoned, temporary_folder
+from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked, temporary_folder
 
 if TYPE_CHECKING:
     from lipsync.media.subtitle_formats import Cue
@@ -289,6 +289,7 @@ def _preview(arguments: argparse.Namespace) -> int:
 
     check_image_place(arguments.output)
     remove_abandoned(arguments.output.absolute().parent)
+    remove_unlocked(arguments.output.absolute().parent)
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,

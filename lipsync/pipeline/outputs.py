@@ -29,7 +29,7 @@ from lipsync.speech import transcribe
 from lipsync.speech.subtitles import to_cues
 from lipsync.types import Frame
 from lipsync.utils.atomic_write import check_not_there, write_text
-from lipsync.utils.owned_folder import remove_abandoned
+from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked
 
 _CUT_SECONDS = 0.5
 """A result that ends this much before its source still shows all of it."""
@@ -133,6 +133,7 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         overwrite=target.overwrite,
     )
     remove_abandoned(target.path.absolute().parent)
+    remove_unlocked(target.path.absolute().parent)
     writer: FrameWriter | ResumableWriter
     if target.resume:
         writer = ResumableWriter(target.path, spec, key=_resume_key(job, context), cancel=context.cancel)

@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,10 @@ from filelock import FileLock, Timeout
 
 _LOCK = ".lock"
 _TEMPORARY = ("lipsync-", "")
+_UNLOCKED = re.compile(r"\.[0-9a-f]{16}(\.part\.\w+|\.(mp4|mov|mkv|srt|vtt|json|html|csv|png|jpe?g|webp))")
+"""Names beside a result that releases without locks gave to what was not complete yet."""
+_UNLOCKED_TEMPORARY = re.compile("lipsync-[a-z0-9_]{8}")
+_OLD_SECONDS = 86_400.0
 _BESIDE = (".", ".part")
 _ATTEMPTS = 3
 
@@ -52,6 +57,7 @@ def temporary_folder() -> Iterator[Path]:
     """
     parent = Path(tempfile.gettempdir())
     remove_abandoned(parent, *_TEMPORARY)
+    _remove_empty(parent)
     with owned_folder(parent, *_TEMPORARY) as folder:
         yield folder
 
@@ -66,6 +72,38 @@ def remove_abandoned(parent: Path, prefix: str = _BESIDE[0], suffix: str = _BESI
         for entry in list(os.scandir(parent)):
             if pattern.fullmatch(entry.name) and _is_own(entry):
                 _remove_if_abandoned(Path(entry.path))
+
+
+def remove_unlocked(parent: Path) -> None:
+    """Remove what releases without locks left in `parent` when they were killed; errors are ignored.
+
+    Only what has a name of theirs, belongs to this user and was not written to for a day: such a release
+    may still be running.
+    """
+    with suppress(OSError):
+        for entry in list(os.scandir(parent)):
+            if _UNLOCKED.fullmatch(entry.name) and _is_old(entry):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    Path(entry.path).unlink(missing_ok=True)
+
+
+def _remove_empty(parent: Path) -> None:
+    """Remove the empty temporary folders of killed processes of releases without locks."""
+    with suppress(OSError):
+        for entry in list(os.scandir(parent)):
+            if _UNLOCKED_TEMPORARY.fullmatch(entry.name) and _is_own(entry) and _is_old(entry):
+                with suppress(OSError):  # not empty, and then perhaps somebody's
+                    Path(entry.path).rmdir()
+
+
+def _is_old(entry: os.DirEntry[str]) -> bool:
+    """Whether this is a file or folder of this user that was not written to for a day; no link."""
+    found = entry.stat(follow_symlinks=False)
+    if entry.is_symlink() or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
+        return False
+    return time.time() - found.st_mtime > _OLD_SECONDS
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lipsync.utils.file_names import fitting_name
-from lipsync.utils.owned_folder import owned_folder, remove_abandoned, temporary_folder
+from lipsync.utils.owned_folder import owned_folder, remove_abandoned, remove_unlocked, temporary_folder
 
 OWNER = """
 import sys, time
@@ -63,6 +63,41 @@ def test_temporary_folders_of_killed_processes_go(tmp_path: Path, monkeypatch: p
     with temporary_folder() as first, temporary_folder() as second:
         assert sorted(tmp_path.iterdir()) == sorted([first, second])
     assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_releases_without_locks_left_goes_after_a_day(tmp_path: Path) -> None:
+    old = [
+        ".0123456789abcdef.mp4",
+        ".0123456789abcdef.part.mp4",
+        ".fedcba9876543210.part.mkv",
+        ".00000000ffffffff.srt",
+    ]
+    kept = ["film.mp4", ".0123456789abcdef.txt", ".0123.mp4", ".film.part.mp4", ".0123456789abcdef0.mp4"]
+    for name in (*old, *kept):
+        (tmp_path / name).write_bytes(b"any")
+    young = tmp_path / ".1111111111111111.part.mp4"
+    locked = tmp_path / ".2222222222222222.part"  # of a run that has gone on for days
+    locked.mkdir()
+    (tmp_path / ".3333333333333333.part.mp4").mkdir()
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    young.touch()
+    remove_unlocked(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, young.name, locked.name}
+
+
+def test_empty_temporary_folders_of_releases_without_locks_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("lipsync-abcd_123", "lipsync-projects", "lipsync-young123"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lipsync-projects" / "mine").touch()
+    for name in ("lipsync-abcd_123", "lipsync-projects"):
+        os.utime(tmp_path / name, (0, 0))
+    with temporary_folder():
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"lipsync-projects", "lipsync-young123"}
 
 
 @pytest.mark.parametrize("name", ["a" * 255, "ä" * 127, "\udcff" * 200, "界" * 85])
