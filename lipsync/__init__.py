@@ -22,7 +22,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lipsync.dubbing import Dub, plan_dub
+    from lipsync.dubbing import Dub, SpeakerTurn, find_speakers, plan_dub
     from lipsync.errors import Cancelled, LipsyncError
     from lipsync.options import (
         BlendOptions,
@@ -60,6 +60,8 @@ _HOME = {
     "CachedModels": "pipeline.model_provider",
     "Dub": "dubbing",
     "plan_dub": "dubbing",
+    "find_speakers": "dubbing",
+    "SpeakerTurn": "dubbing",
     "Segment": "segments",
     "parse_segments": "segments",
     "ScoreCard": "types",
@@ -99,11 +101,13 @@ __all__ = [
     "ReportOptions",
     "ScoreCard",
     "Segment",
+    "SpeakerTurn",
     "SpeechOptions",
     "SyncOptions",
     "SyncResult",
     "TimeRange",
     "__version__",
+    "find_speakers",
     "parse_segments",
     "plan",
     "plan_dub",
