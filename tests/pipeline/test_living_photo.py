@@ -9,8 +9,12 @@ import pytest
 
 from lipsync import SyncOptions, sync
 from lipsync.media import open_audio, open_video
+from lipsync.pipeline.audio_conditioning import SpeakerAudio
+from lipsync.pipeline.living_photo import bring_to_life
 from lipsync.pipeline.photo_motion import plan_motion
-from lipsync.types import AudioClip
+from lipsync.pipeline.stages import RenderPlan, Speaker
+from lipsync.progress import CancelToken
+from lipsync.types import AudioClip, FaceTrack
 from tests.material import FACE, VOICE, make_head, make_voice
 
 FPS = 25.0
@@ -67,11 +71,7 @@ def run(source: Path, voice: Path, output: Path, **settings: object) -> list[np.
 
 
 def test_a_photo_lives_and_its_background_stays(voice: Path, tmp_path: Path) -> None:
-    living = run(FACE, voice, tmp_path / "a.mp4", liveliness=1.0)
-    again = run(FACE, voice, tmp_path / "b.mp4", liveliness=1.0)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes() and len(again) == len(
-        living
-    )
+    living = run(FACE, voice, tmp_path / "living.mp4", liveliness=1.0)
     first = living[0].astype(float)
     moved = np.mean([np.abs(frame - first) for frame in living[8:]], axis=0).mean(2)
     assert moved[90:120, 170:270].mean() > 3  # eyes and forehead
@@ -85,8 +85,40 @@ def test_without_the_setting_only_the_lips_move(voice: Path, tmp_path: Path) -> 
     assert moved[90:120, 170:270].max() == 0 < moved[145:165, 205:245].mean()
 
 
-def test_a_video_is_left_as_it_is(voice: Path, tmp_path: Path) -> None:
-    head = make_head(tmp_path / "head.mp4", parts=[1.0])
+def test_a_video_is_left_as_it_is(tmp_path: Path) -> None:
+    voice = make_voice(tmp_path / "voice.wav", seconds=0.5)
+    head = make_head(tmp_path / "head.mp4", parts=[0.5])
     run(head, voice, tmp_path / "with.mp4", liveliness=1.0)
     run(head, voice, tmp_path / "without.mp4")
     assert (tmp_path / "with.mp4").read_bytes() == (tmp_path / "without.mp4").read_bytes()
+
+
+def speaker(box: list[float], points: list[list[float]] | None, frames: int) -> Speaker:
+    boxes = np.array([box], np.float32)
+    known = np.full((1, 5, 2), np.nan, np.float32) if points is None else np.array([points], np.float32)
+    audio = SpeakerAudio(np.zeros((frames, 2), np.float32), np.ones(frames, np.float32))
+    return Speaker(FaceTrack(boxes, known, np.ones(1, np.float32)), (), audio, boxes)
+
+
+def test_boxes_and_points_move_with_the_faces_they_are_of() -> None:
+    """One face as detected, one where the user says, and somebody who is not in the photo."""
+    video, frames = open_video(FACE), 100
+    points = [[206.0, 100], [249, 105], [226, 126], [205, 143], [241, 147]]
+    speakers = (
+        speaker([181, 59, 273, 177], points, frames),
+        speaker([181, 59, 273, 177], None, frames),
+        speaker([np.nan] * 4, None, frames),
+    )
+    plan = RenderPlan(video, np.zeros(frames, np.int64), speakers, None)  # type: ignore[arg-type]
+    living = bring_to_life(plan, syllables(1.0, 2.0, 3.0), 1.0, CancelToken())
+    assert list(living.timeline) == list(range(frames)) and living.video.width == video.width
+    one, fixed, missing = (speaker.track for speaker in living.speakers)
+    moved = one.points - one.points[0]
+    assert np.array_equal(one.points[0], np.float32(points)) and np.abs(moved).max() > 2
+    np.testing.assert_allclose(one.boxes - one.boxes[0], np.tile(moved.mean(1), 2), atol=1e-3)
+    assert np.abs(fixed.boxes - fixed.boxes[0]).max() > 1 and np.isnan(fixed.points).all()
+    assert not missing.present.any() and len(missing) == frames
+    assert bring_to_life(plan, syllables(1.0), 0.0, CancelToken()) is plan
+    again = bring_to_life(plan, syllables(1.0, 2.0, 3.0), 1.0, CancelToken())
+    for one_frame, same in zip(living.video.read_yuv([40, 70]), again.video.read_yuv([40, 70]), strict=True):
+        assert np.array_equal(one_frame.y, same.y) and np.array_equal(one_frame.u, same.u)
