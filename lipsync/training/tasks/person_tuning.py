@@ -40,6 +40,8 @@ _PREPARATION = PrepareOptions(crop_side=256, min_seconds=1.0, workers=1)
 _STATE = "person.json"
 """File in the run's folder: what is tuned, to whose videos."""
 _PERSON = "person"
+_MAX_MINUTES = 15
+"""Longest videos in all: the decoded crops of a minute take up to half a gigabyte of the disk."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def tune_person(
 
     Raises:
         Cancelled: stopped during the preparation; what is done is kept.
-        InputError: a video cannot be used, there is too little of one face, or the folder has another tuning.
+        InputError: a video cannot be used, there is too little of one face or too much video, or the folder
+            has another tuning.
         OptionError: the output has another ending.
         WeightsError: the model is missing, damaged or of another network.
         DiskFullError, OutputError: the folder or the file cannot be written.
@@ -140,11 +143,17 @@ def _check(videos: Sequence[Path], output: Path) -> None:
         raise OptionError("The model cannot be written into such a file", given=output, hint=hint)
     if not output.resolve().parent.is_dir():
         raise OutputError("The folder of the result does not exist", given=output, hint="Create it first.")
+    seconds = 0.0
     for video in videos:
-        if open_video(video).is_still:
+        reader = open_video(video)
+        if reader.is_still:
             hint = "Give a video in which the person speaks."
             raise InputError("The person is to be learned from a photo", given=video, hint=hint)
         open_audio(video)
+        seconds += reader.info.duration
+    if seconds > 60 * _MAX_MINUTES:
+        hint = f"Give {_MAX_MINUTES} minutes at most; two to five are enough."
+        raise InputError("The videos are too long to learn from", given=f"{seconds / 60:.0f} min", hint=hint)
 
 
 def _claim(run: Path, videos: Sequence[Path], weights: Path) -> None:
