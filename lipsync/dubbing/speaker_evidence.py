@@ -59,7 +59,7 @@ class TrackEvidence:
 
 @dataclass(frozen=True)
 class Networks:
-    """What listens and looks: a face detector, a sync expert, the built-in model and its mouth locator."""
+    """Face detector, sync expert, and the built-in model with its mouth locator."""
 
     detector: FaceDetector
     expert: SyncExpert

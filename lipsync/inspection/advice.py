@@ -114,7 +114,7 @@ def _on_video(video: VideoInfo | None) -> Iterator[Advice]:
         return
     if video.is_still:
         yield Advice(
-            "It is a photo: the result is as long as the voice. The head stays still; --liveliness moves it.",
+            "It is a photo: the result is as long as the voice. The head stays still; 'liveliness' moves it.",
             False,
         )
     if video.variable_frame_rate:

@@ -111,6 +111,7 @@ def preview(
         variant=variant,
         people=_people(here, tracked[0], job.video),
         video_time=float(shown / fps),
+        warnings=prepared.audio.warnings,
     )
 
 

@@ -18,7 +18,7 @@ from lipsync.pipeline.stages import Chunk, Speaker
 
 STAYS_OPEN = (
     "While the voice rests, the mouth stays open for about {seconds:.1f} s: there it is wide open in the "
-    "source, which cannot be closed well. Use other parts of the video there, or set in_silence to 'keep'."
+    "source, which cannot be closed well. Use other parts of the video there, or set in_silence=keep."
 )
 _RATE = 3.0
 """Frames a second that are looked at."""

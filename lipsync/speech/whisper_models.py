@@ -127,6 +127,11 @@ def choose_model(
     return (complete[-1], _folder(complete[-1])) if complete else (ENGLISH, _english())
 
 
+def is_here(name: str) -> bool:
+    """Whether all files of a model in `WHISPER` are on this machine."""
+    return _is_complete(_folder(name), WHISPER[name])
+
+
 def _folder(name: str) -> Path:
     return weights_folder() / f"whisper-{name}"
 

@@ -55,6 +55,7 @@ class Preview:
         variant: the generator that was used.
         people: the faces in the shot, from left to right.
         video_time: time of `source` in the video (its ranges joined), seconds; what `face_time` means.
+        warnings: sentences for the user about the voice, such as that it is silent.
     """
 
     time: float
@@ -66,6 +67,7 @@ class Preview:
     variant: str
     people: tuple[FaceCandidate, ...] = ()
     video_time: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def picture_time(self) -> float:

@@ -32,19 +32,21 @@ from lipsync.ui.api_values import (
     sync_request,
 )
 from lipsync.ui.background import Done
-from lipsync.ui.components.status import HEAVY
+from lipsync.ui.components.status import INSPECTIONS, PREVIEWS, WATCHED
 from lipsync.ui.formatting import error_text
 from lipsync.ui.gradio_state import is_one_off
 from lipsync.ui.inspection import inspect_file
+from lipsync.ui.jobs import Lane
 from lipsync.ui.sessions import JobFolder, Session, Sessions
 from lipsync.utils.suggestions import known_hint
 
-_ENDPOINT: dict[str, Any] = {name: value for name, value in HEAVY.items() if name != "api_visibility"}
+_LANES = {"preview": PREVIEWS, "inspect": INSPECTIONS}
+"""The lanes of endpoints that run models beside the runs; those that make videos wait by themselves."""
 
 
-def build_api(sessions: Sessions, models: ModelProvider) -> None:
+def build_api(sessions: Sessions, models: ModelProvider, lane: Lane) -> None:
     """Register the endpoints; their components are not visible on the page."""
-    api = Api(sessions, models)
+    api = Api(sessions, models, lane)
     with gr.Column(visible=False):
         trigger = gr.Button()
         video, voice = gr.File(label="video"), gr.File(label="voice")
@@ -76,7 +78,8 @@ def build_api(sessions: Sessions, models: ModelProvider) -> None:
         name = function.__name__
         for component, text in zip(inputs, argument_texts(description).values(), strict=True):
             describe(component, text)
-        trigger.click(function, inputs, outputs, api_name=name, api_description=description, **_ENDPOINT)
+        turn = {**_LANES.get(name, WATCHED), "api_visibility": "public"}
+        trigger.click(function, inputs, outputs, api_name=name, api_description=description, **turn)
 
 
 def _settings_field() -> gr.JSON:
@@ -107,8 +110,8 @@ def _errors_for_callers() -> Iterator[None]:
 class Api:
     """The endpoints. Callers get errors with the same text as on the page."""
 
-    def __init__(self, sessions: Sessions, models: ModelProvider) -> None:
-        self._sessions, self._models = sessions, models
+    def __init__(self, sessions: Sessions, models: ModelProvider, lane: Lane) -> None:
+        self._sessions, self._models, self._lane = sessions, models, lane
 
     @contextlib.contextmanager
     def _session(self, request: gr.Request, *uploads: str) -> Iterator[Session]:
@@ -164,13 +167,14 @@ class Api:
             check_agreed(agreed)
             options = sync_options(video_ranges, voice_ranges, settings, preset)
             given = sync_request(video, voice, options, segments, more_voices)
-            for item in handlers.run_sync(given, "", folder.path, cancel, self._models):
+            running = handlers.run_sync(given, "", folder.path, cancel, self._models)
+            for item in self._lane.in_turn(running, cancel):
                 if isinstance(item, Done):
                     [made] = item.value.results
                     folder.keep()
                     yield str(made.path), sync_report(item.value, made)
                 else:
-                    yield None, progress_report(*item, progress)
+                    yield None, progress_report(item, progress)
 
     def compare(
         self,
@@ -217,12 +221,13 @@ class Api:
                 )
             options = sync_options(video_ranges, voice_ranges, settings, preset)
             given = sync_request(video, voice, options, segments, more_voices)
-            for item in handlers.run_sync(given, compare_with, folder.path, cancel, self._models):
+            running = handlers.run_sync(given, compare_with, folder.path, cancel, self._models)
+            for item in self._lane.in_turn(running, cancel):
                 if isinstance(item, Done):
                     folder.keep()
                     yield comparison_report(item.value)
                 else:
-                    yield None, None, None, progress_report(*item, progress)
+                    yield None, None, None, progress_report(item, progress)
 
     def preview(
         self,
@@ -304,15 +309,16 @@ class Api:
         with _errors_for_callers(), self._job(request, "api", *uploads) as (folder, cancel):
             check_agreed(agreed)
             options = sync_options("", "", settings, preset)
-            for item in handlers.run_batch(
+            running = handlers.run_batch(
                 videos or [], voices or [], options, folder.path, cancel, self._models
-            ):
+            )
+            for item in self._lane.in_turn(running, cancel):
                 if isinstance(item, Done):
                     folder.keep()
                     items = [dataclasses.asdict(one) for one in item.value.items]
                     yield str(item.value.archive), {"videos": items}
                 else:
-                    yield None, progress_report(*item, progress)
+                    yield None, progress_report(item, progress)
 
     def plan(
         self,
@@ -385,4 +391,4 @@ class Api:
                     # Gradio's clients take any object with a "path" for a file, and would download it
                     yield {"name": report.pop("path"), **report}
                 else:
-                    yield progress_report("", item, progress)
+                    yield progress_report(("", item), progress)

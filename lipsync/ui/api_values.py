@@ -9,11 +9,11 @@ import gradio as gr
 
 from lipsync.errors import InputError, OptionError
 from lipsync.options import PRESETS, SyncOptions
-from lipsync.progress import Progress
 from lipsync.segments import parse_segments
 from lipsync.types import SyncResult
 from lipsync.ui import handlers, strings
 from lipsync.ui.formatting import progress_text
+from lipsync.ui.jobs import Report, Waiting
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.settings_file import read_settings
 from lipsync.utils.option_group import converted
@@ -26,11 +26,21 @@ def check_agreed(agreed: bool) -> None:
         raise InputError(strings.API_CONSENT_MISSING, hint=strings.CONSENT_HINT)
 
 
-def progress_report(label: str, now: Progress, progress: gr.Progress) -> dict[str, Any]:
+def progress_report(item: Waiting | Report, progress: gr.Progress) -> dict[str, Any]:
     """A report of progress for callers, who also get it as Gradio's progress.
 
-    `seconds_left` is for the stage; None before there is an estimate. `of` says which of several videos.
+    `seconds_left` is for the stage; None before there is an estimate. `of` says which of several videos,
+    `ahead` how many jobs are before this one.
     """
+    if isinstance(item, Waiting):
+        return {
+            "stage": strings.STATUS_WAITING,
+            "done": 0,
+            "total": 0,
+            "seconds_left": item.seconds,
+            "ahead": item.ahead,
+        }
+    label, now = item
     if now.total:
         progress((now.done, now.total), desc=progress_text(label, now))
     report = {"stage": now.stage, "done": now.done, "total": now.total, "seconds_left": now.seconds_left}

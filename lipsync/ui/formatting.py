@@ -9,6 +9,7 @@ from lipsync.errors import Cancelled, LipsyncError
 from lipsync.progress import Progress
 from lipsync.types import SyncResult
 from lipsync.ui import strings
+from lipsync.ui.jobs import Waiting
 from lipsync.ui.labels import in_labels
 from lipsync.utils.timecodes import spoken_duration
 
@@ -31,6 +32,14 @@ def progress_text(label: str, progress: Progress) -> str:
     if progress.seconds_left is not None:
         parts.append(strings.STATUS_LEFT.format(left=spoken_duration(progress.seconds_left)))
     return " · ".join(filter(None, parts))
+
+
+def waiting_text(waiting: Waiting) -> str:
+    """Who is before a run, and for how long."""
+    text = strings.WAITING_ONE if waiting.ahead == 1 else strings.WAITING.format(count=waiting.ahead)
+    if waiting.seconds is None:
+        return text
+    return text + strings.WAITING_SECONDS.format(time=spoken_duration(round(waiting.seconds)))
 
 
 def result_markdown(result: SyncResult) -> str:

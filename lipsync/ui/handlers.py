@@ -152,7 +152,8 @@ def write_comparison(
     columns = [(job.video, job.timeline)]
     for result in outputs.results:
         after = open_video(result.path, MediaOptions())
-        columns.append((after, np.arange(len(job.timeline))))
+        shown = np.arange(len(job.timeline))  # results of two runs may differ in length
+        columns.append((after, np.minimum(shown, after.frame_count - 1)))
     name = fitting_name("", job.video.info.path.stem[:80], "_side_by_side.mp4")
     return write_side_by_side(columns, job.audio, folder / name, progress, cancel)
 

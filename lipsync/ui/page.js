@@ -25,3 +25,7 @@
     }));
   }, true);
 })();
+// Leaving in the middle of a run asks first.
+addEventListener("beforeunload", (event) => {
+  if (document.querySelector("#cancel:not([disabled]), #batch-cancel:not([disabled])")) event.preventDefault();
+});

@@ -1,6 +1,7 @@
 """The page: builds the tabs and connects their events.
 
-Everything that runs models waits in one queue, so that one job runs at a time over all visitors.
+What makes videos waits in one lane, so that one job runs at a time over all visitors. Previews and
+inspections have lanes of their own beside it, and share the networks.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lipsync.ui.api import build_api
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.fetch_guard import guard_fetches
 from lipsync.ui.gradio_state import GradioState, pass_paths, remove_broken_uploads
+from lipsync.ui.jobs import Lane
 from lipsync.ui.pages.batch import BatchEvents, build_batch
 from lipsync.ui.pages.inspect import InspectEvents, build_inspect
 from lipsync.ui.pages.sync import build_sync, connect_sync
@@ -79,10 +81,10 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         protected = {path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
         gradio = GradioState(page)
         sessions = Sessions(Path(page.GRADIO_CACHE), protected, grace, gradio)
-        models = CachedModels()
-        build_api(sessions, models)  # first, so that the endpoints get the plain names
-        connect_sync(sync, sessions, models, frozenset(allow_networks))
-        BatchEvents(sessions, models, batch, sync.form).connect()
+        models, lane = CachedModels(), Lane()
+        build_api(sessions, models, lane)  # first, so that the endpoints get the plain names
+        connect_sync(page, sync, sessions, models, lane, frozenset(allow_networks))
+        BatchEvents(sessions, models, batch, sync.form, lane).connect()
         InspectEvents(sessions, inspect).connect(TabSelector(tabs), sync.inputs)
         page.unload(_end_session(sessions, gradio))
     page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue

@@ -9,6 +9,7 @@ from typing import Any
 
 from lipsync.errors import InputError, MediaError
 from lipsync.faces import DetectionCache
+from lipsync.media import open_video
 from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.pipeline.job import Job, open_job, plan
@@ -40,6 +41,11 @@ class SyncRequest:
     def is_complete(self) -> bool:
         """Whether both files are given."""
         return bool(self.video and self.voice)
+
+    @property
+    def is_photo(self) -> bool:
+        """Whether the video is a photo; False while there is none."""
+        return bool(self.video) and open_video(str(self.video), self.options.media).is_still
 
     @property
     def speakers(self) -> dict[str, Any]:

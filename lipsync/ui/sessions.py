@@ -1,8 +1,8 @@
 """Visitor sessions: a private folder and the running jobs of each visitor.
 
-Sessions share nothing. When a visitor leaves, their jobs stop at once; their files, uploads included,
-are removed a little later, so that a connection that was lost for a moment loses nothing. So are uploads that
-belong to nobody, and the folders of servers that no longer run.
+Sessions share nothing. When a visitor leaves, their run and their files, uploads included, go a little
+later, so that a reload, or a connection that was lost for a moment, loses nothing. So do uploads that belong
+to nobody, and the folders of servers that no longer run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ import time
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lipsync.faces import DetectionCache
 from lipsync.progress import CancelToken
 from lipsync.ui.gradio_state import GradioState
+from lipsync.ui.jobs import VisitJob
 from lipsync.utils.deadlines import Deadlines
 from lipsync.utils.disk_errors import write_error
 from lipsync.utils.malloc import release_memory
 from lipsync.utils.owned_folder import owned_folder, remove_abandoned
+
+if TYPE_CHECKING:
+    from lipsync.ui.handlers import RunOutputs
 
 GRACE_SECONDS = 120.0
 """How long a visitor's files are kept after they have left."""
@@ -33,6 +38,11 @@ ONE_OFF_GRACES = 30
 """How many times as long the files are kept of a visitor who has come back, or of a request that came without
 a session: an hour, to fetch its result."""
 TEMPORARY_HINT = "Set GRADIO_TEMP_DIR to a folder that can be written and has space."
+MAX_HISTORY = 8
+"""Results of a visit that are kept."""
+RUN = "run"
+"""The kind of job that goes on while its page is away."""
+_CLOSE_SECONDS = 10.0
 _OWN = ("visits-", "")
 _DETECTION_CACHE_BYTES = 50_000_000
 
@@ -78,11 +88,25 @@ class Session:
         folder: private; its name cannot be guessed.
         uploads: files outside of it that the visitor uploaded.
         last_active: as `time.time`.
+        running: kinds of jobs that are waiting or running.
+        failed: kinds of jobs whose error is still shown.
+        ready: whether a run could start with what is given on the page.
+        visit: secret by which the same browser finds the session again after a reload.
+        values: what the page's fields held last.
+        job: the run; it goes on while the page is away.
+        history: results of this visit, the oldest first.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.uploads: set[Path] = set()
+        self.running: set[str] = set()
+        self.failed: set[str] = set()
+        self.ready = False
+        self.visit = secrets.token_urlsafe(24)
+        self.values: dict[Any, Any] = {}
+        self.job: VisitJob[Any] | None = None
+        self.history: list[RunOutputs] = []
         self._tokens: dict[str, CancelToken] = {}
         self.last_active = time.time()
         self._lock = threading.Lock()
@@ -94,6 +118,26 @@ class Session:
                 self._tokens[kind].cancel()
             self._tokens[kind] = CancelToken()
             return self._tokens[kind]
+
+    def remember(self, outputs: RunOutputs) -> None:
+        """Add results to the history; the folder of the oldest goes when there are too many."""
+        self.history.append(outputs)
+        for old in self.history[:-MAX_HISTORY]:
+            shutil.rmtree(old.settings.parent, ignore_errors=True)
+        del self.history[:-MAX_HISTORY]
+
+    def leave(self) -> None:
+        """Cancel what is of no use to a page that may come back; a run goes on."""
+        with self._lock:
+            for kind, token in self._tokens.items():
+                if kind != RUN:
+                    token.cancel()
+
+    def close(self) -> None:
+        """Cancel all jobs, and wait for the end of the run, which writes into the folder."""
+        self.cancel()
+        if self.job is not None:
+            self.job.join(_CLOSE_SECONDS)
 
     def cancel(self, *kinds: str) -> None:
         """Cancel the jobs of these kinds; without any, all."""
@@ -176,6 +220,26 @@ class Sessions:
         """Record `uploads` as a visitor's, whose event has arrived."""
         self.get(visitor, *uploads)
 
+    def join(self, visit: str, visitor: str) -> Session | None:
+        """Give a visitor who has come back their session; None where the secret is of no session.
+
+        Args:
+            visit: the secret that the browser has kept.
+            visitor: the session hash of the new page.
+        """
+        with self._lock:
+            known = (key for key, one in self._sessions.items() if secrets.compare_digest(one.visit, visit))
+            key = next(known, None) if visit.isascii() else None
+            if key is None:
+                return None
+            session = self._sessions.pop(key)
+            fresh = self._sessions.get(visitor)  # of an event that came first
+            session.uploads |= fresh.uploads if fresh else set()
+            self._sessions[visitor] = session
+            self._leaving.pop(key, None)
+            session.last_active = time.time()
+        return session
+
     @contextlib.contextmanager
     def one_off(self, visitor: str | None, *uploads: str | None) -> Iterator[Session]:
         """Open the session of a request that comes without one, in the block; its result is kept an hour."""
@@ -193,12 +257,12 @@ class Sessions:
         return resolved.is_relative_to(self._root.resolve()) and not own and resolved not in self._protected
 
     def end(self, visitor: str | None) -> None:
-        """Cancel a visitor's jobs now, and remove their files after the grace period."""
+        """Cancel a visitor's jobs but the run now, and that and their files after the grace period."""
         if visitor is None:
             return
         with self._lock:
             if session := self._sessions.get(visitor):
-                session.cancel()
+                session.leave()
             self._end_later(visitor, self._grace)
 
     def _end_later(self, key: str, seconds: float) -> None:
@@ -226,6 +290,7 @@ class Sessions:
             claimed = {path for other in self._sessions.values() for path in other.uploads}
         self._forget(key)
         if session is not None:
+            session.close()
             # two visitors may have uploaded the same file
             _remove_files(session.uploads - claimed)
             shutil.rmtree(session.folder, ignore_errors=True)

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lipsync.ui import build_page, launch_settings
+from lipsync.ui.sessions import Sessions
 from tests.material import make_head, make_voice
 from tests.sources.serving import HERE
 from tests.waiting import wait_until
@@ -67,6 +68,13 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def grace_for_reloads(visit: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Visits that outlive a reload, however long that takes here; ends before the pages are closed."""
+    end_later = Sessions._end_later
+    monkeypatch.setattr(Sessions, "_end_later", lambda self, key, _: end_later(self, key, WAIT / 1000))
 
 
 @pytest.fixture

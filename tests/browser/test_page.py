@@ -218,8 +218,7 @@ def test_cancel_in_the_middle_leaves_nothing(
 
 
 def test_errors_are_shown_as_text(page: Page, tmp_path: Path, short_voice: Path) -> None:
-    page.locator("#run").click()
-    expect(page.locator("#status")).to_contain_text("There is no video or photo yet")
+    expect(page.locator("#run")).to_be_disabled()  # it could do nothing
     page.locator("#voice input[type=file]").set_input_files(short_voice)
     page.get_by_role("tab", name="Photo").click()
     page.locator("#photo input[type=file]").set_input_files(FACE)
@@ -232,7 +231,10 @@ def test_errors_are_shown_as_text(page: Page, tmp_path: Path, short_voice: Path)
     expect(page.get_by_text(str(tmp_path))).to_have_count(0)  # where it lies is nobody's business
     for toast in page.locator(".toast-body").all():  # never a bare "Error"
         assert len(toast.inner_text().split()) > 2
-    expect(page.locator("#run")).to_be_enabled()
+    expect(page.locator("#run")).to_be_disabled()
+    expect(page.locator("#run")).to_have_text("Fix the problem above first")
+    expect(page.locator("#status")).to_be_empty()  # the error of the click has been put right
+    expect(page.locator("#preview-note")).not_to_contain_text("damaged")  # it is said in one place
 
 
 def broken_video(folder: Path) -> Path:
@@ -369,7 +371,7 @@ def test_saved_settings_can_be_loaded(page: Page, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"feather": 900}')
     load(page, other)
-    expect(page.get_by_text("'feather' is out of range")).to_be_visible()
+    expect(page.get_by_text("“Feather width” is out of range")).to_be_visible()
 
 
 def test_batch(page: Page, head: Path, short_voice: Path, tmp_path: Path) -> None:
@@ -405,8 +407,9 @@ def test_text_can_be_read(page: Page, address: str, scheme: str) -> None:
     expect(page.locator("#plan")).to_be_visible()
     for name in ("Use only parts of the video", "Face, mask, enhancement"):
         unfold(page, name)
-    page.locator("#run").click()
-    expect(page.locator("#status .bad")).to_be_visible()
+    for name, text in (("start", "5"), ("end", "2")):
+        page.locator(f"#video-{name}-1").locator("input, textarea").fill(text)
+    expect(page.locator("#plan .bad")).to_be_visible()
     page.wait_for_function(FADED)
     pale = page.evaluate(PALE)
     assert not pale, "\n".join(pale)

@@ -47,12 +47,34 @@ def test_a_visitor_who_leaves_is_forgotten(tmp_path: Path) -> None:
     session = sessions.get("one", str(mine), str(shared), str(sample), None)
     sessions.get("other", str(shared))
     (session.job_folder("run").path / "result.mp4").write_text("made")
-    token = session.start("run")
+    token, preview = session.start("run"), session.start("preview")
     sessions.end("one")
-    assert token.cancelled
+    assert preview.cancelled
+    wait_until(lambda: token.cancelled)  # with the files: a reload finds a run again
     wait_until(lambda: not session.folder.exists() and not mine.exists())
     assert shared.exists()  # the other visitor brought the same file
     assert sample.exists()  # the page's own
+
+
+def test_only_who_knows_the_secret_finds_a_visit_again(tmp_path: Path) -> None:
+    later = ByHand()
+    sessions = Sessions(tmp_path, grace=120, deadlines=later)
+    session, mine = sessions.get("one", str(upload(tmp_path, "mine"))), tmp_path / "mine" / "file"
+    run = session.start("run")
+    for wrong in ("", "nonsense", "é", session.visit[:-1], session.folder.name):
+        assert sessions.join(wrong, "two") is None
+    sessions.end("one")
+    assert not run.cancelled
+    sessions.get("two", str(upload(tmp_path, "early")))  # an event of the new page that came first
+    assert sessions.join(session.visit, "two") is session is sessions.get("two")
+    later.calls[0][2]()  # the time of the page before is over
+    sessions.end("one")  # the notice that it has gone may come late
+    later.calls[-1][2]()
+    assert not run.cancelled and len(session.uploads) == 2 and mine.name
+    assert sessions.get("one") is not session
+    sessions.end("two")
+    later.calls[-1][2]()
+    assert run.cancelled and not any(path.exists() for path in session.uploads)
 
 
 class ByHand(Deadlines):

@@ -120,14 +120,13 @@ class SpeechEncoder(nn.Module):
         """
         mel = torch.from_numpy(levelled_mel(samples, self.mels))
         device = next(self.parameters()).device
-        features = np.empty((self.width, mel.shape[1] // 2), np.float32)  # of hours a gigabyte: no copy of it
+        parts = []
         for first, start, stop, last in _pieces(mel.shape[1]):
             if cancel is not None:
                 cancel.check(ENCODING)
             out: Tensor = self(mel[None, :, first:last].to(device))[0]
-            kept = out[:, (start - first) // 2 : (stop - first) // 2]
-            features[:, start // 2 : stop // 2] = kept.float().cpu().numpy()
-        return features[:, _PADDING // 2 : -(_PADDING // 2)]
+            parts.append(out[:, (start - first) // 2 : (stop - first) // 2].float().cpu())
+        return np.asarray(torch.cat(parts, dim=1)[:, _PADDING // 2 : -(_PADDING // 2)].numpy(), np.float32)
 
 
 def levelled_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
@@ -188,12 +187,8 @@ def whisper_mel(samples: FloatArray, bands: int = 80, padding: int = 0) -> Float
     for start in range(0, columns, 60 * MEL_RATE):  # the spectra of an hour would fill the memory
         power = np.square(np.abs(np.fft.rfft(frames[start : start + 60 * MEL_RATE] * window)))
         mel[start : start + 60 * MEL_RATE] = power.astype(np.float32) @ filters
-    del padded, frames
-    np.log10(np.maximum(mel, 1e-10, out=mel), out=mel)  # in place: hours of it are large
-    np.maximum(mel, _TOP - _DECADES, out=mel)
-    mel += 4
-    mel /= 4
-    return np.ascontiguousarray(mel.T)
+    logarithm = np.maximum(np.log10(np.maximum(mel, 1e-10)), _TOP - _DECADES)
+    return np.ascontiguousarray(((logarithm + 4) / 4).T, np.float32)
 
 
 @cache

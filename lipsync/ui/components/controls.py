@@ -11,6 +11,7 @@ import gradio as gr
 from lipsync.options import LinkOptions, declared_options
 from lipsync.ui import strings
 from lipsync.ui.labels import choice_label, label
+from lipsync.ui.model_marks import MARKED, marked_choices
 from lipsync.ui.settings_file import FIELDS, PAGE_SETTINGS, held_value, is_box
 
 _SECTIONS = {field.name: group for group, field in declared_options()}
@@ -35,7 +36,8 @@ def choices(name: str) -> list[tuple[str, Any]]:
 def setting_control(name: str, **more: Any) -> gr.components.FormComponent:
     """Build the control of a setting: drop-down, checkbox, slider or text field; `more` goes to it."""
     field = FIELDS[name]
-    return _control(field, choices(name), is_box(name), held_value(name, field.default), **more)
+    offered = marked_choices(name) if name in MARKED else choices(name)
+    return _control(field, offered, is_box(name), held_value(name, field.default), **more)
 
 
 def link_control(name: str, **more: Any) -> gr.components.FormComponent:

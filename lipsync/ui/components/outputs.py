@@ -47,13 +47,15 @@ class ResultTab:
     score_file: gr.DownloadButton
     subtitles: gr.DownloadButton
     score: gr.HTML
+    history: gr.CheckboxGroup
+    again: gr.Button
 
     @property
     def outputs(self) -> list[Any]:
         """All components."""
         return [
             self.live, self.video, self.other, self.about, self.download, self.settings, self.score_file,
-            self.subtitles, self.score,
+            self.subtitles, self.score, self.history, self.again,
         ]  # fmt: skip
 
 
@@ -77,11 +79,13 @@ class Outputs:
 
     Attributes:
         plan: what the run would make.
+        notices: what speaks against it, said before the run.
         ticket: State; a new value starts a queued run.
         made: State; the `RunOutputs` of the last run, or None.
     """
 
     plan: gr.HTML
+    notices: gr.HTML
     consent: gr.Checkbox
     run: gr.Button
     cancel: gr.Button
@@ -105,8 +109,9 @@ class Outputs:
 def build_outputs() -> Outputs:
     """Build the outputs; the run button is on top, where it stays in place."""
     plan = gr.HTML(status_line(strings.STATUS_EMPTY), elem_id="plan")
+    notices = gr.HTML(elem_id="notices")
     consent = gr.Checkbox(label=strings.CONSENT, container=False, elem_id="consent")
-    run, cancel = run_and_cancel(strings.RUN_NOTHING, size="lg")
+    run, cancel = run_and_cancel(strings.RUN_NOTHING, size="lg", interactive=False)
     status = gr.HTML(elem_id="status")
     with gr.Tabs(elem_id="right") as tabs:
         with gr.Tab(strings.TAB_PREVIEW, id="preview"):
@@ -117,6 +122,7 @@ def build_outputs() -> Outputs:
             compare = _build_compare()
     return Outputs(
         plan=plan,
+        notices=notices,
         consent=consent,
         run=run,
         cancel=cancel,
@@ -179,7 +185,13 @@ def _build_result() -> ResultTab:
             strings.DOWNLOAD_SUBTITLES, visible=False, min_width=120, elem_id="subtitles-used"
         )
     score = gr.HTML(visible=False, elem_id="score")
-    return ResultTab(live, video, other, about, download, settings, score_file, subtitles, score)
+    history = gr.CheckboxGroup(
+        [], label=strings.HISTORY, info=strings.HISTORY_HELP, visible=False, elem_id="history"
+    )
+    again = gr.Button(strings.HISTORY_SHOW, size="sm", visible=False, elem_id="show-again")
+    return ResultTab(
+        live, video, other, about, download, settings, score_file, subtitles, score, history, again
+    )
 
 
 def _build_compare() -> CompareTab:

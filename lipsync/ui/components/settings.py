@@ -12,11 +12,12 @@ import gradio as gr
 from lipsync.errors import LipsyncError, OptionError
 from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
 from lipsync.ui import strings
-from lipsync.ui.components.controls import choices, group_sections, setting_control
+from lipsync.ui.components.controls import group_sections, setting_control
 from lipsync.ui.components.photo_field import photo_field
 from lipsync.ui.components.range_table import MAX_ROWS, RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.formatting import error_text
+from lipsync.ui.model_marks import marked_choices
 from lipsync.ui.settings_file import held_value, load_settings
 
 _SHOWN_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -91,7 +92,7 @@ def _build_preset() -> gr.Radio:
 
 
 def _build_compare() -> gr.Dropdown:
-    models = [(label, name) for label, name in choices("variant") if name != "auto"]
+    models = [(label, name) for label, name in marked_choices("variant") if name != "auto"]
     return gr.Dropdown(
         [(strings.COMPARE_NONE, ""), *models],
         value="",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeAlias
 
 import gradio as gr
 
-from lipsync.errors import Cancelled
+from lipsync.errors import Cancelled, LipsyncError
 from lipsync.progress import Progress
 from lipsync.ui import strings
-from lipsync.ui.formatting import error_text, progress_text
+from lipsync.ui.formatting import error_text, progress_text, strip_folders, waiting_text
+from lipsync.ui.jobs import Waiting
 
 P = ParamSpec("P")
 Updates: TypeAlias = dict[Any, Any]
@@ -23,12 +24,21 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """Event arguments: no progress animation, no API endpoint."""
 UNQUEUED: dict[str, Any] = {"queue": False, **QUIET}
 """Event arguments: answered at once, past the queue."""
-HEAVY: dict[str, Any] = {
-    "concurrency_limit": 1,
-    "concurrency_id": "models",
-    "api_visibility": "private",
-}
-"""Event arguments of everything that runs models: one at a time over all visitors."""
+_MAX_GIVEN = 120
+"""Characters of a given value that an error shows without a fold."""
+
+
+def own_lane(name: str) -> dict[str, Any]:
+    """Event arguments of what runs models beside the runs: one at a time over all visitors, in its own lane.
+
+    Runs, batches and the endpoints that make videos wait in a `jobs.Lane` instead.
+    """
+    return {"concurrency_limit": 1, "concurrency_id": name, "api_visibility": "private"}
+
+
+PREVIEWS, INSPECTIONS, COMPARISONS = map(own_lane, ("previews", "inspections", "comparisons"))
+WATCHED: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private"}
+"""Event arguments of what watches a job, or waits for its turn by itself."""
 
 
 def applied_once(handler: Callable[P, Iterator[Updates]]) -> Callable[P, Iterator[Any]]:
@@ -109,8 +119,29 @@ def status_line(text: str, kind: str = "info", share: float | None = None) -> st
 
 
 def error_line(error: Exception) -> str:
-    """Render an error as a status line; a cancel is shown as information."""
-    return status_line(error_text(error), "info" if isinstance(error, Cancelled) else "bad")
+    """Render an error as a status line: what happened and what to do, and a fold for a long value.
+
+    A cancel is shown as information.
+    """
+    if isinstance(error, Cancelled):
+        return status_line(error_text(error))
+    if not isinstance(error, LipsyncError) or len(error.given) <= _MAX_GIVEN:
+        return status_line(error_text(error), "bad")
+    short = LipsyncError(error.what, hint=error.hint)
+    details = html.escape(strip_folders(error.given))
+    fold = f"<details><summary>{strings.ERROR_DETAILS}</summary>{details}</details>"
+    return status_line(error_text(short), "bad").replace("</div>", f"{fold}</div>")
+
+
+def waiting_line(waiting: Waiting) -> str:
+    """Render who is before a job, and for how long."""
+    return status_line(waiting_text(waiting), "busy")
+
+
+def notices_html(notices: Iterable[str]) -> str:
+    """Render what speaks against a run as a list; "" for nothing."""
+    lines = "".join(f"<li>{html.escape(notice)}</li>" for notice in notices)
+    return f'<ul class="notices" role="status">{lines}</ul>' if lines else ""
 
 
 def progress_line(label: str, progress: Progress) -> str:

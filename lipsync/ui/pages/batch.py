@@ -14,8 +14,8 @@ from lipsync.errors import InputError
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done
 from lipsync.ui.components.status import (
-    HEAVY,
     UNQUEUED,
+    WATCHED,
     Updates,
     Values,
     applied_once,
@@ -24,8 +24,10 @@ from lipsync.ui.components.status import (
     run_and_cancel,
     set_busy,
     status_line,
+    waiting_line,
 )
 from lipsync.ui.handlers import BatchItem, BatchOutputs
+from lipsync.ui.jobs import Lane, Waiting
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.sessions import Sessions
 
@@ -87,10 +89,14 @@ class BatchEvents:
     Args:
         models: shared by all visitors.
         form: of the sync tab, whose settings are used.
+        lane: of all that make videos.
     """
 
-    def __init__(self, sessions: Sessions, models: ModelProvider, page: BatchPage, form: SyncForm) -> None:
+    def __init__(
+        self, sessions: Sessions, models: ModelProvider, page: BatchPage, form: SyncForm, lane: Lane
+    ) -> None:
         self._sessions, self._models, self._page, self._form = sessions, models, page, form
+        self._lane = lane
 
     def connect(self) -> None:
         """Connect the events."""
@@ -101,7 +107,7 @@ class BatchEvents:
             page.outputs,
             show_progress="minimal",
             show_progress_on=[page.status],
-            **HEAVY,
+            **WATCHED,
         )
         page.cancel.click(self.cancel, None, [page.cancel, page.status], **UNQUEUED)
 
@@ -121,8 +127,11 @@ class BatchEvents:
                 options = self._form.options(values)  # without the time ranges, which are of the one video
                 if not values[page.consent]:
                     raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
-                for item in handlers.run_batch(videos, voices, options, folder.path, cancel, self._models):
-                    if isinstance(item, Done):
+                made = handlers.run_batch(videos, voices, options, folder.path, cancel, self._models)
+                for item in self._lane.in_turn(made, cancel):
+                    if isinstance(item, Waiting):
+                        yield {page.status: waiting_line(item)}
+                    elif isinstance(item, Done):
                         folder.replace_older()
                         yield {**self._show_outputs(item.value), **set_busy(page, False)}
                     else:

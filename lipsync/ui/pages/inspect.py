@@ -16,7 +16,7 @@ from lipsync.ui.background import Done
 from lipsync.ui.components import controls
 from lipsync.ui.components.inputs import Inputs
 from lipsync.ui.components.status import (
-    HEAVY,
+    INSPECTIONS,
     QUIET,
     UNQUEUED,
     Updates,
@@ -175,7 +175,7 @@ class InspectEvents:
             page.outputs,
             show_progress="minimal",
             show_progress_on=[page.status],
-            **HEAVY,
+            **INSPECTIONS,
         )
         page.cancel.click(self.cancel, None, buttons, **UNQUEUED, cancels=[run])
         page.use.click(

@@ -8,14 +8,18 @@ from typing import Any
 import gradio as gr
 
 from lipsync.context import ModelProvider
+from lipsync.ui.components.fetch_panel import FetchEvents, FetchPanel, build_fetch_panel
 from lipsync.ui.components.inputs import Inputs, build_inputs
 from lipsync.ui.components.link_panel import LinkEvents
 from lipsync.ui.components.outputs import Outputs, build_outputs
 from lipsync.ui.components.photo_field import convert_uploads
 from lipsync.ui.components.settings import Settings, build_settings
+from lipsync.ui.estimates import PastRuns
+from lipsync.ui.jobs import Lane
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.pages.sync_preview import PreviewEvents
 from lipsync.ui.pages.sync_run import RunEvents
+from lipsync.ui.pages.sync_visit import VisitEvents
 from lipsync.ui.sessions import Sessions
 
 
@@ -27,6 +31,7 @@ class SyncPage:
     settings: Settings
     outputs: Outputs
     form: SyncForm
+    fetch: FetchPanel
 
 
 def build_sync() -> SyncPage:
@@ -36,22 +41,30 @@ def build_sync() -> SyncPage:
             with gr.Column(elem_id="inputs-side"):
                 inputs = build_inputs()
             with gr.Column(elem_id="settings-side"):
+                fetch = build_fetch_panel()
                 settings = build_settings(inputs.video_ranges, inputs.voice_ranges)
         with gr.Column(scale=6, min_width=340, elem_id="right-side"):
             outputs = build_outputs()
-    return SyncPage(inputs, settings, outputs, SyncForm(inputs, settings))
+    return SyncPage(inputs, settings, outputs, SyncForm(inputs, settings), fetch)
 
 
 def connect_sync(
-    page: SyncPage, sessions: Sessions, models: ModelProvider, allow: frozenset[Any] = frozenset()
+    blocks: gr.Blocks,
+    page: SyncPage,
+    sessions: Sessions,
+    models: ModelProvider,
+    lane: Lane,
+    allow: frozenset[Any] = frozenset(),
 ) -> None:
     """Connect the events of the tab.
 
     Args:
         models: shared by all visitors.
+        lane: of all that make videos.
         allow: networks that links may reach although they are not public. For tests only.
     """
     inputs = page.inputs
+    FetchEvents(sessions, page.fetch, page.settings).connect(blocks)
     for panel, table in (
         (inputs.video_link, inputs.video_ranges),
         (inputs.voice_link, inputs.voice_ranges),
@@ -60,5 +73,8 @@ def connect_sync(
     for copy in inputs.copies:
         copy.connect(sessions)
     convert_uploads((inputs.photo, page.settings.reference), sessions)
-    PreviewEvents(sessions, models, inputs, page.form, page.outputs).connect()
-    RunEvents(sessions, models, page.form, page.settings, page.outputs).connect()
+    past = PastRuns()
+    PreviewEvents(sessions, models, inputs, page.form, page.outputs, past).connect()
+    runs = RunEvents(sessions, models, page.form, page.settings, page.outputs, past, lane)
+    runs.connect()
+    VisitEvents(sessions, inputs, page.form, page.settings, page.outputs, runs).connect(blocks)

@@ -9,19 +9,32 @@ import gradio as gr
 
 from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled
-from lipsync.types import Plan
+from lipsync.pipeline.preview import VOICE_SECONDS
+from lipsync.types import Preview
 from lipsync.ui import handlers, strings
 from lipsync.ui.components.inputs import Inputs
 from lipsync.ui.components.outputs import Outputs
 from lipsync.ui.components.range_table import RangeTable
-from lipsync.ui.components.status import HEAVY, QUIET, Updates, Values, error_line, status_line
+from lipsync.ui.components.status import (
+    PREVIEWS,
+    QUIET,
+    Updates,
+    Values,
+    error_line,
+    notices_html,
+    status_line,
+)
+from lipsync.ui.estimates import PastRuns
 from lipsync.ui.formatting import error_text
 from lipsync.ui.handlers import PreviewFiles
+from lipsync.ui.labels import in_labels
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.request import SyncRequest
-from lipsync.ui.sessions import Sessions
+from lipsync.ui.sessions import Session, Sessions
 from lipsync.utils.timecodes import spoken_duration
 
+_SHORT_VOICE_SECONDS = 0.3
+"""A voice shorter than a syllable or two."""
 _FACE_SETTINGS = ("which_face", "face_x", "face_y", "face_time")
 """The settings that a click on a face sets."""
 
@@ -32,10 +45,16 @@ class PreviewEvents:
     They hold no state; what belongs to a visitor is in the `Session`."""
 
     def __init__(
-        self, sessions: Sessions, models: ModelProvider, inputs: Inputs, form: SyncForm, outputs: Outputs
+        self,
+        sessions: Sessions,
+        models: ModelProvider,
+        inputs: Inputs,
+        form: SyncForm,
+        outputs: Outputs,
+        past: PastRuns,
     ) -> None:
         self._sessions, self._models = sessions, models
-        self._in, self._form, self._out = inputs, form, outputs
+        self._in, self._form, self._out, self._past = inputs, form, outputs, past
 
     def connect(self) -> None:
         """Connect the events."""
@@ -49,17 +68,22 @@ class PreviewEvents:
             [one.blur if one is segments else one.change for one in form.components],
             self.plan,
             inputs,
-            [self._out.run, self._out.plan, preview_tab.time],
+            [self._out.run, self._out.plan, self._out.notices, self._out.status, preview_tab.time],
             trigger_mode="always_last",
             **QUIET,
         )
-        shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [preview_tab.note], **HEAVY}
-        planned.then(self.preview, inputs, preview_tab.outputs, trigger_mode="always_last", **shown)
+        shown: dict[str, Any] = {
+            "show_progress": "minimal",
+            "show_progress_on": [preview_tab.note],
+            **PREVIEWS,
+        }
+        drawn = [*preview_tab.outputs, self._out.notices, self._out.run]
+        planned.then(self.preview, inputs, drawn, trigger_mode="always_last", **shown)
         gr.on(
             [preview_tab.redraw.click, preview_tab.time.release],
             self.preview,
             inputs,
-            preview_tab.outputs,
+            drawn,
             trigger_mode="always_last",
             **shown,
         )
@@ -88,31 +112,41 @@ class PreviewEvents:
     def plan(self, request: gr.Request, values: Values) -> Updates:
         """Show what a run would make, on the button and above it."""
         out = self._out
-        self._sessions.get(request.session_hash, *self._form.uploads(values))
+        session = self._sessions.get(request.session_hash, *self._form.uploads(values))
+        gone: Updates = {out.status: ""} if "run" in session.failed else {}  # the error of a run before
+        session.failed.discard("run")
+        session.values = dict(values)  # for a reload
+        session.ready = False
         try:
             given = self._form.request(values)
             if given.is_complete:
-                return self._planned(given.plan(), values[out.preview.time])
+                return {**gone, **self._planned(given, values[out.preview.time], session)}
             label = _missing(given)
             line = status_line(label if given.video or given.voice else strings.STATUS_EMPTY)
         except Exception as error:  # shown to the visitor, whatever it is
             label, line = strings.RUN_INVALID, error_line(error)
-        return {out.run: gr.Button(label), out.plan: line, out.preview.time: gr.skip()}
+        return {**gone, out.run: gr.Button(label, interactive=False), out.plan: line, out.notices: ""}
 
-    def _planned(self, plan: Plan, at: float | None) -> Updates:
-        out = self._out
+    def _planned(self, given: SyncRequest, at: float | None, session: Session) -> Updates:
+        out, plan = self._out, given.plan()
         line = strings.STATUS_READY.format(
             frames=plan.frames, width=plan.width, height=plan.height, fps=float(plan.fps)
         )
+        if estimate := self._past.estimate(plan, given.options):
+            took = spoken_duration(round(estimate.seconds))
+            line += strings.STATUS_ESTIMATE.format(time=took, size=estimate.bytes / 1e6)
+        session.ready = True
         last = round(float((plan.frames - 1) / plan.fps), 2)
+        label = strings.RUN_READY.format(length=spoken_duration(plan.seconds))
         return {
-            out.run: gr.Button(strings.RUN_READY.format(length=spoken_duration(plan.seconds))),
+            out.run: gr.Button(label, interactive="run" not in session.running),
             out.plan: status_line(line),
+            out.notices: notices_html(_voice_notices(given)),
             out.preview.time: gr.Slider(maximum=max(last, 0.04), value=min(float(at or 0), last)),
         }
 
     def preview(self, request: gr.Request, values: Values) -> Updates:
-        """Draw one frame; silent while an input is missing."""
+        """Draw one frame; silent while an input is missing, or where the plan shows the error already."""
         tab, at = self._out.preview, float(values[self._out.preview.time] or 0)
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
         cancel = session.start("preview")
@@ -120,6 +154,10 @@ class PreviewEvents:
             given = self._form.request(values, session.detection_cache)
             if not given.is_complete:
                 return {tab.note: strings.PREVIEW_EMPTY, tab.overlay: None, tab.result: None}
+            given.plan()
+        except Exception:  # shown above the button
+            return {tab.note: strings.PREVIEW_INVALID, tab.overlay: None, tab.result: None}
+        try:
             with session.job_folder("preview") as folder:
                 files = handlers.render_preview(given, at, folder.path, cancel, self._models)
                 folder.replace_older()
@@ -127,7 +165,18 @@ class PreviewEvents:
             return {tab.note: gr.skip()}
         except Exception as error:  # shown to the visitor, whatever it is
             return {tab.note: f"✕ {error_text(error)}"}
-        return self._previewed(files, at)
+        return {**self._previewed(files, at), **self._noticed(given, files.preview, session)}
+
+    def _noticed(self, given: SyncRequest, drawn: Preview, session: Session) -> Updates:
+        """What the preview shows to speak against a run: a silent voice, a photo without a face."""
+        heard = "{notice}" if given.plan().seconds <= VOICE_SECONDS else strings.NOTICE_AROUND
+        notices = _voice_notices(given) + [heard.format(notice=in_labels(one)) for one in drawn.warnings]
+        if drawn.box is None and given.is_photo and not given.segments:
+            notices.append(strings.NOTICE_NO_FACE)
+            session.ready = False
+            no_use = gr.Button(strings.RUN_INVALID, interactive=False)
+            return {self._out.notices: notices_html(notices), self._out.run: no_use}
+        return {self._out.notices: notices_html(notices)}
 
     def _previewed(self, files: PreviewFiles, at: float) -> Updates:
         tab, drawn = self._out.preview, files.preview
@@ -149,6 +198,12 @@ class PreviewEvents:
         x, y, time = people[chosen.index]
         values = ("point", round(x, 4), round(y, 4), round(time, 3))
         return {self._form.fields[name]: value for name, value in zip(_FACE_SETTINGS, values, strict=True)}
+
+
+def _voice_notices(given: SyncRequest) -> list[str]:
+    """What is said of the voice as soon as it is there."""
+    seconds = given.plan().voice_seconds
+    return [strings.NOTICE_SHORT_VOICE.format(seconds=seconds)] if seconds < _SHORT_VOICE_SECONDS else []
 
 
 def _missing(given: SyncRequest) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from lipsync.context import ModelProvider
-from lipsync.errors import InputError, LipsyncError
+from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import write_image
-from lipsync.progress import Progress
+from lipsync.progress import CancelToken, Progress
 from lipsync.types import SyncResult
 from lipsync.ui import handlers, strings
 from lipsync.ui.background import Done, run_in_thread
@@ -21,9 +21,10 @@ from lipsync.ui.components.outputs import Outputs
 from lipsync.ui.components.score_card import score_html
 from lipsync.ui.components.settings import Settings
 from lipsync.ui.components.status import (
-    HEAVY,
+    COMPARISONS,
     QUIET,
     UNQUEUED,
+    WATCHED,
     Updates,
     Values,
     applied_once,
@@ -31,15 +32,22 @@ from lipsync.ui.components.status import (
     progress_line,
     set_busy,
     status_line,
+    waiting_line,
 )
-from lipsync.ui.formatting import error_text, result_markdown
+from lipsync.ui.estimates import Estimate, PastRuns
+from lipsync.ui.formatting import result_markdown
 from lipsync.ui.handlers import RunOutputs
+from lipsync.ui.history import history_choices
+from lipsync.ui.jobs import Lane, Report, VisitJob, Waiting
 from lipsync.ui.pages.sync_form import SyncForm
-from lipsync.ui.sessions import Sessions
+from lipsync.ui.request import SyncRequest
+from lipsync.ui.sessions import RUN, Session, Sessions
 
 _LIVE_SECONDS = 60
 """Age up to which the finished frames of a run are kept: a browser that is slow, or on a slow connection,
 requests a frame long after it was announced, and shows none at all where it always comes too late."""
+MAX_WAITING = 20
+"""Runs of all visitors together that may wait."""
 
 
 class RunEvents:
@@ -48,75 +56,118 @@ class RunEvents:
     They hold no state; what belongs to a visitor is in the `Session`."""
 
     def __init__(
-        self, sessions: Sessions, models: ModelProvider, form: SyncForm, settings: Settings, outputs: Outputs
+        self,
+        sessions: Sessions,
+        models: ModelProvider,
+        form: SyncForm,
+        settings: Settings,
+        outputs: Outputs,
+        past: PastRuns,
+        lane: Lane,
     ) -> None:
-        self._sessions, self._models = sessions, models
+        self._sessions, self._models, self._past, self._lane = sessions, models, past, lane
         self._form, self._compare, self._out = form, settings.compare, outputs
 
     def connect(self) -> None:
         """Connect the events."""
         out, form = self._out, self._form
-        shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [out.status], **HEAVY}
+        shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [out.status], **COMPARISONS}
         out.run.click(
             self.start,
-            {out.consent, *form.components},
+            {out.consent, self._compare, *form.components},
             [out.ticket, out.status, out.run, out.cancel],
             **QUIET,
         )
-        run = out.ticket.change(
-            applied_once(self.run), {self._compare, out.preview.time, *form.components}, out.of_run, **shown
-        )
-        side_by_side = out.compare.make.click(applied_once(self.side_by_side), out.made, out.of_run, **shown)
-        out.cancel.click(
-            self.cancel,
-            None,
-            [out.status, out.run, out.cancel, out.result.live, out.result.video],
-            **UNQUEUED,
-            cancels=[run, side_by_side],
-        )
+        out.consent.change(self.consent, None, out.status, **QUIET)
+        watched = {"show_progress": "minimal", "show_progress_on": [out.status], **WATCHED}
+        out.ticket.change(applied_once(self.run), {out.preview.time, *form.components}, out.of_run, **watched)
+        out.compare.make.click(applied_once(self.side_by_side), out.made, out.of_run, **shown)
+        out.cancel.click(self.cancel, None, [out.status, out.cancel], **UNQUEUED)
 
     def start(self, request: gr.Request, values: Values) -> Updates:
-        """Check at once whether a run can start; if so, queue it with a new ticket."""
+        """Check at once whether a run can start; if so, start it, with a new ticket to watch it."""
         out = self._out
-        self._sessions.get(request.session_hash, *self._form.uploads(values))
+        session = self._sessions.get(request.session_hash, *self._form.uploads(values))
+        if session.job is not None and session.job.running:  # pressed twice
+            return {out.ticket: secrets.token_hex(8), **set_busy(out, True)}
         try:
-            self._form.request(values).files()
+            given = self._form.request(values, session.detection_cache)
+            given.files()
             if not values[out.consent]:
                 raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
+            if len(self._lane) >= MAX_WAITING:
+                raise InputError(strings.QUEUE_FULL, hint=strings.QUEUE_FULL_HINT)
+            expected = self._past.estimate(given.plan(), given.options)
         except LipsyncError as error:
-            return {out.status: status_line(error_text(error), "bad")}
+            session.failed.add(RUN)
+            return {out.status: error_line(error)}
+        session.running.add(RUN)
+        session.failed.discard(RUN)
+        cancel = session.start(RUN)
+        work = partial(self._work, session, given, values[self._compare], cancel, expected)
+        session.job = VisitJob(work, cancel)
         return {
             out.ticket: secrets.token_hex(8),
-            out.status: status_line(strings.STATUS_WAITING, "busy"),
+            out.status: status_line(strings.STATUS_STARTING, "busy"),
             **set_busy(out, True),
         }
 
+    def _work(
+        self,
+        session: Session,
+        given: SyncRequest,
+        compare_with: str,
+        cancel: CancelToken,
+        expected: Estimate | None,
+    ) -> Iterator[Waiting | Report | Done[RunOutputs]]:
+        """The run, at its turn; its results are the visitor's from then on."""
+        try:
+            with session.job_folder(RUN) as folder:
+                made = handlers.run_sync(given, compare_with, folder.path, cancel, self._models)
+                for item in self._lane.in_turn(made, cancel, expected.seconds if expected else None):
+                    if isinstance(item, Done):
+                        for result in item.value.results:
+                            self._past.add(result, given.options)
+                        folder.keep()
+                        session.remember(item.value)
+                    yield item
+        finally:
+            session.running.discard(RUN)
+
+    def consent(self, request: gr.Request) -> Any:
+        """Take away the error that the box was not ticked."""
+        session = self._sessions.get(request.session_hash)
+        shown = "run" in session.failed
+        session.failed.discard("run")
+        return "" if shown else gr.skip()
+
     def run(self, request: gr.Request, values: Values) -> Iterator[Updates]:
-        """Run the job; show its progress, and its outputs at the end."""
+        """Watch the visitor's run; show its progress, and its outputs at the end."""
         out = self._out
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
-        cancel = session.start("run")
+        if session.job is None:
+            return
+        yield {**self._show_live(True), **set_busy(out, True)}
         try:
-            with session.job_folder("run") as folder:
-                yield {
-                    out.status: status_line(strings.STATUS_STARTING, "busy"),
-                    **self._show_live(True),
-                    **set_busy(out, True),
-                }
-                given = self._form.request(values, session.detection_cache)
-                for item in handlers.run_sync(
-                    given, values[self._compare], folder.path, cancel, self._models
-                ):
-                    if isinstance(item, Done):
-                        finished = self._show_outputs(item.value, values[out.preview.time], folder.path)
-                        folder.replace_older()
-                        yield {**finished, **set_busy(out, False)}
-                    else:
-                        label, progress = item
-                        frame = self._live_frame(progress, folder.path)
-                        yield {out.status: progress_line(label, progress), **frame}
+            for item in session.job.watch():
+                if isinstance(item, Done):
+                    yield {
+                        **self.show_outputs(item.value, values[out.preview.time], session),
+                        **self._idle(session),
+                    }
+                elif isinstance(item, Waiting):
+                    yield {out.status: waiting_line(item)}
+                else:
+                    label, progress = item
+                    yield {out.status: progress_line(label, progress), **self._live_frame(progress, session)}
         except Exception as error:  # shown to the visitor, whatever it is
-            yield {out.status: error_line(error), **self._show_live(False), **set_busy(out, False)}
+            if not isinstance(error, Cancelled):
+                session.failed.add(RUN)
+            yield {out.status: error_line(error), **self._show_live(False), **self._idle(session)}
+
+    def _idle(self, session: Session) -> Updates:
+        """The buttons while nothing runs."""
+        return {**set_busy(self._out, False), self._out.run: gr.Button(interactive=session.ready)}
 
     def _show_live(self, running: bool) -> Updates:
         """Show the newest frame in place of the result video during a run."""
@@ -130,21 +181,27 @@ class RunEvents:
             }
         return {**shown, tab.live: gr.Image(visible=False)}
 
-    def _live_frame(self, progress: Progress, folder: Path) -> Updates:
+    def _live_frame(self, progress: Progress, session: Session) -> Updates:
         """Show a finished frame under a new file name, as the browser caches by name."""
         if progress.preview is None:
             return {}
+        folder = session.folder / "live"
+        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"live_{secrets.token_hex(4)}.jpg"
         oldest = time.time() - _LIVE_SECONDS
         for earlier in folder.glob("live_*.jpg"):
             if earlier.stat().st_mtime < oldest:
-                earlier.unlink()
+                earlier.unlink(missing_ok=True)
         write_image(path, progress.preview)
         return {self._out.result.live: str(path)}
 
-    def _show_outputs(self, outputs: RunOutputs, at: float, folder: Path) -> Updates:
+    def show_outputs(self, outputs: RunOutputs, at: float, session: Session) -> Updates:
+        """The updates that show the results of a run; the pair of frames is at `at` seconds."""
         out, compare = self._out, self._out.compare
-        pair = [folder / "before.jpg", folder / "after.jpg"]
+        # Under new names, as the browser caches by name.
+        pair = [
+            outputs.settings.with_name(f"{name}_{secrets.token_hex(4)}.jpg") for name in ("before", "after")
+        ]
         for path, frame in zip(pair, handlers.frame_pair(outputs, at), strict=True):
             write_image(path, frame)
         side_by_side = outputs.side_by_side
@@ -156,6 +213,10 @@ class RunEvents:
             **self._show_downloads(outputs),
             **out.tabs.show("result"),
             out.result.about: about,
+            out.result.history: gr.CheckboxGroup(
+                history_choices(session), value=[], visible=len(session.history) > 1
+            ),
+            out.result.again: gr.Button(visible=len(session.history) > 1),
             out.made: outputs,
             out.status: status_line(about.replace("*", "").splitlines()[0], "done"),
             compare.slider: tuple(map(str, pair)),
@@ -200,7 +261,8 @@ class RunEvents:
         out = self._out
         if made is None:
             return
-        cancel = self._sessions.get(request.session_hash).start("run")
+        session = self._sessions.get(request.session_hash)
+        cancel = session.start("run")
         yield set_busy(out, True)
         try:
             folder = made.settings.parent
@@ -210,17 +272,17 @@ class RunEvents:
                 if isinstance(item, Done):
                     line = status_line(strings.SIDE_BY_SIDE_DONE, "done")
                     video = gr.Video(str(item.value), visible=True)
-                    yield {out.compare.video: video, out.status: line, **set_busy(out, False)}
+                    yield {out.compare.video: video, out.status: line, **self._idle(session)}
                 else:
                     yield {out.status: progress_line("", item)}
         except Exception as error:  # shown to the visitor, whatever it is
-            yield {out.status: error_line(error), **set_busy(out, False)}
+            yield {out.status: error_line(error), **self._idle(session)}
 
     def cancel(self, request: gr.Request) -> Updates:
-        """Cancel the visitor's run."""
-        self._sessions.get(request.session_hash).cancel("run")
+        """Cancel the visitor's run; who watches it is told within a second or two."""
+        self._sessions.get(request.session_hash).cancel(RUN)
+        out = self._out
         return {
-            self._out.status: status_line(strings.STATUS_STOPPED),
-            **self._show_live(False),
-            **set_busy(self._out, False),
+            out.status: status_line(strings.STATUS_STOPPING, "busy"),
+            out.cancel: gr.Button(interactive=False),
         }
