@@ -62,12 +62,23 @@ class GradioState:
         push = queue.push
 
         async def push_and_claim(body: Any, *arguments: Any, **named: Any) -> Any:
+            self._add_defaults(body)
             answer = await push(body, *arguments, **named)
             if body.session_hash and (paths := list(_paths(body.data))):
                 claim(body.session_hash, paths)
             return answer
 
         queue.push = push_and_claim  # type: ignore[method-assign]
+
+    def _add_defaults(self, body: Any) -> None:
+        """Give an event the defaults of parameters that its caller does not know: endpoints get new ones.
+
+        Gradio's own client does so by itself; who sends the values as they are would get an error.
+        """
+        event = self._page.fns.get(body.fn_index)
+        if event is not None and event.api_visibility == "public" and isinstance(body.data, list):
+            left = event.inputs[len(body.data) :]
+            body.data = [*body.data, *(getattr(field, "value", None) for field in left)]
 
 
 def _paths(value: Any) -> Iterator[str]:
