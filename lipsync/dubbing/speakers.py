@@ -34,7 +34,7 @@ _OFFSETS = 1
 """Frames around the clip's own offset at which likeness counts."""
 _WEIGHTS = (15.0, 3.0, -2.0)
 """Of likeness and of the openings' correlation in the log odds that a face speaks, and their constant."""
-_SWITCH = 15.0
+_SWITCH = 8.0
 """Log odds that a change of speaker costs: people speak for longer than a syllable."""
 _SHORTEST = 0.3
 """Seconds; a shorter turn is its neighbour's."""

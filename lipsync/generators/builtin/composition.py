@@ -21,8 +21,8 @@ from lipsync.generators.builtin.resampling import MAX_STEP, Region, window_regio
 from lipsync.types import FloatArray, Frame
 
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-_SMALL_REGION = 200 * 200
-"""Pixels of a region, about that of a face 270 pixels wide, up to which interpolation takes its time."""
+_SMALL_REGION = 300 * 300
+"""Pixels of a region, about that of a face 400 pixels wide, up to which interpolation takes its time."""
 
 
 @dataclass(frozen=True)
