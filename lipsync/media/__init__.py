@@ -11,8 +11,10 @@ times are seconds.
 
 from lipsync.media.audio.probe import probe_audio
 from lipsync.media.audio.reader import AudioReader, open_audio
+from lipsync.media.audio.waveform import Waveform, read_waveform
 from lipsync.media.ffmpeg import ffmpeg_path, has_encoder
 from lipsync.media.probe import probe_video
+from lipsync.media.video.filmstrip import Filmstrip, read_filmstrip
 from lipsync.media.video.images import write_image
 from lipsync.media.video.reader import VideoReader, open_video
 from lipsync.media.video.resumable_writer import ResumableWriter
@@ -23,10 +25,12 @@ from lipsync.media.video.yuv import YuvFrame
 
 __all__ = [
     "AudioReader",
+    "Filmstrip",
     "FrameWriter",
     "OutputSpec",
     "ResumableWriter",
     "VideoReader",
+    "Waveform",
     "YuvFrame",
     "ffmpeg_path",
     "has_encoder",
@@ -35,6 +39,8 @@ __all__ = [
     "plan_timeline",
     "probe_audio",
     "probe_video",
+    "read_filmstrip",
+    "read_waveform",
     "write_image",
     "write_side_by_side",
 ]

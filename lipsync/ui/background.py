@@ -75,11 +75,14 @@ def clear_frames(error: BaseException) -> None:
 
 
 def _spaced_reports(running: Future[T], reports: queue.Queue[Progress]) -> Iterator[Progress]:
-    """The newest report whenever a stage begins, and every `_REPORT_SECONDS`, until the task has ended."""
+    """The newest report when a stage begins or ends, and each `_REPORT_SECONDS`, until the task has ended."""
     newest: Progress | None = None
     stage, at = "", 0.0
     while not wait([running], _POLL_SECONDS).done:
-        for report in _newest_report(reports):
+        for report in _newest_reports(reports):
+            if newest and report.stage != newest.stage:  # a stage is shown to its end
+                yield newest
+                newest = None
             preview = report.preview if report.preview is not None or newest is None else newest.preview
             newest = replace(report, preview=preview)
         if newest and (newest.stage != stage or time.monotonic() - at >= _REPORT_SECONDS):
@@ -88,13 +91,15 @@ def _spaced_reports(running: Future[T], reports: queue.Queue[Progress]) -> Itera
             newest = None
 
 
-def _newest_report(reports: queue.Queue[Progress]) -> Iterator[Progress]:
-    """Yield the newest report, if there is one, with the newest preview frame among them."""
-    if reports.empty():
-        return
-    newest = reports.get()
-    preview = newest.preview
+def _newest_reports(reports: queue.Queue[Progress]) -> Iterator[Progress]:
+    """The newest waiting report of each stage, with the newest preview frame among them."""
+    newest: Progress | None = None
     while not reports.empty():
-        newest = reports.get()
-        preview = preview if newest.preview is None else newest.preview
-    yield replace(newest, preview=preview)  # few reports carry one, so it must not be dropped
+        report = reports.get()
+        if newest and report.stage != newest.stage:
+            yield newest
+        elif newest and report.preview is None:  # few reports carry one, so it must not be dropped
+            report = replace(report, preview=newest.preview)
+        newest = report
+    if newest:
+        yield newest

@@ -6,14 +6,17 @@ import logging
 from collections.abc import Callable
 
 from lipsync.errors import Cancelled, LipsyncError
+from lipsync.options import MediaOptions
 from lipsync.progress import Progress
-from lipsync.types import SyncResult
+from lipsync.types import Plan, SyncResult, TimeRange
 from lipsync.ui import strings
 from lipsync.ui.jobs import Waiting
 from lipsync.ui.labels import in_labels
 from lipsync.utils.timecodes import spoken_duration
 
 _log = logging.getLogger(__name__)
+_SAME_SECONDS = 0.1
+"""Lengths that differ by less count as equal."""
 _MIN_BYTES = 100_000
 """A larger total counts bytes, a smaller one frames."""
 _AUDIO_STAGES = ("Measuring loudness", "Transcribing speech", "Separating the voice")
@@ -78,3 +81,34 @@ def strip_folders(text: str) -> str:
         is_path = at >= 0 and "://" not in word and not word[:at].strip("'\"(") and word.count("/") > 1
         words.append(word[:at] + word.rsplit("/", 1)[1] if is_path else word)
     return " ".join(words)
+
+
+def lengths_text(plan: Plan, media: MediaOptions) -> str:
+    """What is used of video and voice, where their lengths differ or parts are chosen; "" for a photo."""
+    parts, longer = media.video_ranges, plan.video_seconds - plan.voice_seconds
+    if not plan.video_seconds or (not parts and abs(longer) < _SAME_SECONDS):
+        return ""
+    video = (strings.STATUS_VIDEO, strings.STATUS_PART, strings.STATUS_PARTS)[min(len(parts), 2)]
+    rest = ""
+    if longer >= _SAME_SECONDS and media.length_mode not in ("stretch", "picture"):
+        rest = _unused(parts, plan)
+    elif longer <= -_SAME_SECONDS and media.length_mode in ("picture", "shorter"):
+        rest = strings.STATUS_UNUSED["voice"].format(seconds=-longer)
+    elif abs(longer) >= _SAME_SECONDS:
+        rest = strings.STATUS_FILLED[media.length_mode]
+    return strings.STATUS_LENGTHS.format(
+        video=video.format(count=len(parts), seconds=plan.video_seconds), voice=plan.voice_seconds, rest=rest
+    )
+
+
+def _unused(parts: tuple[TimeRange, ...], plan: Plan) -> str:
+    """Which parts come after the end of the result, else how much of the video."""
+    starts, at = [], 0.0
+    for part in parts:
+        starts.append(at)
+        at = float("inf") if part.end is None else at + part.end - part.start
+    unused = sum(start >= plan.seconds - _SAME_SECONDS for start in starts)
+    if not unused:
+        return strings.STATUS_UNUSED["rest"].format(seconds=plan.video_seconds - plan.seconds)
+    number = len(parts) - unused + 1
+    return strings.STATUS_UNUSED["one" if unused == 1 else "many"].format(number=number, count=len(parts))

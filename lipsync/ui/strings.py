@@ -50,6 +50,37 @@ RANGE_PLACEHOLDER = "m:s"
 RANGE_BAD = "Part {number} cannot be read"
 RANGE_PAST = "This is past the end: the file lasts {length}."
 
+# --- timeline ------------------------------------------------------------------------------------
+TIMELINE = {
+    "name": "Timeline: cut the video and the voice",
+    "position": "Position in the {lane}",
+    "keys": "Drag to mark a part. Arrows: one frame, Shift: one second · I and O: start and end here · "
+    "Space: play · Delete: remove",
+}
+TIMELINE_BUTTONS = {
+    "play": ("▶", "Play or pause; a chosen part is played to its end"),
+    "in": ("⇤ In", "The part starts here (I)"),
+    "out": ("Out ⇥", "The part ends here (O)"),
+    "add": ("+ Part", "Add a part here"),
+    "remove": ("✕", "Remove the chosen part (Delete)"),
+    "snap": ("Snap", "Snap to pauses, to other parts and to the position"),
+    "smaller": ("−", "Zoom out"),
+    "larger": ("+", "Zoom in"),
+}
+"""Sign and title of each button, by what it does in timeline.js."""
+TIMELINE_WORDS = {
+    "video": "video",
+    "voice": "voice",
+    "part": "Part {number} of the {lane}, {start} to {end}",
+    "start": "Part {number} of the {lane}: start",
+    "end": "Part {number} of the {lane}: end",
+    "removed": "The part was removed",
+    "whole": "all of the {lane}, {length} s",
+    "one": "1 part of the {lane}, {sum} of {length} s",
+    "many": "{count} parts of the {lane}, {sum} of {length} s",
+}
+"""Words that timeline.js fills in."""
+
 # --- speakers ------------------------------------------------------------------------------------
 SPEAKERS = "Several speakers"
 SPEAKERS_ABOUT = (
@@ -205,6 +236,27 @@ NOTICE_NO_FACE = (
     "the face is with “Fixed face box”."
 )
 ERROR_DETAILS = "Details"
+STATUS_LENGTHS = "{video}; the voice is {voice:.1f} s{rest}."
+STATUS_VIDEO, STATUS_PART, STATUS_PARTS = (
+    "The video is {seconds:.1f} s",
+    "1 part, {seconds:.1f} s",
+    "{count} parts, {seconds:.1f} s",
+)
+STATUS_UNUSED = {
+    "one": ": part {number} is not used",
+    "many": ": parts {number} to {count} are not used",
+    "rest": ": the last {seconds:.1f} s of the video are not used",
+    "voice": ": the last {seconds:.1f} s of the voice are not used",
+}
+"""What a run leaves out of the longer one."""
+STATUS_FILLED = {
+    "pingpong": ": the video then plays backwards and forwards",
+    "loop": ": the video repeats",
+    "hold": ": the last frame stays",
+    "stretch": ": the video is slowed down or sped up",
+    "picture": ": silence after the voice",
+}
+"""How the shorter one is brought to the other's length, by length mode."""
 STATUS_WAITING = "Waiting in the queue…"
 WAITING_ONE, WAITING = "One run is before yours", "{count} runs are before yours"
 WAITING_SECONDS = ", for about {time}"

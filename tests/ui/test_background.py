@@ -42,8 +42,10 @@ def test_a_stage_begins_at_once_and_its_reports_are_spaced(monkeypatch: pytest.M
                 progress(Progress(stage, done, 5))
                 threading.Event().wait(0.1)
 
-    told = [one.stage for one in run_in_thread(task, CancelToken()) if isinstance(one, Progress)]
-    assert told == ["Finding faces", "Drawing lips"]
+    told = [one for one in run_in_thread(task, CancelToken()) if isinstance(one, Progress)]
+    assert [(one.stage, one.done) for one in told if one.stage == "Finding faces"][-1] == ("Finding faces", 4)
+    assert len(told) <= 4
+    assert told[-1].stage == "Drawing lips"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from lipsync.options import SyncOptions
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.pipeline.preview import preview
 from lipsync.progress import CancelToken, Progress
-from lipsync.ui.background import Done, _newest_report, run_in_thread
+from lipsync.ui.background import Done, _newest_reports, run_in_thread
 from lipsync.ui.components.score_card import score_html
 from lipsync.ui.handlers import frame_pair, range_error, render_preview, run_batch, run_sync
 from lipsync.ui.request import SyncRequest
@@ -205,7 +205,7 @@ def test_a_preview_frame_survives_newer_reports_without_one() -> None:
     reports: queue.Queue[Progress] = queue.Queue()
     for one in told:
         reports.put(one)
-    assert [(one.done, one.preview is picture) for one in _newest_report(reports)] == [(3, True)]
+    assert [(one.done, one.preview is picture) for one in _newest_reports(reports)] == [(3, True)]
 
 
 @pytest.mark.parametrize(

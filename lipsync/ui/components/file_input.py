@@ -7,10 +7,16 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.types import TimeRange
+from lipsync.ui.components.range_table import RangeTable
 from lipsync.ui.components.status import Updates
 from lipsync.ui.components.tab_selector import TabSelector
 
-_REPLACE = "(given, other) => given ? null : other"
+_REPLACE = """(given, other, ...parts) => {
+  // A first file keeps the parts, which a settings file may have brought.
+  const isFirst = Boolean(given) !== Boolean(other);
+  return [given ? null : other, ...parts.map((part) => isFirst ? part : '')];
+}"""
 
 
 @dataclass(frozen=True)
@@ -21,24 +27,31 @@ class FileInput:
         component: takes the file.
         tabs, tab: where it is.
         other: the component of the other way.
+        table: parts of the file to use.
     """
 
     component: Any
     tabs: TabSelector
     tab: str
     other: Any
+    table: RangeTable
 
     @property
     def outputs(self) -> list[Any]:
         """The components that `show` updates."""
-        return [*self.tabs.outputs(self.tab), self.component, self.other]
+        return [*self.tabs.outputs(self.tab), self.component, self.other, *self.table.outputs]
 
-    def show(self, path: str) -> Updates:
-        """Return the updates that give it a file: with its tab in front, and without the other's file."""
-        return {**self.tabs.show(self.tab), self.component: path, self.other: None}
+    def show(self, path: str, parts: tuple[TimeRange, ...] = ()) -> Updates:
+        """Return the updates that give it a file and its parts, with its tab in front and no other file."""
+        return {
+            **self.tabs.show(self.tab),
+            **self.table.show(parts),
+            self.component: path,
+            self.other: None,
+        }
 
     def connect(self) -> None:
-        """Remove the other's file as soon as the visitor gives one here.
+        """Remove the other's file as soon as the visitor gives one here, and parts together with their file.
 
         In the browser, and on the visitor's own act: Gradio dispatches `change` again whenever something
         about a component is updated, seconds later too, which would undo what the visitor did in between.
@@ -46,4 +59,5 @@ class FileInput:
         triggers = [self.component.input]
         if isinstance(self.component, gr.Video):  # a recording is no `input` of it
             triggers.append(self.component.stop_recording)
-        gr.on(triggers, None, [self.component, self.other], self.other, js=_REPLACE)
+        values = [self.other, *self.table.fields]
+        gr.on(triggers, None, [self.component, *values], values, js=_REPLACE)

@@ -15,6 +15,7 @@ from lipsync.ui.components.photo_field import photo_field
 from lipsync.ui.components.playable_copy import PlayableCopy, build_playable_copy
 from lipsync.ui.components.range_table import RangeTable, build_ranges
 from lipsync.ui.components.tab_selector import TabSelector
+from lipsync.ui.components.timeline import Timeline, build_timeline
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
@@ -33,6 +34,7 @@ class Inputs:
     voice_video: gr.Video
     voice_link: LinkPanel
     voice_ranges: RangeTable
+    timeline: Timeline
     segments: gr.Textbox
     more_voices: gr.File
     copies: tuple[PlayableCopy, ...]
@@ -41,10 +43,12 @@ class Inputs:
     def files(self) -> dict[str, FileInput]:
         """The four ways to give a video and a voice, by name."""
         return {
-            "video": FileInput(self.video, self.video_tabs, "video", other=self.photo),
-            "photo": FileInput(self.photo, self.video_tabs, "photo", other=self.video),
-            "voice": FileInput(self.voice, self.voice_tabs, "sound", other=self.voice_video),
-            "voice_video": FileInput(self.voice_video, self.voice_tabs, "from-video", other=self.voice),
+            "video": FileInput(self.video, self.video_tabs, "video", self.photo, self.video_ranges),
+            "photo": FileInput(self.photo, self.video_tabs, "photo", self.video, self.video_ranges),
+            "voice": FileInput(self.voice, self.voice_tabs, "sound", self.voice_video, self.voice_ranges),
+            "voice_video": FileInput(
+                self.voice_video, self.voice_tabs, "from-video", self.voice, self.voice_ranges
+            ),
         }
 
 
@@ -82,6 +86,7 @@ def build_inputs() -> Inputs:
         with gr.Tab(strings.TAB_LINK, id="link"):
             voice_link = build_link("voice")
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
+    timeline = build_timeline(video_ranges, voice_ranges)
     segments, more_voices = _build_speakers()
     inputs = Inputs(
         video_tabs=TabSelector(video_tabs),
@@ -94,6 +99,7 @@ def build_inputs() -> Inputs:
         voice_video=voice_video,
         voice_link=voice_link,
         voice_ranges=voice_ranges,
+        timeline=timeline,
         segments=segments,
         more_voices=more_voices,
         copies=(video_copy, voice_copy, voice_video_copy),
@@ -133,12 +139,14 @@ def _build_examples(inputs: Inputs) -> None:
         example_labels=[strings.EXAMPLE_PHOTO, strings.EXAMPLE_VIDEO],
         elem_id="examples",
     )
+    fields = [*inputs.video_ranges.fields, *inputs.voice_ranges.fields]
     script = _SELECT_EXAMPLE.format(
         photo=inputs.video_tabs.script("photo"),
         video=inputs.video_tabs.script("video"),
         sound=inputs.voice_tabs.script("sound"),
+        fields=len(fields),
     )
-    examples.dataset.click(None, examples.dataset, inputs.voice_video, js=script)
+    examples.dataset.click(None, examples.dataset, [inputs.voice_video, *fields], js=script)
     # Gradio keeps the example files of some components only; the first visitor would take the others along.
     for sample in (SAMPLES / name for name in ("face.jpg", "talk.mp4", "voice.mp3")):
         voice.keep_in_cache.add(save_file_to_cache(str(sample), voice.GRADIO_CACHE))
@@ -147,6 +155,6 @@ def _build_examples(inputs: Inputs) -> None:
 _SELECT_EXAMPLE = """(number) => {{
   (number === 0 ? {photo} : {video})();
   ({sound})();
-  return null;
+  return [null, ...Array({fields}).fill('')];
 }}"""
-"""Brings the tabs of the example's files to the front, as soon as it is clicked."""
+"""Brings the tabs of the example's files to the front, as soon as it is clicked; no parts are left."""

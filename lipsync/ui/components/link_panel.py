@@ -19,7 +19,6 @@ from lipsync.ui import strings
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.components.controls import link_control
 from lipsync.ui.components.file_input import FileInput
-from lipsync.ui.components.range_table import RangeTable
 from lipsync.ui.components.status import (
     QUIET,
     UNQUEUED,
@@ -88,7 +87,6 @@ class LinkEvents:
     Args:
         panel: the panel.
         target: the input that the downloaded file is given to.
-        table: the time ranges of that file.
         allow: networks that may be reached although they are not public. For tests only.
     """
 
@@ -97,15 +95,14 @@ class LinkEvents:
         sessions: Sessions,
         panel: LinkPanel,
         target: FileInput,
-        table: RangeTable,
         allow: frozenset[Any] = frozenset(),
     ) -> None:
         self._sessions, self._panel, self._allow = sessions, panel, allow
-        self._target, self._table = target, table
+        self._target = target
 
     def connect(self) -> None:
         """Connect the panel's buttons."""
-        panel, table = self._panel, self._table
+        panel = self._panel
         link = {panel.url, panel.quality}
         checking = gr.on(
             [panel.check.click, panel.url.submit],
@@ -116,8 +113,8 @@ class LinkEvents:
         )
         downloading = panel.download.click(
             applied_once(self.download),
-            {*link, *table.fields},
-            [*panel.outputs, *self._target.outputs, *table.outputs],
+            {*link, *self._target.table.fields},
+            [*panel.outputs, *self._target.outputs],
             **_DOWNLOADS,
         )
         panel.cancel.click(self.cancel, None, panel.outputs, **UNQUEUED, cancels=[checking, downloading])
@@ -160,7 +157,7 @@ class LinkEvents:
         try:
             with session.job_folder(panel.name) as folder:
                 yield {panel.cancel: gr.Button(visible=True), panel.download: gr.Button(interactive=False)}
-                ranges = self._table.read(values)
+                ranges = self._target.table.read(values)
                 source = self._source(values)
                 for item in run_in_thread(_fetch(source, folder.path, cancel, ranges), cancel):
                     if isinstance(item, Done):
@@ -176,8 +173,7 @@ class LinkEvents:
         if fetched.start:
             text += strings.LINK_SHIFTED.format(start=typed_time(fetched.start))
         return {
-            **self._target.show(str(fetched.path)),
-            **self._table.show(fetched.to_file_time(ranges)),
+            **self._target.show(str(fetched.path), fetched.to_file_time(ranges)),
             self._panel.about: status_line(text, "done"),
         }
 

@@ -14,6 +14,7 @@ from lipsync.ui.components.link_panel import LinkEvents
 from lipsync.ui.components.outputs import Outputs, build_outputs
 from lipsync.ui.components.photo_field import convert_uploads
 from lipsync.ui.components.settings import Settings, build_settings
+from lipsync.ui.components.timeline import TimelineEvents
 from lipsync.ui.estimates import PastRuns
 from lipsync.ui.jobs import Lane
 from lipsync.ui.pages.sync_form import SyncForm
@@ -65,13 +66,11 @@ def connect_sync(
     """
     inputs = page.inputs
     FetchEvents(sessions, page.fetch, page.settings).connect(blocks)
-    for panel, table in (
-        (inputs.video_link, inputs.video_ranges),
-        (inputs.voice_link, inputs.voice_ranges),
-    ):
-        LinkEvents(sessions, panel, inputs.files[panel.name], table, allow).connect()
+    for panel in (inputs.video_link, inputs.voice_link):
+        LinkEvents(sessions, panel, inputs.files[panel.name], allow).connect()
     for copy in inputs.copies:
         copy.connect(sessions)
+    TimelineEvents(sessions, inputs.timeline, inputs.video, (inputs.voice, inputs.voice_video)).connect()
     convert_uploads((inputs.photo, page.settings.reference), sessions)
     past = PastRuns()
     PreviewEvents(sessions, models, inputs, page.form, page.outputs, past).connect()

@@ -25,7 +25,7 @@ from lipsync.ui.components.status import (
     status_line,
 )
 from lipsync.ui.estimates import PastRuns
-from lipsync.ui.formatting import error_text
+from lipsync.ui.formatting import error_text, lengths_text
 from lipsync.ui.handlers import PreviewFiles
 from lipsync.ui.labels import in_labels
 from lipsync.ui.pages.sync_form import SyncForm
@@ -132,6 +132,8 @@ class PreviewEvents:
         line = strings.STATUS_READY.format(
             frames=plan.frames, width=plan.width, height=plan.height, fps=float(plan.fps)
         )
+        if not given.segments:
+            line = f"{line} {lengths_text(plan, given.options.media)}".strip()
         if estimate := self._past.estimate(plan, given.options):
             took = spoken_duration(round(estimate.seconds))
             line += strings.STATUS_ESTIMATE.format(time=took, size=estimate.bytes / 1e6)
