@@ -77,15 +77,16 @@ def clear_frames(error: BaseException) -> None:
 def _spaced_reports(running: Future[T], reports: queue.Queue[Progress]) -> Iterator[Progress]:
     """The newest report when a stage begins or ends, and each `_REPORT_SECONDS`, until the task has ended."""
     newest: Progress | None = None
-    stage, at = "", 0.0
-    while not wait([running], _POLL_SECONDS).done:
+    stage, at, ended = "", 0.0, False
+    while not ended:
+        ended = bool(wait([running], _POLL_SECONDS).done)  # what a quick task has told by then is shown too
         for report in _newest_reports(reports):
             if newest and report.stage != newest.stage:  # a stage is shown to its end
                 yield newest
                 newest = None
             preview = report.preview if report.preview is not None or newest is None else newest.preview
             newest = replace(report, preview=preview)
-        if newest and (newest.stage != stage or time.monotonic() - at >= _REPORT_SECONDS):
+        if newest and (ended or newest.stage != stage or time.monotonic() - at >= _REPORT_SECONDS):
             stage, at = newest.stage, time.monotonic()
             yield newest
             newest = None

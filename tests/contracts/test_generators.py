@@ -114,8 +114,9 @@ def test_a_result_depends_on_its_own_frame_only(
     for number in range(3):
         alone = generator.generate(crops[number : number + 1], rows[number : number + 1])
         difference = np.abs(alone[0] - together[number])
-        # One level of 8 bits at a few pixels: positions and colours are rounded where crops are 8-bit images.
-        assert difference.max() < 1.1 / 255 and difference.mean() < 1e-4
+        # A few levels of 8 bits at a few pixels: where crops are 8-bit images, positions are rounded to 1/32
+        # of a pixel, and these crops are noise.
+        assert difference.max() < 6 / 255 and difference.mean() < 1e-4
 
 
 def test_audio_and_crop_both_matter(generator: LipGenerator, voice: AudioClip, make_crops: Crops) -> None:

@@ -354,7 +354,7 @@ def test_of_several_choices_the_one_without_a_face_is_reported() -> None:
         film({RED: still(10)}, 10), RectangleDetector(), FaceOptions(), StageProgress("", 10)
     )
     choices = [FaceOptions(), FaceOptions(which_face="index", face_index=3)]
-    with pytest.raises(OptionError, match="face_index 3"):
+    with pytest.raises(OptionError, match="'face_index' is too high: 3"):
         build_tracks(detections, VideoShape(10, SIZE, 25), choices=choices)
 
 

@@ -52,8 +52,12 @@ def events(sessions: Sessions, page: InspectPage) -> InspectEvents:
 @pytest.fixture
 def talk(tmp_path: Path) -> Path:
     """0.6 s of the sample head with the sample voice."""
-    head, path = make_head(tmp_path / "head.mp4", parts=[0.6]), tmp_path / "a {{talk}} ${1}.mp4"
-    run_ffmpeg("-i", head, "-i", VOICE, "-c:v", "copy", "-c:a", "aac", "-t", "0.6", f"file:{path}")
+    return make_talk(tmp_path, seconds=0.6)
+
+
+def make_talk(folder: Path, seconds: float) -> Path:
+    head, path = make_head(folder / "head.mp4", parts=[seconds]), folder / "a {{talk}} ${1}.mp4"
+    run_ffmpeg("-i", head, "-i", VOICE, "-c:v", "copy", "-c:a", "aac", "-t", seconds, f"file:{path}")
     return path
 
 
@@ -191,8 +195,9 @@ def test_an_error_is_shown_and_leaves_nothing(
 
 
 def test_it_can_be_stopped_and_leaves_nothing(
-    events: InspectEvents, page: InspectPage, sessions: Sessions, talk: Path
+    events: InspectEvents, page: InspectPage, sessions: Sessions, tmp_path: Path
 ) -> None:
+    talk = make_talk(tmp_path, seconds=6.0)  # not done before it is stopped
     steps = run(events, talk, ["faces"])
     next(steps)
     next(steps)

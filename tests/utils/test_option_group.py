@@ -27,6 +27,7 @@ from lipsync.segments import FacePoint, Segment, parse_segments
 from lipsync.types import TimeRange
 from lipsync.ui import strings
 from lipsync.ui.api import Api
+from lipsync.ui.jobs import Lane
 from lipsync.ui.sessions import Sessions
 from lipsync.ui.settings_file import load_settings
 
@@ -57,7 +58,7 @@ SHOWN = {bool: bool, int: int, float: (int, float), str: str, Path: Path, Box: B
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Api:
-    return Api(Sessions(tmp_path_factory.mktemp("visits")), CachedModels())
+    return Api(Sessions(tmp_path_factory.mktemp("visits")), CachedModels(), Lane())
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -210,7 +211,7 @@ def test_the_command_line(name: str, text: str) -> None:
 
 def test_segments_in_a_file_that_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "segments.txt").write_bytes(b"0-1 \xff")
-    for text in (str(tmp_path / "segments.txt"), "0-1; " * 2000):
+    for text in (str(tmp_path / "segments.txt"), "0-1; " * 2001):
         assert main(["run", __file__, __file__, "--segments", text]) == 1
     told = capsys.readouterr().err
     assert "The segments cannot be read" in told and "too many segments" in told
