@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeAlias
@@ -41,6 +42,10 @@ WATCHED: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private
 """Event arguments of what watches a job, or waits for its turn by itself."""
 
 
+_APPLIED_SECONDS = 0.3
+"""Time in which a browser applies an update: an empty one right after it can be applied in its place."""
+
+
 def applied_once(handler: Callable[P, Iterator[Updates]]) -> Callable[P, Iterator[Any]]:
     """Make the page apply the last update of a generator handler only once.
 
@@ -51,6 +56,7 @@ def applied_once(handler: Callable[P, Iterator[Updates]]) -> Callable[P, Iterato
     @wraps(handler)
     def run(*args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
         yield from handler(*args, **kwargs)
+        time.sleep(_APPLIED_SECONDS)
         yield gr.skip()
 
     return run

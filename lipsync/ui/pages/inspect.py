@@ -21,7 +21,6 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
-    applied_once,
     error_line,
     progress_line,
     run_and_cancel,
@@ -170,7 +169,7 @@ class InspectEvents:
         page.file.change(self.give, page.file, page.run, **QUIET)
         waiting = page.run.click(self.wait, None, buttons, **UNQUEUED)
         run = waiting.then(
-            applied_once(self.run),
+            self.run,
             page.form,
             page.outputs,
             show_progress="minimal",
