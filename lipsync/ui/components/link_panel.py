@@ -106,7 +106,7 @@ class LinkEvents:
         link = {panel.url, panel.quality}
         checking = gr.on(
             [panel.check.click, panel.url.submit],
-            applied_once(self.check),
+            self.check,
             link,
             panel.outputs,
             **_DOWNLOADS,
