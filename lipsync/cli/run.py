@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import lipsync
 from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
@@ -19,7 +19,7 @@ from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt, h
 from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError, OptionError
 from lipsync.options import LinkOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback
-from lipsync.segments import parse_segments, parse_speakers
+from lipsync.segments import FaceChoice, Segment, parse_segments, parse_speakers
 from lipsync.sources import LocalFile, is_link, open_source
 from lipsync.types import SyncResult
 from lipsync.utils.atomic_write import check_not_there, check_place
@@ -28,6 +28,9 @@ from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked, tempor
 
 if TYPE_CHECKING:
     from lipsync.media.subtitle_formats import Cue
+
+Segments: TypeAlias = tuple[Segment, ...]
+Speakers: TypeAlias = dict[str, FaceChoice]
 
 
 def add_run_command(parser: CommandParser) -> None:
@@ -125,8 +128,11 @@ def _add_segments(parser: CommandParser) -> None:
     )
 
 
-def _check_inputs(arguments: argparse.Namespace) -> None:
+def _check_inputs(arguments: argparse.Namespace) -> tuple[Segments, Speakers]:
     """Check what can be checked before torch and other large packages are imported, which takes seconds.
+
+    Returns:
+        The segments, and the faces of the script's speakers by name.
 
     Raises:
         InputError: a file is missing, or a setting, the segments or the speakers are wrong.
@@ -139,25 +145,30 @@ def _check_inputs(arguments: argparse.Namespace) -> None:
             checked_file(given)
     for path in (*arguments.more_voice, *([arguments.script] if arguments.script else [])):
         checked_file(path)
-    parse_segments(_segment_text(arguments.segments or ""))
-    parse_speakers(arguments.speaker)
+    segments = parse_segments(_segment_text(arguments.segments or ""))
+    speakers = parse_speakers(arguments.speaker)
     if arguments.script and (arguments.segments or arguments.more_voice):
         hint = "Give either --script or --segments with --more-voice."
         raise OptionError("Segments are given twice", given=arguments.script, hint=hint)
     if arguments.speaker and not arguments.script:
         hint = "Give the script with --script, or write the faces into --segments."
         raise OptionError("Speakers need a script", given=", ".join(arguments.speaker), hint=hint)
+    return segments, speakers
 
 
 def _conversation(
-    arguments: argparse.Namespace, video: Path, voice: Path | None, options: SyncOptions
+    arguments: argparse.Namespace,
+    checked: tuple[Segments, Speakers],
+    video: Path,
+    voice: Path | None,
+    options: SyncOptions,
 ) -> tuple[Path, dict[str, Any], tuple[Cue, ...]]:
     """The first voice; keyword arguments of `sync` and `preview` with the speakers; the script's cues."""
+    segments, faces = checked
     if arguments.script is None:
         assert voice is not None  # see _check_inputs
-        segments = parse_segments(_segment_text(arguments.segments or ""))
         return voice, {"segments": segments, "more_voices": arguments.more_voice}, ()
-    dub = lipsync.plan_dub(video, arguments.script, voice, parse_speakers(arguments.speaker), options.media)
+    dub = lipsync.plan_dub(video, arguments.script, voice, faces, options.media)
     for note in dub.notes:
         print(f"Note: {note}", file=sys.stderr)
     return dub.voice, {"segments": dub.segments, "more_voices": dub.more_voices}, dub.cues
@@ -210,7 +221,7 @@ def _fetched_inputs(
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    _check_inputs(arguments)
+    checked = _check_inputs(arguments)
     check_outputs(arguments, arguments.score_plot)
     if arguments.output and not arguments.resume:  # of one to be resumed the writer knows whether it is begun
         check_outputs(arguments, arguments.output)
@@ -225,7 +236,7 @@ def _run(arguments: argparse.Namespace) -> int:
         output = arguments.output
         if output is None and is_link(arguments.video):  # next to the video is a folder that is removed
             output = free_name(Path.cwd() / video.name)
-        first_voice, speakers, cues = _conversation(arguments, video, voice, options)
+        first_voice, speakers, cues = _conversation(arguments, checked, video, voice, options)
         result = lipsync.sync(
             video,
             first_voice,
@@ -279,7 +290,7 @@ def _as_values(result: SyncResult) -> dict[str, Any]:
 
 
 def _preview(arguments: argparse.Namespace) -> int:
-    _check_inputs(arguments)
+    checked = _check_inputs(arguments)
     check_not_there(arguments.output, overwrite=arguments.overwrite)
     with heavy_imports():
         from lipsync.blending import preview_sheet
@@ -295,7 +306,7 @@ def _preview(arguments: argparse.Namespace) -> int:
         ProgressBar() as bar,
         _fetched_inputs(arguments, bar.update, cancel) as (video, voice, options),
     ):
-        first_voice, speakers, _ = _conversation(arguments, video, voice, options)
+        first_voice, speakers, _ = _conversation(arguments, checked, video, voice, options)
         drawn = preview(
             video,
             first_voice,

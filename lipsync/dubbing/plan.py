@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from lipsync.dubbing.script import Script, ScriptLine, read_script
@@ -68,7 +69,7 @@ def plan_dub(
     faces = _faces(read, speakers or {})
     reader = open_video(Path(video), media or MediaOptions())
     seconds = None if reader.is_still else float(reader.frame_count / reader.fps)
-    lengths = _Lengths()
+    length = cache(lambda file: probe_audio(file).duration)
     lines, notes = _fitted(read.lines, faces, seconds)
     files: dict[Path, int] = {}
     segments = []
@@ -76,10 +77,10 @@ def plan_dub(
         file = line.sound or (None if voice is None else Path(voice).absolute())
         if file is None:
             raise InputError("A line has no sound", given=line, hint=_WITHOUT_SOUND)
-        part = _part_of_file(line, lengths(file), notes)
+        part = _part_of_file(line, length(file), notes)
         if part is not None:
-            start, length = part
-            time, heard = (TimeRange(at, at + length) for at in (line.start, start))
+            start, seconds_heard = part
+            time, heard = (TimeRange(at, at + seconds_heard) for at in (line.start, start))
             number = files.setdefault(file, len(files))
             segments.append(Segment(time, faces.get(line.speaker), heard, number))
     if not segments:
@@ -87,18 +88,6 @@ def plan_dub(
     first, *others = files
     cues = tuple(Cue(line.start, line.end, line.text) for line in lines if line.text)
     return Dub(first, tuple(segments), tuple(others), cues, (*read.notes, *notes))
-
-
-class _Lengths:
-    """Lengths of sound files in seconds, each looked at once."""
-
-    def __init__(self) -> None:
-        self._known: dict[Path, float] = {}
-
-    def __call__(self, file: Path) -> float:
-        if file not in self._known:
-            self._known[file] = probe_audio(file).duration
-        return self._known[file]
 
 
 def _faces(script: Script, given: Mapping[str, FaceChoice]) -> dict[str, FaceChoice]:

@@ -7,13 +7,12 @@ sound -> opening that the built-in model's voice network expects
 
 from __future__ import annotations
 
-import math
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
-from lipsync.faces import FaceDetector
+from lipsync.faces import FaceDetector, pixel_box
 from lipsync.faces.trajectory import pad_boxes
 from lipsync.generators.builtin.adapter import Builtin
 from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
@@ -50,11 +49,6 @@ class TrackEvidence:
     track: ShotTrack
     similarity: FloatArray
     opening: FloatArray
-
-    @property
-    def frames(self) -> range:
-        """Numbers of the frames in which it is seen."""
-        return range(self.track.first, self.track.first + len(self.track.boxes))
 
 
 @dataclass(frozen=True)
@@ -102,17 +96,10 @@ def gather_evidence(
             for observer in observers:
                 if number in observer.frames:
                     box = observer.box(number)
-                    region = frame.aligned_box(_clipped(box, (frame.width, frame.height)))
+                    region = frame.aligned_box(pixel_box(box, frame.width, frame.height))
                     observer.look(number, frame.to_rgb(region), region)
             stage.advance()
     return [observer.result() for observer in observers]
-
-
-def _clipped(box: FloatArray, size: tuple[int, int]) -> PixelBox:
-    """Whole pixels that cover a box, within the frame; at least two in each direction."""
-    left, top = (min(max(0, int(box[axis])), size[axis] - 2) for axis in (0, 1))
-    right, bottom = (min(size[axis], math.ceil(box[axis + 2])) for axis in (0, 1))
-    return PixelBox(left, top, max(left + 2, right), max(top + 2, bottom))
 
 
 class _Observer:
@@ -120,7 +107,7 @@ class _Observer:
 
     def __init__(self, track: ShotTrack, size: tuple[int, int], audio: AudioClip, networks: Networks) -> None:
         self._track, self._locator = track, networks.locator
-        self.frames = range(track.first, track.first + len(track.boxes))
+        self.frames = track.frames
         self._boxes = pad_boxes(track.boxes, size, FaceOptions()).astype(np.float32)
         self._faces, self._audio = FaceEmbedder(networks.expert), AudioEmbedder(networks.expert, audio)
         count = len(self.frames)
@@ -138,7 +125,7 @@ class _Observer:
         """Take a frame in, of which `part` is what `region` covers."""
         box = self.box(number) - np.array([region.x1, region.y1] * 2, np.float32)
         self._add(self._faces.push(number, crop_lower_face(part, box)))
-        self._windows.append(self._locator.crop(part, _clipped(box, (part.shape[1], part.shape[0]))))
+        self._windows.append(self._locator.crop(part, pixel_box(box, part.shape[1], part.shape[0])))
         self._window_numbers.append(number)
         if len(self._windows) == _BATCH:
             self._locate()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +29,7 @@ from lipsync.weights import require
 
 _SAMPLE_RATE = 16_000
 _WINDOW = 51
-"""Frames over which likeness is averaged and openings are compared: a second says enough words."""
+"""Frames over which likeness is averaged and openings are compared: two seconds say enough words."""
 _OFFSETS = 1
 """Frames around the clip's own offset at which likeness counts."""
 _WEIGHTS = (15.0, 3.0, -2.0)
@@ -140,8 +140,10 @@ def track_odds(evidence: Sequence[TrackEvidence], expected: FloatArray, frames: 
     sync, opening, constant = _WEIGHTS
     for number, one in enumerate(evidence):
         likeness = _likeness(one.similarity, offset)
-        follows = _following(one.opening, expected[one.frames.start : one.frames.stop])
-        odds[number, one.frames.start : one.frames.stop] = sync * likeness + opening * follows + constant
+        follows = _following(one.opening, expected[one.track.frames.start : one.track.frames.stop])
+        odds[number, one.track.frames.start : one.track.frames.stop] = (
+            sync * likeness + opening * follows + constant
+        )
     return odds
 
 
@@ -200,9 +202,8 @@ def _turns_of_span(
     states = np.vstack([np.zeros(odds.shape[1], np.float32), odds])  # the first is nobody in the picture
     path = _smoothed(_best_path(states))
     probability = _probabilities(states)
-    edges = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
     turns = []
-    for begin, end in pairwise(edges):
+    for begin, end in _runs(path):
         state = int(path[begin])
         confidence = float(probability[state, begin:end].mean())
         start_time = span[0] if begin == 0 else (first + begin) / EXPERT_FPS
@@ -231,12 +232,16 @@ def _best_path(scores: FloatArray) -> IntArray:
     return path
 
 
+def _runs(path: IntArray) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of equal states."""
+    return pairwise([0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)])
+
+
 def _smoothed(path: IntArray) -> IntArray:
     """The path without runs that are too short for a turn; they are given to the one before."""
     out = path.copy()
     shortest = round(_SHORTEST * EXPERT_FPS)
-    edges = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
-    for begin, end in pairwise(edges):
+    for begin, end in _runs(path):
         if end - begin < shortest and begin > 0:
             out[begin:end] = out[begin - 1]
     return out
@@ -250,7 +255,7 @@ def _probabilities(scores: FloatArray) -> FloatArray:
 
 def _point(one: TrackEvidence, begin: int, end: int, size: tuple[int, int]) -> FacePoint:
     """The middle of the face in the middle of a turn."""
-    number = min(max((begin + end) // 2, one.frames.start), one.frames.stop - 1)
-    x1, y1, x2, y2 = one.track.boxes[number - one.frames.start].tolist()
+    number = min(max((begin + end) // 2, one.track.frames.start), one.track.frames.stop - 1)
+    x1, y1, x2, y2 = one.track.boxes[number - one.track.frames.start].tolist()
     x, y = (x1 + x2) / 2 / size[0], (y1 + y2) / 2 / size[1]
     return FacePoint(min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0), number / EXPERT_FPS)

@@ -77,6 +77,11 @@ class ShotTrack:
     boxes: Doubles
 
     @property
+    def frames(self) -> range:
+        """Numbers of the frames in which it is seen."""
+        return range(self.first, self.first + len(self.boxes))
+
+    @property
     def side(self) -> float:
         """Longer side of the mean box in pixels, as the reference measures a face."""
         width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).mean(axis=0)

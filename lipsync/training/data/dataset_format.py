@@ -153,6 +153,13 @@ def with_margin(side: int) -> int:
     return side * STORED_SIDE // SIDE
 
 
+def without_margin(stored: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Face crops within stored crops (T, side, side, 3) of any side, (T, face side, face side, 3)."""
+    side = stored.shape[1]
+    margin = (side - side * SIDE // STORED_SIDE) // 2
+    return stored[:, margin : side - margin, margin : side - margin]
+
+
 # --- one clip ------------------------------------------------------------------------------------
 
 

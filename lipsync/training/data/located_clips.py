@@ -20,7 +20,6 @@ from lipsync.training.data.dataset_format import (
     FPS,
     SAMPLE_RATE,
     SIDE,
-    STORED_SIDE,
     ManifestRow,
     read_annotations,
     read_audio,
@@ -28,6 +27,7 @@ from lipsync.training.data.dataset_format import (
     read_crops,
     read_manifest,
     with_margin,
+    without_margin,
 )
 from lipsync.training.data.mouth_shapes import lip_gap
 from lipsync.types import FloatArray
@@ -126,11 +126,9 @@ def _locate(
     crops: npt.NDArray[np.uint8], network: BuiltinNetwork
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Outlines of mouth and closed mouth (T, 49, 2) in pixels of the crop, and projections (T, 2, 3)."""
-    c, stored = network.config, crops.shape[1]
-    margin = (stored - stored * SIDE // STORED_SIDE) // 2
-    found = []
+    c, found = network.config, []
     for start in range(0, len(crops), _BATCH):
-        faces = crops[start : start + _BATCH, margin : stored - margin, margin : stored - margin]
+        faces = without_margin(crops[start : start + _BATCH])
         windows = np.stack([resize_crop(face, c.crop) for face in faces])
         windows = windows[:, c.top : c.top + c.height, c.left : c.left + c.width]
         images = torch.from_numpy(np.ascontiguousarray(windows)).permute(0, 3, 1, 2).float() / 255

@@ -28,7 +28,7 @@ from lipsync.sync_score.base import WINDOW_FRAMES
 from lipsync.sync_score.offset import MAX_OFFSET
 from lipsync.training.data.augment import Rng, augment_crop, sample_augmentation
 from lipsync.training.data.dataset import Clip, PersonBalancedSampler, TrainingSet
-from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE
+from lipsync.training.data.dataset_format import FPS, without_margin
 from lipsync.training.data.mel_windows import mel_windows
 from lipsync.training.data.speech_scenes import SHAPE_RATE
 from lipsync.training.engine.task import Batch, device_of, to_device
@@ -151,7 +151,7 @@ class FinetuneTask:
         first = start if other is clip else int(places.integers(max(1, len(other) - length + 1)))
         stored = np.array(clip.crops[start : start + length])
         if rng is None:
-            crops = stored[:, MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
+            crops = without_margin(stored)
         else:
             augmentation = dataclasses.replace(sample_augmentation(rng, 0.7), noise=0.0, jpeg_quality=100)
             crops = np.stack([augment_crop(crop, augmentation, rng) for crop in stored])

@@ -79,7 +79,9 @@ class RendererOptions(OptionGroup):
     edge_weight: float = option(1.0, "weight of the loss of image gradients", min=0.0)
     flow_weight: float = option(0.02, "weight of the penalty on the correction of the flow", min=0.0)
     contrast_weight: float = option(
-        1.0, "weight of the difference in contrast between drawn and true interiors", min=0.0
+        0.0,
+        "weight of the difference in contrast between drawn and true interiors; 1 draws streaks into teeth",
+        min=0.0,
     )
     critic_weight: float = option(0.0, "weight of the adversarial loss; 0 trains no critic", min=0.0)
     matching_weight: float = option(

@@ -29,7 +29,7 @@ from lipsync.sync_score import (
 )
 from lipsync.sync_score.base import WINDOW_FRAMES
 from lipsync.training.data.dataset import Clip
-from lipsync.training.data.dataset_format import FPS, MARGIN, SIDE, resize_images
+from lipsync.training.data.dataset_format import FPS, resize_images, without_margin
 from lipsync.training.data.landmarks import FaceLandmarker
 from lipsync.training.data.mel_windows import mel_windows
 from lipsync.training.tasks.losses import feature_distance
@@ -120,7 +120,7 @@ def evaluate_clip(
     assert clip.crops is not None
     count = min(frames, len(clip))
     stored = np.array(clip.crops[:count])
-    crops = np.ascontiguousarray(stored[:, MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE])
+    crops = np.ascontiguousarray(without_margin(stored))
     other_audio = np.resize(other_audio, count * SAMPLE_RATE // FPS)
     render = _renderer(generator, stored, landmarker)
     own, other = render(clip.audio), render(other_audio)
@@ -157,15 +157,14 @@ def _renderer(
     generator: Builtin, stored: Images, landmarker: FaceLandmarker
 ) -> Callable[[FloatArray], _Rendering]:
     """A function that renders stored crops (T, 160, 160, 3) with given audio."""
-    inner = slice(MARGIN, MARGIN + SIDE)
-    crops = np.ascontiguousarray(stored[:, inner, inner])
+    crops = np.ascontiguousarray(without_margin(stored))
 
     def render(audio: FloatArray) -> _Rendering:
         shapes = generator.encode_audio(AudioClip(np.ascontiguousarray(audio)), FPS, len(crops))
         mouths = np.stack([*generator.generate([*crops], shapes)]).transpose(0, 2, 3, 1)
         rendered = np.asarray(mouths * 255 + 0.5, np.uint8)
         whole = stored.copy()
-        whole[:, inner, inner] = rendered
+        without_margin(whole)[:] = rendered
         return _Rendering(rendered, read_openings(landmarker, whole), shapes)
 
     return render

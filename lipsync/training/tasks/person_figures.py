@@ -14,7 +14,7 @@ from lipsync.metrics.lip_locator import LipLocator
 from lipsync.metrics.lip_meter import LipMeter
 from lipsync.metrics.mouth_image import at_like_openings
 from lipsync.training.data.dataset import Clip
-from lipsync.training.data.dataset_format import FPS, SAMPLE_RATE, SIDE, STORED_SIDE
+from lipsync.training.data.dataset_format import FPS, SAMPLE_RATE, without_margin
 from lipsync.types import AudioClip, FloatArray, Frame, PixelBox
 
 _FRAMES = 150
@@ -104,10 +104,7 @@ def _val_crops(clips: Sequence[Clip]) -> list[Frame]:
     crops: list[Frame] = []
     for clip in clips:
         if clip.split == "val" and clip.crops is not None:
-            stored = clip.crops.shape[1]
-            margin = (stored - stored * SIDE // STORED_SIDE) // 2
-            inner = slice(margin, stored - margin)
-            crops += [np.ascontiguousarray(crop[inner, inner]) for crop in clip.crops[: _FRAMES - len(crops)]]
+            crops += map(np.ascontiguousarray, without_margin(clip.crops[: _FRAMES - len(crops)]))
     return crops
 
 
