@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsync.cli.parser import CommandParser
+from lipsync.cli.terminal import cancel_on_interrupt
 from lipsync.utils.atomic_write import check_not_there, check_place
 
 JSON_HELP = "print the result as JSON; notes and progress go to the error stream"
@@ -34,7 +35,10 @@ def check_outputs(arguments: argparse.Namespace, *paths: Path | None) -> None:
     Raises:
         OutputError: one is there, or cannot be written.
         DiskFullError: no space is left.
+        Cancelled: Ctrl-C was pressed meanwhile.
     """
-    for path in filter(None, paths):
-        check_not_there(path, overwrite=arguments.overwrite)
-        check_place(path)
+    with cancel_on_interrupt() as cancel:  # an interrupt between two lines would leave the file of the check
+        for path in filter(None, paths):
+            check_not_there(path, overwrite=arguments.overwrite)
+            check_place(path)
+    cancel.check()

@@ -343,8 +343,8 @@ def _batch(arguments: argparse.Namespace) -> int:
         from lipsync.pipeline.model_provider import CachedModels
 
     models, failed, made = CachedModels(), list[dict[str, str]](), list[SyncResult]()
-    check_place(arguments.output / "any.mp4")
     with cancel_on_interrupt() as cancel:
+        check_place(arguments.output / "any.mp4")
         for number, video in enumerate(videos):
             voice = voices[number % len(voices)]
             output = free_name(arguments.output / video.name)  # nothing is overwritten

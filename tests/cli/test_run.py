@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from lipsync.cli.main import main
@@ -145,6 +146,22 @@ def test_interrupting_stops_at_once_and_leaves_nothing(checkpoint: Path, tmp_pat
     assert process.returncode == 130
     assert "Cancelled" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
+
+
+def test_interrupting_the_check_of_the_output_leaves_nothing(
+    voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(FileLock):
+        """A lock that is made just when Ctrl-C is pressed, after its folder."""
+
+        def __init__(self, *arguments: object, **more: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            super().__init__(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("lipsync.utils.owned_folder.FileLock", Interrupted)
+    assert main(["run", str(FACE), str(voice), "-o", str(tmp_path / "out.mp4")]) == 130
+    assert "Cancelled" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
