@@ -25,6 +25,24 @@
     }));
   }, true);
 })();
+// Players show the playable copies of files that this browser cannot play. Gradio makes a player anew, with the
+// file itself, whenever its tab is opened or its component is set.
+(() => {
+  const copies = new Map();
+  const swap = (player) => {
+    const url = player instanceof HTMLMediaElement && [...copies.keys()].find((one) => player.src.endsWith(one));
+    if (!url) return;
+    player.dataset.copyOf = url;
+    player.src = copies.get(url);
+  };
+  addEventListener("playable-copy", (event) => {
+    copies.set(event.detail.url, event.detail.copy);
+    document.querySelectorAll("video, audio").forEach(swap);
+  });
+  for (const told of ["loadstart", "loadedmetadata", "error"]) {
+    addEventListener(told, (event) => swap(event.target), true);
+  }
+})();
 // Leaving in the middle of a run asks first.
 addEventListener("beforeunload", (event) => {
   if (document.querySelector("#cancel:not([disabled]), #batch-cancel:not([disabled])")) event.preventDefault();

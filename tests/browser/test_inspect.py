@@ -12,7 +12,8 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import WAIT
-from tests.browser.test_page import FADED, NAMELESS, PALE, broken_video, saved
+from tests.browser.steps import saved
+from tests.browser.test_page import FADED, NAMELESS, PALE, broken_video
 from tests.material import FACE, SAMPLES
 
 pytestmark = pytest.mark.browser

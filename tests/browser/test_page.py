@@ -22,57 +22,13 @@ from lipsync.types import Frame
 from lipsync.ui import handlers
 from lipsync.ui.background import run_in_thread
 from tests.browser.conftest import WAIT
+from tests.browser.steps import SETTLED, finished, give, run, saved, seek, unfold
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, VOICE, make_voice
 from tests.sources.serving import serve, stuck
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
-
-
-def give(page: Page, voice: Path, *, video: Path | None = None, photo: Path | None = None) -> None:
-    """Drop a picture and a voice, and wait until both are there and previewed."""
-    if photo:
-        page.get_by_role("tab", name="Photo").click()
-        page.locator("#photo input[type=file]").set_input_files(photo)
-    if video:
-        page.locator("#video input[type=file]").set_input_files(video)
-        expect(page.locator("#video video")).to_be_visible()
-    page.locator("#voice input[type=file]").set_input_files(voice)
-    expect(page.locator("#plan")).to_contain_text("Ready")
-
-
-def unfold(page: Page, name: str) -> None:
-    """Open a folded part, and wait until its controls are there and no more come."""
-    head = page.get_by_role("button", name=name)
-    head.click()
-    content = head.locator("xpath=following-sibling::*").locator("input, textarea, button")
-    expect(content.first).to_be_visible()
-    page.evaluate(SETTLED)
-
-
-def seek(page: Page, player: str, seconds: float) -> None:
-    """Move a player, as soon as it knows how long its file is."""
-    page.wait_for_function("player => document.querySelector(player)?.duration > 0", arg=player)
-    page.locator(player).evaluate("(player, seconds) => { player.currentTime = seconds }", seconds)
-
-
-def run(page: Page) -> None:
-    page.locator("#consent input").check()
-    page.locator("#run").click()
-
-
-def finished(page: Page) -> None:
-    expect(page.locator("#status")).to_contain_text("Done in")
-
-
-def saved(page: Page, button: str, folder: Path) -> Path:
-    """What a download button gives."""
-    with page.expect_download() as download:
-        page.locator(button).click()
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
 
 
 def test_first_visit(visit: Callable[..., Page], head: Path, tmp_path: Path) -> None:
@@ -415,18 +371,6 @@ def test_text_can_be_read(page: Page, address: str, scheme: str) -> None:
     assert not pale, "\n".join(pale)
 
 
-SETTLED = """() => new Promise((done) => {
-  let frames = 0;
-  const watch = new MutationObserver(() => { frames = 0; });
-  watch.observe(document.body, {subtree: true, childList: true});
-  const next = () => {
-    if (++frames < 10) return requestAnimationFrame(next);
-    watch.disconnect();
-    done();
-  };
-  requestAnimationFrame(next);
-})"""
-"""Done as soon as ten frames in a row have brought no new elements."""
 FADED = """() => document.getAnimations().every((one) => !(one instanceof CSSTransition))"""
 """No colour is on its way to another."""
 PALE = """() => {

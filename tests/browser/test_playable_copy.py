@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_page import give, seek, unfold
+from tests.browser.steps import give, seek, unfold
 from tests.make_media import run_ffmpeg
 from tests.material import SAMPLES, VOICE
 from tests.waiting import wait_until
@@ -44,7 +44,11 @@ def test_the_voices_video_has_a_copy_too(page: Page, unplayable: Path) -> None:
     page.get_by_role("tab", name="From a video").click()
     page.locator("#voice-video input[type=file]").set_input_files(unplayable)
     expect(page.locator("#voice-video-copy-note")).to_contain_text("The run uses your file")
-    page.wait_for_function("document.querySelector('#voice-video video').videoWidth > 0")
+    shown = "document.querySelector('#voice-video video').videoWidth > 0"
+    page.wait_for_function(shown)
+    # Gradio makes the player anew with the file itself, whenever it likes.
+    page.locator("#voice-video video").evaluate("player => { player.src = player.dataset.copyOf }")
+    page.wait_for_function(shown)
 
 
 def test_audio_that_the_browser_cannot_play_has_a_copy(page: Page, tmp_path: Path) -> None:

@@ -7,16 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_page import finished, give, run
+from tests.browser.steps import choose, finished, give, run
 from tests.make_media import run_ffmpeg
 from tests.material import FACE
 
 pytestmark = pytest.mark.browser
-
-
-def choose(page: Page, setting: str, label: str) -> None:
-    page.locator(f"#{setting} input").click()
-    page.get_by_role("option", name=label).click()
 
 
 def test_models_are_marked_and_can_be_fetched_before_a_run(page: Page) -> None:

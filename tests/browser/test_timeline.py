@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import WAIT
-from tests.browser.test_page import give, unfold
+from tests.browser.steps import give, unfold
 
 pytestmark = pytest.mark.browser
 

@@ -12,8 +12,7 @@ from playwright.sync_api import Page, expect
 from lipsync.media import probe_video
 from lipsync.ui import handlers
 from tests.browser.conftest import WAIT
-from tests.browser.test_page import finished, give, run, saved
-from tests.browser.test_said_in_time import choose
+from tests.browser.steps import choose, finished, give, run, saved
 from tests.material import FACE
 from tests.waiting import wait_until
 

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import CHROMIUM, QUIET, WAIT
-from tests.browser.test_page import finished, give, run, seek, unfold
+from tests.browser.steps import choose, finished, give, run, seek, unfold
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, SAMPLES, VOICE, make_voice
 from tests.sources.serving import serve
@@ -96,12 +96,6 @@ def test_ranges_follow_a_partial_download(page: Page, tmp_path: Path) -> None:
 def _seconds(clock: str) -> float:
     minutes, seconds = clock.split(":")
     return 60 * float(minutes) + float(seconds)
-
-
-def choose(page: Page, setting: str, words: str) -> None:
-    """Choose from a drop-down list."""
-    page.locator(f"#{setting} input").click()
-    page.get_by_role("option", name=words, exact=True).click()
 
 
 def test_two_models_side_by_side(page: Page, short_voice: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.component_meta import ComponentMeta
 from gradio.data_classes import ImageData
 
 from lipsync.errors import LipsyncError
@@ -15,26 +17,33 @@ from lipsync.ui.components.status import QUIET
 from lipsync.ui.sessions import Sessions
 
 
-def photo_field(**settings: Any) -> gr.Image:
-    """Build an upload of a photo; its value is the path of the uploaded file, unread and unchanged.
+class _WithoutStub(ComponentMeta):
+    """Metaclass of components beside whose source Gradio writes no .pyi file."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> Any:
+        return ABCMeta.__new__(cls, name, bases, attributes)
+
+
+class PhotoField(gr.Image, metaclass=_WithoutStub):
+    """An upload of a photo; its value is the path of the uploaded file, unread and unchanged.
 
     `gr.Image` itself opens every upload, which ends in an internal error for formats that it does not know,
-    and converts it to RGB, which loses transparency and animations.
-
-    Args:
-        settings: further arguments of `gr.Image`.
+    and converts it to RGB, which loses transparency and animations. A class, as Gradio makes a component anew
+    for each visitor to whom it sends an update of it.
     """
-    field = gr.Image(type="filepath", sources=["upload", "webcam"], **settings)
-    save_data_url = field.preprocess
 
-    def path(payload: ImageData | None) -> Any:
+    is_template = True  # the browser shows a `gr.Image`
+
+    def preprocess(self, payload: ImageData | None) -> Any:
+        """Return the path of the upload; a picture of the webcam is saved."""
         if payload is None or not payload.path or (payload.url or "").startswith("data:"):
-            return save_data_url(payload)
+            return super().preprocess(payload)
         return payload.path
 
-    # Not in a subclass, beside whose source Gradio would write a .pyi file.
-    field.preprocess = path  # type: ignore[method-assign]
-    return field
+
+def photo_field(**settings: Any) -> PhotoField:
+    """Build an upload of a photo; `settings` are further arguments of `gr.Image`."""
+    return PhotoField(type="filepath", sources=["upload", "webcam"], **settings)
 
 
 def convert_uploads(fields: Iterable[gr.Image], sessions: Sessions) -> None:

@@ -41,11 +41,9 @@ _UNPLAYABLE = """async (file) => {
   const plays = !player.error && (player.tagName === 'AUDIO' || player.videoWidth > 0);
   return plays ? '' : url;
 }"""
+# page.js puts the copy in the place of the file, now and whenever a player loads the file again.
 _PLAY = """(copy, url) => {
-  const player = document.querySelector('PLAYER');
-  if (!copy?.url || !url || !player?.src.endsWith(url)) return;
-  player.dataset.copyOf = url;
-  player.src = copy.url;
+  if (copy?.url && url) dispatchEvent(new CustomEvent('playable-copy', {detail: {url, copy: copy.url}}));
 }"""
 
 
@@ -94,7 +92,7 @@ class PlayableCopy:
             None,
             [self.copy, self.unplayable],
             None,
-            js=_PLAY.replace("PLAYER", self.player),
+            js=_PLAY,
             **QUIET,
         )
 
