@@ -33,6 +33,7 @@ from lipsync.ui.api_values import (
 )
 from lipsync.ui.background import Done
 from lipsync.ui.components.status import INSPECTIONS, PREVIEWS, WATCHED
+from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.formatting import error_text
 from lipsync.ui.gradio_state import is_one_off
 from lipsync.ui.inspection import inspect_file
@@ -49,20 +50,20 @@ def build_api(sessions: Sessions, models: ModelProvider, lane: Lane) -> None:
     api = Api(sessions, models, lane)
     with gr.Column(visible=False):
         trigger = gr.Button()
-        video, voice = gr.File(label="video"), gr.File(label="voice")
+        video, voice = FileField(label="video"), FileField(label="voice")
         agreed = gr.Checkbox(label="agreed")
         ranges = [gr.Textbox("", label="video_ranges"), gr.Textbox("", label="voice_ranges")]
         settings, at = _settings_field(), _time_field()
         segments, preset = gr.Textbox("", label="segments"), gr.Textbox("", label="preset")
-        more_voices = gr.File(label="more_voices", file_count="multiple")
+        more_voices = FileField(label="more_voices", file_count="multiple")
         compare_with = gr.Textbox("", label="compare_with")
-        videos = gr.File(label="videos", file_count="multiple")
-        voices = gr.File(label="voices", file_count="multiple")
-        file, language = gr.File(label="file"), gr.Textbox("auto", label="spoken_language")
+        videos = FileField(label="videos", file_count="multiple")
+        voices = FileField(label="voices", file_count="multiple")
+        file, language = FileField(label="file"), gr.Textbox("auto", label="spoken_language")
         parts = [gr.Checkbox(True, label=name) for name in ("faces", "sync", "transcript")]
-        result, report = gr.File(label="result"), gr.JSON(label="report")
-        images = [gr.File(label="overlay"), gr.File(label="result")]
-        compared = [gr.File(label=name) for name in ("first", "second", "side_by_side")]
+        result, report = FileField(label="result"), gr.JSON(label="report")
+        images = [FileField(label="overlay"), FileField(label="result")]
+        compared = [FileField(label=name) for name in ("first", "second", "side_by_side")]
     more = [segments, more_voices, preset]
     endpoints: list[tuple[Callable[..., Any], list[Any], list[Any]]] = [
         (api.sync, [video, voice, agreed, *ranges, settings, *more], [result, report]),

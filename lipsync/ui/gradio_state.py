@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
 from gradio.context import LocalContext
-from gradio.data_classes import FileData
 from gradio.route_utils import GradioMultiPartParser
-from gradio_client.utils import is_valid_file
 from starlette.datastructures import FormData
-
-from lipsync.ui import strings
 
 MAX_EVENTS = 100
 """Events of which Gradio keeps when and how long they ran; its own 10,000 would be in memory and gone through
@@ -95,19 +91,34 @@ def is_one_off(request: gr.Request) -> bool:
     return request.session_hash is None or request.session_hash == LocalContext.event_id.get(None)
 
 
-def pass_paths(page: gr.Blocks) -> None:
-    """Have the page's file fields pass on paths alone: Gradio leaves an empty file for each of them."""
-    for block in page.blocks.values():
-        if isinstance(block, gr.File):
-            # On the instance: Gradio looks for the front end of a subclass of its own.
-            setattr(block, "_process_single_file", partial(_path_of, block))  # noqa: B010
+def send_whole_updates(page: gr.Blocks) -> None:
+    """Have every update of a generator sent whole, and none of them twice.
 
+    Gradio sends what has changed since the update before. Its front end applies that in place, to values that
+    a busy browser has not shown yet, which so loses properties of updates. When the generator has ended,
+    Gradio sends the last update again, over what the visitor did in between.
+    """
+    in_parts = page.handle_streaming_diffs
 
-def _path_of(field: gr.File, given: FileData) -> str:
-    if field.file_types and not is_valid_file(given.path, field.file_types):
-        name = given.orig_name or Path(given.path).name
-        raise gr.Error(strings.WRONG_FILE_TYPE.format(name=name, types=", ".join(field.file_types)))
-    return given.path
+    def whole(
+        block_fn: BlockFunction,
+        data: list[Any],
+        session_hash: str | None,
+        run: str | None,
+        final: bool,
+        simple_format: bool = False,
+    ) -> list[Any]:
+        if simple_format or session_hash is None or run is None or block_fn.api_visibility != "private":
+            return in_parts(block_fn, data, session_hash, run, final, simple_format)
+        runs = page.pending_diff_streams[session_hash]
+        if final:
+            page._pop_run_diffs(session_hash, run)
+            return [gr.skip() for _ in data]
+        is_first = run not in runs
+        runs[run] = []
+        return data if is_first else [[["replace", [], one]] for one in data]
+
+    page.handle_streaming_diffs = whole  # type: ignore[method-assign]
 
 
 def remove_broken_uploads() -> None:

@@ -20,7 +20,7 @@ from lipsync.ui import strings
 from lipsync.ui.api import build_api
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.fetch_guard import guard_fetches
-from lipsync.ui.gradio_state import GradioState, pass_paths, remove_broken_uploads
+from lipsync.ui.gradio_state import GradioState, remove_broken_uploads, send_whole_updates
 from lipsync.ui.jobs import Lane
 from lipsync.ui.pages.batch import BatchEvents, build_batch
 from lipsync.ui.pages.inspect import InspectEvents, build_inspect
@@ -89,7 +89,7 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         page.unload(_end_session(sessions, gradio))
     page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue
     gradio.set_up_queue(sessions.claim)
-    pass_paths(page)
+    send_whole_updates(page)
     remove_broken_uploads()
     return page
 

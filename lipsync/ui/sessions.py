@@ -86,7 +86,7 @@ class Session:
 
     Attributes:
         folder: private; its name cannot be guessed.
-        uploads: files outside of it that the visitor uploaded.
+        uploads: files outside of it that the visitor uploaded, and when they were written.
         last_active: as `time.time`.
         running: kinds of jobs that are waiting or running.
         failed: kinds of jobs whose error is still shown.
@@ -99,7 +99,7 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.uploads: set[Path] = set()
+        self.uploads: dict[Path, int] = {}
         self.running: set[str] = set()
         self.failed: set[str] = set()
         self.ready = False
@@ -213,7 +213,9 @@ class Sessions:
                 self._sessions[key] = Session(self._folder / secrets.token_hex(16))
             session = self._sessions[key]
             session.last_active = time.time()
-            session.uploads |= {Path(path).resolve() for path in uploads if path and self._is_upload(path)}
+            for path in uploads:
+                if path and self._is_upload(path):
+                    session.uploads[Path(path).resolve()] = _written(path)
         return session
 
     def claim(self, visitor: str, uploads: Iterable[str]) -> None:
@@ -234,7 +236,7 @@ class Sessions:
                 return None
             session = self._sessions.pop(key)
             fresh = self._sessions.get(visitor)  # of an event that came first
-            session.uploads |= fresh.uploads if fresh else set()
+            session.uploads |= fresh.uploads if fresh else {}
             self._sessions[visitor] = session
             self._leaving.pop(key, None)
             session.last_active = time.time()
@@ -291,8 +293,9 @@ class Sessions:
         self._forget(key)
         if session is not None:
             session.close()
-            # two visitors may have uploaded the same file
-            _remove_files(session.uploads - claimed)
+            # Two visitors may have uploaded the same file, one so lately that no event has named it yet.
+            theirs = {path for path, written in session.uploads.items() if _written(path) == written}
+            _remove_files(theirs - claimed)
             shutil.rmtree(session.folder, ignore_errors=True)
             release_memory()
         self._remove_unclaimed(claimed)
@@ -311,6 +314,14 @@ class Sessions:
                 uploads.discard(name)
             elif path not in claimed | self._protected and path.stat().st_mtime < oldest:
                 _remove_files([path])
+
+
+def _written(path: str | Path) -> int:
+    """When a file was written, in nanoseconds; 0 if it is no longer there."""
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _remove_files(paths: Iterable[Path]) -> None:

@@ -23,8 +23,8 @@ SHIPPED = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*.safet
 WAIT = 120_000
 """Milliseconds that a very busy machine may take for one step; nothing here measures speed."""
 GRACE = 2.0
-"""Seconds that a visitor's files outlive the visit in these tests; thirty times that an upload that no event has
-named, which a very busy machine must have time for."""
+"""Seconds that a visitor's files outlive the visit in these tests, and a thirtieth of the time that a busy
+machine has between an upload and the event that names it."""
 
 
 @pytest.fixture(scope="package")

@@ -56,6 +56,21 @@ def test_a_visitor_who_leaves_is_forgotten(tmp_path: Path) -> None:
     assert sample.exists()  # the page's own
 
 
+def test_a_file_that_somebody_else_has_just_uploaded_again_stays(tmp_path: Path) -> None:
+    later = ByHand()
+    sessions, same = Sessions(tmp_path, grace=120, deadlines=later), upload(tmp_path, "same")
+    sessions.get("one", str(same))
+    sessions.end("one")
+    written = same.stat().st_mtime_ns
+    os.utime(same, ns=(written, written + 1_000_000))  # by another visitor, whose event has not arrived
+    later.calls[-1][2]()
+    assert same.exists()
+    sessions.get("two", str(same))
+    sessions.end("two")
+    later.calls[-1][2]()
+    assert not same.exists()
+
+
 def test_only_who_knows_the_secret_finds_a_visit_again(tmp_path: Path) -> None:
     later = ByHand()
     sessions = Sessions(tmp_path, grace=120, deadlines=later)

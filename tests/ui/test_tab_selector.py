@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
 
 from lipsync.ui import build_page
-from lipsync.ui.components.status import applied_once
 from lipsync.ui.components.tab_selector import TabSelector
 
 
@@ -25,14 +25,23 @@ def test_no_event_selects_a_tab_by_a_property_that_stays(page: gr.Blocks) -> Non
     assert not [one for one in outputs if isinstance(one, gr.Tabs)]
 
 
-def test_last_updates_are_applied_once(page: gr.Blocks) -> None:
+def test_updates_of_a_generator_are_sent_whole_and_once(page: gr.Blocks) -> None:
+    """A browser that applies changes in place, to what it has not shown yet, loses nothing."""
     generators = [one for one in page.fns.values() if inspect.isgeneratorfunction(one.fn)]
     on_the_page = [one for one in generators if one.api_visibility == "private"]
     assert len(on_the_page) >= 7
-    twice = [one.fn.__qualname__ for one in on_the_page if not hasattr(one.fn, "__wrapped__")]
-    # What is said of a file or a link undoes nothing of the visitor's when it comes twice.
-    assert set(twice) == {"InspectEvents.run", "LinkEvents.check"}
-    assert list(applied_once(lambda: iter([{"a": 1}, {"b": 2}]))()) == [{"a": 1}, {"b": 2}, gr.skip()]
+    event, steps = on_the_page[0], [gr.update(visible=True), gr.skip(), gr.update(visible=False)]
+    width = len(event.outputs)
+
+    def send(step: Any, final: bool = False) -> list[Any]:
+        return page.handle_streaming_diffs(event, [step] * width, "visitor", "run", final)
+
+    assert send(steps[0]) == [steps[0]] * width
+    for step in steps[1:]:
+        assert send(step) == [[["replace", [], step]]] * width
+    assert send(steps[-1], final=True) == [gr.skip()] * width
+    assert "visitor" not in page.pending_diff_streams
+    assert send(steps[0]) == [steps[0]] * width  # a next run
 
 
 def test_a_tab_is_asked_for_anew_each_time() -> None:

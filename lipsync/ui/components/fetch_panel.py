@@ -16,7 +16,6 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
-    applied_once,
     error_line,
     progress_line,
     status_line,
@@ -68,9 +67,7 @@ class FetchEvents:
         panel, menus = self._panel, [*self._menus.values(), self._compare]
         gr.on([menu.change for menu in menus], self.show, {*menus}, panel.outputs, **UNQUEUED)
         page.load(self.mark, None, menus, **QUIET)
-        fetching = panel.fetch.click(
-            applied_once(self.fetch), {*menus}, [*panel.outputs, *menus], **_DOWNLOADS
-        )
+        fetching = panel.fetch.click(self.fetch, {*menus}, [*panel.outputs, *menus], **_DOWNLOADS)
         panel.cancel.click(self.cancel, {*menus}, panel.outputs, **UNQUEUED, cancels=[fetching])
 
     def mark(self) -> Updates:

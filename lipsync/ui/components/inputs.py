@@ -11,11 +11,11 @@ from gradio.processing_utils import save_file_to_cache
 from lipsync.ui import strings
 from lipsync.ui.components.file_input import FileInput
 from lipsync.ui.components.link_panel import LinkPanel, build_link
-from lipsync.ui.components.photo_field import photo_field
 from lipsync.ui.components.playable_copy import PlayableCopy, build_playable_copy
 from lipsync.ui.components.range_table import RangeTable, build_ranges
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.timeline import Timeline, build_timeline
+from lipsync.ui.components.upload_fields import FileField, photo_field
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
@@ -117,7 +117,7 @@ def _build_speakers() -> tuple[gr.Textbox, gr.File]:
         segments = gr.Textbox(
             label=strings.SEGMENTS, placeholder=strings.SEGMENTS_EXAMPLE, lines=3, elem_id="segments"
         )
-        more_voices = gr.File(
+        more_voices = FileField(
             label=strings.MORE_VOICES,
             file_count="multiple",
             file_types=["audio", "video"],

@@ -24,7 +24,6 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
-    applied_once,
     error_line,
     progress_line,
     status_line,
@@ -112,7 +111,7 @@ class LinkEvents:
             **_DOWNLOADS,
         )
         downloading = panel.download.click(
-            applied_once(self.download),
+            self.download,
             {*link, *self._target.table.fields},
             [*panel.outputs, *self._target.outputs],
             **_DOWNLOADS,

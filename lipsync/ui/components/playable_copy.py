@@ -17,7 +17,8 @@ import gradio as gr
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.media.playable_copy import write_playable_copy
 from lipsync.ui import strings
-from lipsync.ui.components.status import QUIET, Updates, applied_once, status_line
+from lipsync.ui.components.status import QUIET, Updates, status_line
+from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.utils.timecodes import typed_time
 
@@ -83,7 +84,7 @@ class PlayableCopy:
         )
         # A new file must not wait for the copy of the last one.
         self.unplayable.change(
-            applied_once(make),
+            make,
             [self.component, self.unplayable],
             [self.note, self.copy],
             trigger_mode="multiple",
@@ -116,5 +117,5 @@ def build_playable_copy(component: Any, player: str) -> PlayableCopy:
     """Build the note below a player; `player` is the CSS selector of its video or audio element."""
     note = gr.HTML(elem_id=f"{component.elem_id}-copy-note")
     unplayable = gr.Textbox(visible="hidden", elem_id=f"{component.elem_id}-unplayable")
-    copy = gr.File(visible="hidden", elem_id=f"{component.elem_id}-copy")
+    copy = FileField(visible="hidden", elem_id=f"{component.elem_id}-copy")
     return PlayableCopy(component, player, unplayable, copy, note)

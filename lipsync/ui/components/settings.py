@@ -13,9 +13,9 @@ from lipsync.errors import LipsyncError, OptionError
 from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
 from lipsync.ui import strings
 from lipsync.ui.components.controls import group_sections, setting_control
-from lipsync.ui.components.photo_field import photo_field
 from lipsync.ui.components.range_table import MAX_ROWS, RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
+from lipsync.ui.components.upload_fields import photo_field
 from lipsync.ui.formatting import error_text
 from lipsync.ui.model_marks import marked_choices
 from lipsync.ui.settings_file import held_value, load_settings

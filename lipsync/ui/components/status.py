@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import html
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import wraps
-from typing import Any, ParamSpec, Protocol, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 import gradio as gr
 
@@ -16,7 +14,6 @@ from lipsync.ui import strings
 from lipsync.ui.formatting import error_text, progress_text, strip_folders, waiting_text
 from lipsync.ui.jobs import Waiting
 
-P = ParamSpec("P")
 Updates: TypeAlias = dict[Any, Any]
 """What a handler returns: new values or properties, by component."""
 Values: TypeAlias = Mapping[Any, Any]
@@ -40,26 +37,6 @@ def own_lane(name: str) -> dict[str, Any]:
 PREVIEWS, INSPECTIONS, COMPARISONS = map(own_lane, ("previews", "inspections", "comparisons"))
 WATCHED: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private"}
 """Event arguments of what watches a job, or waits for its turn by itself."""
-
-
-_APPLIED_SECONDS = 0.3
-"""Time in which a browser applies an update: an empty one right after it can be applied in its place."""
-
-
-def applied_once(handler: Callable[P, Iterator[Updates]]) -> Callable[P, Iterator[Any]]:
-    """Make the page apply the last update of a generator handler only once.
-
-    When a generator has ended, which on a busy machine takes a while after its last update, Gradio sends that
-    update again, over whatever the visitor did in between. An empty update at the end is sent instead.
-    """
-
-    @wraps(handler)
-    def run(*args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
-        yield from handler(*args, **kwargs)
-        time.sleep(_APPLIED_SECONDS)
-        yield gr.skip()
-
-    return run
 
 
 def run_and_cancel(

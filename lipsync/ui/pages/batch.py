@@ -18,7 +18,6 @@ from lipsync.ui.components.status import (
     WATCHED,
     Updates,
     Values,
-    applied_once,
     error_line,
     progress_line,
     run_and_cancel,
@@ -26,6 +25,7 @@ from lipsync.ui.components.status import (
     status_line,
     waiting_line,
 )
+from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.handlers import BatchItem, BatchOutputs
 from lipsync.ui.jobs import Lane, Waiting
 from lipsync.ui.pages.sync_form import SyncForm
@@ -58,7 +58,7 @@ def build_batch() -> BatchPage:
     with gr.Column(elem_id="batch"):
         gr.Markdown(strings.BATCH_ABOUT)
         with gr.Row():
-            videos = gr.File(
+            videos = FileField(
                 label=strings.BATCH_VIDEOS,
                 file_count="multiple",
                 file_types=["video", "image"],
@@ -66,7 +66,7 @@ def build_batch() -> BatchPage:
                 min_width=_MIN_COLUMN_WIDTH,
                 elem_id="batch-videos",
             )
-            voices = gr.File(
+            voices = FileField(
                 label=strings.BATCH_VOICES,
                 file_count="multiple",
                 file_types=["audio", "video"],
@@ -77,7 +77,7 @@ def build_batch() -> BatchPage:
         consent = gr.Checkbox(label=strings.CONSENT, container=False, elem_id="batch-consent")
         run, cancel = run_and_cancel(strings.BATCH_RUN, "batch-")
         status = gr.HTML(elem_id="batch-status")
-        archive = gr.File(label=strings.BATCH_ZIP, visible=False, interactive=False, elem_id="batch-zip")
+        archive = FileField(label=strings.BATCH_ZIP, visible=False, interactive=False, elem_id="batch-zip")
     return BatchPage(videos, voices, consent, run, cancel, status, archive)
 
 
@@ -102,7 +102,7 @@ class BatchEvents:
         """Connect the events."""
         page = self._page
         page.run.click(
-            applied_once(self.run),
+            self.run,
             {page.videos, page.voices, page.consent, *self._form.components},
             page.outputs,
             show_progress="minimal",

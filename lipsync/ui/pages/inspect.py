@@ -28,6 +28,7 @@ from lipsync.ui.components.status import (
     status_line,
 )
 from lipsync.ui.components.tab_selector import TabSelector
+from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.inspection import input_of, inspect_file, report_html, write_report
 from lipsync.ui.sessions import Sessions
 from lipsync.utils.html_report import style
@@ -89,7 +90,7 @@ def build_inspect() -> InspectPage:
     with gr.Row(equal_height=False, elem_id="inspect"):
         with gr.Column(scale=2, min_width=300):
             gr.Markdown(strings.INSPECT_ABOUT)
-            file = gr.File(
+            file = FileField(
                 label=strings.INSPECT_FILE,
                 file_types=["video", "image", "audio"],
                 height=170,

@@ -12,9 +12,9 @@ from lipsync.ui.components.fetch_panel import FetchEvents, FetchPanel, build_fet
 from lipsync.ui.components.inputs import Inputs, build_inputs
 from lipsync.ui.components.link_panel import LinkEvents
 from lipsync.ui.components.outputs import Outputs, build_outputs
-from lipsync.ui.components.photo_field import convert_uploads
 from lipsync.ui.components.settings import Settings, build_settings
 from lipsync.ui.components.timeline import TimelineEvents
+from lipsync.ui.components.upload_fields import convert_uploads
 from lipsync.ui.estimates import PastRuns
 from lipsync.ui.jobs import Lane
 from lipsync.ui.pages.sync_form import SyncForm

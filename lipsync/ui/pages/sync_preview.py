@@ -113,8 +113,11 @@ class PreviewEvents:
         """Show what a run would make, on the button and above it."""
         out = self._out
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
-        gone: Updates = {out.status: ""} if "run" in session.failed else {}  # the error of a run before
-        session.failed.discard("run")
+        gone: Updates = {}
+        # Gradio tells of a change again, seconds later: the error of a run stays until there is a new one.
+        if any(values[field] != session.values.get(field) for field in self._form.components):
+            gone = {out.status: ""} if "run" in session.failed else {}
+            session.failed.discard("run")
         session.values = dict(values)  # for a reload
         session.ready = False
         try:

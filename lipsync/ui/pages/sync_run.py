@@ -27,7 +27,6 @@ from lipsync.ui.components.status import (
     WATCHED,
     Updates,
     Values,
-    applied_once,
     error_line,
     progress_line,
     set_busy,
@@ -80,8 +79,8 @@ class RunEvents:
         )
         out.consent.change(self.consent, None, out.status, **QUIET)
         watched = {"show_progress": "minimal", "show_progress_on": [out.status], **WATCHED}
-        out.ticket.change(applied_once(self.run), {out.preview.time, *form.components}, out.of_run, **watched)
-        out.compare.make.click(applied_once(self.side_by_side), out.made, out.of_run, **shown)
+        out.ticket.change(self.run, {out.preview.time, *form.components}, out.of_run, **watched)
+        out.compare.make.click(self.side_by_side, out.made, out.of_run, **shown)
         out.cancel.click(self.cancel, None, [out.status, out.cancel], **UNQUEUED)
 
     def start(self, request: gr.Request, values: Values) -> Updates:

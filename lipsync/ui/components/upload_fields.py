@@ -1,4 +1,4 @@
-"""Photo field: an image upload that passes the file itself on, in any format."""
+"""Upload fields that pass on the path of the uploaded file itself, unread and unchanged."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import gradio as gr
 from gradio.component_meta import ComponentMeta
-from gradio.data_classes import ImageData
+from gradio.data_classes import FileData, ImageData
+from gradio_client.utils import is_valid_file
 
 from lipsync.errors import LipsyncError
 from lipsync.media.video.images import read_image, shown_by_browsers, write_image
+from lipsync.ui import strings
 from lipsync.ui.components.status import QUIET
 from lipsync.ui.sessions import Sessions
 
@@ -24,15 +26,33 @@ class _WithoutStub(ComponentMeta):
         return ABCMeta.__new__(cls, name, bases, attributes)
 
 
-class PhotoField(gr.Image, metaclass=_WithoutStub):
-    """An upload of a photo; its value is the path of the uploaded file, unread and unchanged.
+class FileField(gr.File, metaclass=_WithoutStub):
+    """An upload of files; its values are their paths.
 
-    `gr.Image` itself opens every upload, which ends in an internal error for formats that it does not know,
-    and converts it to RGB, which loses transparency and animations. A class, as Gradio makes a component anew
-    for each visitor to whom it sends an update of it.
+    `gr.File` itself leaves an empty file for each of them. A class, as Gradio makes a component anew for each
+    visitor to whom it sends an update of it.
+
+    Raises:
+        gr.Error: a file has none of the field's types.
     """
 
-    is_template = True  # the browser shows a `gr.Image`
+    is_template = True  # the browser shows a `gr.File`
+
+    def _process_single_file(self, f: FileData) -> Any:
+        if self.file_types and not is_valid_file(f.path, self.file_types):
+            name, types = f.orig_name or Path(f.path).name, ", ".join(self.file_types)
+            raise gr.Error(strings.WRONG_FILE_TYPE.format(name=name, types=types))
+        return f.path
+
+
+class PhotoField(gr.Image, metaclass=_WithoutStub):
+    """An upload of a photo; its value is the path of the file, whatever its format.
+
+    `gr.Image` itself opens every upload, which ends in an internal error for formats that it does not know,
+    and converts it to RGB, which loses transparency and animations.
+    """
+
+    is_template = True
 
     def preprocess(self, payload: ImageData | None) -> Any:
         """Return the path of the upload; a picture of the webcam is saved."""
