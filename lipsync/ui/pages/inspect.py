@@ -112,7 +112,8 @@ def build_inspect() -> InspectPage:
                 label=strings.INSPECT_PLAYER,
                 interactive=False,
                 height=360,
-                visible=False,
+                # Not False: Gradio's front end loses subtitles given while a player comes onto the page.
+                visible="hidden",
                 elem_id="inspect-player",
             )
             with gr.Row():
@@ -233,7 +234,7 @@ class InspectEvents:
         page = self.page
         hidden = {one: gr.DownloadButton(visible=False) for one in (page.report_file, page.srt, page.vtt)}
         return {
-            page.player: gr.Video(None, subtitles=None, visible=False),
+            page.player: gr.Video(None, subtitles=None, visible="hidden"),
             page.report: gr.HTML("", visible=False),
             page.use: gr.Button(visible=False),
             page.found: None,
@@ -248,7 +249,9 @@ class InspectEvents:
         return {
             page.status: status_line(strings.INSPECT_DONE.format(name=report.path.name), "done"),
             page.player: gr.Video(
-                file if plays else None, subtitles=files.vtt if plays else None, visible=plays
+                file if plays else None,
+                subtitles=files.vtt if plays else None,
+                visible=plays or "hidden",
             ),
             page.report: gr.HTML(report_html(report), visible=True),
             page.report_file: _offer(files.report),
