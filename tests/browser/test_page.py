@@ -88,6 +88,15 @@ def container_comment(path: Path) -> str:
         return container.metadata.get("comment", "")
 
 
+def test_a_page_with_files_asks_each_question_once(page: Page, head: Path, short_voice: Path) -> None:
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if "queue/join" in one.url else None)
+    give(page, short_voice, video=head)
+    expect(page.locator("#previewed img")).to_be_visible()
+    page.evaluate(SETTLED)
+    assert 4 <= len(asked) <= 20  # plan and preview twice, ranges, timeline, copies; it was 45 and more
+
+
 def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None:
     give(page, short_voice, photo=FACE)
     run(page)

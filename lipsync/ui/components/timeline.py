@@ -19,6 +19,7 @@ from lipsync.media import read_filmstrip, read_waveform
 from lipsync.progress import CancelToken
 from lipsync.types import TimeRange
 from lipsync.ui import strings
+from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.range_table import RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.sessions import Sessions
@@ -120,8 +121,7 @@ class TimelineEvents:
     def connect(self) -> None:
         """Connect the events."""
         timeline, files = self._timeline, self._files
-        gr.on(
-            [one.change for one in files],
+        new_values(files)(
             self.read_files,
             files,
             timeline.view,

@@ -12,6 +12,7 @@ from lipsync.errors import Cancelled
 from lipsync.pipeline.preview import VOICE_SECONDS
 from lipsync.types import Preview
 from lipsync.ui import handlers, strings
+from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.inputs import Inputs
 from lipsync.ui.components.outputs import Outputs
 from lipsync.ui.components.range_table import RangeTable
@@ -63,9 +64,9 @@ class PreviewEvents:
         inputs = {*form.components, preview_tab.time}
         segments = form.fields["segments"]
         # A change during a preview is answered afterwards, once, with the newest values.
-        planned = gr.on(
-            # segments count when the field is left: a half-typed segment is an error
-            [one.blur if one is segments else one.change for one in form.components],
+        # segments count when the field is left: a half-typed segment is an error
+        triggers = [one.blur if one is segments else one.change for one in form.components]
+        planned = new_values(form.components, triggers)(
             self.plan,
             inputs,
             [self._out.run, self._out.plan, self._out.notices, self._out.status, preview_tab.time],
@@ -97,8 +98,8 @@ class PreviewEvents:
             (inputs.voice_ranges, self.check_voice_ranges, [inputs.voice, inputs.voice_video]),
         ]
         for table, check, files in checked:
-            triggers = [one.change for one in (*table.fields, *files)]
-            gr.on(triggers, check, {*files, *table.fields}, table.notes, trigger_mode="always_last", **QUIET)
+            given = {*files, *table.fields}
+            new_values(given)(check, given, table.notes, trigger_mode="always_last", **QUIET)
 
     def check_video_ranges(self, values: Values) -> Updates:
         """Mark the invalid ranges of the video."""
@@ -113,11 +114,8 @@ class PreviewEvents:
         """Show what a run would make, on the button and above it."""
         out = self._out
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
-        gone: Updates = {}
-        # Gradio tells of a change again, seconds later: the error of a run stays until there is a new one.
-        if any(values[field] != session.values.get(field) for field in self._form.components):
-            gone = {out.status: ""} if "run" in session.failed else {}
-            session.failed.discard("run")
+        gone: Updates = {out.status: ""} if "run" in session.failed else {}  # the error of a run before
+        session.failed.discard("run")
         session.values = dict(values)  # for a reload
         session.ready = False
         try:

@@ -1,0 +1,28 @@
+"""Change events that come once, and only when values have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import gradio as gr
+
+from lipsync.ui.components.status import QUIET
+
+_DIGEST = "(...values) => JSON.stringify(values, (_, one) => one?.path ?? one)"
+
+
+def new_values(fields: Iterable[Any], triggers: Iterable[Any] = ()) -> Any:
+    """Return the event that the values of `fields` are new; it is called with a handler, as `field.change` is.
+
+    Gradio dispatches `change` once for each field that is set, and again whenever anything else about it is
+    set, such as its loading status by the very handler that answers, so that answers led to further questions
+    for seconds. Here the browser compares the values, and asks the server only when they are new.
+
+    Args:
+        triggers: the events after which to compare; by default the `change` of every field.
+    """
+    fields = list(fields)
+    seen = gr.Textbox(visible=False)
+    gr.on(list(triggers) or [one.change for one in fields], None, fields, seen, js=_DIGEST, **QUIET)
+    return seen.change
