@@ -13,7 +13,7 @@ _DIGEST = "(...values) => JSON.stringify(values, (_, one) => one?.path ?? one)"
 
 
 def new_values(fields: Iterable[Any], triggers: Iterable[Any] = ()) -> Any:
-    """Return the event that the values of `fields` are new; it is called with a handler, as `field.change` is.
+    """Event of new values in any of the fields, to be called with a handler.
 
     Gradio dispatches `change` once for each field that is set, and again whenever anything else about it is
     set, such as its loading status by the very handler that answers, so that answers led to further questions
