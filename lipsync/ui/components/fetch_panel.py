@@ -16,6 +16,7 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
+    connect_cancel,
     error_line,
     progress_line,
     status_line,
@@ -68,7 +69,7 @@ class FetchEvents:
         gr.on([menu.change for menu in menus], self.show, {*menus}, panel.outputs, **UNQUEUED)
         page.load(self.mark, None, menus, **QUIET)
         fetching = panel.fetch.click(self.fetch, {*menus}, [*panel.outputs, *menus], **_DOWNLOADS)
-        panel.cancel.click(self.cancel, {*menus}, panel.outputs, **UNQUEUED, cancels=[fetching])
+        connect_cancel(panel.cancel, self.cancel, {*menus}, panel.outputs, [fetching])
 
     def mark(self) -> Updates:
         """Mark the models in the menus."""

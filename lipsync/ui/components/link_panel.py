@@ -21,9 +21,9 @@ from lipsync.ui.components.controls import link_control
 from lipsync.ui.components.file_input import FileInput
 from lipsync.ui.components.status import (
     QUIET,
-    UNQUEUED,
     Updates,
     Values,
+    connect_cancel,
     error_line,
     progress_line,
     status_line,
@@ -116,7 +116,7 @@ class LinkEvents:
             [*panel.outputs, *self._target.outputs],
             **_DOWNLOADS,
         )
-        panel.cancel.click(self.cancel, None, panel.outputs, **UNQUEUED, cancels=[checking, downloading])
+        connect_cancel(panel.cancel, self.cancel, None, panel.outputs, [checking, downloading])
 
     def _source(self, values: Values) -> LinkSource:
         options = dataclasses.replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import gradio as gr
@@ -63,6 +63,17 @@ def run_and_cancel(
             **more,
         )
     return run, cancel
+
+
+def connect_cancel(
+    button: gr.Button, handler: Callable[..., Updates], inputs: Any, outputs: list[Any], cancels: list[Any]
+) -> None:
+    """Have a button cancel events, and show what `handler` says of that.
+
+    It says it twice: an update of a cancelled event that a busy browser is still applying could cover it.
+    """
+    said = button.click(handler, inputs, outputs, **UNQUEUED, cancels=cancels)
+    said.then(handler, inputs, outputs, **UNQUEUED)
 
 
 class RunButtons(Protocol):

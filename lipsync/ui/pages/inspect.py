@@ -21,6 +21,7 @@ from lipsync.ui.components.status import (
     UNQUEUED,
     Updates,
     Values,
+    connect_cancel,
     error_line,
     progress_line,
     run_and_cancel,
@@ -178,7 +179,7 @@ class InspectEvents:
             show_progress_on=[page.status],
             **INSPECTIONS,
         )
-        page.cancel.click(self.cancel, None, buttons, **UNQUEUED, cancels=[run])
+        connect_cancel(page.cancel, self.cancel, None, buttons, [run])
         page.use.click(
             use_in(tabs, inputs), page.found, list(dict.fromkeys([*tabs.outputs("one"), *targets])), **QUIET
         )
