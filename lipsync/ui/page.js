@@ -43,6 +43,24 @@
     addEventListener(told, (event) => swap(event.target), true);
   }
 })();
+// The title of the browser's tab says how far the run is, and when it has ended while another tab was looked at.
+(() => {
+  let plain = "";
+  let isRunning = false;
+  setInterval(() => {
+    const bar = document.querySelector("#status progress");
+    const state = document.querySelector("#status .status");
+    if (!isRunning && (bar || !plain)) plain = document.title.replace(/^[✓✕] /, "");
+    if (bar) {
+      document.title = bar.hasAttribute("value") ? `${Math.round(100 * bar.value)} % · ${plain}` : `… ${plain}`;
+    } else if (isRunning && document.hidden) {
+      document.title = `${state?.classList.contains("done") ? "✓" : "✕"} ${plain}`;
+    } else if (!document.hidden && plain) {
+      document.title = plain;
+    }
+    isRunning = Boolean(bar);
+  }, 500);
+})();
 // Leaving in the middle of a run asks first.
 addEventListener("beforeunload", (event) => {
   if (document.querySelector("#cancel:not([disabled]), #batch-cancel:not([disabled])")) event.preventDefault();

@@ -107,6 +107,10 @@ SECTIONS = {
 """Headings within a group, one for every group of `SyncOptions`."""
 PRESET = "Quality"
 PRESET_HELP = "trades time for quality; sets the values of several settings below"
+DIFFERENCES = "Changed: {changes}."
+DIFFERENCE = "{label} {value} (instead of {usual})"
+RESET = "Reset settings"
+NOT_SET = "not set"
 PRESETS = {"draft": "Draft", "standard": "Standard", "best": "Best"}
 COMPARE, COMPARE_HELP = "Compare with", "a second model in the same run; both results are shown side by side"
 COMPARE_NONE = "none"
@@ -308,10 +312,20 @@ HISTORY, HISTORY_HELP = "Results of this visit", "one to see again, or two to co
 HISTORY_ITEM, HISTORY_SCORE = "{number}. {name} · {variant} · {settings}", "{verdict} ({confidence:.1f})"
 HISTORY_SHOW, HISTORY_DEFAULTS = "Show", "default settings"
 HISTORY_COUNT, HISTORY_COUNT_HINT = "Choose one result, or two", "Two are shown side by side."
-COMPARE_EMPTY = "After a run, drag between the original and the result here."
+COMPARE_EMPTY = "After a run, drag between original and result here; the button below plays both in step."
 SLIDER = "Before and after: drag the line"
-SIDE_BY_SIDE, SIDE_BY_SIDE_BUTTON = "Side by side", "Make a side-by-side video"
-SIDE_BY_SIDE_DONE = "The side-by-side video is ready."
+WIPE = {
+    "name": "Before and after, playing",
+    "before": "source",
+    "play": "Play or pause",
+    "back": "One frame back",
+    "next": "One frame on",
+    "split": "Line between before and after",
+    "speed": "Speed",
+    "column": "Result to compare",
+}
+SIDE_BY_SIDE, SIDE_BY_SIDE_BUTTON = "Side by side", "Play before and after"
+SIDE_BY_SIDE_DONE = "Before and after are ready to be played."
 
 # --- batch ---------------------------------------------------------------------------------------
 BATCH_ABOUT = (

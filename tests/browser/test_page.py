@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +111,40 @@ def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None
     info = probe_video(path)
     assert (info.width, info.height, info.frame_count, info.has_audio) == (1024, 512, 15, True)
 
+    # One picture with a line between them; one button plays both.
+    expect(page.locator("#wipe canvas")).to_be_visible()
+    page.wait_for_function("document.querySelector('#wipe canvas').width === 512")
+    split = page.get_by_label("Line between before and after")
+    for position, column in (("0", 1), ("100", 0)):
+        split.fill(position)
+        assert page.evaluate(DIFFERENCE, column) < 1 < page.evaluate(DIFFERENCE, 1 - column)
+    page.locator("#wipe").get_by_label("Speed").select_option("0.5")
+    page.locator("#wipe").get_by_label("Play or pause").click()
+    page.wait_for_function("document.querySelector('#side-by-side video').currentTime > 0.1")
+    page.locator("#wipe").get_by_label("One frame back").click()
+    page.wait_for_function("document.querySelector('#side-by-side video').paused")
+    time = page.evaluate("document.querySelector('#side-by-side video').currentTime")
+    assert (time * 25) % 1 == pytest.approx(0.5, abs=0.01)  # the middle of a frame
+    page.wait_for_function("!document.querySelector('#side-by-side video').seeking")
+    assert page.evaluate(DIFFERENCE, 0) < 1
+    assert page.evaluate("document.querySelector('#side-by-side video').playbackRate") == 0.5
+
+
+DIFFERENCE = """(column) => {
+  const [canvas, video] = ["#wipe canvas", "#side-by-side video"].map((one) => document.querySelector(one));
+  const {width, height} = canvas;
+  const pen = new OffscreenCanvas(width, height).getContext("2d");
+  pen.drawImage(video, column * width, 0, width, height, 0, 0, width, height);
+  const pens = [pen, canvas.getContext("2d")];
+  const [one, other] = pens.map((each) => each.getImageData(0, 0, width, height).data);
+  return Math.max(...Array.from({length: height}, (_, y) => {  // of the rows' means
+    let sum = 0;
+    for (let at = 4 * y * width; at < 4 * (y + 1) * width; at++) sum += Math.abs(one[at] - other[at]);
+    return sum / width;
+  }));
+}"""
+"""How far the picture with the line is from one column of the side-by-side video."""
+
 
 def test_segments_and_subtitles(page: Page, tmp_path: Path) -> None:
     """Who says what is checked as soon as it is written; what is said is shown and can be taken home."""
@@ -171,6 +206,7 @@ def test_cancel_in_the_middle_leaves_nothing(
     expect(page.locator("#plan")).to_contain_text("1200 frames")
     run(page)
     expect(page.locator("#status")).to_contain_text("Drawing lips")
+    expect(page).to_have_title(re.compile(r"^(\d+ %|…) · lipsync"))
     expect(page.locator("#live img")).to_be_visible()  # a finished frame
     wait_until(
         lambda: len(list(cache.rglob("live_*.jpg"))) > 3, WAIT / 1000
@@ -179,6 +215,7 @@ def test_cancel_in_the_middle_leaves_nothing(
     expect(page.locator("#status")).to_contain_text("Nothing was kept", timeout=8_000)
     expect(page.locator("#run")).to_be_enabled()
     expect(page.locator("#result video")).to_have_count(0)
+    expect(page).to_have_title(re.compile("^lipsync"))
     wait_until(lambda: not list(cache.rglob("run-*")))
 
 
@@ -337,6 +374,18 @@ def test_saved_settings_can_be_loaded(page: Page, tmp_path: Path) -> None:
     other.write_text('{"feather": 900}')
     load(page, other)
     expect(page.get_by_text("“Feather width” is out of range")).to_be_visible()
+
+    # What differs from the preset is listed, and one button puts it back.
+    changed = page.locator("#differences")
+    expect(changed).to_contain_text("Feather width 20 (instead of ")
+    expect(changed).to_contain_text("Fixed face box 10 90 20 80 (instead of not set)")
+    page.get_by_label("Draft").check()
+    expect(changed).not_to_contain_text("Quality")  # the preset's own values are no difference
+    page.locator("#reset-settings").click()
+    expect(changed).to_be_empty()
+    expect(page.locator("#reset-settings")).to_be_hidden()
+    expect(page.get_by_label("Fixed face box")).to_have_value("")
+    expect(page.locator("#detect_every input[type=number]")).to_have_value("10")  # draft
 
 
 def test_batch(page: Page, head: Path, short_voice: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from lipsync.options import PAGE_GROUPS, PRESETS, LinkOptions, SyncOptions, decl
 from lipsync.types import TimeRange
 from lipsync.ui import strings
 from lipsync.ui.components.controls import choices, group_sections, setting_control
+from lipsync.ui.components.differences import describe, usual_values
 from lipsync.ui.components.settings import _SHOWN_WITH
 from lipsync.ui.settings_file import (
     PAGE_SETTINGS,
@@ -22,6 +23,19 @@ from lipsync.ui.settings_file import (
     read_value,
     settings_json,
 )
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_what_a_preset_sets_is_no_difference(preset: str) -> None:
+    usual = usual_values(preset)
+    assert set(usual) >= set(PAGE_SETTINGS)
+    assert {name: usual[name] for name in PRESETS[preset]} == PRESETS[preset]
+
+
+def test_differences_are_told_in_the_words_of_the_page() -> None:
+    assert describe("pad_bottom", 30, 10).endswith("30 (instead of 10)")
+    assert describe("box", "1 2 3 4", "") == "Fixed face box 1 2 3 4 (instead of not set)"
+    assert "built-in" in describe("variant", "builtin", "auto")
 
 
 def test_no_setting_is_forgotten_and_no_path_is_on_the_page() -> None:

@@ -10,6 +10,7 @@ import gradio as gr
 from lipsync.ui import strings
 from lipsync.ui.components.status import run_and_cancel, status_line
 from lipsync.ui.components.tab_selector import TabSelector
+from lipsync.ui.components.wipe import build_wipe
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,17 @@ class ResultTab:
 
 @dataclass(frozen=True)
 class CompareTab:
-    """Before and after: a slider over one frame, and a side-by-side video."""
+    """Before and after: a slider over one frame, and both playing, as one picture and side by side."""
 
     slider: gr.ImageSlider
     make: gr.Button
+    wipe: gr.HTML
     video: gr.Video
 
     @property
     def outputs(self) -> list[Any]:
         """All components."""
-        return [self.slider, self.make, self.video]
+        return [self.slider, self.make, self.wipe, self.video]
 
 
 @dataclass(frozen=True)
@@ -198,10 +200,11 @@ def _build_compare() -> CompareTab:
     gr.Markdown(strings.COMPARE_EMPTY)
     slider = gr.ImageSlider(label=strings.SLIDER, interactive=False, max_height=380, elem_id="slider")
     make = gr.Button(strings.SIDE_BY_SIDE_BUTTON, interactive=False, elem_id="make-side-by-side")
+    wipe = build_wipe()
     video = gr.Video(
         label=strings.SIDE_BY_SIDE, interactive=False, height=300, visible=False, elem_id="side-by-side"
     )
-    return CompareTab(slider, make, video)
+    return CompareTab(slider, make, wipe, video)
 
 
 def _image(label: str, name: str, height: int = 300, visible: bool = True) -> gr.Image:

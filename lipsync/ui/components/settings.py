@@ -13,6 +13,7 @@ from lipsync.errors import LipsyncError, OptionError
 from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
 from lipsync.ui import strings
 from lipsync.ui.components.controls import group_sections, setting_control
+from lipsync.ui.components.differences import Differences
 from lipsync.ui.components.range_table import MAX_ROWS, RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.components.upload_fields import photo_field
@@ -53,6 +54,7 @@ def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settin
     first, *others = PAGE_GROUPS
     with gr.Accordion(strings.GROUPS[first], open=True, elem_id=f"group-{first}"):
         preset = _build_preset()
+        differences = Differences()
         with gr.Row(elem_classes="settings"):  # too few for headings
             controls |= {
                 name: setting_control(name) for names in group_sections(first).values() for name in names
@@ -70,6 +72,7 @@ def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settin
         strings.SETTINGS_LOAD, file_types=[".json"], size="sm", elem_id="load-settings", variant="secondary"
     )
     _connect_preset(preset, controls)
+    differences.connect(preset, controls)
     _connect_visibility({**controls, "face_reference": reference})
     tables = {"video_ranges": video_ranges, "voice_ranges": voice_ranges}
     load.upload(

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -33,6 +34,7 @@ from lipsync.ui.components.status import (
     status_line,
     waiting_line,
 )
+from lipsync.ui.components.wipe import wipe_value
 from lipsync.ui.estimates import Estimate, PastRuns
 from lipsync.ui.formatting import result_markdown
 from lipsync.ui.handlers import RunOutputs
@@ -220,7 +222,7 @@ class RunEvents:
             out.status: status_line(about.replace("*", "").splitlines()[0], "done"),
             compare.slider: tuple(map(str, pair)),
             compare.make: gr.Button(interactive=True),
-            compare.video: gr.Video(str(side_by_side) if side_by_side else None, visible=bool(side_by_side)),
+            **self._show_comparison(outputs, side_by_side),
         }
 
     def _show_videos(self, first: SyncResult, *others: SyncResult) -> Updates:
@@ -255,6 +257,16 @@ class RunEvents:
             ),
         }
 
+    def _show_comparison(self, outputs: RunOutputs, side_by_side: Path | None) -> Updates:
+        compare = self._out.compare
+        if side_by_side is None:
+            return {compare.wipe: {}, compare.video: gr.Video(None, visible=False)}
+        fps = outputs.request.plan().fps
+        return {
+            compare.wipe: wipe_value(outputs.results, fps),
+            compare.video: gr.Video(str(side_by_side), visible=True),
+        }
+
     def side_by_side(self, made: RunOutputs | None, request: gr.Request) -> Iterator[Updates]:
         """Write the side-by-side video of the last run."""
         out = self._out
@@ -270,8 +282,8 @@ class RunEvents:
             ):
                 if isinstance(item, Done):
                     line = status_line(strings.SIDE_BY_SIDE_DONE, "done")
-                    video = gr.Video(str(item.value), visible=True)
-                    yield {out.compare.video: video, out.status: line, **self._idle(session)}
+                    comparison = self._show_comparison(made, item.value)
+                    yield {**comparison, out.status: line, **self._idle(session)}
                 else:
                     yield {out.status: progress_line("", item)}
         except Exception as error:  # shown to the visitor, whatever it is
