@@ -62,7 +62,7 @@ class ResultTab:
 
 @dataclass(frozen=True)
 class CompareTab:
-    """Before and after: a slider over one frame, and both playing, as one picture and side by side."""
+    """Before and after: a slider over one frame, and both playing in step."""
 
     slider: gr.ImageSlider
     make: gr.Button

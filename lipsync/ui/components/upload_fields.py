@@ -1,4 +1,4 @@
-"""Upload fields that pass on the path of the uploaded file itself, unread and unchanged."""
+"""Upload fields whose values are the paths of the uploaded files, unread."""
 
 from __future__ import annotations
 
