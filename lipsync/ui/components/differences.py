@@ -1,4 +1,4 @@
-"""List of the settings that differ from the chosen preset, with a button that resets them."""
+"""Settings that differ from the chosen preset, listed and reset."""
 
 from __future__ import annotations
 
