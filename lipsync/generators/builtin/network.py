@@ -28,6 +28,7 @@ from lipsync.generators.builtin.mouth_outline import POINTS
 from lipsync.generators.builtin.renderer import Outlines, Renderer, WindowMaps
 from lipsync.generators.builtin.resampling import Window, window_region
 from lipsync.generators.builtin.speech_encoder import FEATURE_RATE, SpeechEncoder
+from lipsync.generators.builtin.wide_mouths import look_again
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray
 
@@ -125,9 +126,11 @@ class BuiltinNetwork(nn.Module):
         offsets = (shapes @ self.components).view(-1, POINTS, 3)
         target_outline = closed_outline + offsets @ rotation.mT
         corner = faces.new_tensor([c.left, c.top])
-        outlines = Outlines(
-            *(points * c.crop - corner for points in (outline, target_outline, closed_outline))
+        outline, target_outline, closed_outline = (
+            points * c.crop for points in (outline, target_outline, closed_outline)
         )
+        outline = look_again(self.place, faces, c.window, outline, closed_outline)
+        outlines = Outlines(outline - corner, target_outline - corner, closed_outline - corner)
         return self.painter(window, window, outlines), outlines
 
     def compose(self, crops: Tensor, maps: WindowMaps, outlines: Outlines) -> Tensor:

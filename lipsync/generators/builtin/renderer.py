@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of, in_full_precision
 from lipsync.generators.builtin.mouth_interior import inner_lip_gap, interior_tone, refine_interior
 from lipsync.generators.builtin.mouth_outline import (
-    dense_flow,
     inpainting_mask,
     render_contours,
     render_interior_halves,
@@ -31,6 +30,7 @@ from lipsync.generators.builtin.resampling import (
     sample_box,
     to_region,
 )
+from lipsync.generators.builtin.wide_mouths import closing_flow
 
 _CHANGE_SIGMA = 1.8
 """Blur of the change of colour outside of the mouth's interior, pixels of the window: without it hair and
@@ -140,7 +140,7 @@ class Renderer(nn.Module):
         """
         height, width = window.shape[-2:]
         mask = inpainting_mask(outlines.closed, height, width)
-        coarse_flow = dense_flow(outlines.target, outlines.reference, height, width)
+        coarse_flow, kept = closing_flow(outlines.target, outlines.reference, outlines.closed, height, width)
         halves = render_interior_halves(outlines.target, height, width)
         reference_halves = render_interior_halves(outlines.reference, height, width)
         tone_is_given = tone is not None
@@ -154,6 +154,8 @@ class Renderer(nn.Module):
         ]
         inputs = [window * (mask == 0), mask, warp(reference, coarse_flow), reference, *maps]
         correction, color, choice = self._unet(torch.cat(inputs, dim=1))
+        if kept is not None:
+            correction, choice = correction * kept, choice * kept
         flow = coarse_flow + correction
         moved = warp(reference, flow)
         rendered = moved + (color - moved) * choice
