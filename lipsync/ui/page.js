@@ -43,6 +43,15 @@
     addEventListener(told, (event) => swap(event.target), true);
   }
 })();
+// Buttons with a time play it: the weak stretches of a result.
+addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-seek]");
+  const player = button && document.querySelector(button.dataset.player);
+  if (!player) return;
+  player.currentTime = Number(button.dataset.seek);
+  player.scrollIntoView({ block: "nearest" });
+  player.play();
+});
 // The title of the browser's tab says how far the run is, and when it has ended while another tab was looked at.
 (() => {
   let plain = "";

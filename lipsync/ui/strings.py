@@ -306,6 +306,7 @@ RESULT_DONE = (
 DOWNLOAD, DOWNLOAD_SETTINGS = "Download the video", "Settings (JSON)"
 SCORE, SCORE_RESULT, SCORE_SOURCE = "Lip sync", "Result", "Source, own voice"
 SCORE_ROWS = ("Sync confidence (higher is better)", "Sync distance (lower is better)", "Audio offset")
+SCORE_WEAK = "Look at the weak stretches:"
 SCORE_CURVE, DOWNLOAD_SCORE = "Over time, and over offsets", "Score (JSON)"
 DOWNLOAD_SUBTITLES = "Subtitles (SRT)"
 HISTORY, HISTORY_HELP = "Results of this visit", "one to see again, or two to compare"

@@ -129,6 +129,17 @@ def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None
     assert page.evaluate(DIFFERENCE, 0) < 1
     assert page.evaluate("document.querySelector('#side-by-side video').playbackRate") == 0.5
 
+    # A button with a time, as the score has for weak stretches, plays the result from there.
+    page.get_by_role("tab", name="Result").click()
+    expect(page.locator("#result video")).to_be_visible()
+    seek(page, "#result video", 0)
+    button = '<button data-seek="0.40" data-player="#result video">weak</button>'
+    page.locator("#about-result").evaluate(
+        "(place, button) => place.insertAdjacentHTML('afterend', button)", button
+    )
+    page.get_by_role("button", name="weak").click()
+    page.wait_for_function("document.querySelector('#result video').currentTime >= 0.4")
+
 
 DIFFERENCE = """(column) => {
   const [canvas, video] = ["#wipe canvas", "#side-by-side video"].map((one) => document.querySelector(one));

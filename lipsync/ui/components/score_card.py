@@ -14,14 +14,20 @@ from lipsync.ui.formatting import strip_folders
 from lipsync.ui.labels import in_labels
 from lipsync.utils.atomic_write import write_text
 
+_PLAYERS = ("#result video", "#other-result video")
+"""CSS selectors of the players of the results."""
 _STATUS_KINDS = {Verdict.GOOD: "done", Verdict.POOR: "bad", Verdict.OFF: "bad"}
 
 
 def score_html(results: Iterable[SyncResult]) -> str:
     """Render the score cards of all results that have one; "" where none has."""
-    cards = [(result.variant, result.score) for result in results if result.score]
+    cards = [
+        (result.score, result.variant, player)
+        for result, player in zip(results, _PLAYERS, strict=False)
+        if result.score
+    ]
     show_variant = len(cards) > 1
-    return "".join(_card(card, variant if show_variant else "") for variant, card in cards)
+    return "".join(_card(card, variant if show_variant else "", player) for card, variant, player in cards)
 
 
 def write_scores(results: Iterable[SyncResult], path: Path) -> Path | None:
@@ -33,7 +39,7 @@ def write_scores(results: Iterable[SyncResult], path: Path) -> Path | None:
     return path
 
 
-def _card(card: ScoreCard, variant: str) -> str:
+def _card(card: ScoreCard, variant: str, player: str) -> str:
     first, *others = (in_labels(strip_folders(sentence)) for sentence in card.words)
     kind = _STATUS_KINDS.get(card.result.verdict, "info")
     headline = " · ".join(filter(None, [strings.SCORE, variant, card.result.verdict.value]))
@@ -43,8 +49,18 @@ def _card(card: ScoreCard, variant: str) -> str:
         curve = f"<details><summary>{strings.SCORE_CURVE}</summary><div>{score_svg(card)}</div></details>"
     return (
         f'<section class="score"><div class="status {kind}"><b>{html.escape(headline)}</b><br>'
-        f"{html.escape(first)}</div><ul>{notes}</ul>{_table(card)}{curve}</section>"
+        f"{html.escape(first)}</div><ul>{notes}</ul>{_weak_spans(card, player)}{_table(card)}{curve}"
+        "</section>"
     )
+
+
+def _weak_spans(card: ScoreCard, player: str) -> str:
+    """Buttons that play the stretches in which the lips do not follow the voice; "" where there are none."""
+    buttons = "".join(
+        f'<button type="button" data-seek="{span.start:.2f}" data-player="{player}">▶ {span}</button>'
+        for span in card.result.weak
+    )
+    return f"<p>{strings.SCORE_WEAK} {buttons}</p>" if buttons else ""
 
 
 def _table(card: ScoreCard) -> str:
