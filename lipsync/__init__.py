@@ -22,7 +22,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lipsync.dubbing import Dub, SpeakerTurn, find_speakers, plan_dub
+    from lipsync.dubbing import Dub, SpeakerTurn, find_speakers, fit_lines, plan_dub, speak_lines
     from lipsync.errors import Cancelled, LipsyncError
     from lipsync.options import (
         BlendOptions,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lipsync.pipeline.sync import sync
     from lipsync.progress import CancelToken, Progress
     from lipsync.segments import Segment, parse_segments
+    from lipsync.speech import speak
     from lipsync.types import Plan, Preview, ScoreCard, SyncResult, TimeRange
 
 # Packages that send usage data unless told not to: ONNX Runtime (which also keeps a device id in the
@@ -60,8 +61,11 @@ _HOME = {
     "CachedModels": "pipeline.model_provider",
     "Dub": "dubbing",
     "plan_dub": "dubbing",
+    "speak_lines": "dubbing",
+    "fit_lines": "dubbing",
     "find_speakers": "dubbing",
     "SpeakerTurn": "dubbing",
+    "speak": "speech",
     "Segment": "segments",
     "parse_segments": "segments",
     "ScoreCard": "types",
@@ -108,10 +112,13 @@ __all__ = [
     "TimeRange",
     "__version__",
     "find_speakers",
+    "fit_lines",
     "parse_segments",
     "plan",
     "plan_dub",
     "preview",
+    "speak",
+    "speak_lines",
     "sync",
 ]
 

@@ -1,4 +1,4 @@
-"""Registries of detectors, generators, enhancers, upscalers, metrics, sources.
+"""Registries of detectors, generators, enhancers, metrics, sources, synthesisers.
 
 Adding a member is its own file, its line here and, where it has weights, a row in
 `lipsync/weights/catalogue.py`. The settings, the command line, the page, `evaluate` and the contract
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lipsync.metrics.base import Metric
     from lipsync.metrics.lip_base import LipMetric
     from lipsync.sources.base import Source
+    from lipsync.speech.text_to_speech import Synthesizer
 
 DETECTORS: Registry[FaceDetector] = Registry(
     "face detector",
@@ -90,3 +91,12 @@ SOURCES: Registry[Source] = Registry(
     },
 )
 """Sources of input files. `open_source` takes the last member that accepts the input."""
+
+SYNTHESIZERS: Registry[Synthesizer] = Registry(
+    "speech synthesiser",
+    {
+        "espeak": "lipsync.speech.synthesizers.espeak:Espeak",
+        "kokoro": "lipsync.speech.synthesizers.kokoro:Kokoro",
+    },
+)
+"""Speech synthesisers; made by `SYNTHESIZERS.create(name, progress=..., cancel=...)`."""

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import lipsync
+from lipsync.cli.conversation import (
+    Conversation,
+    Inputs,
+    add_segments,
+    add_speech,
+    check_conversation,
+    conversation_inputs,
+)
 from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
 from lipsync.cli.outputs import add_json, add_overwrite, check_outputs, print_json
 from lipsync.cli.parser import CommandParser, in_flags
 from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt, heavy_imports
-from lipsync.errors import Cancelled, InputError, LipsyncError, MediaError, OptionError
-from lipsync.options import LinkOptions, SyncOptions
+from lipsync.errors import Cancelled, InputError, LipsyncError
+from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
-from lipsync.segments import FaceChoice, Segment, parse_segments, parse_speakers
 from lipsync.sources import LocalFile, is_link, open_source
 from lipsync.types import SyncResult
 from lipsync.utils.atomic_write import check_not_there, check_place
 from lipsync.utils.checked_file import checked_file
 from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked, temporary_folder
-
-if TYPE_CHECKING:
-    from lipsync.media.subtitle_formats import Cue
-
-Segments: TypeAlias = tuple[Segment, ...]
-Speakers: TypeAlias = dict[str, FaceChoice]
 
 
 def add_run_command(parser: CommandParser) -> None:
@@ -50,7 +50,8 @@ def add_run_command(parser: CommandParser) -> None:
         help="keep finished frames if the run is interrupted, and continue from them in the next run",
     )
     parser.add_argument("--score-plot", type=Path, metavar="FILE.svg", help="plot the sync score over time")
-    _add_segments(parser)
+    add_speech(parser)
+    add_segments(parser)
     add_options(parser, *SYNC_GROUPS, LinkOptions(), brief=True)
     parser.set_defaults(command=_run)
 
@@ -62,7 +63,8 @@ def add_preview_command(parser: CommandParser) -> None:
     add_json(parser)
     add_overwrite(parser)
     parser.add_argument("--at", type=float, default=0.0, help="time in the result (s)")
-    _add_segments(parser)
+    add_speech(parser)
+    add_segments(parser)
     add_options(parser, *SYNC_GROUPS, LinkOptions(), brief=True)
     parser.set_defaults(command=_preview)
 
@@ -86,8 +88,8 @@ def _add_inputs(parser: CommandParser) -> None:
         "voice",
         metavar="VOICE",
         nargs="?",
-        help="audio, or a video whose audio is used: a file or a link; not needed where the --script has a "
-        "sound file for each line",
+        help="audio, or a video whose audio is used: a file or a link; not needed with --say, or where "
+        "the --script has a sound file for each line",
     )
     parser.add_argument(
         "--no-cache",
@@ -97,81 +99,19 @@ def _add_inputs(parser: CommandParser) -> None:
     )
 
 
-def _add_segments(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--segments",
-        metavar="TEXT|FILE",
-        help="who speaks what and when, such as '0-4.5 face=0 voice=0-4.5; 5-9 face=1 file=1', or a file "
-        "with one segment per line",
-    )
-    parser.add_argument(
-        "--more-voice",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="another voice for --segments: the first one is file=1",
-    )
-    parser.add_argument(
-        "--script",
-        type=Path,
-        metavar="FILE",
-        help="lines with their times, and perhaps speakers and sound files, instead of --segments: "
-        ".srt, .vtt, .csv or .json",
-    )
-    parser.add_argument(
-        "--speaker",
-        action="append",
-        default=[],
-        metavar="NAME=FACE",
-        help="the face of a speaker of the --script, such as ann=0, ann=0.7,0.4@12 or ann=ann.png",
-    )
-
-
-def _check_inputs(arguments: argparse.Namespace) -> tuple[Segments, Speakers]:
+def _check_inputs(arguments: argparse.Namespace) -> Conversation:
     """Check what can be checked before torch and other large packages are imported, which takes seconds.
 
-    Returns:
-        The segments, and the faces of the script's speakers by name.
-
     Raises:
-        InputError: a file is missing, or a setting, the segments or the speakers are wrong.
+        InputError: a file is missing, or a setting or a flag about who speaks is wrong.
     """
     read_sync_options(arguments)
-    if arguments.voice is None and arguments.script is None:
-        arguments.parser.error("the following arguments are required: VOICE, or --script")
+    if arguments.voice is None and arguments.script is None and arguments.say is None:
+        arguments.parser.error("the following arguments are required: VOICE, or --script, or --say")
     for given in (arguments.video, arguments.voice):
         if given is not None and isinstance(open_source(given, LinkOptions()), LocalFile):
             checked_file(given)
-    for path in (*arguments.more_voice, *([arguments.script] if arguments.script else [])):
-        checked_file(path)
-    segments = parse_segments(_segment_text(arguments.segments or ""))
-    speakers = parse_speakers(arguments.speaker)
-    if arguments.script and (arguments.segments or arguments.more_voice):
-        hint = "Give either --script or --segments with --more-voice."
-        raise OptionError("Segments are given twice", given=arguments.script, hint=hint)
-    if arguments.speaker and not arguments.script:
-        hint = "Give the script with --script, or write the faces into --segments."
-        raise OptionError("Speakers need a script", given=", ".join(arguments.speaker), hint=hint)
-    return segments, speakers
-
-
-def _conversation(
-    arguments: argparse.Namespace,
-    checked: tuple[Segments, Speakers],
-    video: Path,
-    voice: Path | None,
-    options: SyncOptions,
-) -> tuple[Path, dict[str, Any], tuple[Cue, ...]]:
-    """The first voice; keyword arguments of `sync` and `preview` with the speakers; the script's cues."""
-    segments, faces = checked
-    if arguments.script is None:
-        assert voice is not None  # see _check_inputs
-        return voice, {"segments": segments, "more_voices": arguments.more_voice}, ()
-    dub = lipsync.plan_dub(video, arguments.script, voice, faces, options.media)
-    for note in dub.notes:
-        print(f"Note: {note}", file=sys.stderr)
-    return dub.voice, {"segments": dub.segments, "more_voices": dub.more_voices}, dub.cues
+    return check_conversation(arguments)
 
 
 def _cache(arguments: argparse.Namespace) -> Any:
@@ -181,25 +121,10 @@ def _cache(arguments: argparse.Namespace) -> Any:
     return DetectionCache() if arguments.cache else None
 
 
-def _segment_text(given: str) -> str:
-    """The segments as text, read from a file if `given` is the name of one.
-
-    Raises:
-        MediaError: the file is not text in UTF-8, or cannot be read.
-    """
-    if "=" in given or not os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a long text
-        return given
-    try:
-        return Path(given).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        hint = "Write one segment per line, in UTF-8."
-        raise MediaError("The segments cannot be read", given=f"{given} ({error})", hint=hint) from error
-
-
 @contextmanager
 def _fetched_inputs(
     arguments: argparse.Namespace, progress: ProgressCallback, cancel: CancelToken
-) -> Iterator[tuple[Path, Path | None, SyncOptions]]:
+) -> Iterator[Inputs]:
     """Fetch video and voice; gives both as files, and the settings for them.
 
     Links are downloaded into a folder that is removed afterwards. Where only a part was downloaded,
@@ -217,7 +142,7 @@ def _fetched_inputs(
             )
             media = dataclasses.replace(media, voice_ranges=voice.to_file_time(media.voice_ranges))
             path = voice.path
-        yield video.path, path, dataclasses.replace(options, media=media)
+        yield Inputs(video.path, path, dataclasses.replace(options, media=media), folder)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -231,16 +156,16 @@ def _run(arguments: argparse.Namespace) -> int:
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,
-        _fetched_inputs(arguments, bar.update, cancel) as (video, voice, options),
+        _fetched_inputs(arguments, bar.update, cancel) as inputs,
     ):
         output = arguments.output
         if output is None and is_link(arguments.video):  # next to the video is a folder that is removed
-            output = free_name(Path.cwd() / video.name)
-        first_voice, speakers, cues = _conversation(arguments, checked, video, voice, options)
+            output = free_name(Path.cwd() / inputs.video.name)
+        voice, speakers, cues = conversation_inputs(arguments, checked, inputs, bar.update, cancel)
         result = lipsync.sync(
-            video,
-            first_voice,
-            options,
+            inputs.video,
+            voice,
+            inputs.options,
             bar.update,
             cancel,
             output=output,
@@ -304,14 +229,14 @@ def _preview(arguments: argparse.Namespace) -> int:
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,
-        _fetched_inputs(arguments, bar.update, cancel) as (video, voice, options),
+        _fetched_inputs(arguments, bar.update, cancel) as inputs,
     ):
-        first_voice, speakers, _ = _conversation(arguments, checked, video, voice, options)
+        voice, speakers, _ = conversation_inputs(arguments, checked, inputs, bar.update, cancel)
         drawn = preview(
-            video,
-            first_voice,
+            inputs.video,
+            voice,
             arguments.at,
-            options,
+            inputs.options,
             bar.update,
             cancel,
             cache=_cache(arguments),

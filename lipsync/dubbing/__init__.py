@@ -1,10 +1,23 @@
 """Dubbing of conversations: scripts with times and speakers as segments.
 
-dub.srt -> read_script -> Script -> plan_dub -> Dub(voice, segments, more_voices, cues) -> sync(...)
+dub.srt -> read_script -> Script -> speak_lines, fit_lines -> Script -> plan_dub
+-> Dub(voice, segments, more_voices, cues) -> sync(...)
 """
 
+from lipsync.dubbing.fitting import fit_lines
 from lipsync.dubbing.plan import Dub, plan_dub
 from lipsync.dubbing.script import Script, ScriptLine, read_script
 from lipsync.dubbing.speakers import SpeakerTurn, find_speakers
+from lipsync.dubbing.spoken_lines import speak_lines
 
-__all__ = ["Dub", "Script", "ScriptLine", "SpeakerTurn", "find_speakers", "plan_dub", "read_script"]
+__all__ = [
+    "Dub",
+    "Script",
+    "ScriptLine",
+    "SpeakerTurn",
+    "find_speakers",
+    "fit_lines",
+    "plan_dub",
+    "read_script",
+    "speak_lines",
+]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from lipsync.dubbing.script import Script, ScriptLine, read_script
+from lipsync.dubbing.fitting import MAX_SPEEDUP, ROUNDING
+from lipsync.dubbing.script import Script, ScriptLine, named, read_script
 from lipsync.errors import InputError, OptionError, RangeError
 from lipsync.media import open_video, probe_audio
 from lipsync.media.subtitle_formats import Cue
@@ -17,9 +19,10 @@ from lipsync.types import TimeRange
 
 _SHORTEST = 0.04
 """Seconds; a line cut to less is not spoken."""
-_ROUNDING = 0.05
-"""Seconds that a line may be past an end, or longer than its time, without a word."""
-_WITHOUT_SOUND = "Give a track with all lines as the voice, or a sound file for each line in the script."
+_WITHOUT_SOUND = (
+    "Give a track with all lines as the voice, a sound file for each line in the script, or a voice that "
+    "speaks them ('say_voice')."
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Dub:
 
 def plan_dub(
     video: Path | str,
-    script: Path | str,
+    script: Script | Path | str,
     voice: Path | str | None = None,
     speakers: Mapping[str, FaceChoice] | None = None,
     media: MediaOptions | None = None,
@@ -55,7 +58,7 @@ def plan_dub(
 
     Args:
         video: any video, or a photo, which is as long as the script.
-        script: see `read_script`.
+        script: a file, see `read_script`, or what `speak_lines` and `fit_lines` have made of it.
         voice: a track with all lines; None where each line has its own file.
         speakers: the face of each speaker, by name in any case. Without any, all lines go to the face that
             the settings choose.
@@ -65,7 +68,7 @@ def plan_dub(
         LipsyncError: a file cannot be used, a line lies beyond the end of the video or has no sound, or
             a speaker has no face.
     """
-    read = read_script(script)
+    read = script if isinstance(script, Script) else read_script(script)
     faces = _faces(read, speakers or {})
     reader = open_video(Path(video), media or MediaOptions())
     seconds = None if reader.is_still else float(reader.frame_count / reader.fps)
@@ -84,7 +87,9 @@ def plan_dub(
             number = files.setdefault(file, len(files))
             segments.append(Segment(time, faces.get(line.speaker), heard, number))
     if not segments:
-        raise InputError("No line of the script has any sound", given=Path(script), hint=_WITHOUT_SOUND)
+        raise InputError(
+            "No line of the script has any sound", given=f"{len(read.lines)} lines", hint=_WITHOUT_SOUND
+        )
     first, *others = files
     cues = tuple(Cue(line.start, line.end, line.text) for line in lines if line.text)
     return Dub(first, tuple(segments), tuple(others), cues, (*read.notes, *notes))
@@ -136,8 +141,8 @@ def _fitted(
                 hint=f"The video lasts {seconds:.2f} s; is the script that of another cut?",
             )
         if seconds is not None and end > seconds:
-            if end > seconds + _ROUNDING:
-                notes.append(f"{_named(line)} is cut at the end of the video.")
+            if end > seconds + ROUNDING:
+                notes.append(f"{named(line)} is cut at the end of the video.")
             end = seconds
         following = [one for one in lines[position + 1 :] if one.start < end]
         same_face = [one for one in following if faces.get(one.speaker) == faces.get(line.speaker)]
@@ -149,8 +154,8 @@ def _fitted(
                     given=f"{line} and {after}",
                     hint="Give their speakers different faces, or correct the times.",
                 )
-            if after.start < end - _ROUNDING:
-                notes.append(f"{_named(line)} is cut where line {after.number} of the same face starts.")
+            if after.start < end - ROUNDING:
+                notes.append(f"{named(line)} is cut where line {after.number} of the same face starts.")
             end = after.start
         fitted.append(replace(line, end=end))
     return fitted, notes
@@ -160,15 +165,13 @@ def _part_of_file(line: ScriptLine, length: float, notes: list[str]) -> tuple[fl
     """Start and length of a line in its sound file; None, with a note, where the file has nothing for it."""
     start = 0.0 if line.sound else line.start
     if start >= length - _SHORTEST:
-        notes.append(f"{_named(line)} is left out: the voice has ended by then.")
+        notes.append(f"{named(line)} is left out: the voice has ended by then.")
         return None
     wanted = line.end - line.start
-    if line.sound and length > wanted + _ROUNDING:
-        notes.append(
-            f"{_named(line)} lasts {wanted:.2f} s, but its sound {length:.2f} s: the end is not heard."
-        )
+    if line.sound and length > wanted + ROUNDING:
+        note = f"{named(line)} lasts {wanted:.2f} s, but its sound {length:.2f} s: the end is not heard."
+        if length / wanted <= MAX_SPEEDUP:
+            factor = math.ceil(length / wanted * 20) / 20
+            note += f" Spoken {factor:g} times as fast it fits ('max_speedup')."
+        notes.append(note)
     return start, min(wanted, length - start)
-
-
-def _named(line: ScriptLine) -> str:
-    return str(line)[0].upper() + str(line)[1:]

@@ -56,6 +56,11 @@ class ScriptLine:
         return f"line {self.number} ({clock_time(self.start, 2)}-{clock_time(self.end, 2)}{who})"
 
 
+def named(line: ScriptLine) -> str:
+    """A line as the beginning of a sentence."""
+    return str(line)[0].upper() + str(line)[1:]
+
+
 @dataclass(frozen=True)
 class Script:
     """Lines of a script by their starts, and notes on what was repaired."""

@@ -10,6 +10,7 @@ from lipsync.errors import OptionError
 from lipsync.utils.suggestions import known_hint
 
 _NON_COMMERCIAL = "non-commercial use only (trained on LRS2, whose terms forbid any other)"
+_KOKORO = "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0"
 _GFPGAN = "Apache-2.0, except its StyleGAN2: NVIDIA's terms, non-commercial (trained on FFHQ, CC BY-NC-SA)"
 
 
@@ -232,6 +233,26 @@ _ENTRIES = (
         licence="MIT by its page; for research only by its author's word of 2022 and 2023",
         source="https://huggingface.co/adefossez/HTDemucs",
         what="Hybrid Transformer Demucs, separates a voice from music and noise",
+    ),
+    WeightsEntry(
+        name="kokoro",
+        filename="kokoro-v1.0.onnx",
+        urls=(f"{_KOKORO}/kokoro-v1.0.onnx",),
+        sha256="7d5df8ecf7d4b1878015a32686053fd0eebe2bc377234608764cc0ef3636a6c5",
+        bytes=325_532_387,
+        licence="Apache-2.0",
+        source="https://huggingface.co/hexgrad/Kokoro-82M",
+        what="Kokoro-82M, speaks texts in a natural voice",
+    ),
+    WeightsEntry(
+        name="kokoro_voices",
+        filename="voices-v1.0.bin",
+        urls=(f"{_KOKORO}/voices-v1.0.bin",),
+        sha256="bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
+        bytes=28_214_398,
+        licence="Apache-2.0",
+        source="https://huggingface.co/hexgrad/Kokoro-82M",
+        what="the 54 voices of Kokoro-82M",
     ),
 )
 CATALOGUE: Mapping[str, WeightsEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

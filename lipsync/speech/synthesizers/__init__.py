@@ -1,0 +1,1 @@
+"""Speech synthesisers, one module each, see `lipsync.registries.SYNTHESIZERS`."""
