@@ -7,10 +7,12 @@ import numpy as np
 from lipsync.metrics.lips import Bools
 from lipsync.speech.vad import detect_speech
 from lipsync.types import AudioClip, FloatArray
+from lipsync.utils.mapped_array import pieces, release
 
 _WINDOW = 0.08
 """Seconds over which the level of a frame is measured."""
 _LOWEST_DB = -60.0
+_RELEASED_FRAMES = 1000
 _MIN_PAUSE = 0.3
 """Seconds; shorter gaps are closures of stops, see THEval, arXiv 2511.04520."""
 _MARGIN = 0.12
@@ -23,13 +25,17 @@ def frame_levels(audio: AudioClip, fps: float, frames: int) -> FloatArray:
     Args:
         audio: the voice; time 0 is the start of frame 0.
     """
-    power = np.concatenate([[0.0], np.cumsum(np.square(audio.samples, dtype=np.float64))])
     middle = (np.arange(frames) + 0.5) / fps
     first, last = (
         np.clip(np.round((middle + side) * audio.sample_rate).astype(int), 0, len(audio.samples))
         for side in (-_WINDOW / 2, _WINDOW / 2)
     )
-    mean = (power[last] - power[first]) / np.maximum(last - first, 1)
+    power = np.zeros(frames)
+    for number, (start, stop) in enumerate(zip(first, last, strict=True)):
+        power[number] = np.square(audio.samples[start:stop], dtype=np.float64).sum()
+        if number % _RELEASED_FRAMES == 0:
+            release(audio.samples)
+    mean = power / np.maximum(last - first, 1)
     return np.asarray(10 * np.log10(np.maximum(mean, 10 ** (_LOWEST_DB / 10))), np.float32)
 
 
@@ -46,7 +52,7 @@ def pause_frames(audio: AudioClip, fps: float, frames: int) -> Bools:
     """
     times = (np.arange(frames) + 0.5) / fps
     paused = np.ones(frames, np.bool_)
-    if not np.any(audio.samples):
+    if not any(part.any() for part in pieces(audio.samples)):
         return paused
     end = 0.0
     pauses = []

@@ -6,6 +6,7 @@ voices and segments  -> one speaker for each face that the segments name
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,6 +31,7 @@ from lipsync.speech import (
     speech_weights,
 )
 from lipsync.types import AudioClip, FloatArray
+from lipsync.utils.mapped_array import copy_samples, large_zeros, release
 
 SAMPLE_RATE = 16_000
 SEPARATION_RATE = 44_100
@@ -43,6 +45,7 @@ SOURCE_SPEAKS = (
     "blurred where the mouth was wide open. Use other parts of the video there, or set in_silence=keep."
 )
 _LONG_REST = 2.0  # seconds of silence in which a mouth that speaks on would be seen
+_FRAMES_AT_A_TIME = 1000
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 
@@ -89,23 +92,35 @@ def condition_audio(job: Job, generator: LipGenerator, context: RunContext) -> A
         clip = conditioner.read(job.voices[0], job.seconds, float(job.first / job.video.fps))
         speaker, warnings = conditioner.encode(clip, None)
         return AudioConditioning((speaker,), clip, warnings)
-    ends: dict[int, float] = {}  # of the last part of each voice that is heard
-    for one in job.segments:
-        number = one.segment.voice_file
-        ends[number] = max(ends.get(number, 0.0), one.voice_start + one.end - one.start)
-    clips = {number: conditioner.read(job.voices[number], end) for number, end in ends.items()}
-    mixed = np.zeros(round(len(job.timeline) / job.video.fps * SAMPLE_RATE), np.float32)
+    clips = {number: _read_part(conditioner, number) for number in _voice_files(job.segments)}
+    mixed = large_zeros(round(len(job.timeline) / job.video.fps * SAMPLE_RATE))
     speakers: list[SpeakerAudio] = []
     unique: dict[str, None] = {}  # warnings of several speakers are often the same
     for face in speaking_faces(job.segments):
         own = [one for one in job.segments if one.segment.face == face]
         clip = _place(own, clips, len(mixed))
-        mixed += clip.samples
+        copy_samples(clip.samples, mixed, add=True)
         spans = SpeechSpans(np.array([(one.start, one.end) for one in own]), clip.duration)
         speaker, warnings = conditioner.encode(clip, spans)
         speakers.append(speaker)
         unique |= dict.fromkeys(warnings)
     return AudioConditioning(tuple(speakers), AudioClip(mixed, SAMPLE_RATE), tuple(unique))
+
+
+def _voice_files(segments: Sequence[PlacedSegment]) -> dict[int, None]:
+    """Numbers of the voices of these segments, each once."""
+    return dict.fromkeys(one.segment.voice_file for one in segments)
+
+
+def _read_part(conditioner: _Conditioner, number: int) -> tuple[float, AudioClip]:
+    """First second and audio of what the segments use of a voice.
+
+    It is a whole second, so that resampling gives the samples of the whole voice.
+    """
+    own = [one for one in conditioner.job.segments if one.segment.voice_file == number]
+    start = max(0, math.floor(min(one.voice_start for one in own) - CONTEXT_SECONDS))
+    end = max(one.voice_start + one.end - one.start for one in own)
+    return start, conditioner.read(conditioner.job.voices[number], end - start, start)
 
 
 @dataclass(frozen=True)
@@ -134,7 +149,8 @@ class _Conditioner:
         fps, frames, options = self.job.video.fps, len(self.job.timeline), self.context.options
         warnings: tuple[str, ...]
         if AudioReader.is_silent(clip):
-            voice, weights, warnings = clip, np.ones(frames, np.float32), (SILENT,)
+            unheard = turns is not None and not turns.seconds  # as in a preview between the turns
+            voice, weights, warnings = clip, np.ones(frames, np.float32), () if unheard else (SILENT,)
         else:
             gate = gate_voice(clip, fps, frames, options.speech, self.context.cancel)
             voice, weights, warnings = gate.audio, gate.weights, gate.warnings
@@ -175,8 +191,12 @@ def _silent_frames(clip: AudioClip, fps: Fraction, frames: int) -> BoolArray:
     starts = np.round(np.arange(frames) * float(clip.sample_rate / fps)).astype(np.int64)
     silent = np.ones(frames, np.bool_)
     heard = starts[starts < len(clip.samples)]
-    if len(heard):
-        silent[: len(heard)] = ~np.logical_or.reduceat(clip.samples != 0, heard)
+    ends = np.append(heard, len(clip.samples))
+    for first in range(0, len(heard), _FRAMES_AT_A_TIME):
+        part = heard[first : first + _FRAMES_AT_A_TIME]
+        sound = clip.samples[part[0] : ends[first + len(part)]] != 0
+        silent[first : first + len(part)] = ~np.logical_or.reduceat(sound, part - part[0])
+        release(clip.samples)
     return silent
 
 
@@ -189,16 +209,19 @@ def _longest_run(true: BoolArray) -> int:
 def _audible(clip: AudioClip) -> AudioClip:
     """The clip with its soft speech raised; what counts as silent has no noise that the lips would follow."""
     if AudioReader.is_silent(clip):
-        return AudioClip(np.zeros_like(clip.samples), clip.sample_rate)
+        return AudioClip(large_zeros(len(clip.samples)), clip.sample_rate)
     return even_level(clip)
 
 
-def _place(segments: Sequence[PlacedSegment], clips: dict[int, AudioClip], count: int) -> AudioClip:
+def _place(
+    segments: Sequence[PlacedSegment], clips: dict[int, tuple[float, AudioClip]], count: int
+) -> AudioClip:
     """The segments of one speaker placed on the timeline, `count` samples in all."""
-    samples = np.zeros(count, np.float32)
+    samples = large_zeros(count)
     for one in segments:
-        source = clips[one.segment.voice_file].samples
-        at, begin = round(one.start * SAMPLE_RATE), round(one.voice_start * SAMPLE_RATE)
-        length = min(round(one.end * SAMPLE_RATE) - at, len(source) - begin, count - at)
-        samples[at : at + length] = source[begin : begin + length]
+        first, clip = clips[one.segment.voice_file]
+        source = clip.samples
+        at, begin = round(one.start * SAMPLE_RATE), round((one.voice_start - first) * SAMPLE_RATE)
+        length = max(0, min(round(one.end * SAMPLE_RATE) - at, len(source) - begin, count - at))
+        copy_samples(source[begin : begin + length], samples[at : at + length])
     return AudioClip(samples, SAMPLE_RATE)

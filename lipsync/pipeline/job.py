@@ -45,13 +45,14 @@ class Job:
     def around(self, number: int, seconds: float) -> Job:
         """The job reduced to what a preview of frame `number` needs: `seconds` before and after it.
 
-        One with segments has all frames.
+        Times of its segments are those of the part; without one there, the nearest remains.
         """
         reach, count = round(seconds * self.video.fps), len(self.timeline)
-        part = (
-            range(count) if self.segments else range(max(0, number - reach), min(count, number + reach + 1))
+        part = range(max(0, number - reach), min(count, number + reach + 1))
+        near = _segments_within(
+            self.segments, float(part.start / self.video.fps), float(part.stop / self.video.fps)
         )
-        return replace(self, timeline=self.timeline[part.start : part.stop], part=part)
+        return replace(self, timeline=self.timeline[part.start : part.stop], part=part, segments=near)
 
     @property
     def seconds(self) -> float:
@@ -64,6 +65,30 @@ class Job:
             return [options.faces]
         speaking = {one.segment.face: one.segment for one in self.segments}
         return [speaking[face].face_options(options.faces) for face in speaking_faces(self.segments)]
+
+
+def _segments_within(
+    segments: Sequence[PlacedSegment], start: float, end: float
+) -> tuple[PlacedSegment, ...]:
+    """The segments from `start` to `end`, cut there and with times from `start` on.
+
+    Without one there, an empty one of the nearest, so that the job remains one with segments.
+    """
+    cut = [(max(one.start, start), min(one.end, end), one) for one in segments]
+    near = [(first, last, one) for first, last, one in cut if first < last]
+    if cut and not near:
+        _, _, one = min(cut, key=lambda each: each[0] - each[1])
+        at = min(max(one.start, start), end)
+        near = [(at, at, one)]
+    return tuple(
+        replace(
+            one,
+            start=first - start,
+            end=last - start,
+            voice_start=one.voice_start + max(0.0, first - one.start),
+        )
+        for first, last, one in near
+    )
 
 
 def speaking_faces(segments: Sequence[PlacedSegment]) -> tuple[FaceChoice, ...]:

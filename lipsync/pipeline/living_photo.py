@@ -23,6 +23,7 @@ from lipsync.pipeline.photo_motion import Motion, plan_motion
 from lipsync.pipeline.stages import RenderPlan, Speaker
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, FaceTrack, FloatArray, Frame, PixelBox
+from lipsync.utils.mapped_array import pieces
 
 _Plane = npt.NDArray[np.uint8]
 
@@ -43,7 +44,9 @@ def bring_to_life(plan: RenderPlan, voice: AudioClip, liveliness: float, cancel:
         return plan
     photo = next(plan.video.read_yuv([0], cancel=cancel))
     rgb = photo.to_rgb()
-    seed = zlib.crc32(voice.samples.tobytes(), zlib.crc32(photo.y.tobytes()))
+    seed = zlib.crc32(photo.y.tobytes())
+    for part in pieces(voice.samples):
+        seed = zlib.crc32(part.tobytes(), seed)
     faces, speakers = [], []
     for number, speaker in enumerate(plan.speakers):
         fps = float(plan.video.fps)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lipsync.types import AudioClip
+from lipsync.utils.mapped_array import release
 
 Values: TypeAlias = npt.NDArray[np.floating]
 _NOD_GAP = 0.9
 """Seconds between nods at least."""
 _NOD_SECONDS = 0.55
+_RELEASED_FRAMES = 1000
 _BLINK = (0.45, 1.0, 0.9, 0.4)
 """Closure of the lids over 0.2 s, at the middles of four parts."""
 _BLINK_SECONDS = 0.2
@@ -73,9 +77,13 @@ def _sway(clock: Values, rng: np.random.Generator, period: float) -> Values:
 def _loudness(voice: AudioClip, fps: float, frames: int) -> Values:
     """Level of the voice at each frame, 0 to about 1 for its loud syllables."""
     step = voice.sample_rate / fps
-    squares = np.concatenate([[0.0], np.cumsum(np.square(voice.samples, dtype=np.float64))])
     edges = np.clip(np.rint(np.arange(frames + 1) * step), 0, len(voice.samples)).astype(int)
-    power = np.diff(squares[edges]) / np.maximum(np.diff(edges), 1)
+    power = np.zeros(frames)
+    for number, (start, stop) in enumerate(pairwise(edges.tolist())):
+        power[number] = np.square(voice.samples[start:stop], dtype=np.float64).sum()
+        if number % _RELEASED_FRAMES == 0:
+            release(voice.samples)
+    power /= np.maximum(np.diff(edges), 1)
     level = np.sqrt(_smoothed(power, 0.12, fps))
     loud = float(np.quantile(level, 0.95)) if frames else 0.0
     return level / loud if loud > 1e-4 else np.zeros(frames)
@@ -84,20 +92,19 @@ def _loudness(voice: AudioClip, fps: float, frames: int) -> Values:
 def _nods(level: Values, fps: float) -> Values:
     """Nods at stressed syllables, downwards positive."""
     stress = level - _smoothed(level, 1.2, fps)
-    order = [int(frame) for frame in np.argsort(-stress, kind="stable") if stress[frame] > 0.15]
-    chosen: list[int] = []
-    for frame in order:
-        if all(abs(frame - other) >= _NOD_GAP * fps for other in chosen):
-            chosen.append(frame)
+    free = stress > 0.15
+    gap = max(1, math.ceil(_NOD_GAP * fps))
     clock = np.arange(len(level)) / fps
     total = np.zeros(len(level))
-    for frame in chosen:
-        since = (clock - clock[frame]) / _NOD_SECONDS
-        total += (
-            np.clip(stress[frame], 0, 0.6)
-            / 0.6
-            * np.where(np.abs(since) < 1, np.cos(np.pi * since / 2) ** 2, 0)
-        )
+    reach = math.ceil(_NOD_SECONDS * fps)
+    for frame in np.argsort(-stress, kind="stable").tolist():
+        if not free[frame]:
+            continue
+        free[max(0, frame - gap + 1) : frame + gap] = False
+        near = slice(max(0, frame - reach), frame + reach + 1)
+        since = (clock[near] - clock[frame]) / _NOD_SECONDS
+        size = np.clip(stress[frame], 0, 0.6) / 0.6
+        total[near] += size * np.where(np.abs(since) < 1, np.cos(np.pi * since / 2) ** 2, 0)
     return total
 
 
@@ -106,10 +113,11 @@ def _blinks(clock: Values, rng: np.random.Generator) -> Values:
     closures = np.zeros(len(clock))
     start = float(rng.uniform(1.0, 2.5))
     while len(clock) and start < clock[-1]:
-        part = (clock - start) / _BLINK_SECONDS
-        during = (part >= 0) & (part < 1)
+        near = slice(*np.searchsorted(clock, [start, start + 2 * _BLINK_SECONDS]))
+        part = (clock[near] - start) / _BLINK_SECONDS
+        during = part < 1
         places = (np.arange(len(_BLINK)) + 0.5) / len(_BLINK)
-        closures[during] = np.interp(part[during], [0, *places, 1], [0.2, *_BLINK, 0.15])
+        closures[near][during] = np.interp(part[during], [0, *places, 1], [0.2, *_BLINK, 0.15])
         start += float(rng.uniform(*_BLINK_GAPS))
     return closures
 

@@ -15,6 +15,7 @@ from lipsync.progress import CancelToken
 from lipsync.speech.level import is_noisy, rhythm_spans
 from lipsync.speech.vad import SpeechSpans, detect_speech
 from lipsync.types import AudioClip, FloatArray
+from lipsync.utils.mapped_array import copy_samples, large_zeros, pieces
 
 NO_SPEECH = (
     "No speech was found in the voice (singing, music or an animal, perhaps), "
@@ -113,8 +114,11 @@ def _warnings(voice: AudioClip, muted: AudioClip) -> tuple[str, ...]:
 def _levels(clip: AudioClip) -> FloatArray:
     """RMS of every tenth of a second."""
     step = clip.sample_rate // 10
-    blocks = clip.samples[: len(clip.samples) // step * step].reshape(-1, step)
-    return np.asarray(np.sqrt(np.einsum("ij,ij->i", blocks, blocks) / step), np.float32)
+    power = [np.zeros(0, np.float32)]
+    for part in pieces(clip.samples[: len(clip.samples) // step * step], 600 * step):
+        blocks = part.reshape(-1, step)
+        power.append(np.einsum("ij,ij->i", blocks, blocks))
+    return np.asarray(np.sqrt(np.concatenate(power) / step), np.float32)
 
 
 def speech_weights(
@@ -150,10 +154,10 @@ def mute_non_speech(clip: AudioClip, spans: SpeechSpans) -> AudioClip:
     """Silence everything outside the spans, with a fade of 20 ms at each edge."""
     ramp = round(_RAMP * clip.sample_rate)
     up = np.linspace(0, 1, ramp, endpoint=False, dtype=np.float32)
-    samples = np.zeros_like(clip.samples)
+    samples = large_zeros(len(clip.samples))
     for start, end in np.round(spans.spans * clip.sample_rate).astype(int):
         first, last = max(0, start - ramp), min(len(samples), end + ramp)
-        samples[first:last] = clip.samples[first:last]
+        copy_samples(clip.samples[first:last], samples[first:last])
         samples[first:start] *= up[ramp - (start - first) :]
         samples[end:last] *= up[::-1][: last - end]
     return AudioClip(samples, clip.sample_rate)

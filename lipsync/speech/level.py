@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lipsync.speech.vad import SpeechSpans
 from lipsync.types import AudioClip, FloatArray
+from lipsync.utils.mapped_array import large_zeros, pieces, release
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
@@ -48,14 +49,15 @@ def even_level(clip: AudioClip) -> AudioClip:
         return clip
     size = _step(clip)
     places = (np.arange(len(gain)) + 0.5) * size
-    samples = clip.samples.copy()
-    for start in range(
-        0, len(samples), size * _BLOCK_STEPS
+    samples, start = large_zeros(len(clip.samples)), 0
+    for block in pieces(
+        clip.samples, size * _BLOCK_STEPS
     ):  # an hour's gain would be three copies of the clip
-        block = samples[start : start + size * _BLOCK_STEPS]
         decibels = np.interp(np.arange(start, start + len(block)), places, gain)
-        block *= (10 ** (decibels / 20)).astype(np.float32)
-    np.clip(samples, -1, 1, out=samples)
+        raised = block * (10 ** (decibels / 20)).astype(np.float32)
+        np.clip(raised, -1, 1, out=samples[start : start + len(block)])
+        start += len(block)
+        release(samples)
     return AudioClip(samples, clip.sample_rate)
 
 
@@ -93,6 +95,7 @@ def _levels(samples: FloatArray, clip: AudioClip, emphasis: float = 0.0) -> Floa
         parts.append(np.square(block[:whole]).reshape(-1, size).mean(axis=1))
         if whole < len(block):
             parts.append(np.square(block[whole:]).mean(keepdims=True))
+        release(samples)
     power = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     return np.asarray(10 * np.log10(np.maximum(power, 10 ** (_FLOOR / 10))), np.float32)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignor
 from lipsync.speech.vad import SAMPLE_RATE
 from lipsync.types import AudioClip, FloatArray
 from lipsync.utils.cancellable import CancellableCalls
+from lipsync.utils.mapped_array import large_zeros, pieces, release
 from lipsync.weights import load_into, require
 from lipsync.weights.checkpoint import check_fits, load_safetensors
 from lipsync.weights.weights_file import reading_errors
@@ -68,8 +68,8 @@ def separate_voice(
     with CancellableCalls(cancel, _STAGE) as calls:
         network = calls.run(load_demucs, path, choose_device(device))
         stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
-        voice = np.zeros(-(-len(clip.samples) * SAMPLE_RATE // clip.sample_rate), np.float32)
-        total = np.zeros_like(voice)
+        voice = large_zeros(-(-len(clip.samples) * SAMPLE_RATE // clip.sample_rate))
+        total = large_zeros(len(voice))
         ticks = round(float(network.segment) * _TICKS)
         fade = _triangle(ticks * SAMPLE_RATE // _TICKS)
         mean, std = _mean_and_std(clip.samples)
@@ -79,9 +79,12 @@ def separate_voice(
             span = slice(first, first + len(segment))
             voice[span] += (segment * fade)[: len(voice) - first]
             total[span] += fade[: len(voice) - first]
+            for array in (clip.samples, voice, total):
+                release(array)
             stage.advance(min(stage.total, (start + ticks) // _TICKS) - stage.done)
-    np.divide(voice, total, out=voice, where=total > 0)
-    np.clip(voice, -1, 1, out=voice)
+    for part, weight in zip(pieces(voice), pieces(total), strict=True):
+        np.divide(part, weight, out=part, where=weight > 0)
+        np.clip(part, -1, 1, out=part)
     return AudioClip(voice, SAMPLE_RATE)
 
 
@@ -168,10 +171,6 @@ def _triangle(length: int) -> FloatArray:
 
 def _mean_and_std(samples: FloatArray) -> tuple[float, float]:
     """Mean and standard deviation, without a copy of the samples."""
-    mean = float(samples.mean(dtype=np.float64)) if len(samples) else 0.0
-    power = sum(float(np.square(block, dtype=np.float64).sum()) for block in _blocks(samples))
+    mean = sum(float(block.sum(dtype=np.float64)) for block in pieces(samples)) / max(1, len(samples))
+    power = sum(float(np.square(block, dtype=np.float64).sum()) for block in pieces(samples))
     return mean, max(0.0, power / max(1, len(samples)) - mean**2) ** 0.5 + 1e-8
-
-
-def _blocks(samples: FloatArray) -> Iterator[FloatArray]:
-    return (samples[start : start + (1 << 20)] for start in range(0, len(samples), 1 << 20))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lipsync.errors import ToolError
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, FloatArray
+from lipsync.utils.mapped_array import release
 from lipsync.utils.onnx_session import open_session
 
 SAMPLE_RATE = 16_000
@@ -114,6 +115,7 @@ def _probabilities(samples: FloatArray, cancel: CancelToken) -> Iterator[float]:
         block = np.pad(block, (before, -(len(block) + before - _CONTEXT) % _STEP))  # to whole windows
         rows = np.lib.stride_tricks.sliding_window_view(block, _CONTEXT + _STEP)[::_STEP]
         inputs = {"input": np.ascontiguousarray(rows), "h": state[0], "c": state[1]}
+        release(samples)
         probabilities, *state = network.run(["speech_probs", "hn", "cn"], inputs)
         yield from probabilities.tolist()
 

@@ -12,6 +12,7 @@ from lipsync.sync_score.base import EXPERT_FPS, WINDOW_FRAMES, WINDOW_MEL_COLUMN
 from lipsync.sync_score.clip_embedding import embed_frames, embed_mels
 from lipsync.sync_score.offset import MAX_OFFSET
 from lipsync.types import AudioClip, FloatArray, Frame
+from lipsync.utils.mapped_array import release
 
 _SAMPLE_RATE = 16_000
 _COLUMNS_PER_FRAME = _SAMPLE_RATE / HOP / EXPERT_FPS  # 3.2
@@ -130,5 +131,6 @@ class AudioEmbedder:
         end = int(starts[-1]) + WINDOW_MEL_COLUMNS + _EDGE_COLUMNS
         # mel_spectrogram mirrors its input at both ends; only the true ends of the audio may show that.
         mel = mel_spectrogram(AudioClip(self._audio.samples[begin * HOP : end * HOP]))
+        release(self._audio.samples)
         views = np.lib.stride_tricks.sliding_window_view(mel, WINDOW_MEL_COLUMNS, axis=1)
         return embed_mels(self._expert, views[:, starts - begin].transpose(1, 0, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from lipsync.generators.builtin.adapter import (
     Builtin,
     load_builtin,
     load_locator,
+    overlapping_pieces,
     prepare_for_inference,
     speech_gate,
 )
@@ -120,6 +122,19 @@ def test_long_audio_in_pieces_equals_the_whole(generator: Builtin) -> None:
     mel = torch.from_numpy(log_mel.log_mel(sound.samples))[None]
     whole = generator.audio2shape(mel)[0].numpy().T * generator.gain
     np.testing.assert_allclose(generator._predict_shapes(sound.samples, CancelToken()), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("total", [1, 40, 41, 100, 133])
+@pytest.mark.parametrize("sizes", [(1,), (7, 30), (200,), (40, 0, 3)])
+def test_pieces_of_parts_are_those_of_the_whole(total: int, sizes: tuple[int, ...]) -> None:
+    whole = np.arange(2 * total, dtype=np.float32).reshape(2, total)
+    edges = np.minimum(np.cumsum([0, *sizes * total]), total)
+    parts = [whole[:, first:last] for first, last in pairwise(edges)]
+    found = [*overlapping_pieces(parts, 40, 6)]
+    expected = [(max(0, start - 6), start, start + 46) for start in range(0, total, 40)]
+    assert [before for before, _ in found] == [start - first for first, start, _ in expected]
+    for (_, columns), (first, _, last) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(columns, whole[:, first:last])
 
 
 def test_the_level_of_a_recording_does_not_matter() -> None:

@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from lipsync.context import RunContext
+from lipsync.generators.builtin.adapter import Builtin
+from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
+from lipsync.generators.wav2lip.adapter import Wav2Lip
 from lipsync.media import AudioReader, open_audio
 from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
@@ -162,6 +166,80 @@ def test_a_preview_hears_the_voice_around_its_frame(
     np.testing.assert_allclose(voice.samples, whole[start : start + len(voice.samples)], atol=2e-3)
 
 
-def test_a_preview_of_segments_has_all_frames(long_voice: Path, clip: Path) -> None:
-    opened = job(clip, long_voice, segments=parse_segments("0-1"))
-    assert len(opened.around(3, 0.1).timeline) == 50 and opened.around(3, 0.1).first == 0
+@pytest.fixture(scope="module")
+def rising_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four minutes of a tone that rises, so that each moment has its own sound."""
+    path = tmp_path_factory.mktemp("rising") / "rising.flac"
+    sound = "aevalsrc=exprs='0.5*sin(2*PI*(300*t+2*t*t))':s=16000:d=240"
+    run_ffmpeg("-f", "lavfi", "-i", sound, path)
+    return path
+
+
+def test_a_preview_of_segments_hears_what_is_said_around_its_frame(
+    rising_voice: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "0-4 face=0 voice=2-6; 4-8 face=1 voice=150-154; 8-12 face=0 voice=200-204"
+    opened = job(photo, rising_voice, segments=parse_segments(text))
+    whole, _ = conditioned(opened)
+    read, spans = AudioReader.read, list[tuple[float, float]]()
+
+    def seen(self: AudioReader, rate: int = SAMPLE_RATE, **given: Any) -> AudioClip:
+        clip = read(self, rate, **given)
+        spans.append((given["start"], given["start"] + clip.duration))
+        return clip
+
+    monkeypatch.setattr(AudioReader, "read", seen)
+    near = opened.around(150, 1.0)  # second 5 to 7, of the second face alone
+    voice, heard = conditioned(near)
+    assert (near.first, len(near.timeline), len(heard)) == (125, 51, 1)
+    assert spans == [(151 - CONTEXT_SECONDS, pytest.approx(153.04 + CONTEXT_SECONDS))]
+    np.testing.assert_allclose(
+        voice.samples, whole.samples[5 * SAMPLE_RATE :][: len(voice.samples)], atol=2e-3
+    )
+    both = opened.around(200, 1.0)  # the turn changes at second 8
+    assert [(one.start, one.end, one.voice_start) for one in both.segments] == [
+        (0, 1, 153),
+        (1, pytest.approx(2.04), 200),
+    ]
+
+
+def test_a_preview_between_segments_draws_nobody(rising_voice: Path, photo: Path) -> None:
+    opened = job(photo, rising_voice, segments=parse_segments("0-1 voice=0-1; 10-11 voice=5-6"))
+    near = opened.around(125, 1.0)
+    generator: Any = Listener()
+    done = condition_audio(near, generator, RunContext(FreshModels(), SPEAK))
+    assert len(near.segments) == 1 and done.warnings == ()
+    [speaker] = done.speakers
+    assert len(speaker.weights) == 51 and not speaker.weights[5:-5].any()
+
+
+def test_a_late_part_of_a_voice_is_heard_alone(
+    long_voice: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, given_to = AudioReader.read, list[dict[str, Any]]()
+    monkeypatch.setattr(
+        AudioReader, "read", lambda self, rate, **g: given_to.append(g) or read(self, rate, **g)
+    )
+    conditioned(job(clip, long_voice, segments=parse_segments("0-1 voice=1100.5-1101.5")))
+    assert [(one["start"], one["seconds"]) for one in given_to] == [(1070, 31.5 + CONTEXT_SECONDS)]
+
+
+def test_memory_does_not_grow_with_the_voice(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lipsync.utils.mapped_array.MAPPED_BYTES", 2**20)
+    config = NetworkConfig(encoder_layers=1, encoder_width=16, encoder_heads=2, voice_width=8)
+    builtin: Any = Builtin(BuiltinNetwork(config), device="cpu")
+    wav2lip: Any = Wav2Lip(nn.Identity(), device="cpu")
+    peaks = []
+    for seconds in (2, 120, 210):  # the first loads what is imported late
+        voice = tmp_path / f"{seconds}.wav"
+        run_ffmpeg("-stream_loop", -1, "-i", VOICE, "-t", seconds, "-af", "volume=-30dB", "-ar", 16000, voice)
+        options = SyncOptions()
+        opened = open_job(check_arguments(JobArguments, options, video=photo, voice=voice))
+        tracemalloc.start()
+        done = condition_audio(opened, builtin, RunContext(FreshModels(), options))
+        wav2lip.encode_audio(done.voice, 25, len(opened.timeline))
+        peaks.append(tracemalloc.get_traced_memory()[1] / 2**20)
+        tracemalloc.stop()
+    assert peaks[2] < peaks[1] + 4  # a minute of samples is 4 MB, and of either spectrogram 2 MB

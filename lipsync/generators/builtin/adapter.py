@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.builtin.composition import compose_crops
 from lipsync.generators.builtin.log_mel import ENCODING, SAMPLE_RATE, loudness, speech_level
 from lipsync.generators.builtin.mouth_locator import MouthLocator
-from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, feature_rate, speech_features
+from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, feature_pieces, feature_rate
 from lipsync.generators.builtin.packed_matrices import unpack_matrices
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, Crops, FloatArray, Frame
@@ -120,15 +120,14 @@ class Builtin(BatchedGenerator):
         In pieces, so that an hour takes little memory.
         """
         config = self.network.config
-        features = torch.from_numpy(speech_features(samples, config, self.network.encoder, cancel))
+        features = feature_pieces(samples, config, self.network.encoder, cancel)
         stride = feature_rate(config) // _SHAPE_RATE
         piece, context = 3000 * stride, 100 * stride
         parts = []
-        for start in range(0, features.shape[1], piece):
+        for before, columns in overlapping_pieces(features, piece, context):
             cancel.check(ENCODING)
-            first = max(0, start - context)
-            out: Tensor = self.audio2shape(features[None, :, first : start + piece + context])[0]
-            parts.append(out[:, (start - first) // stride : (start - first + piece) // stride])
+            out: Tensor = self.audio2shape(torch.from_numpy(columns)[None])[0]
+            parts.append(out[:, before // stride : (before + piece) // stride])
         return np.asarray(torch.cat(parts, dim=1).numpy().T * self.gain, np.float32)
 
     @torch.inference_mode()
@@ -171,6 +170,32 @@ def speech_gate(samples: FloatArray, cancel: CancelToken | None = None) -> Float
     kernel = np.hanning(19)[1:-1]
     soft = np.convolve(np.pad(wide, 8, mode="edge"), kernel / kernel.sum(), mode="valid")
     return np.asarray(soft[::2], np.float32)
+
+
+def overlapping_pieces(
+    parts: Iterable[FloatArray], piece: int, context: int
+) -> Iterator[tuple[int, FloatArray]]:
+    """Pieces of equal length with the columns around them, of an array that comes in parts.
+
+    Args:
+        parts: (channels, any number of columns).
+        piece: columns of each piece; the last one is shorter.
+        context: columns before and after it, as far as there are any.
+
+    Yields:
+        Number of columns before the piece, and (channels, columns) with those before and after it.
+    """
+    before, held, ended = 0, next(iterator := iter(parts)), False
+    while held.shape[1] > before:
+        following = [held]
+        while not ended and sum(part.shape[1] for part in following) < before + piece + context:
+            part = next(iterator, None)
+            ended = part is None
+            following += [] if part is None else [part]
+        held = np.concatenate(following, axis=1)
+        yield before, np.ascontiguousarray(held[:, : before + piece + context])
+        skipped = max(0, before + piece - context)
+        before, held = before + piece - skipped, held[:, skipped:]
 
 
 def smooth_shapes(shapes: FloatArray) -> FloatArray:

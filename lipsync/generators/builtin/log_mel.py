@@ -9,6 +9,7 @@ import numpy as np
 
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray
+from lipsync.utils.mapped_array import release
 
 SAMPLE_RATE = 16_000
 ENCODING = "Encoding the voice"
@@ -26,12 +27,7 @@ SILENCE = -4.0
 
 
 def log_mel(samples: FloatArray, bands: int = 80, cancel: CancelToken | None = None) -> FloatArray:
-    """Log-mel spectrogram relative to `speech_level`.
-
-    Args:
-        samples: float32 (n,) in [-1, 1] at 16 kHz.
-        bands: number of mel bands.
-        cancel: checked between pieces.
+    """Log-mel spectrogram relative to `speech_level`, see `log_mel_pieces`.
 
     Returns:
         float32 (bands, n // 160 + 1) in [-4, 4]; a silent column is -4 throughout.
@@ -39,15 +35,30 @@ def log_mel(samples: FloatArray, bands: int = 80, cancel: CancelToken | None = N
     Raises:
         Cancelled: the token was cancelled.
     """
+    return np.concatenate([*log_mel_pieces(samples, bands, cancel)], axis=1)
+
+
+def log_mel_pieces(
+    samples: FloatArray, bands: int = 80, cancel: CancelToken | None = None
+) -> Iterator[FloatArray]:
+    """Log-mel spectrogram relative to `speech_level`, a minute at a time.
+
+    Args:
+        samples: float32 (n,) in [-1, 1] at 16 kHz.
+        bands: number of mel bands.
+        cancel: checked between pieces.
+
+    Yields:
+        float32 (bands, columns) in [-4, 4], n // 160 + 1 columns in all; a silent one is -4 throughout.
+
+    Raises:
+        Cancelled: the token was cancelled.
+    """
     filters = _filters(bands).T
     level = max(10 ** (speech_level(loudness(samples, cancel)) / 10), _MIN_LEVEL)
-    columns = np.empty((len(samples) // _HOP + 1, bands), np.float32)
-    done = 0
     for power in _powers(samples, cancel):
         mel = np.log(np.maximum(power @ filters / level, 1e-9))
-        columns[done : done + len(mel)] = np.clip((mel + 6.5) / 2.5, SILENCE, 4)
-        done += len(mel)
-    return columns.T
+        yield np.asarray(np.clip((mel + 6.5) / 2.5, SILENCE, 4).T, np.float32)
 
 
 def loudness(samples: FloatArray, cancel: CancelToken | None = None) -> FloatArray:
@@ -86,6 +97,7 @@ def _powers(samples: FloatArray, cancel: CancelToken | None) -> Iterator[FloatAr
         piece = np.pad(samples[max(0, first) : last], (max(0, -first), max(0, last - len(samples))))
         frames = np.lib.stride_tricks.sliding_window_view(piece, _WINDOW)[::_HOP]
         spectrum = np.fft.rfft(frames * window, _FFT)
+        release(samples)
         yield np.asarray(np.square(np.abs(spectrum)) * scale, np.float32)
 
 

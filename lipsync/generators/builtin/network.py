@@ -15,14 +15,16 @@ Attribute names of the modules, here and in their own files, are keys of the wei
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.audio2shape import Audio2Shape
-from lipsync.generators.builtin.log_mel import MEL_RATE, log_mel
+from lipsync.generators.builtin.log_mel import MEL_RATE, log_mel_pieces
 from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.mouth_outline import POINTS
 from lipsync.generators.builtin.renderer import Outlines, Renderer, WindowMaps
@@ -187,17 +189,36 @@ def speech_features(
     encoder: SpeechEncoder | None,
     cancel: CancelToken | None = None,
 ) -> FloatArray:
-    """Input of Audio2Shape, float32 (channels, T) at `feature_rate`.
+    """Input of Audio2Shape, float32 (channels, T) at `feature_rate`; see `feature_pieces`.
+
+    Raises:
+        Cancelled: the token was cancelled.
+    """
+    return np.concatenate([*feature_pieces(samples, config, encoder, cancel)], axis=1)
+
+
+def feature_pieces(
+    samples: FloatArray,
+    config: NetworkConfig,
+    encoder: SpeechEncoder | None,
+    cancel: CancelToken | None = None,
+) -> Iterator[FloatArray]:
+    """Input of Audio2Shape, some seconds at a time: of an hour it is 370 MB.
 
     Args:
         samples: float32 (n,) at 16 kHz.
         encoder: None for the first generation.
         cancel: checked between pieces.
 
+    Yields:
+        float32 (channels, t) at `feature_rate`.
+
     Raises:
         Cancelled: the token was cancelled.
     """
-    return log_mel(samples, config.mels, cancel) if encoder is None else encoder.encode(samples, cancel)
+    if encoder is None:
+        return log_mel_pieces(samples, config.mels, cancel)
+    return encoder.encode_pieces(samples, cancel)
 
 
 def feature_rate(config: NetworkConfig) -> int:

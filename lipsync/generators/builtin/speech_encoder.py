@@ -20,6 +20,7 @@ from lipsync.generators.builtin.log_mel import ENCODING, MEL_RATE, SAMPLE_RATE, 
 from lipsync.media.audio.mel import slaney_filters
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray
+from lipsync.utils.mapped_array import release
 
 LICENCE = """Speech encoder: first layers of OpenAI Whisper's audio encoder (https://github.com/openai/whisper),
 tuned where the file says so. MIT License. Copyright (c) 2022 OpenAI. Permission is hereby granted, free of
@@ -101,9 +102,19 @@ class SpeechEncoder(nn.Module):
             x = layer(x)
         return x.mT
 
-    @torch.inference_mode()
     def encode(self, samples: FloatArray, cancel: CancelToken | None = None) -> FloatArray:
-        """Features of a whole recording, in pieces, so that an hour takes little memory.
+        """Features of a whole recording.
+
+        Returns:
+            float32 (width, T) at 50 Hz, T being about n / 320; see `encode_pieces`.
+
+        Raises:
+            Cancelled: the token was cancelled.
+        """
+        return np.concatenate([*self.encode_pieces(samples, cancel)], axis=1)
+
+    def encode_pieces(self, samples: FloatArray, cancel: CancelToken | None = None) -> Iterator[FloatArray]:
+        """Features of a whole recording, some seconds at a time.
 
         Positions begin at 0 in every piece. Each vector depends on 2 to 10 s of audio to either side, and
         on the level of the recording.
@@ -112,21 +123,28 @@ class SpeechEncoder(nn.Module):
             samples: float32 (n,) in [-1, 1] at 16 kHz.
             cancel: checked between pieces.
 
-        Returns:
-            float32 (width, T) at 50 Hz, T being about n / 320.
+        Yields:
+            float32 (width, t) at 50 Hz, about n / 320 vectors in all.
 
         Raises:
             Cancelled: the token was cancelled.
         """
-        mel = torch.from_numpy(levelled_mel(samples, self.mels))
-        device = next(self.parameters()).device
-        parts = []
-        for first, start, stop, last in _pieces(mel.shape[1]):
+        gain, columns = level_gain(samples, cancel), mel_columns(samples, _PADDING)
+        for first, start, stop, last in _pieces(columns):
             if cancel is not None:
                 cancel.check(ENCODING)
-            out: Tensor = self(mel[None, :, first:last].to(device))[0]
-            parts.append(out[:, (start - first) // 2 : (stop - first) // 2].float().cpu())
-        return np.asarray(torch.cat(parts, dim=1)[:, _PADDING // 2 : -(_PADDING // 2)].numpy(), np.float32)
+            mel = _mel_piece(samples, gain, self.mels, _PADDING, range(first, last))
+            release(samples)
+            # The silence at either end is left out.
+            kept = range(max(start, _PADDING) // 2, min(stop, columns - _PADDING) // 2)
+            yield self._features(mel)[:, kept.start - first // 2 : kept.stop - first // 2]
+
+    @torch.inference_mode()
+    def _features(self, mel: FloatArray) -> FloatArray:
+        """(mels, T) of `whisper_mel` -> (width, T / 2)."""
+        device = next(self.parameters()).device
+        out: Tensor = self(torch.from_numpy(mel)[None].to(device))[0]
+        return np.asarray(out.float().cpu().numpy(), np.float32)
 
 
 def levelled_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
@@ -158,9 +176,13 @@ def level_speech(samples: FloatArray) -> FloatArray:
     Args:
         samples: float32 (n,) at 16 kHz.
     """
-    level = speech_level(loudness(samples))
-    gain = min(_LEVEL_DB - level, _MAX_GAIN_DB)
-    return np.asarray(samples * np.float32(10 ** (gain / 20)), np.float32)
+    return np.asarray(samples * level_gain(samples), np.float32)
+
+
+def level_gain(samples: FloatArray, cancel: CancelToken | None = None) -> np.float32:
+    """The factor of `level_speech`."""
+    level = speech_level(loudness(samples, cancel))
+    return np.float32(10 ** (min(_LEVEL_DB - level, _MAX_GAIN_DB) / 20))
 
 
 def whisper_mel(samples: FloatArray, bands: int = 80, padding: int = 0) -> FloatArray:
@@ -176,17 +198,30 @@ def whisper_mel(samples: FloatArray, bands: int = 80, padding: int = 0) -> Float
     Returns:
         float32 (bands, T) at 100 Hz, T even; column k is centred on second k / 100 - padding / 100.
     """
+    columns = mel_columns(samples, padding)
+    parts = [
+        _mel_piece(samples, np.float32(1), bands, padding, range(start, min(columns, start + 60 * MEL_RATE)))
+        for start in range(0, columns, 60 * MEL_RATE)  # the spectra of an hour would fill the memory
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def mel_columns(samples: FloatArray, padding: int = 0) -> int:
+    """Number of columns of `whisper_mel`; even."""
     columns = len(samples) // _HOP + 1 + 2 * padding
-    columns += columns % 2
-    before = padding * _HOP + _FFT // 2
-    padded = np.pad(samples, (before, max(0, columns * _HOP + _FFT - before - len(samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP][:columns]
+    return columns + columns % 2
+
+
+def _mel_piece(samples: FloatArray, gain: np.float32, bands: int, padding: int, columns: range) -> FloatArray:
+    """Some columns of `whisper_mel` of the audio times `gain`, float32 (bands, columns)."""
+    first = (columns.start - padding) * _HOP - _FFT // 2
+    last = (columns.stop - 1 - padding) * _HOP + _FFT // 2
+    heard = samples[max(0, first) : max(0, last)] * gain
+    padded = np.pad(heard, (max(0, min(last, 0) - first), max(0, last - max(first, len(samples)))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)).astype(np.float32)
-    filters = _filters(bands).T
-    mel = np.empty((columns, bands), np.float32)
-    for start in range(0, columns, 60 * MEL_RATE):  # the spectra of an hour would fill the memory
-        power = np.square(np.abs(np.fft.rfft(frames[start : start + 60 * MEL_RATE] * window)))
-        mel[start : start + 60 * MEL_RATE] = power.astype(np.float32) @ filters
+    power = np.square(np.abs(np.fft.rfft(frames * window)))
+    mel = power.astype(np.float32) @ _filters(bands).T
     logarithm = np.maximum(np.log10(np.maximum(mel, 1e-10)), _TOP - _DECADES)
     return np.ascontiguousarray(((logarithm + 4) / 4).T, np.float32)
 

@@ -12,6 +12,7 @@ import numpy as np
 from lipsync.errors import MediaError
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, FloatArray, IntArray
+from lipsync.utils.mapped_array import copy_samples, large_zeros, pieces, release
 
 SAMPLE_RATE = 16_000
 N_FFT = 800
@@ -22,8 +23,8 @@ WINDOW = 16
 SILENCE = np.float32(-4.0)
 """Value of digital silence in the normalised mel."""
 
-BLOCK_COLUMNS = 1 << 13
-"""Columns computed at a time (102 s): the spectrum of an hour in one piece would take a gigabyte."""
+BLOCK_COLUMNS = 1 << 12
+"""Columns computed at a time (51 s): the spectrum of an hour in one piece would take a gigabyte."""
 _PREEMPHASIS = np.float32(0.97)
 _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 
@@ -47,7 +48,7 @@ def mel_spectrogram(
     """
     if audio.sample_rate != SAMPLE_RATE:
         raise ValueError(f"the audio must be at {SAMPLE_RATE} Hz, got {audio.sample_rate}")
-    if not np.isfinite(audio.samples).all():
+    if not all(np.isfinite(part).all() for part in pieces(audio.samples)):
         hint = "Convert the voice to WAV with another program and try again."
         raise MediaError("The voice has samples that are not numbers", given=audio, hint=hint)
     columns = 1 + len(audio.samples) // HOP
@@ -55,7 +56,7 @@ def mel_spectrogram(
     if len(samples) < N_FFT:  # else not even a copy: three hours are 700 MB
         samples = np.pad(samples, (0, N_FFT - len(samples)))
     basis = mel_basis()
-    mel = np.empty((N_MELS, columns), np.float32)
+    mel = large_zeros((N_MELS, columns))
     for start in range(0, columns, block_columns):
         if cancel is not None:
             cancel.check("Encoding the voice")
@@ -65,6 +66,8 @@ def mel_spectrogram(
         # differs from SciPy's by rounding (1e-6) and is already loaded.
         windows = np.lib.stride_tricks.sliding_window_view(block, N_FFT)[::HOP]
         mel[:, start:stop] = _normalised(basis @ np.abs(np.fft.rfft(windows * _HANN, axis=1)).T)
+        release(samples)
+        release(mel)
     return mel
 
 
@@ -140,7 +143,10 @@ class MelWindows:
     def __init__(self, mel: FloatArray, fps: Fraction | float, frames: int, lead: int = 0) -> None:
         short = max(0, WINDOW - mel.shape[1])
         # One window of silence at the end serves all frames after the audio.
-        self._mel = np.pad(mel, ((0, 0), (0, short + WINDOW)), constant_values=SILENCE)
+        self._mel = large_zeros((len(mel), mel.shape[1] + short + WINDOW))
+        for band, row in zip(mel, self._mel, strict=True):
+            copy_samples(band, row[: len(band)])
+            row[len(band) :] = SILENCE
         end = mel.shape[1] + short
         starts = _starts(fps, frames, lead)
         passing = np.flatnonzero(starts + WINDOW > end)
@@ -156,6 +162,7 @@ class MelWindows:
         """float32 (selected frames, 1, 80, 16)."""
         windows = np.lib.stride_tricks.sliding_window_view(self._mel, WINDOW, axis=1)
         taken = windows[:, self.starts[frames]].transpose(1, 0, 2)
+        release(self._mel)
         return np.ascontiguousarray(taken)[:, None]
 
 

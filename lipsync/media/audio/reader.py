@@ -18,6 +18,7 @@ from lipsync.media.clock import DEFAULT_TRACK
 from lipsync.media.video.timeline import resolve_ranges
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, AudioInfo, FloatArray, TimeRange
+from lipsync.utils.mapped_array import PIECE, large_zeros, pieces, release
 
 SILENCE = 10 ** (-60 / 20)
 """Peak amplitude below which audio counts as silence: -60 dBFS."""
@@ -120,20 +121,21 @@ class AudioReader:
             MediaError: the audio cannot be decoded, or decoding stopped early.
             Cancelled: the token was cancelled.
         """
-        # Filled in place: an hour is 230 MB, and every copy would be as much again.
+        # Filled in place: an hour is 230 MB, which lie in a temporary file.
         rest = max(0.0, self.duration - start)
         wanted = rest if seconds is None else min(seconds, rest)
-        samples = np.zeros(max(1, round(wanted * sample_rate)), np.float32)
+        samples = large_zeros(max(1, round(wanted * sample_rate)))
         count = 0
         with closing(self.blocks(cancel=cancel)) as blocks:
             later = without_start(blocks, round(start * self.info.sample_rate))
             for block in resampled(to_mono(later, self.layout, self.info.sample_rate), self, sample_rate, 1):
                 values = block[: len(samples) - count, 0]
-                samples[count : count + len(values)] = values
+                np.clip(values, -1.0, 1.0, out=samples[count : count + len(values)])
+                if count // PIECE != (count + len(values)) // PIECE:
+                    release(samples)
                 count += len(values)
                 if wanted < rest and count == len(samples):
                     break
-        np.clip(samples, -1.0, 1.0, out=samples)
         return AudioClip(samples, sample_rate)
 
     def read_blocks(
@@ -161,8 +163,7 @@ class AudioReader:
     @staticmethod
     def is_silent(clip: AudioClip) -> bool:
         """Whether the peak is below -60 dBFS, so that there is no speech to sync to."""
-        peak = max(clip.samples.max(initial=0.0), -clip.samples.min(initial=0.0))
-        return bool(peak < SILENCE)
+        return all(max(part.max(), -part.min()) < SILENCE for part in pieces(clip.samples))
 
     def blocks(self, *, cancel: CancelToken | None = None) -> Generator[FloatArray, None, None]:
         """The joined ranges with the shift, in the file's own rate and channels.
