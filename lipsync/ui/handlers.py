@@ -17,6 +17,7 @@ from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
 from lipsync.options import MediaOptions, SyncOptions
+from lipsync.pipeline.excerpt import Excerpt, excerpt
 from lipsync.pipeline.job import free_name
 from lipsync.pipeline.preview import preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
@@ -223,6 +224,23 @@ def render_preview(
         faces.append(folder / f"face_{number}.jpg")
         write_image(faces[-1], drawn.source[y1:y2, x1:x2])
     return PreviewFiles(drawn, overlay, result, tuple(faces))
+
+
+def render_clip(
+    request: SyncRequest, at: float, folder: Path, cancel: CancelToken, models: ModelProvider
+) -> Iterator[tuple[Excerpt, Progress] | Done[tuple[Excerpt, Path]]]:
+    """Make a few seconds of the result around `at` seconds, with sound, as a video in `folder`.
+
+    Yields:
+        (what is made, its progress), and what was made with its path last.
+
+    Raises:
+        LipsyncError: as `run_sync`, or nobody speaks there.
+    """
+    part = excerpt(request.open(), request.options, at)
+    short = dataclasses.replace(request, options=part.options, segments=part.segments)
+    for item in run_job(short, folder / "clip.mp4", cancel, models):
+        yield Done((part, item.value.path)) if isinstance(item, Done) else (part, item)
 
 
 # --- batch -----------------------------------------------------------------------------------------

@@ -98,6 +98,25 @@ def test_a_page_with_files_asks_each_question_once(page: Page, head: Path, short
     assert 4 <= len(asked) <= 20  # plan and preview twice, ranges, timeline, copies; it was 45 and more
 
 
+def test_a_few_seconds_are_previewed_with_sound(page: Page, head: Path, tmp_path: Path) -> None:
+    give(page, make_voice(tmp_path / "voice.wav", seconds=6), video=head)
+    expect(page.locator("#previewed img")).to_be_visible()
+    page.locator("#preview-time input[type=number]").fill("5")
+    page.locator("#preview-time input[type=number]").blur()
+    page.locator("#play-clip").click()
+    expect(page.locator("#preview-note")).to_contain_text("shows 3.0 to 6.0 s")
+    expect(page.locator("#clip video")).to_be_visible()
+    page.wait_for_function("document.querySelector('#clip video').duration > 0")
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(page.request.get(page.locator("#clip video").get_attribute("src") or "").body())
+    info = probe_video(path)
+    assert (info.frame_count, info.width, info.has_audio) == (75, 320, True)
+    unfold(page, "Face, mask, enhancement")
+    page.locator("#pad_bottom input[type=number]").fill("30")  # what was made before is not shown any longer
+    page.locator("#pad_bottom input[type=number]").blur()
+    expect(page.locator("#clip video")).to_be_hidden()
+
+
 def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None:
     give(page, short_voice, photo=FACE)
     run(page)

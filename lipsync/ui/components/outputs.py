@@ -28,11 +28,13 @@ class PreviewTab:
     time: gr.Slider
     redraw: gr.Button
     people: gr.State
+    play: gr.Button
+    clip: gr.Video
 
     @property
     def outputs(self) -> list[Any]:
         """The components that a preview updates."""
-        return [self.note, self.overlay, self.result, self.faces, self.people]
+        return [self.note, self.overlay, self.result, self.faces, self.people, self.clip]
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,11 @@ def _build_preview() -> PreviewTab:
             elem_id="preview-time",
         )
         redraw = gr.Button(strings.PREVIEW_BUTTON, scale=1, min_width=150, elem_id="redraw")
-    return PreviewTab(overlay, result, note, faces, time, redraw, people=gr.State([]))
+    play = gr.Button(strings.CLIP_BUTTON, size="sm", elem_id="play-clip")
+    clip = gr.Video(
+        label=strings.CLIP, interactive=False, autoplay=True, height=360, visible=False, elem_id="clip"
+    )
+    return PreviewTab(overlay, result, note, faces, time, redraw, gr.State([]), play, clip)
 
 
 def _build_result() -> ResultTab:

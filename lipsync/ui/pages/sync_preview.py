@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -12,6 +12,7 @@ from lipsync.errors import Cancelled
 from lipsync.pipeline.preview import VOICE_SECONDS
 from lipsync.types import Preview
 from lipsync.ui import handlers, strings
+from lipsync.ui.background import Done
 from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.inputs import Inputs
 from lipsync.ui.components.outputs import Outputs
@@ -26,7 +27,7 @@ from lipsync.ui.components.status import (
     status_line,
 )
 from lipsync.ui.estimates import PastRuns
-from lipsync.ui.formatting import error_text, lengths_text
+from lipsync.ui.formatting import error_text, lengths_text, progress_text
 from lipsync.ui.handlers import PreviewFiles
 from lipsync.ui.labels import in_labels
 from lipsync.ui.pages.sync_form import SyncForm
@@ -87,6 +88,9 @@ class PreviewEvents:
             drawn,
             trigger_mode="always_last",
             **shown,
+        )
+        preview_tab.play.click(
+            self.play, inputs, [preview_tab.note, preview_tab.clip], trigger_mode="always_last", **shown
         )
         face = [form.fields[name] for name in _FACE_SETTINGS]
         preview_tab.faces.select(self.choose_face, preview_tab.people, face, **QUIET)
@@ -170,6 +174,30 @@ class PreviewEvents:
             return {tab.note: f"✕ {error_text(error)}"}
         return {**self._previewed(files, at), **self._noticed(given, files.preview, session)}
 
+    def play(self, request: gr.Request, values: Values) -> Iterator[Updates]:
+        """Make a few seconds of the result, with sound, and play them."""
+        tab, at = self._out.preview, float(values[self._out.preview.time] or 0)
+        session = self._sessions.get(request.session_hash, *self._form.uploads(values))
+        cancel = session.start("clip")
+        try:
+            given = self._form.request(values, session.detection_cache)
+            given.files()
+            with session.job_folder("clip") as folder:
+                for item in handlers.render_clip(given, at, folder.path, cancel, self._models):
+                    if isinstance(item, Done):
+                        part, path = item.value
+                        folder.replace_older()
+                        text = strings.CLIP_DONE.format(start=part.start, end=part.end)
+                        yield {tab.note: text, tab.clip: gr.Video(str(path), visible=True)}
+                    else:
+                        part, progress = item
+                        text = strings.CLIP_MAKING.format(start=part.start, end=part.end)
+                        yield {tab.note: f"{text} {progress_text('', progress)}"}
+        except Cancelled:
+            return
+        except Exception as error:  # shown to the visitor, whatever it is
+            yield {tab.note: f"✕ {error_text(error)}", tab.clip: gr.Video(None, visible=False)}
+
     def _noticed(self, given: SyncRequest, drawn: Preview, session: Session) -> Updates:
         """What the preview shows to speak against a run: a silent voice, a photo without a face."""
         heard = "{notice}" if given.plan().seconds <= VOICE_SECONDS else strings.NOTICE_AROUND
@@ -193,6 +221,7 @@ class PreviewEvents:
             tab.result: str(files.result),
             tab.note: text.format(time=at, variant=drawn.variant, hint=strings.PREVIEW_HINT),
             tab.faces: gr.Gallery(people, visible=bool(people)),
+            tab.clip: gr.Video(None, visible=False),  # of what was set before
             tab.people: [(person.x, person.y, drawn.video_time) for person in drawn.people],
         }
 
