@@ -280,6 +280,15 @@ def test_nothing_painted_in_a_mouth_is_greener_than_white() -> None:
     torch.testing.assert_close(limited[0, :, 0, 1], tooth)
 
 
+def test_nothing_painted_in_a_mouth_is_olive() -> None:
+    skin = torch.tensor([0.5, 0.39, 0.36]).view(1, 3, 1, 1)
+    olive, yellow = torch.tensor([0.43, 0.44, 0.32]), torch.tensor([0.6, 0.56, 0.5])
+    limited = mouth_interior.limit_olive(torch.stack([olive, yellow], dim=1)[None, :, None], skin)
+    assert limited[0, 1, 0, 0] == pytest.approx(1.02 * (0.43 + 0.32) / 2)
+    torch.testing.assert_close(limited[0, :, 0, 1], yellow)
+    torch.testing.assert_close(limited[0, ::2, 0, 0], olive[::2])
+
+
 def test_maps_of_outlines_hold_no_subnormal_numbers() -> None:
     points = ring()[None] * 128 - torch.tensor([8.0, 48.0])
     maps = [

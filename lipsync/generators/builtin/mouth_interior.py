@@ -12,6 +12,8 @@ _WHITE_OVER_SKIN = 1.12
 lips of the sample photograph."""
 _GREEN_OVER_SKIN = 1.25
 """Green/red ratio of white over that of light skin, as stored; darker skin is redder."""
+_OLIVE = 1.02
+"""Largest green, in means of red and blue: 26 of 29 real mouths have less in 99 % of their pixels."""
 _MAX_REFERENCE_SHARE = 0.85
 """Largest share of the reference's own interior; the rest is the Renderer's, which knows the light of the
 new outline."""
@@ -62,6 +64,11 @@ def refine_interior(
     return limit_blue(refined, skin)
 
 
+def limit_colors(rendered: Tensor, skin: Tensor) -> Tensor:
+    """Limit colours to those that a mouth has; see `limit_blue`, `limit_green` and `limit_olive`."""
+    return limit_olive(limit_blue(limit_green(rendered, skin), skin), skin)
+
+
 def limit_blue(rendered: Tensor, skin: Tensor) -> Tensor:
     """Limit blue to what white would have in the same light.
 
@@ -87,6 +94,24 @@ def limit_green(rendered: Tensor, skin: Tensor) -> Tensor:
     red, green, blue = rendered.unbind(1)
     white = _GREEN_OVER_SKIN * skin[:, 1] / skin[:, 0].clamp_min(1e-3)
     return torch.stack([red, torch.minimum(green, red * white), blue], dim=1)
+
+
+def limit_olive(rendered: Tensor, skin: Tensor) -> Tensor:
+    """Limit green to about the mean of red and blue: nothing in a mouth is olive.
+
+    `limit_green` lets olive pass, since its red is as strong as its green. What counts is the mean as
+    stored, or relative to white in the same light, whichever is larger: skin tells the light only roughly.
+
+    Args:
+        rendered: (B, 3, h, w) RGB.
+        skin: (B, 3, 1, 1) RGB of skin in that light.
+    """
+    red, green, blue = rendered.unbind(1)
+    white_green = _GREEN_OVER_SKIN * skin[:, 1] / skin[:, 0].clamp_min(1e-3)
+    white_blue = _WHITE_OVER_SKIN * skin[:, 2] / skin[:, 1].clamp_min(1e-3) * white_green
+    relative = white_green * (red + blue / white_blue.clamp_min(1e-3)) / 2
+    most = _OLIVE * torch.maximum(relative, (red + blue) / 2)
+    return torch.stack([red, torch.minimum(green, most), blue], dim=1)
 
 
 def interior_tone(window: Tensor, halves: Tensor, mask: Tensor) -> Tensor:

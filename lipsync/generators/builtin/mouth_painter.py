@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of
-from lipsync.generators.builtin.mouth_interior import limit_blue, limit_green
+from lipsync.generators.builtin.mouth_interior import limit_colors
 from lipsync.generators.builtin.mouth_outline import (
     LEFT_CORNER,
     OUTER,
@@ -108,7 +108,7 @@ class MouthPainter(nn.Module):
         # Near the inner lips alone: skin and lips stay the source's own, and a closed mouth has its seam.
         near = render_inner_lips(target_outline, height, width)
         skin = (moved * (1 - near)).sum((2, 3), keepdim=True) / (1 - near).sum((2, 3), keepdim=True)
-        color = limit_blue(limit_green(torch.sigmoid(painted[:, :3]), skin), skin)
+        color = limit_colors(torch.sigmoid(painted[:, :3]), skin)
         return color, torch.sigmoid(painted[:, 3:]) * near
 
     def _unet(self, inputs: Tensor) -> Tensor:

@@ -15,10 +15,16 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of, in_full_precision
-from lipsync.generators.builtin.mouth_interior import inner_lip_gap, interior_tone, refine_interior
+from lipsync.generators.builtin.mouth_interior import (
+    inner_lip_gap,
+    interior_tone,
+    limit_colors,
+    refine_interior,
+)
 from lipsync.generators.builtin.mouth_outline import (
     inpainting_mask,
     render_contours,
+    render_inner_lips,
     render_interior_halves,
 )
 from lipsync.generators.builtin.mouth_painter import GRID, MouthPainter, mouth_boxes, to_boxes
@@ -158,6 +164,10 @@ class Renderer(nn.Module):
             correction, choice = correction * kept, choice * kept
         flow = coarse_flow + correction
         moved = warp(reference, flow)
+        if self.mouth is not None and not tone_is_given:
+            near = render_inner_lips(outlines.target, height, width)
+            skin = (moved * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp_min(1)
+            color = color + (limit_colors(color, skin) - color) * near
         rendered = moved + (color - moved) * choice
         if self.mouth is None and not tone_is_given:
             gaps = inner_lip_gap(outlines.reference), inner_lip_gap(outlines.target)
