@@ -31,7 +31,7 @@ LENGTH_MODES = {
     "shorter": "as the shorter of the two",
 }
 """Length of the result, and how the video is brought to it."""
-FACE_CHOICES = ("largest", "central", "index", "point", "reference")
+FACE_CHOICES = ("largest", "central", "index", "point", "reference", "speaking")
 SMOOTHINGS = ("symmetric", "official", "none")
 MASKS = ("mouth", "box")
 BLENDS = ("feather", "multiband")
@@ -183,7 +183,11 @@ class FaceOptions(OptionGroup):
         max=0.99,
     )
     which_face: str = option(
-        "largest", "which face speaks when there are several", choices=FACE_CHOICES, page="face", common=True
+        "largest",
+        "which face speaks when there are several; 'speaking': whoever speaks then in the video's own sound",
+        choices=FACE_CHOICES,
+        page="face",
+        common=True,
     )
     face_index: int = option(
         0, "with which_face=index: counted from the left, starting at 0", min=0, max=99, page="face"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from lipsync.dubbing.speaker_evidence import Networks, TrackEvidence, expected_o
 from lipsync.errors import InputError
 from lipsync.generators.builtin.adapter import Builtin
 from lipsync.media import open_audio, open_video
+from lipsync.media.audio.mix import mix_segments
 from lipsync.metrics.lip_locator import LipLocator
 from lipsync.metrics.lips import Bools
 from lipsync.options import MediaOptions
@@ -68,6 +69,7 @@ class SpeakerTurn:
 def find_speakers(
     video: Path | str,
     *,
+    media: MediaOptions | None = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> tuple[SpeakerTurn, ...]:
@@ -75,6 +77,7 @@ def find_speakers(
 
     Args:
         video: with the sound of the people in it.
+        media: the settings by which it is read, such as its ranges; times are those of what is read.
 
     Raises:
         InputError: it is a photo.
@@ -83,10 +86,13 @@ def find_speakers(
         Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
-    reader = open_video(video, MediaOptions(fps=EXPERT_FPS))
+    reader = open_video(video, replace(media or MediaOptions(), fps=EXPERT_FPS))
     if reader.is_still:
         raise InputError("In a photo nobody speaks", given=video, hint="Give a video with its own sound.")
-    audio = open_audio(reader.info.path).read(_SAMPLE_RATE, cancel=cancel)
+    sound = open_audio(reader.info.path, video_track=reader.track)
+    if media is not None and media.video_ranges:
+        sound = mix_segments((), [sound], float(reader.frame_count / reader.fps), reader)
+    audio = sound.read(_SAMPLE_RATE, cancel=cancel)
     spans = detect_speech(even_level(audio), cancel)
     if not spans.found:
         return ()

@@ -2,7 +2,7 @@
 
 One per shot, so that the choice never jumps within a shot.
 
-By `which_face`:
+By `which_face` (but for "speaking", which `lipsync.pipeline.active_speakers` turns into points):
 
 - `largest`: largest product of median face area and number of frames. Faces turned to the side count
   less: a mouth is generated worse there, and the person is often a listener. Pictures of faces, such as

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lipsync.errors import InputError, NoAudioError, OptionError
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video, plan_timeline
 from lipsync.media.audio import channels
 from lipsync.media.audio.mix import mix_segments
@@ -15,6 +16,9 @@ from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.segments import FaceChoice, PlacedSegment, Segment, place_segments
 from lipsync.types import IntArray, Plan
 from lipsync.utils.file_names import fitting_name
+
+SPEAKING = "speaking"
+"""Choice of the face by who speaks in the source; `lipsync.pipeline.active_speakers` finds the segments."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,10 @@ def open_job(given: JobArguments) -> Job:
     shift, own = media.voice_shift / 1000, _shown_with(given)
     voices = [open_audio(given.voice, media.voice_ranges, shift, media.audio_track, own(given.voice))]
     voices += [open_audio(other, video_track=own(other)) for other in given.more_voices]
+    if given.options.faces.which_face == SPEAKING:  # the segments are found later, from the frames
+        _check_speaking(reader, given.video, given.segments)
+        timeline = plan_timeline(reader.frame_count, voices[0].duration, reader.fps, "picture")
+        return Job(reader, voices, (), voices[0], timeline)
     if not given.segments:
         timeline = plan_timeline(reader.frame_count, voices[0].duration, reader.fps, media.length_mode)
         return Job(reader, voices, (), voices[0], timeline)
@@ -115,6 +123,24 @@ def open_job(given: JobArguments) -> Job:
     seconds = video_seconds or max(one.end for one in placed)
     timeline = plan_timeline(reader.frame_count, seconds, reader.fps, "picture")
     return Job(reader, voices, placed, mix_segments(placed, voices, seconds, reader), timeline)
+
+
+def _check_speaking(video: VideoReader, path: Path, segments: Sequence[Segment]) -> None:
+    """Check that it can be found who speaks in the source.
+
+    Raises:
+        InputError: it is a photo, or segments say it already.
+        NoAudioError: it has no sound.
+    """
+    other = "Choose the face in another way ('which_face')."
+    if segments:
+        hint = "Leave the segments out, or choose the face in another way ('which_face')."
+        raise OptionError("Segments say who speaks already", given="which_face=speaking", hint=hint)
+    if video.is_still:
+        raise InputError("In a photo nobody speaks", given=path, hint=other)
+    if not video.info.has_audio:
+        what = "The video has no sound by which to find who speaks"
+        raise NoAudioError(what, given=path, hint="Give the video with its own sound. " + other)
 
 
 def _shown_with(given: JobArguments) -> Callable[[Path], int]:

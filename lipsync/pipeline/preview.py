@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync.context import ModelProvider
+from lipsync.context import ModelProvider, RunContext
 from lipsync.errors import NoFaceError, RangeError
 from lipsync.faces import DetectionCache, TrackedFaces, pixel_box
 from lipsync.media import VideoReader
 from lipsync.options import SyncOptions
 from lipsync.pipeline import stages
+from lipsync.pipeline.active_speakers import assign_speakers
 from lipsync.pipeline.arguments import PreviewArguments, check_arguments
 from lipsync.pipeline.face_tracks import empty_track, find_face_tracks
-from lipsync.pipeline.job import open_job
+from lipsync.pipeline.job import SPEAKING, Job, open_job
 from lipsync.pipeline.model_provider import choose_provider
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
 from lipsync.pipeline.stages import Chunk, RenderPlan
@@ -69,6 +70,9 @@ def preview(
         length = float(len(job.timeline) / fps)
         raise RangeError("The preview time is outside the result", given=f"{at:g} s of {length:.2f} s")
     shown = int(job.timeline[number])
+    job, _ = assign_speakers(job, context, at)
+    if context.options.faces.which_face == SPEAKING and not job.segments:
+        return _unchanged(job, at, shown, context)
     job = job.around(number, VOICE_SECONDS)
 
     # 2. Load the networks in the background, and 3. track the faces around that time.
@@ -113,6 +117,14 @@ def preview(
         video_time=float(shown / fps),
         warnings=prepared.audio.warnings,
     )
+
+
+def _unchanged(job: Job, at: float, shown: int, context: RunContext) -> Preview:
+    """The preview of a moment around which nobody in the picture speaks."""
+    variant, _ = choose_weights(context)
+    [frame] = job.video.read_yuv([shown], cancel=context.cancel)
+    source, time = frame.to_rgb(), float(shown / job.video.fps)
+    return Preview(at, source, source, None, None, None, variant, (), time)
 
 
 def _people(here: int, tracked: TrackedFaces, video: VideoReader) -> tuple[FaceCandidate, ...]:

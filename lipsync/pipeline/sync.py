@@ -17,6 +17,7 @@ from lipsync.media import YuvFrame
 from lipsync.media.subtitle_formats import Cue
 from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
+from lipsync.pipeline.active_speakers import assign_speakers
 from lipsync.pipeline.arguments import SyncArguments, check_arguments
 from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import channel_warnings, free_name, length_warnings, open_job
@@ -87,7 +88,7 @@ def sync(
     )  # fmt: skip
     outputs.check_free(given)
     context = given.context(choose_provider(models, networks))
-    job = open_job(given)
+    job, speaker_warnings = assign_speakers(open_job(given), context)
     sizes = outputs.input_sizes(job)
     target = outputs.Target(given.output or free_name(given.video), given.resume, given.overwrites)
     faces = job.face_options(context.options)
@@ -145,6 +146,7 @@ def sync(
         timings={**context.timer.seconds, "total": time.perf_counter() - started},
         warnings=(
             *job_warnings,
+            *speaker_warnings,
             *enhancer_warnings,
             *prepared.audio.warnings,
             *watch.warnings(),

@@ -167,6 +167,7 @@ CHOICES: dict[str, dict[Any, str]] = {
         "index": "by number, from the left",
         "point": "the clicked one",
         "reference": "the one in a photo",
+        "speaking": "whoever speaks in the video",
     },
     "smoothing": {
         "symmetric": "symmetric",
