@@ -51,6 +51,8 @@ def working_path(path: Path) -> Iterator[Path]:
     """
     with suppress(FileNotFoundError):
         path.lstat()  # refuses names that the disk cannot hold: too long, or with letters it lacks
+    if os.path.exists(path) and not (path.is_file() or path.is_dir()):  # noqa: PTH110 - False in a loop of links
+        raise OSError(None, "it is a pipe or a device, which the file would replace")
     with new_folders(path.parent), owned_folder(path.parent) as folder:
         yield folder / f"new.part{path.suffix}"
 

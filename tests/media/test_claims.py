@@ -20,7 +20,8 @@ SOUND = ("-f", "lavfi", "-i", "sine=duration=2")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("honest")
     run_ffmpeg(*SOUND, folder / "voice.wav")
-    run_ffmpeg(*SOUND, folder / "voice.w64")
+    for ending in ("w64", "flac", "aiff", "ogg", "opus"):
+        run_ffmpeg(*SOUND, folder / f"voice.{ending}")
     run_ffmpeg(*PICTURE, *SOUND, "-c:v", "mpeg4", "-c:a", "pcm_s16le", folder / "clip.avi")
     run_ffmpeg(*PICTURE, *SOUND, folder / "clip.mp4")
     return folder
@@ -63,6 +64,16 @@ def replaced(data: bytes, at: int, form: str, value: int) -> bytes:
     return bytes(changed)
 
 
+def without_rate(data: bytes) -> bytes:
+    """A FLAC whose header has no sample rate."""
+    return data[:18] + bytes(2) + bytes([data[20] & 0x0F]) + data[21:]
+
+
+def damaged_last_page(data: bytes) -> bytes:
+    """An Ogg file whose last page has a wrong checksum."""
+    return replaced(data, data.rindex(b"OggS") + 22, "<I", 0x12345678)
+
+
 SCALE, RATE = 20, 24
 VOICES = {
     "no bits a sample": ("voice.wav", wav(14, "<H", 0)),
@@ -73,6 +84,12 @@ VOICES = {
     "AVI at a tenth of its rate": ("clip.avi", avi(b"auds", SCALE, 10)),
     "AVI at ten times its rate": ("clip.avi", avi(b"auds", RATE, 10)),
     "AVI at nearly no rate": ("clip.avi", avi(b"auds", SCALE, 100_000)),
+    "FLAC without a sample rate": ("voice.flac", without_rate),
+    "AIFF with no bits a sample": (
+        "voice.aiff",
+        lambda data: replaced(data, data.index(b"COMM") + 14, ">H", 0),
+    ),
+    "Ogg with a damaged end": ("voice.ogg", damaged_last_page),
     "MP4 with a huge first duration": ("clip.mp4", sample_duration(1, 0x7FFFFFFF)),
     "MP4 with a huge last duration": ("clip.mp4", sample_duration(1, 0x10000000, last=True)),
 }
@@ -129,7 +146,10 @@ def test_a_video_of_an_unknown_codec_is_told(media: Path, tmp_path: Path) -> Non
         probe_video(path)
 
 
-@pytest.mark.parametrize("name", ["voice.wav", "clip.avi", "clip.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    ["voice.wav", "voice.w64", "voice.flac", "voice.aiff", "voice.ogg", "voice.opus", "clip.avi", "clip.mp4"],
+)
 def test_honest_files_are_taken(name: str, media: Path) -> None:
     assert probe_audio(media / name).duration == pytest.approx(2, abs=0.05)
 

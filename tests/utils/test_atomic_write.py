@@ -110,3 +110,27 @@ def test_what_must_not_be_replaced_is_refused_even_a_broken_link(tmp_path: Path)
     with pytest.raises(OutputError, match="already"):
         check_not_there(path)
     check_not_there(path, overwrite=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path, linked: bool) -> None:
+    pipe = path = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    if linked:
+        path = tmp_path / "link.txt"
+        path.symlink_to(pipe)
+    with pytest.raises(OutputError, match="a pipe or a device"):
+        check_place(path)
+    with pytest.raises(OutputError, match="a pipe or a device"):
+        write_text(path, "new")
+    with pytest.raises(OutputError, match="a pipe or a device"), atomic_write(path) as part:
+        part.write_text("new")
+    assert pipe.is_fifo() and {*tmp_path.iterdir()} == {pipe, path}
+
+
+def test_a_loop_of_links_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "loop.txt"
+    path.symlink_to(path)
+    write_text(path, "new")
+    assert path.read_text() == "new" and not path.is_symlink()

@@ -100,14 +100,18 @@ def scan_audio(
         start = stream_start(stream, found)
         may_jump = demuxer in BROADCAST_DEMUXERS
         by_packets = audio_seconds(found, exact(stream.time_base), start, may_jump)
+        by_header = (stream.duration or 0) * exact(stream.time_base)
         if found.pts:
+            claims.check_clock(path, demuxer, stream.codec_context, exact(stream.time_base))
+            if len(container.streams) == 1:
+                ticks = found.end * exact(stream.time_base)
+                claims.check_last_page(path, demuxer, ticks, round(1 / exact(stream.time_base)))
             if not may_jump:
                 claims.check_gaps(path, found, exact(stream.time_base), claims.AUDIO_PACKET_SECONDS)
-            claims.check_pcm(path, demuxer, stream.codec_context, found.size, by_packets)
+            claims.check_pcm(path, demuxer, stream.codec_context, found.size, (by_packets, by_header))
             claims.check_size(path, start - zero + by_packets, claims.AUDIO_BITS)
         anew = later_zeros(container, packets, video_track) if may_jump else ()
         language = stream.metadata.get("language", "").replace("und", "")
-        by_header = (stream.duration or 0) * exact(stream.time_base)
     form = _first_form(path, index) if found.pts else None
     if form is None:
         raise MediaError("The audio is empty or damaged", given=path, hint="Try another copy of it.")
