@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +33,8 @@ def fit_lines(
         max_speedup: how many times faster a line may get, 1 to `MAX_SPEEDUP`.
 
     Returns:
-        The script with other sounds; its notes name the lines. A line that is still too long is sped up by
-        `max_speedup`, and `plan_dub` tells that its end is not heard.
+        The script with other sounds; its notes name the lines, and what would do for those that are still too
+        long after `max_speedup`, of which `plan_dub` tells that the end is not heard.
 
     Raises:
         OptionError: `max_speedup` is out of range.
@@ -45,13 +46,18 @@ def fit_lines(
     cancel, read = cancel or CancelToken(), script if isinstance(script, Script) else read_script(script)
     lines, notes = [], list(read.notes)
     for line in read.lines:
-        wanted = line.end - line.start
-        factor = 1.0 if line.sound is None else min(probe_audio(line.sound).duration / wanted, max_speedup)
-        if line.sound is not None and factor > 1 + ROUNDING / wanted:
-            sound = Path(folder).absolute() / f"line{line.number}_fitted.wav"
-            write_faster(line.sound, sound, factor, cancel)
-            notes.append(f"{named(line)} is spoken {factor:.2f} times as fast.")
-            line = replace(line, sound=sound)
+        seconds = 0.0 if line.sound is None else probe_audio(line.sound).duration
+        needed = seconds / (line.end - line.start)
+        if line.sound is not None and seconds > line.end - line.start + ROUNDING:
+            factor = min(needed, max_speedup)
+            if factor > 1:
+                sound = Path(folder).absolute() / f"line{line.number}_fitted.wav"
+                write_faster(line.sound, sound, factor, cancel)
+                notes.append(f"{named(line)} is spoken {factor:.2f} times as fast.")
+                line = replace(line, sound=sound)
+            if max_speedup < needed <= MAX_SPEEDUP:
+                enough = math.ceil(needed * 20) / 20
+                notes.append(f"{named(line)} fits if it is spoken {enough:g} times as fast ('max_speedup').")
         lines.append(line)
     return Script(tuple(lines), tuple(notes))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from lipsync.dubbing.fitting import MAX_SPEEDUP, ROUNDING
+from lipsync.dubbing.fitting import ROUNDING
 from lipsync.dubbing.script import Script, ScriptLine, named, read_script
 from lipsync.errors import InputError, OptionError, RangeError
 from lipsync.media import open_video, probe_audio
@@ -169,9 +168,7 @@ def _part_of_file(line: ScriptLine, length: float, notes: list[str]) -> tuple[fl
         return None
     wanted = line.end - line.start
     if line.sound and length > wanted + ROUNDING:
-        note = f"{named(line)} lasts {wanted:.2f} s, but its sound {length:.2f} s: the end is not heard."
-        if length / wanted <= MAX_SPEEDUP:
-            factor = math.ceil(length / wanted * 20) / 20
-            note += f" Spoken {factor:g} times as fast it fits ('max_speedup')."
-        notes.append(note)
+        notes.append(
+            f"{named(line)} lasts {wanted:.2f} s, but its sound {length:.2f} s: the end is not heard."
+        )
     return start, min(wanted, length - start)
