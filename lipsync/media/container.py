@@ -80,6 +80,16 @@ def open_container(path: Path) -> Iterator[Any]:
         ) from error
 
 
+def decoded_frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Decoded frames of a stream.
+
+    Without packets that hold nothing, which decoders refuse: in Theora they repeat the last frame.
+    """
+    for packet in container.demux(stream):
+        if packet.size or packet.pts is None:  # the last one, without a timestamp, flushes the decoder
+            yield from packet.decode()
+
+
 def _starts_with(path: Path, magic_number: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(magic_number)) == magic_number
@@ -138,6 +148,12 @@ class StreamPackets:
         """End of the last packet, in ticks."""
         return sum(self.last)
 
+    def repeat_last(self, packet: Any) -> None:
+        """Let the last frame last until the end of an empty packet, which repeats it."""
+        shown, duration = self.last
+        if self.count:
+            self.last = (shown, max(duration, packet.pts + (packet.duration or 0) - shown))
+
     def first_from(self, start: int) -> int:
         """Timestamp of the packet that is presented first after the clock has started anew there."""
         return min(self.pts[start : start + _REORDERED])
@@ -178,6 +194,8 @@ def read_packets(container: Any) -> dict[int, StreamPackets]:
                 packets[packet.stream.index].add(packet)
                 if demuxer in _COUNTED and (frame := _raw_frame(demuxer, bytes(memoryview(packet)[:7]))):
                     packets[packet.stream.index].frames[frame] += 1
+            elif not packet.size and packet.pts is not None and packet.stream.type == "video":
+                packets[packet.stream.index].repeat_last(packet)
             elif packet.size and packet.is_corrupt:
                 packets[packet.stream.index].corrupt += 1
     except av.PatchWelcomeError as error:  # Ogg whose second recording has another form than the first

@@ -29,6 +29,7 @@ from lipsync.media.clock import (
 from lipsync.media.container import (
     BROADCAST_DEMUXERS,
     StreamPackets,
+    decoded_frames,
     open_container,
     read_packets,
     timed_streams,
@@ -222,7 +223,7 @@ def _decoded_properties(path: Path, stream_index: int) -> dict[str, Any]:
     frames = []
     with open_container(path) as container:
         stream = container.streams[stream_index]
-        for frame in container.decode(stream):
+        for frame in decoded_frames(container, stream):
             frames.append(frame)
             if len(frames) == _PROBED_FRAMES:
                 break

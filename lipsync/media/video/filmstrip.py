@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from lipsync.media.container import open_container
+from lipsync.media.container import decoded_frames, open_container
 from lipsync.media.probe import FrameIndex, scan_video
 from lipsync.media.video import images
 from lipsync.progress import CancelToken
@@ -82,7 +82,7 @@ def _in_one_pass(
     container: Any, stream: Any, wanted: IntArray, cancel: CancelToken
 ) -> Iterator[tuple[int, Any]]:
     number = 0
-    for frame in container.decode(stream):
+    for frame in decoded_frames(container, stream):
         cancel.check("reading")
         while number < len(wanted) and frame.pts is not None and frame.pts >= wanted[number]:
             yield number, frame
@@ -98,7 +98,7 @@ def _at_key_frames(
     for number, pts in enumerate(wanted.tolist()):
         cancel.check("reading")
         container.seek(pts, stream=stream)
-        frame = next(container.decode(stream), None)
+        frame = next(decoded_frames(container, stream), None)
         if frame is not None:
             yield number, frame
 

@@ -16,8 +16,11 @@ from lipsync.types import Frame
 from lipsync.utils.atomic_write import atomic_write, check_place
 from lipsync.utils.disk_errors import write_error
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_MAGIC_NUMBERS = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "QOI")
+_MAGIC_NUMBERS = (
+    *(b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    *(b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"P5", b"P6", b"qoif"),  # JPEG 2000, PPM, QOI
+)
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")
 _HEIF_SEQUENCE_BRANDS = (b"msf1", b"hevc", b"hevx", b"hevm", b"hevs")
@@ -60,10 +63,10 @@ def count_images(path: Path) -> int:
 
 
 def shown_by_browsers(path: Path) -> bool:
-    """Whether browsers show the file as an image; not so HEIC and TIFF, nor what is no image."""
+    """Whether browsers show the file as an image; not so HEIC or TIFF, nor what is no image."""
     try:
         with _open(path) as image:
-            return image.format not in ("HEIF", "TIFF")
+            return image.format in ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "AVIF")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
 

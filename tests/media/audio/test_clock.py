@@ -69,6 +69,13 @@ CASES = [
     Case("avi", "-c:v mpeg4 -c:a pcm_s16le"),
     Case("3gp", "-c:v h263 -s 128x96 -c:a libopencore_amrnb -ar 8000"),
     Case("mxf", "-c:v mpeg2video -c:a pcm_s16le"),
+    Case("ogv", "-c:v libtheora -q:v 7 -c:a libvorbis"),
+    Case("vob", "-c:v mpeg2video -c:a ac3 -f vob"),
+    Case("mp4", f"{X264} -c:a eac3", "48"),
+    Case("mkv", f"{X264} -c:a dca -strict -2"),
+    Case("mov", "-c:v mjpeg -c:a adpcm_ima_qt"),
+    Case("rm", "-c:v rv20 -s 176x144 -c:a ac3"),
+    Case("ismv", f"{X264} {AAC}"),
     Case("mkv", f"{X264} {AAC} -output_ts_offset 3600"),
     Case("mp4", f"{X264} {AAC} -movflags frag_keyframe+empty_moov -output_ts_offset 3600"),
 ]
@@ -107,7 +114,8 @@ def own_offsets(path: Path) -> list[float]:
 
 def _frames(container: Any, *streams: Any) -> Iterator[Any]:
     for packet in container.demux(*streams):
-        yield from packet.decode()
+        if packet.size or packet.pts is None:  # Theora repeats a frame by an empty packet
+            yield from packet.decode()
 
 
 def read_offsets(path: Path) -> list[float]:

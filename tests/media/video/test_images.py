@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from lipsync.errors import MediaError, NoAudioError
 from lipsync.media import open_audio, open_video
-from tests.make_media import number_frame, read_number
+from tests.make_media import number_frame, read_number, run_ffmpeg
 
 COLOR = (200, 100, 50)
 
@@ -151,3 +151,21 @@ def test_an_image_inside_of_another_file_is_no_photo(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"Some letter\n" * 10 + (tmp_path / "a.jpg").read_bytes())
     with pytest.raises(MediaError, match="not a video"):
         open_video(tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("extension", ["jp2", "j2k", "ppm", "qoi"])
+def test_further_formats_are_photos(tmp_path: Path, extension: str) -> None:
+    make_photo(tmp_path / "a.png")
+    run_ffmpeg("-i", tmp_path / "a.png", tmp_path / f"a.{extension}")
+    before, after = open_video(tmp_path / "a.png"), open_video(tmp_path / f"a.{extension}")
+    assert (after.info.is_still, after.fps) == (True, 25)
+    [[one], [other]] = [list(video.read([0])) for video in (before, after)]
+    assert one.shape == other.shape and np.abs(one.astype(int) - other).mean() < 3
+
+
+@pytest.mark.parametrize(("extension", "name"), [("jxl", "JPEG XL"), ("exr", "OpenEXR"), ("dpx", "DPX")])
+def test_images_that_are_not_read_are_named(tmp_path: Path, extension: str, name: str) -> None:
+    make_photo(tmp_path / "a.png")
+    run_ffmpeg("-i", tmp_path / "a.png", tmp_path / f"a.{extension}")
+    with pytest.raises(MediaError, match=rf"{name} are not read.*PNG"):
+        open_video(tmp_path / f"a.{extension}")

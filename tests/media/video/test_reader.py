@@ -443,3 +443,13 @@ def test_a_low_frame_rate_that_its_own_sound_contradicts_is_doubted(
     assert "2.5 frames/s" in warnings[0] and "fps=25" in warnings[0]
     assert any("may be wrong" in warning for warning in warnings) is doubted
     assert not open_video(path, MediaOptions(fps=25)).warnings
+
+
+def test_repeated_frames_of_theora_are_read(tmp_path: Path) -> None:
+    """Frames that show nothing new are empty packets."""
+    stills = [number_frame(number) for number in (1, 2, 3) for _ in range(10)]
+    make_video(tmp_path / "a.ogv", frames=stills, encode=("-c:v", "libtheora", "-q:v", 8))
+    video = open_video(tmp_path / "a.ogv")
+    assert video.frame_count == 30
+    assert [read_number(frame) for frame in video.read(range(30))] == [1] * 10 + [2] * 10 + [3] * 10
+    assert [read_number(frame) for frame in video.read([29, 15])] == [3, 2]
