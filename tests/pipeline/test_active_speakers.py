@@ -88,10 +88,11 @@ def turns(*times: tuple[float, float, int | None]) -> Callable[..., tuple[Speake
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """0.8 s of a person with a sound."""
+    """0.8 s of a person with another sound than the voice."""
     folder = tmp_path_factory.mktemp("head")
-    silent, voice = make_head(folder / "silent.mp4", parts=[0.8]), make_voice(folder / "v.wav", seconds=0.8)
-    run_ffmpeg("-i", silent, "-i", voice, "-c:v", "copy", folder / "head.mp4")
+    silent = make_head(folder / "silent.mp4", parts=[0.8])
+    tone = ["-f", "lavfi", "-i", "sine=300:d=0.8"]
+    run_ffmpeg("-i", silent, *tone, "-c:v", "copy", folder / "head.mp4")
     return folder / "head.mp4"
 
 
