@@ -52,6 +52,10 @@ addEventListener("click", (event) => {
   player.scrollIntoView({ block: "nearest" });
   player.play();
 });
+// Gradio gives its empty pictures a label without a role, which screen readers may not read.
+setInterval(() => {
+  for (const one of document.querySelectorAll(".empty[aria-label]:not([role])")) one.setAttribute("role", "img");
+}, 250);
 // The title of the browser's tab says how far the run is, and when it has ended while another tab was looked at.
 (() => {
   let plain = "";

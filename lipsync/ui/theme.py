@@ -40,5 +40,7 @@ def theme() -> gr.themes.Base:
         input_border_color_dark="*neutral_500",
         checkbox_border_color="*neutral_500",
         checkbox_border_color_dark="*neutral_400",
+        link_text_color="*primary_700",
+        link_text_color_dark="*primary_300",
         body_background_fill="*neutral_50",
     )

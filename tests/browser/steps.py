@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 SETTLED = """() => new Promise((done) => {
@@ -19,6 +20,8 @@ SETTLED = """() => new Promise((done) => {
   requestAnimationFrame(next);
 })"""
 """Done as soon as ten frames in a row have brought no new elements."""
+FADED = """() => document.getAnimations().every((one) => !(one instanceof CSSTransition))"""
+"""No colour is on its way to another."""
 
 
 def give(page: Page, voice: Path, *, video: Path | None = None, photo: Path | None = None) -> None:
@@ -70,3 +73,13 @@ def saved(page: Page, button: str, folder: Path) -> Path:
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
+
+
+def no_serious_findings(page: Page) -> None:
+    """Assert that axe-core finds nothing serious about the page as it is: names, roles, contrast, focus."""
+    page.wait_for_function(FADED)
+    page.wait_for_function("!document.querySelector('.pending')")  # what is being renewed is pale
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    nodes = [(one["id"], node["html"][:120], node["any"]) for one in serious for node in one["nodes"][:3]]
+    assert not nodes, "\n".join(map(str, nodes))

@@ -12,8 +12,8 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import WAIT
-from tests.browser.steps import saved
-from tests.browser.test_page import FADED, NAMELESS, PALE, broken_video
+from tests.browser.steps import FADED, no_serious_findings, saved
+from tests.browser.test_page import NAMELESS, PALE, broken_video
 from tests.material import FACE, SAMPLES
 
 pytestmark = pytest.mark.browser
@@ -55,6 +55,7 @@ def test_a_file_is_inspected(visit: Callable[..., Page], tmp_path: Path) -> None
     for theme in ("light", "dark"):
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
         page.wait_for_function(FADED)
+        no_serious_findings(page)
         assert page.evaluate(PALE) == []
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -23,7 +23,7 @@ from lipsync.types import Frame
 from lipsync.ui import handlers
 from lipsync.ui.background import run_in_thread
 from tests.browser.conftest import WAIT
-from tests.browser.steps import SETTLED, finished, give, run, saved, seek, unfold
+from tests.browser.steps import FADED, SETTLED, finished, give, no_serious_findings, run, saved, seek, unfold
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, VOICE, make_voice
 from tests.sources.serving import serve, stuck
@@ -75,6 +75,7 @@ def test_first_visit(visit: Callable[..., Page], head: Path, tmp_path: Path) -> 
     expect(page.locator("#score")).to_contain_text("Lip sync · too short to judge")
     [card] = json.loads(saved(page, "#score-used", tmp_path).read_text("utf-8"))
     assert card["result"]["verdict"] == "too short to judge"
+    no_serious_findings(page)
     settings = json.loads(saved(page, "#settings-used", tmp_path).read_text("utf-8"))
     assert settings["pad_bottom"] == 30
     assert (settings["video_ranges"], settings["voice_ranges"]) == (["0.4-"], ["0-1"])
@@ -133,6 +134,7 @@ def test_before_and_after(page: Page, short_voice: Path, tmp_path: Path) -> None
     # One picture with a line between them; one button plays both.
     expect(page.locator("#wipe canvas")).to_be_visible()
     page.wait_for_function("document.querySelector('#wipe canvas').width === 512")
+    no_serious_findings(page)
     split = page.get_by_label("Line between before and after")
     for position, column in (("0", 1), ("100", 0)):
         split.fill(position)
@@ -439,6 +441,7 @@ def test_controls_have_names_and_fit_a_phone(visit: Callable[..., Page]) -> None
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        no_serious_findings(page)
     page.get_by_role("tab", name="Batch").click()
     for place in ("#batch-videos", "#batch-voices"):  # its name does not hide what it is for
         name, icon = (page.locator(f"{place} {part}").bounding_box() for part in ("label", ".icon-wrap"))
@@ -457,10 +460,9 @@ def test_text_can_be_read(page: Page, address: str, scheme: str) -> None:
     page.wait_for_function(FADED)
     pale = page.evaluate(PALE)
     assert not pale, "\n".join(pale)
+    no_serious_findings(page)
 
 
-FADED = """() => document.getAnimations().every((one) => !(one instanceof CSSTransition))"""
-"""No colour is on its way to another."""
 PALE = """() => {
   const parts = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (rgb) => rgb.slice(0, 3).map((v) => v / 255)

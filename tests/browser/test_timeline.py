@@ -108,7 +108,7 @@ def test_parts_are_cut_by_keyboard(page: Page, head: Path, short_voice: Path) ->
     position.focus()
     page.keyboard.press("Home")
     expect(position).to_have_attribute("aria-valuenow", "0")
-    page.get_by_role("button", name="Part 1 of the video").focus()
+    page.get_by_role("group", name="Part 1 of the video").focus()
     page.keyboard.press(" ")  # is played to its end
     page.wait_for_function(
         "(player => player.paused && Math.abs(player.currentTime - 1.16) < 0.01)"

@@ -106,7 +106,7 @@ function drawParts(lane) {
   while (holder.children.length > lane.parts.length) holder.lastChild.remove();
   while (holder.children.length < lane.parts.length) {
     const index = holder.children.length;
-    const part = make("div", "tl-part", { tabindex: 0, role: "button" });
+    const part = make("div", "tl-part", { tabindex: 0, role: "group" });
     for (const side of ["start", "end"]) {
       part.append(make("div", `tl-handle tl-${side}`, { tabindex: 0, role: "slider" }));
     }
@@ -120,7 +120,7 @@ function drawParts(lane) {
     part.style.width = `${percent(end - start)}%`;
     part.setAttribute("aria-label", labelOf(lane, index));
     const isChosen = chosen?.lane === lane && chosen.index === index;
-    part.setAttribute("aria-pressed", isChosen);
+    part.setAttribute("aria-current", isChosen);
     part.classList.toggle("is-chosen", isChosen);
     part.querySelector(".tl-number").textContent = `${index + 1} · ${(end - start).toFixed(1)} s`;
     for (const [side, value] of [["start", start], ["end", end]]) {
