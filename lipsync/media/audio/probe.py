@@ -32,6 +32,8 @@ from lipsync.utils.checked_file import checked_file
 RAW_DEMUXERS = "aac,ac3,aiff,amr,ape,au,dts,eac3,flac,mp3,mpc,mpc8,tta,voc,w64,wav,wv"
 """Audio without a clock: its timestamps are counted frames, all as long as the first."""
 _PADDING_SECONDS = 0.1
+_PADDING_PACKETS = 3
+"""Packets that encoders fill up at the end, of delay and rest; they last longer at low sample rates."""
 _PROBED_PACKETS = 200  # of a damaged beginning
 _VOICE_HINT = "Give an audio file, or a video with audio, as the voice."
 _DECODER_HINT = "Convert it to WAV or MP3 with the program that made it, and give that as the voice."
@@ -101,6 +103,7 @@ def scan_audio(
         may_jump = demuxer in BROADCAST_DEMUXERS
         by_packets = audio_seconds(found, exact(stream.time_base), start, may_jump)
         by_header = (stream.duration or 0) * exact(stream.time_base)
+        packet_seconds = found.last[1] * exact(stream.time_base)
         if found.pts:
             claims.check_clock(path, demuxer, stream.codec_context, exact(stream.time_base))
             if len(container.streams) == 1:
@@ -120,7 +123,8 @@ def scan_audio(
         index, zero, rate, layout, demuxer not in RAW_DEMUXERS.split(","), may_jump, language, anew
     )
     # A header that agrees with the packets is more exact: it excludes the encoder's padding at the end.
-    length = by_header if abs(by_header - by_packets) < _PADDING_SECONDS else by_packets
+    padding = max(Fraction(_PADDING_SECONDS), _PADDING_PACKETS * packet_seconds)
+    length = by_header if -_PADDING_SECONDS < by_packets - by_header < padding else by_packets
     return AudioInfo(path, rate, len(layout), float(start - zero + length)), source
 
 

@@ -224,3 +224,9 @@ def test_ranges_that_follow_each_other_are_not_ramped(tmp_path: Path) -> None:
     run_ffmpeg("-f", "lavfi", "-i", "aevalsrc=exprs=0.5*cos(2*PI*50*t):s=48000:d=2", tone_path)
     whole, parts = (open_audio(tone_path, TimeRange.parse_list(text)) for text in ("0-2", "0-1, 1-2"))
     assert np.array_equal(whole.read().samples, parts.read().samples)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100])
+def test_the_padding_of_mp3_is_no_audio_at_any_rate(tmp_path: Path, rate: int) -> None:
+    run_ffmpeg("-f", "lavfi", "-i", "sine=d=1.6", "-ar", rate, "-ac", 1, tmp_path / "a.mp3")
+    assert open_audio(tmp_path / "a.mp3").read().duration == pytest.approx(1.6, abs=0.01)
