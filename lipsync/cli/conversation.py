@@ -126,6 +126,9 @@ def check_conversation(arguments: argparse.Namespace) -> Conversation:
     if arguments.speaker and not arguments.script:
         hint = "Give the script with --script, or write the faces into --segments."
         raise OptionError("Speakers need a script", given=", ".join(arguments.speaker), hint=hint)
+    if (segments or arguments.script) and getattr(arguments, "which_face", "") == "speaking":
+        hint = "Leave out --which-face speaking, or --segments and --script."
+        raise OptionError("Who speaks is given twice", given="--which-face speaking", hint=hint)
     return Conversation(segments, faces, _check_speech(arguments))
 
 

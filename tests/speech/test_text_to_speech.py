@@ -220,6 +220,8 @@ def test_a_photo_and_a_sentence_make_a_video(tmp_path: Path, capsys: pytest.Capt
         (["--script", "{script}", "--say-voice", "a=espeak", "--say-voice", "A=espeak:de"], "two voices"),
         (["--script", "{script}", "--max-speedup", "3"], "--max-speedup"),
         (["{voice}", "--max-speedup", "1.5"], "needs a script"),
+        (["--script", "{script}", "--say-voice", "espeak", "--which-face", "speaking"], "given twice"),
+        (["{voice}", "--segments", "0-1", "--which-face", "speaking"], "given twice"),
     ],
 )
 def test_contradictions_are_told_before_anything_is_loaded(
