@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -33,20 +34,23 @@ def run_program(
         ToolError: it cannot be started, takes too long or reports an error.
         Cancelled: the token was cancelled.
     """
-    pipe = subprocess.PIPE
     try:
-        process = subprocess.Popen(
-            list(arguments),
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
+        # Not by a pipe: `Popen.communicate` forgets what it has not sent when its time is over.
+        with tempfile.TemporaryFile() as given:
+            given.write(text.encode())
+            given.seek(0)
+            process = subprocess.Popen(
+                list(arguments),
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
     except OSError as error:
         raise ToolError("A program cannot be started", given=f"{arguments[0]}: {error}") from error
     with process:
         try:
-            output, errors = _communicate(process, arguments[0], text.encode(), seconds, cancel, stage)
+            output, errors = _communicate(process, arguments[0], seconds, cancel, stage)
         finally:
             process.kill()  # does nothing to one that has ended
     if process.returncode != 0:
@@ -58,18 +62,15 @@ def run_program(
 def _communicate(
     process: subprocess.Popen[bytes],
     program: str,
-    data: bytes,
     seconds: float,
     cancel: CancelToken,
     stage: str,
 ) -> tuple[bytes, bytes]:
     """Stdout and stderr of a process, awaited in short steps."""
     end = time.monotonic() + seconds
-    to_send: bytes | None = data
     while True:
         cancel.check(stage)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.communicate(to_send, timeout=CancelToken.POLL_SECONDS)
-        to_send = None  # it is being sent
+            return process.communicate(timeout=CancelToken.POLL_SECONDS)
         if time.monotonic() > end:
             raise ToolError("A program took too long and was stopped", given=f"{program}, {seconds:g} s")

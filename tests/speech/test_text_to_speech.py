@@ -176,7 +176,7 @@ def test_synthesisers_are_imported_only_when_asked_for() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_programs_are_stopped(tmp_path: Path) -> None:
+def test_programs_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wait = [sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(60)"]
     with pytest.raises(ToolError, match="too long"):
         run_program(wait, seconds=0.3, cancel=CancelToken())
@@ -184,6 +184,9 @@ def test_programs_are_stopped(tmp_path: Path) -> None:
     threading.Timer(0.3, cancel.cancel).start()
     with pytest.raises(Cancelled, match="Speaking"):
         run_program(wait, "x" * 1_000_000, seconds=60, cancel=cancel, stage="Speaking")
+    monkeypatch.setattr(CancelToken, "POLL_SECONDS", 0.001)  # shorter than it takes to send
+    read = [sys.executable, "-c", "import sys; print(len(sys.stdin.read()))"]
+    assert run_program(read, "x" * 1_000_000, seconds=20, cancel=CancelToken()).strip() == "1000000"
     with pytest.raises(ToolError, match="cannot be started"):
         run_program([str(tmp_path / "nothing")], seconds=1, cancel=CancelToken())
     fail = [sys.executable, "-c", "import sys; sys.exit(sys.stdin.read())"]
