@@ -17,7 +17,6 @@ from typing import TypeAlias, TypeVar
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import medfilt
 
 from lipsync.faces import FaceDetector
 from lipsync.faces.association import Track, associate
@@ -229,6 +228,8 @@ def crop_like_reference(frames: Iterable[YuvFrame], boxes: Doubles) -> Iterator[
     """
     half = np.maximum(boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]) / 2
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    from scipy.signal import medfilt  # imported here: it takes a second, and runs import this module
+
     x, y, half = (medfilt(values, min(_MEDIAN_FRAMES, _odd(len(values)))) for values in (x, y, half))
     for frame, mx, my, bs in zip(frames, x, y, half, strict=True):
         edge = int(bs * (1 + 2 * _CROP_SCALE))  # the reference pads the frame by this and counts from there
