@@ -123,7 +123,8 @@ def _scan_video(path: Path, track: int) -> tuple[VideoInfo, FrameIndex]:
         hints = tuple(exact(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate)
         base = exact(stream.time_base or Fraction(1, 1_000_000))
         jumps = found.jumps and container.format.name in BROADCAST_DEMUXERS
-        has_timestamps = len(found.pts) >= max(1, 0.9 * found.count) and not jumps
+        is_timed = len(found.pts) >= max(1, 0.9 * found.count) and not jumps
+        has_timestamps = is_timed and not _counts_packets(container, stream, found)
         audio_starts = [
             stream_start(s, p)
             for s, p in timed_streams(container, packets)
@@ -170,6 +171,15 @@ def _scan_video(path: Path, track: int) -> tuple[VideoInfo, FrameIndex]:
         ),
         index,
     )
+
+
+def _counts_packets(container: Any, stream: Any, found: StreamPackets) -> bool:
+    """Whether the timestamps are no times of presentation: AVI counts packets in the order of decoding.
+
+    With B-frames libavformat's guess is a frame late for all but the first.
+    """
+    is_steady = len(found.pts) == found.count == max(found.pts) - min(found.pts) + 1 if found.pts else False
+    return container.format.name == "avi" and bool(stream.codec_context.has_b_frames) and is_steady
 
 
 def _sorted_unique(times: list[int]) -> IntArray:

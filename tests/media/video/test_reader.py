@@ -60,6 +60,7 @@ def numbers(frames: object) -> list[int]:
         ("open_gop.ts", OPEN_GOP),
         ("old.mpg", MPEG2),
         ("old.ts", MPEG2),
+        ("h264.avi", ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-bf", 3, "-g", 12)),
         ("xvid.avi", ("-c:v", "mpeg4", "-q:v", 2, "-bf", 2, "-g", 12)),
         (
             "web.webm",
