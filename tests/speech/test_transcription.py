@@ -87,7 +87,7 @@ def test_without_speech_the_transcript_is_empty() -> None:
 def test_a_language_the_network_does_not_know() -> None:
     clip = AudioClip(say("Good morning."))
     english = SimpleNamespace(supported_languages=["en"])
-    with pytest.raises(OptionError, match=r"de.*Choose another speech_model"):
+    with pytest.raises(OptionError, match=r"de.*Choose another 'speech_model'"):
         _detect_language(english, TranscriptOptions(spoken_language="de"), clip, [(0.0, 1.0)])
     given = TranscriptOptions(speech_model="tiny.en", spoken_language="en")
     assert transcribe(clip, given).language_probability is None

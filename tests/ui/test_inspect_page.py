@@ -98,7 +98,7 @@ def test_a_video(events: InspectEvents, page: InspectPage, sessions: Sessions, t
     assert values["transcript"] is None
     assert str(talk.parent) not in report.read_text("utf-8") + shown[page.report].value
     assert files_of(sessions) == [report.name]
-    assert not (shown[page.srt].visible or shown[page.player].visible)
+    assert not shown[page.srt].visible and shown[page.player].visible == "hidden"
 
 
 def test_a_new_report_takes_the_place_of_the_last(
@@ -118,7 +118,7 @@ def test_the_transcript_becomes_subtitles(events: InspectEvents, page: InspectPa
     *_, shown = run(events, VOICE, ["transcript"])
     assert "lip" in Path(given(shown[page.srt])).read_text("utf-8")
     assert Path(given(shown[page.vtt])).read_text("utf-8").startswith("WEBVTT")
-    assert not shown[page.player].visible  # there is no picture to play
+    assert shown[page.player].visible == "hidden"  # there is no picture to play
 
 
 def test_a_video_with_speech_is_played_with_subtitles(
@@ -126,11 +126,11 @@ def test_a_video_with_speech_is_played_with_subtitles(
 ) -> None:
     monkeypatch.setattr(inspection, "inspect_media", lambda path, *_, **__: spoken(path))
     *_, shown = run(events, SAMPLES / "talk.mp4", EVERYTHING)
-    assert shown[page.player].visible
+    assert shown[page.player].visible is True
     assert given(shown[page.player]) == str(SAMPLES / "talk.mp4")
     assert "Less &lt; more" in Path(given(shown[page.player], "subtitles")).read_text("utf-8")
     begun, *_ = run(events, FACE, [])
-    assert not begun[page.player].visible
+    assert begun[page.player].visible == "hidden"
 
 
 def spoken(path: Path) -> MediaReport:
