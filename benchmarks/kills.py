@@ -77,7 +77,7 @@ class Killer:
 
     def _start(self, resume: bool) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "lipsync", "run", *map(str, self._inputs)]
-        command += ["-o", str(self._results / "out.mp4"), "--variant", "builtin", "--no-score"]
+        command += ["-o", str(self._results / "out.mp4"), "--overwrite", "--variant", "builtin", "--no-score"]
         environment = os.environ | {"TMPDIR": str(self._temporary)}
         return subprocess.Popen(
             [*command, *(["--resume"] if resume else [])], stderr=subprocess.PIPE, env=environment
