@@ -178,7 +178,7 @@ def _counts_packets(container: Any, stream: Any, found: StreamPackets) -> bool:
 
     With B-frames libavformat's guess is a frame late for all but the first.
     """
-    is_steady = len(found.pts) == found.count == max(found.pts) - min(found.pts) + 1 if found.pts else False
+    is_steady = len(found.pts) == found.count == max(found.pts) - min(found.pts) + 1
     return container.format.name == "avi" and bool(stream.codec_context.has_b_frames) and is_steady
 
 

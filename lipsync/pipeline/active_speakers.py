@@ -9,6 +9,7 @@ from lipsync.context import RunContext
 from lipsync.dubbing import SpeakerTurn, find_speakers
 from lipsync.errors import NoFaceError
 from lipsync.media import VideoReader
+from lipsync.pipeline.excerpt import cut_ranges
 from lipsync.pipeline.job import SPEAKING, Job
 from lipsync.segments import FacePoint, Segment, place_segments
 from lipsync.types import TimeRange
@@ -58,13 +59,9 @@ def assign_speakers(
 
 def _part(video: VideoReader, start: float, end: float) -> tuple[TimeRange, ...]:
     """The stretch of a video between two of its times, as ranges of its file."""
-    ranges, at = [], 0.0
-    for first, length in video.range_spans:
-        low, high = max(start, at), min(end, at + length)
-        if high - low > _SHORTEST:
-            ranges.append(TimeRange(first + low - at, first + high - at))
-        at += length
-    return tuple(ranges)
+    spans = tuple(TimeRange(first, first + length) for first, length in video.range_spans)
+    parts = cut_ranges(spans, start, end)
+    return tuple(part for part in parts if part.end is not None and part.end - part.start > _SHORTEST)
 
 
 def _segments(turns: Sequence[SpeakerTurn], start: float, end: float) -> list[Segment]:

@@ -14,17 +14,7 @@ from lipsync.media import open_audio, probe_video
 from lipsync.media.subtitle_formats import read_subtitles
 from lipsync.segments import FacePoint, Segment, parse_speakers
 from lipsync.types import TimeRange
-from tests.make_media import run_ffmpeg
-from tests.material import VOICE, make_head, make_voice
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2 s of two people side by side, without sound."""
-    folder = tmp_path_factory.mktemp("pair")
-    head = make_head(folder / "head.mp4", parts=(2.0,))
-    run_ffmpeg("-i", head, "-vf", "split[a][b];[b]hflip[c];[c][a]hstack", folder / "pair.mp4")
-    return folder / "pair.mp4"
+from tests.material import VOICE, make_voice
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from lipsync.media.audio.tempo import write_faster
 from lipsync.media.subtitle_formats import read_subtitles
 from lipsync.progress import CancelToken
 from tests.make_media import run_ffmpeg
-from tests.material import make_head, make_voice
+from tests.material import make_voice
 from tests.speech.fake_synthesizer import tone  # noqa: F401 - a fixture
 
 SRT = """1
@@ -32,15 +32,6 @@ Bob: Well, well...
 00:00:01,500 --> 00:00:01,900
 Yes
 """
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2 s of two people side by side, without sound."""
-    folder = tmp_path_factory.mktemp("pair")
-    head = make_head(folder / "head.mp4", parts=(2.0,))
-    run_ffmpeg("-i", head, "-vf", "split[a][b];[b]hflip[c];[c][a]hstack", folder / "pair.mp4")
-    return folder / "pair.mp4"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,11 @@ def build_wipe() -> gr.HTML:
     )
 
 
-def wipe_value(results: Sequence[SyncResult], fps: Fraction) -> dict[str, Any]:
+def wipe_value(results: Sequence[SyncResult]) -> dict[str, Any]:
     """The value of the component: the columns of the side-by-side video, and its frame rate."""
     return {
         "names": [strings.WIPE["before"], *(choice_label("variant", one.variant) for one in results)],
-        "fps": float(fps),
+        "fps": float(results[0].fps),
     }
 
 

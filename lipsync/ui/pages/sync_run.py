@@ -261,9 +261,8 @@ class RunEvents:
         compare = self._out.compare
         if side_by_side is None:
             return {compare.wipe: {}, compare.video: gr.Video(None, visible=False)}
-        fps = outputs.request.plan().fps
         return {
-            compare.wipe: wipe_value(outputs.results, fps),
+            compare.wipe: wipe_value(outputs.results),
             compare.video: gr.Video(str(side_by_side), visible=True),
         }
 
