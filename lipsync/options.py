@@ -54,6 +54,7 @@ SILENCES = {
     "close": "the lips close smoothly",
 }
 """What the mouth does in silence."""
+BACKGROUNDS = ("none", "keep")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 NUMBER_FORMATS = ("auto", "fp32", "bf16", "fp16")
 ENCODERS = ("software", "hardware")
@@ -315,15 +316,33 @@ class BlendOptions(OptionGroup):
     feather: float = option(12.0, "width of the soft edge", min=0, max=50, unit="% of the box", page="face")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SpeechOptions(OptionGroup):
-    """Speech: mouth in silence, separation of the voice from music and noise."""
+    """Speech: mouth in silence, separation of voices from music and noise."""
 
     in_silence: str = option(
         "close", "mouth while nobody speaks", choices=tuple(SILENCES), page="main", common=True
     )
     separate_voice: bool = option(
         False, "separate the voice from music and noise first (needs the package demucs)"
+    )
+    background: str = option(
+        "none",
+        "'keep' leaves music and noise of the video under the new voice, which becomes as loud as the voice "
+        "was (needs the package demucs)",
+        choices=BACKGROUNDS,
+        later=True,
+    )
+    background_level: float = option(
+        0.0, "with background=keep: level of music and noise", min=-60, max=20, unit="dB", later=True
+    )
+    background_ducking: float = option(
+        3.0,
+        "with background=keep: how much lower music and noise are while somebody speaks",
+        min=0,
+        max=40,
+        unit="dB",
+        later=True,
     )
 
 

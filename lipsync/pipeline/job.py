@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from lipsync.errors import InputError, NoAudioError, OptionError
+import numpy as np
+
+from lipsync.errors import InputError, NoAudioError, OptionError, ToolError
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video, plan_timeline
 from lipsync.media.audio import channels
 from lipsync.media.audio.mix import mix_segments
@@ -19,6 +22,9 @@ from lipsync.utils.file_names import fitting_name
 
 SPEAKING = "speaking"
 """Choice of the face by who speaks in the source; `lipsync.pipeline.active_speakers` finds the segments."""
+
+KEEP = "keep"
+"""Choice of the background; `lipsync.pipeline.background` mixes it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +110,15 @@ def open_job(given: JobArguments) -> Job:
     """Open and check the inputs of `sync`, without decoding.
 
     Raises:
-        LipsyncError: as `sync`, if files, time ranges, segments or settings are invalid.
+        LipsyncError: as `sync`, if files, time ranges, segments or settings are invalid, or a package that
+            they need is missing.
     """
+    job = _opened(given)
+    _check_separation(job, given)
+    return job
+
+
+def _opened(given: JobArguments) -> Job:
     media = given.options.media
     reader = open_video(given.video, media)
     shift, own = media.voice_shift / 1000, _shown_with(given)
@@ -141,6 +154,34 @@ def _check_speaking(video: VideoReader, path: Path, segments: Sequence[Segment])
     if not video.info.has_audio:
         what = "The video has no sound by which to find who speaks"
         raise NoAudioError(what, given=path, hint="Give the video with its own sound. " + other)
+
+
+def _check_separation(job: Job, given: JobArguments) -> None:
+    """Check that voices can be separated where the settings ask for it, and that there is a background.
+
+    Raises:
+        ToolError: a package is missing.
+        InputError, NoAudioError: the source has no sound, or its sound does not go with the pictures.
+    """
+    options, video = given.options.speech, job.video
+    if options.background == KEEP:
+        hint = "Set 'background' to none."
+        if video.is_still:
+            raise InputError("A photo has no sound to keep", given=given.video, hint=hint)
+        if not video.info.has_audio:
+            raise NoAudioError("The video has no sound to keep", given=given.video, hint=hint)
+        shown = job.timeline[: video.frame_count]
+        if not np.array_equal(shown, np.arange(len(shown))):
+            what = "The video is slowed down or sped up, and its own sound is not"
+            hint = "Choose another 'length_mode', or set 'background' to none."
+            raise OptionError(what, given=f"length_mode={given.options.media.length_mode}", hint=hint)
+        if find_spec("pyloudnorm") is None:
+            hint = "Install it with: pip install pyloudnorm, or set 'background' to none."
+            raise ToolError("Matching the loudness needs the package pyloudnorm", hint=hint)
+    if options.background == KEEP or options.separate_voice:
+        from lipsync.speech.separation import require_separation  # imported here: it takes torch and demucs
+
+        require_separation()
 
 
 def _shown_with(given: JobArguments) -> Callable[[Path], int]:

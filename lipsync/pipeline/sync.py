@@ -19,6 +19,7 @@ from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.active_speakers import assign_speakers
 from lipsync.pipeline.arguments import SyncArguments, check_arguments
+from lipsync.pipeline.background import keep_background
 from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import channel_warnings, free_name, length_warnings, open_job
 from lipsync.pipeline.living_photo import bring_to_life
@@ -89,6 +90,7 @@ def sync(
     outputs.check_free(given)
     context = given.context(choose_provider(models, networks))
     job, speaker_warnings = assign_speakers(open_job(given), context)
+    job, background_warnings = keep_background(job, context)
     sizes = outputs.input_sizes(job)
     target = outputs.Target(given.output or free_name(given.video), given.resume, given.overwrites)
     faces = job.face_options(context.options)
@@ -147,6 +149,7 @@ def sync(
         warnings=(
             *job_warnings,
             *speaker_warnings,
+            *background_warnings,
             *enhancer_warnings,
             *prepared.audio.warnings,
             *watch.warnings(),

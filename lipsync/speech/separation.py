@@ -11,7 +11,7 @@ import json
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,43 +60,95 @@ def separate_voice(
         ValueError: the sample rate is not a multiple of 100 Hz.
         Cancelled: the token was cancelled.
     """
-    cancel = cancel or CancelToken()
-    if clip.sample_rate % _TICKS:
-        raise ValueError(f"the sample rate must be a multiple of {_TICKS} Hz, got {clip.sample_rate}")
-    _require_demucs()
-    path = weights or require("htdemucs", progress=progress, cancel=cancel)
-    with CancellableCalls(cancel, _STAGE) as calls:
-        network = calls.run(load_demucs, path, choose_device(device))
-        stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
-        voice = large_zeros(-(-len(clip.samples) * SAMPLE_RATE // clip.sample_rate))
-        total = large_zeros(len(voice))
-        ticks = round(float(network.segment) * _TICKS)
-        fade = _triangle(ticks * SAMPLE_RATE // _TICKS)
-        mean, std = _mean_and_std(clip.samples)
-        for start in range(0, max(1, math.ceil(clip.duration * _TICKS)), round(ticks * (1 - _OVERLAP))):
-            segment = calls.run(_vocals, network, _segment(clip, start, ticks, mean), mean, std)
-            first = start * SAMPLE_RATE // _TICKS
-            span = slice(first, first + len(segment))
-            voice[span] += (segment * fade)[: len(voice) - first]
-            total[span] += fade[: len(voice) - first]
-            for array in (clip.samples, voice, total):
-                release(array)
-            stage.advance(min(stage.total, (start + ticks) // _TICKS) - stage.done)
-    for part, weight in zip(pieces(voice), pieces(total), strict=True):
-        np.divide(part, weight, out=part, where=weight > 0)
+    audio = _Audio(clip.samples[:, None], clip.sample_rate)
+    voice = _separated(audio, SAMPLE_RATE, progress, cancel or CancelToken(), device, weights)[:, 0]
+    for part in pieces(voice):
         np.clip(part, -1, 1, out=part)
     return AudioClip(voice, SAMPLE_RATE)
 
 
-# ------------------------------------------------------------------------------------ the network
+def separate_vocals(
+    samples: FloatArray,
+    sample_rate: int,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+    *,
+    device: str = "auto",
+    weights: Path | None = None,
+) -> FloatArray:
+    """Separate the voices of a mix at its own rate and channels; the mix less them is music and noise.
+
+    Args:
+        samples: float32 (n, channels), one channel or two, at a multiple of 100 Hz.
+        device, weights: as for `separate_voice`.
+
+    Returns:
+        float32 (n, channels), possibly in a temporary file, as `large_zeros`.
+
+    Raises:
+        ToolError, DownloadError, WeightsError, ValueError, Cancelled: as `separate_voice`.
+    """
+    audio = _Audio(samples, sample_rate)
+    return _separated(audio, sample_rate, progress, cancel or CancelToken(), device, weights)
 
 
-def _require_demucs() -> None:
+def require_separation() -> None:
+    """Check that voices can be separated.
+
+    Raises:
+        ToolError: the package demucs is missing.
+    """
     try:
         import demucs.htdemucs  # noqa: F401 - availability
     except ImportError as error:
-        hint = "Install it with: pip install 'demucs>=4.1', or switch 'separate_voice' off."
+        hint = "Install it with: pip install 'demucs>=4.1', or do without 'separate_voice' and 'background'."
         raise ToolError("Separating the voice needs the package demucs", hint=hint) from error
+
+
+class _Audio(NamedTuple):
+    """Samples, float32 (n, channels), and their rate."""
+
+    samples: FloatArray
+    rate: int
+
+
+def _separated(
+    audio: _Audio,
+    rate: int,
+    progress: ProgressCallback,
+    cancel: CancelToken,
+    device: str,
+    weights: Path | None,
+) -> FloatArray:
+    """The voices at another rate, float32 (n, channels), by overlap-add of segments."""
+    if audio.rate % _TICKS:
+        raise ValueError(f"the sample rate must be a multiple of {_TICKS} Hz, got {audio.rate}")
+    require_separation()
+    path = weights or require("htdemucs", progress=progress, cancel=cancel)
+    seconds = len(audio.samples) / audio.rate
+    with CancellableCalls(cancel, _STAGE) as calls:
+        network = calls.run(load_demucs, path, choose_device(device))
+        stage = StageProgress(_STAGE, round(seconds), progress, cancel)
+        voice = large_zeros((-(-len(audio.samples) * rate // audio.rate), audio.samples.shape[1]))
+        total = large_zeros(len(voice))
+        ticks = round(float(network.segment) * _TICKS)
+        fade = _triangle(ticks * rate // _TICKS)
+        scale = _mean_and_std(audio.samples)
+        for start in range(0, max(1, math.ceil(seconds * _TICKS)), round(ticks * (1 - _OVERLAP))):
+            segment = calls.run(_vocals, network, _segment(audio, start, ticks, scale[0]), rate, scale)
+            first = start * rate // _TICKS
+            span = slice(first, first + len(segment))
+            voice[span] += (segment * fade[:, None])[: len(voice) - first]
+            total[span] += fade[: len(voice) - first]
+            for array in (audio.samples, voice, total):
+                release(array)
+            stage.advance(min(stage.total, (start + ticks) // _TICKS) - stage.done)
+    for part, weight in zip(pieces(voice), pieces(total), strict=True):
+        np.divide(part, weight[:, None], out=part, where=weight[:, None] > 0)
+    return voice
+
+
+# ------------------------------------------------------------------------------------ the network
 
 
 def load_demucs(path: Path, device: torch.device) -> Any:
@@ -136,24 +188,27 @@ def _fraction(value: dict[str, Any]) -> Any:
 
 
 @torch.inference_mode()
-def _vocals(network: Any, clip: AudioClip, mean: float, std: float) -> FloatArray:
-    """The voice of one segment at 16 kHz; the network takes stereo, standardised over the whole clip."""
-    samples = _resample((clip.samples - mean) / std, clip.sample_rate, network.samplerate)
+def _vocals(network: Any, audio: _Audio, rate: int, scale: tuple[float, float]) -> FloatArray:
+    """The voices of one segment, (n, channels); the network takes stereo, standardised over the whole."""
+    mean, std = scale
+    samples = _resample((audio.samples - mean) / std, audio.rate, network.samplerate)
     device = next(network.parameters()).device
-    mix = torch.from_numpy(samples).to(device).expand(1, network.audio_channels, -1)
-    voice = network(mix)[0, network.sources.index("vocals")].mean(0).float().cpu().numpy()
-    return _resample(voice * std + mean, network.samplerate, SAMPLE_RATE)
+    mix = torch.from_numpy(samples.T.copy()).to(device).expand(network.audio_channels, -1)
+    voice = network(mix[None])[0, network.sources.index("vocals")]
+    if audio.samples.shape[1] == 1:
+        voice = voice.mean(0, keepdim=True)
+    return _resample(voice.T.float().cpu().numpy() * std + mean, network.samplerate, rate)
 
 
 # ------------------------------------------------------------------------------------- the segments
 
 
-def _segment(clip: AudioClip, start: int, ticks: int, mean: float) -> AudioClip:
+def _segment(audio: _Audio, start: int, ticks: int, mean: float) -> _Audio:
     """`ticks` hundredths of a second from `start` on, padded with silence after the end."""
-    step = clip.sample_rate // _TICKS
-    samples = clip.samples[start * step : (start + ticks) * step]
+    step = audio.rate // _TICKS
+    samples = audio.samples[start * step : (start + ticks) * step]
     missing = ticks * step - len(samples)
-    return AudioClip(np.pad(samples, (0, missing), constant_values=mean), clip.sample_rate)
+    return _Audio(np.pad(samples, ((0, missing), (0, 0)), constant_values=mean), audio.rate)
 
 
 def _resample(samples: FloatArray, rate: int, wanted: int) -> FloatArray:
@@ -171,6 +226,6 @@ def _triangle(length: int) -> FloatArray:
 
 def _mean_and_std(samples: FloatArray) -> tuple[float, float]:
     """Mean and standard deviation, without a copy of the samples."""
-    mean = sum(float(block.sum(dtype=np.float64)) for block in pieces(samples)) / max(1, len(samples))
+    mean = sum(float(block.sum(dtype=np.float64)) for block in pieces(samples)) / max(1, samples.size)
     power = sum(float(np.square(block, dtype=np.float64).sum()) for block in pieces(samples))
-    return mean, max(0.0, power / max(1, len(samples)) - mean**2) ** 0.5 + 1e-8
+    return mean, max(0.0, power / max(1, samples.size) - mean**2) ** 0.5 + 1e-8

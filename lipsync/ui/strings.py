@@ -125,6 +125,9 @@ LABELS = {
     "enhance_area": "Enhanced area",
     "without_enhancer": "Continue without enhancement",
     "separate_voice": "Separate the voice from music",
+    "background": "Music and noise of the video",
+    "background_level": "Level of music and noise",
+    "background_ducking": "Lower them while somebody speaks",
     "voice_shift": "Voice delay",
     "score": "Measure lip sync",
     "subtitles": "Subtitles",
@@ -160,6 +163,7 @@ LABELS = {
 }
 """Labels of settings, where the name alone says too little."""
 CHOICES: dict[str, dict[Any, str]] = {
+    "background": {"none": "none", "keep": "kept under the new voice"},
     "subtitles": {"none": "none", "file": "as a file", "track": "as a file and inside the video"},
     "which_face": {
         "largest": "the largest",

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lipsync.errors import Cancelled
-from lipsync.inspection.audio import analyse_audio, find_silence, gated_loudness, measure_loudness
+from lipsync.inspection.audio import analyse_audio, find_silence, measure_loudness
 from lipsync.media import ffmpeg_path, open_audio
+from lipsync.media.audio.loudness import gated_loudness
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip
 from tests.make_media import make_sound, run_ffmpeg

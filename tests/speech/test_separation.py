@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from lipsync.errors import Cancelled, ToolError, WeightsError
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import separate_voice
-from lipsync.speech.separation import load_demucs
+from lipsync.speech.separation import load_demucs, separate_vocals
 from lipsync.types import AudioClip, FloatArray
 from lipsync.weights import CATALOGUE
 
@@ -130,3 +130,19 @@ def test_without_the_package_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_its_weights_are_in_the_catalogue() -> None:
     entry = CATALOGUE["htdemucs"]
     assert "research" in entry.licence and entry.filename.endswith(".safetensors")
+
+
+def test_vocals_at_their_own_rate_and_channels_are_those_of_the_voice(weights: Path) -> None:
+    """Mono is the voice before it is brought to 16 kHz; a stereo mix keeps its channels and length."""
+    from scipy.signal import resample_poly
+
+    mono = sound(2.0)
+    vocals = separate_vocals(mono[:, None], RATE, device="cpu", weights=weights)
+    voice = separate_voice(AudioClip(mono, RATE), device="cpu", weights=weights)
+    assert vocals.shape == (len(mono), 1)
+    inner = slice(2_000, -2_000)
+    difference = resample_poly(vocals[:, 0], 16_000, RATE)[: len(voice.samples)] - voice.samples
+    assert np.abs(difference[inner]).max() < 0.02 * np.abs(voice.samples).max()
+    stereo = np.stack([sound(1.3, 48_000), -0.5 * sound(1.3, 48_000)], axis=1)
+    both = separate_vocals(stereo, 48_000, device="cpu", weights=weights)
+    assert both.shape == stereo.shape and not np.allclose(both[:, 0], both[:, 1], atol=1e-3)

@@ -123,8 +123,8 @@ class MixedAudio(AudioReader):
         self.layout = max(layouts, key=len)
         rate = max(one.info.sample_rate for one in readers)
         self.info = AudioInfo(named.info.path, rate, len(self.layout), seconds)
-        self.paths = tuple(dict.fromkeys(one.info.path for one in readers))
-        self._mixed_down = tuple(one for one in dict.fromkeys(readers) if one.mixed_down)
+        self.paths = tuple(dict.fromkeys(path for one in readers for path in one.paths))
+        self._mixed_down = tuple(dict.fromkeys(each for one in readers for each in one.mixed_down))
         self.ranges = ((0.0, seconds),)
         self.shift = 0.0
         self.language = ""  # each speaker may have another
