@@ -21,7 +21,7 @@ from lipsync.generators import GENERATORS
 from lipsync.inspection.report import InspectOptions
 from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken
-from lipsync.ui import handlers, strings
+from lipsync.ui import handlers
 from lipsync.ui.api_schema import argument_texts, describe, settings_schema
 from lipsync.ui.api_values import (
     check_agreed,
@@ -38,6 +38,7 @@ from lipsync.ui.formatting import error_text
 from lipsync.ui.gradio_state import is_one_off
 from lipsync.ui.inspection import inspect_file
 from lipsync.ui.jobs import Lane
+from lipsync.ui.languages import strings
 from lipsync.ui.sessions import JobFolder, Session, Sessions
 from lipsync.utils.suggestions import known_hint
 

@@ -11,9 +11,10 @@ from lipsync.errors import InputError, OptionError
 from lipsync.options import PRESETS, SyncOptions
 from lipsync.segments import parse_segments
 from lipsync.types import SyncResult
-from lipsync.ui import handlers, strings
+from lipsync.ui import handlers
 from lipsync.ui.formatting import progress_text
 from lipsync.ui.jobs import Report, Waiting
+from lipsync.ui.languages import strings
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.settings_file import read_settings
 from lipsync.utils.option_group import converted

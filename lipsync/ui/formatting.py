@@ -9,9 +9,9 @@ from lipsync.errors import Cancelled, LipsyncError
 from lipsync.options import MediaOptions
 from lipsync.progress import Progress
 from lipsync.types import Plan, SyncResult, TimeRange
-from lipsync.ui import strings
 from lipsync.ui.jobs import Waiting
 from lipsync.ui.labels import in_labels
+from lipsync.ui.languages import strings, translated
 from lipsync.utils.timecodes import spoken_duration
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _AUDIO_STAGES = ("Measuring loudness", "Transcribing speech", "Separating the vo
 
 def progress_text(label: str, progress: Progress) -> str:
     """One line with the label, stage, amount done and time left."""
-    parts = [label, progress.stage]
+    parts = [label, translated(progress.stage)]
     if progress.total > _MIN_BYTES:
         parts.append(strings.STATUS_BYTES.format(done=progress.done / 1e6, total=progress.total / 1e6))
     elif progress.total and progress.stage in _AUDIO_STAGES:
@@ -68,9 +68,16 @@ def error_text(error: Exception, reword: Callable[[str], str] = in_labels) -> st
     if isinstance(error, Cancelled):
         return strings.STATUS_STOPPED
     if isinstance(error, LipsyncError):
-        return strip_folders(error.worded(reword))
+        return strip_folders(_sentences(error, reword))
     _log.error("unexpected", exc_info=error)
-    return f"{strings.UNEXPECTED}. {strings.UNEXPECTED_HINT}"
+    return _sentences(LipsyncError(strings.UNEXPECTED, hint=strings.UNEXPECTED_HINT), str)
+
+
+def _sentences(error: LipsyncError, reword: Callable[[str], str]) -> str:
+    """What `LipsyncError.worded` returns, with the punctuation of the language."""
+    form = strings.ERROR_GIVEN if error.given else strings.ERROR
+    sentence = form.format(what=reword(error.what), given=error.given)
+    return " ".join(filter(None, [sentence, reword(error.hint)]))
 
 
 def strip_folders(text: str) -> str:

@@ -22,10 +22,10 @@ from lipsync.pipeline.job import free_name
 from lipsync.pipeline.preview import preview
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.types import Frame, Preview, SyncResult, TimeRange
-from lipsync.ui import strings
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.components.score_card import write_scores
 from lipsync.ui.formatting import error_text
+from lipsync.ui.languages import strings
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.settings_file import settings_json
 from lipsync.ui.zerogpu.dispatch import local_options, run_job

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lipsync.options import SyncOptions
-from lipsync.ui import strings
 from lipsync.ui.handlers import RunOutputs
 from lipsync.ui.labels import choice_label, label
+from lipsync.ui.languages import strings
 from lipsync.ui.sessions import Session
 
 _MOST_SETTINGS = 3
@@ -38,7 +38,8 @@ def history_choices(session: Session) -> list[tuple[str, str]]:
         )
         if first.score and first.score.result.confidence is not None:
             score = first.score.result
-            words = strings.HISTORY_SCORE.format(verdict=score.verdict.value, confidence=score.confidence)
+            verdict = strings.VERDICTS[score.verdict.value]
+            words = strings.HISTORY_SCORE.format(verdict=verdict, confidence=score.confidence)
             text += f" · {words}"
         choices.append((text, made.settings.parent.name))
     return choices[::-1]

@@ -14,10 +14,10 @@ from lipsync.inspection.report import InspectOptions, MediaReport, inspect_media
 from lipsync.options import SyncOptions, TranscriptOptions
 from lipsync.progress import CancelToken, Progress
 from lipsync.speech import to_srt, to_vtt
-from lipsync.ui import strings
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.formatting import strip_folders
 from lipsync.ui.labels import in_labels
+from lipsync.ui.languages import strings, translated_html
 from lipsync.ui.zerogpu.dispatch import local_options
 from lipsync.utils.atomic_write import write_text
 
@@ -76,7 +76,7 @@ def write_report(report: MediaReport, folder: Path) -> ReportFiles:
 def report_html(report: MediaReport) -> str:
     """Render the report as HTML: texts from the file are escaped, settings get the page's labels."""
     advice = tuple(replace(one, text=in_labels(one.text)) for one in report.advice)
-    body = render_fragment(replace(report, advice=advice))
+    body = translated_html(render_fragment(replace(report, advice=advice)))
     return f"<h2>{html.escape(report.path.name)}</h2>{body}"
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.speech.whisper_models import WHISPER, choose_model, is_here
-from lipsync.ui import strings
 from lipsync.ui.labels import choice_label
+from lipsync.ui.languages import strings
 from lipsync.ui.settings_file import FIELDS
 from lipsync.weights import CATALOGUE, find, require
 

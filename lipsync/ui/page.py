@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from lipsync.pipeline.model_provider import CachedModels
-from lipsync.ui import strings
 from lipsync.ui.api import build_api
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.fetch_guard import guard_fetches
 from lipsync.ui.gradio_state import GradioState, remove_broken_uploads, send_whole_updates
 from lipsync.ui.jobs import Lane
+from lipsync.ui.languages import strings
+from lipsync.ui.languages.visit import LanguageMiddleware, PageInLanguages
 from lipsync.ui.pages.batch import BatchEvents, build_batch
 from lipsync.ui.pages.inspect import InspectEvents, build_inspect
 from lipsync.ui.pages.sync import build_sync, connect_sync
@@ -47,7 +49,10 @@ def launch_settings() -> dict[str, Any]:
         "enable_monitoring": False,
         # Gradio asks twice whether its server runs; the second time a busy machine has 3 s for the answer.
         "_frontend": False,
-        "app_kwargs": {"exception_handlers": {OSError: _no_space}},
+        "app_kwargs": {
+            "exception_handlers": {OSError: _no_space},
+            "middleware": [Middleware(LanguageMiddleware)],
+        },
         "show_error": True,
         "footer_links": ["api", "settings"],
     }
@@ -64,11 +69,11 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
     Raises:
         DiskFullError, OutputError: the folder for visitors' files cannot be made.
     """
-    page: gr.Blocks
     guard_fetches()
     # Gradio removes files after a day in any case; `Sessions` removes them when their visitor has left.
     cache_limits = (_CACHE_CHECK_SECONDS, _CACHE_SECONDS)
-    with gr.Blocks(title=strings.TITLE, delete_cache=cache_limits, fill_width=True) as page:
+    page = PageInLanguages(title=strings.TITLE, delete_cache=cache_limits, fill_width=True)
+    with page.under_construction(), page:
         gr.Markdown(strings.HEADING, elem_id="heading")
         with gr.Tabs(elem_id="pages") as tabs:
             with gr.Tab(strings.SYNC_TAB, id="one"):

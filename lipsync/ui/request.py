@@ -15,7 +15,7 @@ from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.pipeline.job import Job, open_job, plan
 from lipsync.segments import Segment
 from lipsync.types import Plan
-from lipsync.ui import strings
+from lipsync.ui.languages import strings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from lipsync.errors import OptionError
 from lipsync.options import Box, SyncOptions, declared_options
 from lipsync.types import TimeRange
-from lipsync.ui import strings
+from lipsync.ui.languages import strings
 from lipsync.utils.given_values import short_repr
 from lipsync.utils.suggestions import did_you_mean
 

@@ -206,6 +206,7 @@ FOUR_NUMBERS = "Four whole numbers: top bottom left right"
 SETTINGS_LOAD = "Load settings"
 SETTINGS_HINT = "Use a settings file saved by this page, or one in the same format."
 SETTINGS_UNKNOWN_HINT = "The names of all settings are in the README."
+ROWS_HINT = "It shows {count}. Join some, or use the command line."
 SETTINGS_LOADED = "The settings were loaded."
 
 MODEL_HERE, MODEL_ABSENT = "here", "to fetch"
@@ -247,6 +248,8 @@ NOTICE_NO_FACE = (
     "No face was found in the photo, so nothing would be drawn. Take a photo from the front, or say where "
     "the face is with “Fixed face box”."
 )
+SETTING, SETTING_VALUE = "“{label}”", "“{label}: {value}”"
+ERROR, ERROR_GIVEN = "{what}.", "{what}: {given}."
 ERROR_DETAILS = "Details"
 STATUS_LENGTHS = "{video}; the voice is {voice:.1f} s{rest}."
 STATUS_VIDEO, STATUS_PART, STATUS_PARTS = (
@@ -313,6 +316,13 @@ RESULT_DONE = (
 )
 DOWNLOAD, DOWNLOAD_SETTINGS = "Download the video", "Settings (JSON)"
 SCORE, SCORE_RESULT, SCORE_SOURCE = "Lip sync", "Result", "Source, own voice"
+VERDICTS = {
+    "good": "good",
+    "fair": "fair",
+    "poor": "poor",
+    "off": "out of sync",
+    "too short to judge": "too short to judge",
+}
 SCORE_ROWS = ("Sync confidence (higher is better)", "Sync distance (lower is better)", "Audio offset")
 SCORE_WEAK = "Look at the weak stretches:"
 SCORE_CURVE, DOWNLOAD_SCORE = "Over time, and over offsets", "Score (JSON)"

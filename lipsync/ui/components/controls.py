@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 
 from lipsync.options import LinkOptions, declared_options
-from lipsync.ui import strings
 from lipsync.ui.labels import choice_label, label
+from lipsync.ui.languages import strings, translated
 from lipsync.ui.model_marks import MARKED, marked_choices
 from lipsync.ui.settings_file import FIELDS, PAGE_SETTINGS, held_value, is_box
 
 _SECTIONS = {field.name: group for group, field in declared_options()}
-_LONG_UNIT = 12
+_LONG_UNIT = 9
 """A unit with this many characters is shown after the help text instead of the label."""
 
 
@@ -55,9 +55,9 @@ def _control(
     **more: Any,
 ) -> gr.components.FormComponent:
     declared = field.metadata
-    unit = f" ({declared['unit']})" if declared["unit"] else ""
-    name, info = label(field.name), declared["help"]
-    name, info = (name + unit, info) if len(unit) < _LONG_UNIT else (name, info + unit)
+    unit = f" ({translated(declared['unit'])})" if declared["unit"] else ""
+    name, info = label(field.name), translated(declared["help"])
+    name, info = (name + unit, info) if len(declared["unit"]) < _LONG_UNIT else (name, info + unit)
     common = {"value": value, "label": name, "info": info, "elem_id": field.name, **more}
     if as_box:
         return gr.Textbox(placeholder=strings.FOUR_NUMBERS, max_lines=1, **common)

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import gradio as gr
 
 from lipsync.options import PRESETS
-from lipsync.ui import strings
 from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.status import UNQUEUED, Updates, Values
 from lipsync.ui.labels import choice_label, label
+from lipsync.ui.languages import strings
 from lipsync.ui.settings_file import FIELDS, held_value
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from lipsync.ui import strings
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.components.settings import Settings
 from lipsync.ui.components.status import (
@@ -21,6 +20,7 @@ from lipsync.ui.components.status import (
     progress_line,
     status_line,
 )
+from lipsync.ui.languages import strings
 from lipsync.ui.model_marks import MARKED, MenuModel, marked_choices, menu_model
 from lipsync.ui.sessions import Sessions
 

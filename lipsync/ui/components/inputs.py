@@ -8,7 +8,6 @@ from pathlib import Path
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
-from lipsync.ui import strings
 from lipsync.ui.components.file_input import FileInput
 from lipsync.ui.components.link_panel import LinkPanel, build_link
 from lipsync.ui.components.playable_copy import PlayableCopy, build_playable_copy
@@ -16,6 +15,7 @@ from lipsync.ui.components.range_table import RangeTable, build_ranges
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.timeline import Timeline, build_timeline
 from lipsync.ui.components.upload_fields import FileField, photo_field
+from lipsync.ui.languages import strings
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 

@@ -15,7 +15,6 @@ from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources import FetchedMedia, LinkInfo, LinkSource
 from lipsync.types import TimeRange
-from lipsync.ui import strings
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.components.controls import link_control
 from lipsync.ui.components.file_input import FileInput
@@ -28,6 +27,7 @@ from lipsync.ui.components.status import (
     progress_line,
     status_line,
 )
+from lipsync.ui.languages import strings
 from lipsync.ui.sessions import Sessions
 from lipsync.utils.timecodes import typed_time
 

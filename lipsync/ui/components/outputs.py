@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from lipsync.ui import strings
 from lipsync.ui.components.status import run_and_cancel, status_line
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.wipe import build_wipe
+from lipsync.ui.languages import strings
 
 
 @dataclass(frozen=True)

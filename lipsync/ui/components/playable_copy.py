@@ -16,9 +16,9 @@ import gradio as gr
 
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.media.playable_copy import write_playable_copy
-from lipsync.ui import strings
 from lipsync.ui.components.status import QUIET, Updates, status_line
 from lipsync.ui.components.upload_fields import FileField
+from lipsync.ui.languages import strings
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.utils.timecodes import typed_time
 

@@ -11,9 +11,9 @@ import gradio as gr
 
 from lipsync.errors import RangeError
 from lipsync.types import TimeRange
-from lipsync.ui import strings
 from lipsync.ui.components.status import UNQUEUED, Updates, Values
 from lipsync.ui.handlers import range_error
+from lipsync.ui.languages import strings
 from lipsync.utils.timecodes import typed_time
 
 MAX_ROWS = 6

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lipsync.sync_score.plot import score_svg
 from lipsync.types import ScoreCard, SyncResult, SyncScore, Verdict
-from lipsync.ui import strings
 from lipsync.ui.formatting import strip_folders
 from lipsync.ui.labels import in_labels
+from lipsync.ui.languages import strings, translated, translated_html
 from lipsync.utils.atomic_write import write_text
 
 _PLAYERS = ("#result video", "#other-result video")
@@ -42,11 +42,12 @@ def write_scores(results: Iterable[SyncResult], path: Path) -> Path | None:
 def _card(card: ScoreCard, variant: str, player: str) -> str:
     first, *others = (in_labels(strip_folders(sentence)) for sentence in card.words)
     kind = _STATUS_KINDS.get(card.result.verdict, "info")
-    headline = " · ".join(filter(None, [strings.SCORE, variant, card.result.verdict.value]))
+    headline = " · ".join(filter(None, [strings.SCORE, variant, strings.VERDICTS[card.result.verdict.value]]))
     notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in others)
     curve = ""
     if card.result.verdict is not Verdict.TOO_SHORT:
-        curve = f"<details><summary>{strings.SCORE_CURVE}</summary><div>{score_svg(card)}</div></details>"
+        plot = translated_html(score_svg(card))
+        curve = f"<details><summary>{strings.SCORE_CURVE}</summary><div>{plot}</div></details>"
     return (
         f'<section class="score"><div class="status {kind}"><b>{html.escape(headline)}</b><br>'
         f"{html.escape(first)}</div><ul>{notes}</ul>{_weak_spans(card, player)}{_table(card)}{curve}"
@@ -81,5 +82,5 @@ def _table(card: ScoreCard) -> str:
 def _cells(score: SyncScore) -> tuple[str, str, str]:
     """Confidence, distance and offset, in the order of `strings.SCORE_ROWS`."""
     if score.confidence is None or score.distance is None:
-        return (score.verdict.value, "–", "–")
-    return f"{score.confidence:.2f}", f"{score.distance:.2f}", score.offset_words
+        return (strings.VERDICTS[score.verdict.value], "–", "–")
+    return f"{score.confidence:.2f}", f"{score.distance:.2f}", translated(score.offset_words)

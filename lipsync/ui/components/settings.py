@@ -11,13 +11,13 @@ import gradio as gr
 
 from lipsync.errors import LipsyncError, OptionError
 from lipsync.options import PAGE_GROUPS, PRESETS, SMOOTHINGS, SyncOptions
-from lipsync.ui import strings
 from lipsync.ui.components.controls import group_sections, setting_control
 from lipsync.ui.components.differences import Differences
 from lipsync.ui.components.range_table import MAX_ROWS, RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.components.upload_fields import photo_field
 from lipsync.ui.formatting import error_text
+from lipsync.ui.languages import strings
 from lipsync.ui.model_marks import marked_choices
 from lipsync.ui.settings_file import held_value, load_settings
 
@@ -150,9 +150,6 @@ def _shower(shown_for: dict[Any, tuple[str, ...]]) -> Callable[[str], Updates]:
     return react
 
 
-_ROWS_HINT = f"It shows {MAX_ROWS}. Join some, or use the command line."
-
-
 def load_file(path: str, controls: dict[str, Any], tables: dict[str, RangeTable]) -> Updates:
     """Show the values of a settings file; those that it does not name stay, and after an error all do."""
     try:
@@ -160,7 +157,9 @@ def load_file(path: str, controls: dict[str, Any], tables: dict[str, RangeTable]
         for name in tables:
             if (count := len(values.get(name, ()))) > MAX_ROWS:
                 raise OptionError(
-                    f"'{name}' has more parts than the page shows", given=count, hint=_ROWS_HINT
+                    f"'{name}' has more parts than the page shows",
+                    given=count,
+                    hint=strings.ROWS_HINT.format(count=MAX_ROWS),
                 )
     except LipsyncError as error:
         gr.Warning(error_text(error), title=strings.NOT_DONE, duration=15)

@@ -10,9 +10,9 @@ import gradio as gr
 
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.progress import Progress
-from lipsync.ui import strings
 from lipsync.ui.formatting import error_text, progress_text, strip_folders, waiting_text
 from lipsync.ui.jobs import Waiting
+from lipsync.ui.languages import strings
 
 Updates: TypeAlias = dict[Any, Any]
 """What a handler returns: new values or properties, by component."""

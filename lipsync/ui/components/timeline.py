@@ -18,10 +18,10 @@ from lipsync.errors import LipsyncError
 from lipsync.media import read_filmstrip, read_waveform
 from lipsync.progress import CancelToken
 from lipsync.types import TimeRange
-from lipsync.ui import strings
 from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.range_table import RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
+from lipsync.ui.languages import strings
 from lipsync.ui.sessions import Sessions
 from lipsync.utils.atomic_write import write_text
 

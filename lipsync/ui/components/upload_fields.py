@@ -14,8 +14,8 @@ from gradio_client.utils import is_valid_file
 
 from lipsync.errors import LipsyncError
 from lipsync.media.video.images import read_image, shown_by_browsers, write_image
-from lipsync.ui import strings
 from lipsync.ui.components.status import QUIET
+from lipsync.ui.languages import strings
 from lipsync.ui.sessions import Sessions
 
 

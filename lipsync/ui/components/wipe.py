@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from lipsync.types import SyncResult
-from lipsync.ui import strings
 from lipsync.ui.labels import choice_label
+from lipsync.ui.languages import strings
 
 _FOLDER = Path(__file__).parent
 _SPEEDS = ("1", "0.5", "0.25", "0.1")

@@ -11,7 +11,7 @@ import gradio as gr
 
 from lipsync.context import ModelProvider
 from lipsync.errors import InputError
-from lipsync.ui import handlers, strings
+from lipsync.ui import handlers
 from lipsync.ui.background import Done
 from lipsync.ui.components.status import (
     UNQUEUED,
@@ -28,6 +28,7 @@ from lipsync.ui.components.status import (
 from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.handlers import BatchItem, BatchOutputs
 from lipsync.ui.jobs import Lane, Waiting
+from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.sessions import Sessions
 

@@ -11,7 +11,6 @@ import gradio as gr
 
 from lipsync.inspection.report import InspectOptions, MediaReport
 from lipsync.options import TranscriptOptions
-from lipsync.ui import strings
 from lipsync.ui.background import Done
 from lipsync.ui.components import controls
 from lipsync.ui.components.inputs import Inputs
@@ -31,6 +30,7 @@ from lipsync.ui.components.status import (
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.inspection import input_of, inspect_file, report_html, write_report
+from lipsync.ui.languages import strings
 from lipsync.ui.sessions import Sessions
 from lipsync.utils.html_report import style
 

@@ -11,7 +11,7 @@ from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled
 from lipsync.pipeline.preview import VOICE_SECONDS
 from lipsync.types import Preview
-from lipsync.ui import handlers, strings
+from lipsync.ui import handlers
 from lipsync.ui.background import Done
 from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.inputs import Inputs
@@ -30,6 +30,7 @@ from lipsync.ui.estimates import PastRuns
 from lipsync.ui.formatting import error_text, lengths_text, progress_text
 from lipsync.ui.handlers import PreviewFiles
 from lipsync.ui.labels import in_labels
+from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import Session, Sessions

@@ -16,7 +16,7 @@ from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import write_image
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import SyncResult
-from lipsync.ui import handlers, strings
+from lipsync.ui import handlers
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.components.outputs import Outputs
 from lipsync.ui.components.score_card import score_html
@@ -40,6 +40,7 @@ from lipsync.ui.formatting import result_markdown
 from lipsync.ui.handlers import RunOutputs
 from lipsync.ui.history import history_choices
 from lipsync.ui.jobs import Lane, Report, VisitJob, Waiting
+from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import RUN, Session, Sessions

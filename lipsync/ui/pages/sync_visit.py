@@ -7,12 +7,12 @@ import secrets
 import gradio as gr
 
 from lipsync.errors import InputError, LipsyncError
-from lipsync.ui import strings
 from lipsync.ui.components.inputs import Inputs
 from lipsync.ui.components.outputs import Outputs
 from lipsync.ui.components.settings import Settings
 from lipsync.ui.components.status import QUIET, Updates, Values, error_line
 from lipsync.ui.history import joined
+from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.pages.sync_run import RunEvents
 from lipsync.ui.sessions import Sessions

@@ -27,7 +27,7 @@ from lipsync.generators import LipGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
 from lipsync.pipeline.model_provider import FreshModels
 from lipsync.progress import CancelToken, ignore_progress
-from lipsync.ui import strings
+from lipsync.ui.languages import strings
 from lipsync.ui.zerogpu.transport import Array, receive, send
 from lipsync.utils.owned_folder import temporary_folder
 
