@@ -18,9 +18,10 @@ class Progress:
 
     Attributes:
         stage: name of the stage as shown to the user ("Finding faces").
-        done, total: units of work (mostly frames) of this stage; `total` is 0 while unknown.
+        done, total: units of work of this stage; `total` is 0 while unknown.
         seconds_left: estimate for this stage, in seconds; None before the first estimate.
         preview: the newest finished frame at reduced size, RGB uint8 (H, W, 3); None in most reports.
+        unit: what is counted, in the singular: "frame", "line", "s" of audio, "byte" and so on.
     """
 
     stage: str
@@ -28,6 +29,21 @@ class Progress:
     total: int
     seconds_left: float | None = None
     preview: Frame | None = field(default=None, compare=False, repr=False)
+    unit: str = field(default="frame", compare=False, repr=False)
+
+    @property
+    def amount(self) -> str:
+        """How much is done, such as "3 of 10 frames"; "" while the total is unknown."""
+        if not self.total:
+            return ""
+        if self.counts_bytes:
+            return f"{self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB"
+        return f"{self.done} of {self.total} {self.unit}{'' if self.unit == 's' else 's'}"
+
+    @property
+    def counts_bytes(self) -> bool:
+        """Whether bytes are counted; so many frames no video has."""
+        return self.unit == "byte" or (self.unit == "frame" and self.total > _MOST_FRAMES)
 
     @property
     def fraction(self) -> float:
@@ -41,6 +57,7 @@ class Progress:
         return self.preview
 
 
+_MOST_FRAMES = 10**6
 ProgressCallback = Callable[[Progress], None]
 
 
@@ -88,6 +105,7 @@ class StageProgress:
         callback: receives the reports.
         cancel: checked by every `advance`.
         done: units done so far.
+        unit: as of `Progress`.
         clock: monotonic time in seconds.
     """
 
@@ -97,6 +115,7 @@ class StageProgress:
     cancel: CancelToken = field(default_factory=CancelToken)
     done: int = 0
     clock: Callable[[], float] = time.monotonic
+    unit: str = "frame"
 
     REPORT_EVERY_SECONDS = 0.1
     PREVIEW_EVERY_SECONDS = 1.0
@@ -105,7 +124,7 @@ class StageProgress:
         self._first: tuple[float, int] | None = None
         self._last_report = 0.0
         self._last_preview = 0.0
-        self.callback(Progress(self.stage, self.done, self.total))
+        self.callback(Progress(self.stage, self.done, self.total, unit=self.unit))
 
     def advance(self, units: int = 1, preview: Callable[[], Frame] | None = None) -> None:
         """Count `units` more as done, and report if a report is due.
@@ -125,7 +144,8 @@ class StageProgress:
         if now - self._last_report >= self.REPORT_EVERY_SECONDS or self.done >= self.total:
             self._last_report = now
             frame = self._preview_if_due(now, preview)
-            self.callback(Progress(self.stage, self.done, self.total, self._seconds_left(now), frame))
+            left = self._seconds_left(now)
+            self.callback(Progress(self.stage, self.done, self.total, left, frame, self.unit))
 
     def _preview_if_due(self, now: float, preview: Callable[[], Frame] | None) -> Frame | None:
         if preview is None or now - self._last_preview < self.PREVIEW_EVERY_SECONDS:

@@ -52,3 +52,21 @@ def test_a_preview_is_asked_for_once_a_second() -> None:
         stage.advance(preview=lambda number=number: np.full((2, 2, 3), number, np.uint8))  # type: ignore[misc]
         now[0] += 0.25
     assert [report.preview[0, 0, 0] for report in seen if report.preview is not None] == [0, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("unit", "done", "total", "told"),
+    [
+        ("frame", 3, 10, "3 of 10 frames"),
+        ("line", 0, 5, "0 of 5 lines"),
+        ("s", 7, 90, "7 of 90 s"),
+        ("byte", 500_000, 900_000, "0.5 of 0.9 MB"),
+        ("line", 3, 0, ""),
+    ],
+)
+def test_each_stage_tells_what_it_counts(unit: str, done: int, total: int, told: str) -> None:
+    reports: list[Progress] = []
+    stage = StageProgress("Working", total, reports.append, done=done, unit=unit)
+    assert reports[-1].amount == told
+    stage.advance(0)
+    assert reports[-1].amount == told

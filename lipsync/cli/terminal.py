@@ -20,8 +20,6 @@ from lipsync.progress import CancelToken, Progress
 from lipsync.utils.timecodes import spoken_duration
 
 EXIT_ERROR = 1
-_MIN_BYTES = 10**6
-"""A larger total counts bytes."""
 
 
 @contextlib.contextmanager
@@ -63,14 +61,13 @@ class ProgressBar:
     """Progress bar per stage; without a terminal, a line every few seconds.
 
     Args:
-        unit: what is counted, unless it is bytes.
         clock: monotonic time in seconds.
     """
 
     LINE_EVERY_SECONDS = 5.0
 
-    def __init__(self, unit: str = "frame", clock: Callable[[], float] = time.monotonic) -> None:
-        self._unit, self._clock = unit, clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._last_line = clock()
         self._bar: tqdm[Any] | None = None
         self._stage = ""
@@ -89,12 +86,11 @@ class ProgressBar:
         if progress.stage != self._stage or self._bar is None:
             self._close()
             self._stage = progress.stage
-            unit, scale = ("B", True) if progress.total > _MIN_BYTES else (self._unit, False)
             self._bar = tqdm(
                 total=progress.total or None,
                 desc=progress.stage,
-                unit=unit,
-                unit_scale=scale,
+                unit="B" if progress.counts_bytes else progress.unit,
+                unit_scale=progress.counts_bytes,
                 file=sys.stderr,
             )
         self._bar.update(progress.done - self._bar.n)
@@ -106,10 +102,8 @@ class ProgressBar:
             return
         self._last_line = now
         parts = [progress.stage]
-        if progress.total > _MIN_BYTES:
-            parts.append(f"{progress.done / 1e6:.1f} of {progress.total / 1e6:.1f} MB")
-        elif progress.total:
-            parts.append(f"{progress.done} of {progress.total} {self._unit}s")
+        if progress.total:
+            parts.append(progress.amount)
         if progress.seconds_left is not None:
             parts.append(f"about {spoken_duration(progress.seconds_left)} left")
         print(" · ".join(parts), file=sys.stderr, flush=True)

@@ -182,7 +182,7 @@ def _add_finetune_arguments(parser: CommandParser) -> None:
 def _prepare(arguments: argparse.Namespace) -> int:
     options = read_options(arguments, PrepareOptions())
     try:
-        with cancel_on_interrupt() as cancel, ProgressBar("file") as bar:
+        with cancel_on_interrupt() as cancel, ProgressBar() as bar:
             prepared = prepare(find_sources(arguments.videos), arguments.set, options, bar.update, cancel)
     except Cancelled:
         return print_how_to_resume()
@@ -209,7 +209,7 @@ def _summary(prepared: PreparedSet) -> str:
 
 def _export_lrs(arguments: argparse.Namespace) -> int:
     try:
-        with cancel_on_interrupt() as cancel, ProgressBar("clip") as bar:
+        with cancel_on_interrupt() as cancel, ProgressBar() as bar:
             count = write_lrs_layout(arguments.set, arguments.root, bar.update, cancel)
     except Cancelled:
         return print_how_to_resume()

@@ -46,7 +46,7 @@ class FigureReport:
     """
 
     def __init__(self, steps: Mapping[str, int]) -> None:
-        self._steps, self._bar = steps, ProgressBar("step")
+        self._steps, self._bar = steps, ProgressBar()
 
     def __enter__(self) -> FigureReport:
         return self
@@ -58,7 +58,7 @@ class FigureReport:
         """Print the figures of one step; the callback of `train_builtin`."""
         values = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
         tqdm.write(f"{stage}, step {step}: {values}", file=sys.stderr)
-        self._bar.update(Progress(stage, step, self._steps.get(stage.split(" ")[0], 0)))
+        self._bar.update(Progress(stage, step, self._steps.get(stage.split(" ")[0], 0), unit="step"))
 
     def progress(self, progress: Progress) -> None:
         """Show the progress of what comes before the steps."""

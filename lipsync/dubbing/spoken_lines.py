@@ -57,7 +57,7 @@ def speak_lines(
         speaker: SpeechVoice(voice.synthesizer, made[voice.synthesizer].voice_for(voice.name, language))
         for speaker, voice in chosen.items()
     }
-    stage, lines = StageProgress(_STAGE, len(silent), progress, cancel), []
+    stage, lines = StageProgress(_STAGE, len(silent), progress, cancel, unit="line"), []
     for line in read.lines:
         if line.sound is None:
             voice, sound = full[line.speaker], Path(folder).absolute() / f"line{line.number}.wav"

@@ -151,7 +151,7 @@ def measure_loudness(
         Cancelled: the token was cancelled.
     """
     cancel = cancel or CancelToken()
-    stage = StageProgress(_STAGE, max(1, round(reader.duration)), progress, cancel)
+    stage = StageProgress(_STAGE, max(1, round(reader.duration)), progress, cancel, unit="s")
     energy = KWeightedEnergy(reader.info.sample_rate)
     peak = 0.0
     for block in reader.read_blocks(1.0, cancel=cancel):

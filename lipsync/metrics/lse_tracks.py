@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from lipsync.faces import FaceDetector
 from lipsync.faces.association import Track, associate
-from lipsync.faces.detection_schedule import detect_faces
+from lipsync.faces.detection_schedule import Detection, detect_faces
 from lipsync.media import VideoReader, YuvFrame, open_audio, open_video
 from lipsync.metrics.lse import (
     BATCH_WINDOWS,
@@ -70,10 +70,12 @@ class ShotTrack:
     Attributes:
         first: number of the first frame, 25 a second.
         boxes: float64 (T, 4) x1, y1, x2, y2 in pixels of the full-size frame, without pads.
+        detections: those that it was made of, in reduced frames.
     """
 
     first: int
     boxes: Doubles
+    detections: tuple[Detection, ...] = ()
 
     @property
     def frames(self) -> range:
@@ -267,7 +269,8 @@ def _interpolate(track: Track, scale: Doubles) -> ShotTrack:
     detected = [detection.frame for detection in track.detections]
     boxes = np.array([detection.face.box for detection in track.detections], np.float64) * scale
     frames = np.arange(track.first, track.last + 1)
-    return ShotTrack(track.first, np.stack([np.interp(frames, detected, edge) for edge in boxes.T], axis=1))
+    every = np.stack([np.interp(frames, detected, edge) for edge in boxes.T], axis=1)
+    return ShotTrack(track.first, every, tuple(track.detections))
 
 
 def _advancing(frames: Iterable[ItemT], stage: StageProgress) -> Iterator[ItemT]:

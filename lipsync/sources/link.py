@@ -137,7 +137,7 @@ class LinkSource:
                 if message[0] == "progress":
                     stage, written, total, exact = message[1:]
                     self._check_size(total if exact else written)
-                    progress(Progress(stage, written, total))
+                    progress(Progress(stage, written, total, unit="byte"))
                 elif message[0] == "done":
                     done = message[1:]
         if done is None:

@@ -128,7 +128,7 @@ def _separated(
     seconds = len(audio.samples) / audio.rate
     with CancellableCalls(cancel, _STAGE) as calls:
         network = calls.run(load_demucs, path, choose_device(device))
-        stage = StageProgress(_STAGE, round(seconds), progress, cancel)
+        stage = StageProgress(_STAGE, round(seconds), progress, cancel, unit="s")
         voice = large_zeros((-(-len(audio.samples) * rate // audio.rate), audio.samples.shape[1]))
         total = large_zeros(len(voice))
         ticks = round(float(network.segment) * _TICKS)

@@ -119,7 +119,7 @@ def transcribe(
     with CancellableCalls(cancel, _STAGE) as calls:
         network = calls.run(_load, folder)
         language, probability = calls.run(_detect_language, network, options, clip, windows)
-        stage = StageProgress(_STAGE, round(clip.duration), progress, cancel)
+        stage = StageProgress(_STAGE, round(clip.duration), progress, cancel, unit="s")
         segments: list[TranscriptSegment] = []
         for start, end in windows:
             segments += calls.run(_transcribe_window, network, clip, start, end, language)

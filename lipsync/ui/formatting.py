@@ -17,24 +17,24 @@ from lipsync.utils.timecodes import spoken_duration
 _log = logging.getLogger(__name__)
 _SAME_SECONDS = 0.1
 """Lengths that differ by less count as equal."""
-_MIN_BYTES = 100_000
-"""A larger total counts bytes, a smaller one frames."""
-_AUDIO_STAGES = ("Measuring loudness", "Transcribing speech", "Separating the voice")
-"""Stages that count seconds of audio."""
 
 
 def progress_text(label: str, progress: Progress) -> str:
     """One line with the label, stage, amount done and time left."""
-    parts = [label, translated(progress.stage)]
-    if progress.total > _MIN_BYTES:
-        parts.append(strings.STATUS_BYTES.format(done=progress.done / 1e6, total=progress.total / 1e6))
-    elif progress.total and progress.stage in _AUDIO_STAGES:
-        parts.append(strings.STATUS_SECONDS.format(done=progress.done, total=progress.total))
-    elif progress.total:
-        parts.append(strings.STATUS_FRAMES.format(done=progress.done, total=progress.total))
+    parts = [label, translated(progress.stage), _amount(progress)]
     if progress.seconds_left is not None:
         parts.append(strings.STATUS_LEFT.format(left=spoken_duration(progress.seconds_left)))
     return " · ".join(filter(None, parts))
+
+
+def _amount(progress: Progress) -> str:
+    """How much is done; "" while the total is unknown."""
+    if not progress.total:
+        return ""
+    if progress.counts_bytes:
+        return strings.STATUS_BYTES.format(done=progress.done / 1e6, total=progress.total / 1e6)
+    texts = {"s": strings.STATUS_SECONDS, "line": strings.STATUS_LINES}
+    return texts.get(progress.unit, strings.STATUS_FRAMES).format(done=progress.done, total=progress.total)
 
 
 def waiting_text(waiting: Waiting) -> str:

@@ -199,7 +199,7 @@ def _stream(
         continued = response.status_code == requests.codes.partial_content
         have = have if continued else 0
         _check_response(wanted, response, have)
-        report = StageProgress(stage, wanted.bytes, progress, cancel, done=have)
+        report = StageProgress(stage, wanted.bytes, progress, cancel, done=have, unit="byte")
         try:
             with part.open("ab" if continued else "wb") as file:
                 chunks = response.iter_content(_CHUNK)

@@ -49,7 +49,9 @@ def pitch(path: Path, start: float, end: float) -> float:
 
 @pytest.mark.usefixtures("tone")
 def test_every_speaker_has_a_voice(script: Path, tmp_path: Path) -> None:
-    spoken = lipsync.speak_lines(script, tmp_path, {"ANN": "tone:high", "": "tone:low"})
+    told: list[lipsync.Progress] = []
+    spoken = lipsync.speak_lines(script, tmp_path, {"ANN": "tone:high", "": "tone:low"}, progress=told.append)
+    assert (told[0].amount, told[-1].amount) == ("0 of 3 lines", "3 of 3 lines")
     assert [line.sound and line.sound.name for line in spoken.lines] == [
         "line1.wav",
         "line2.wav",

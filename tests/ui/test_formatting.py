@@ -20,6 +20,8 @@ from lipsync.ui.formatting import error_text, lengths_text, progress_text
 
 def test_progress() -> None:
     assert progress_text("", Progress("Drawing", 3, 10, 4.0)) == "Drawing · 3 of 10 frames · about 4.0 s left"
+    assert progress_text("", Progress("Speaking", 0, 5, unit="line")) == "Speaking · 0 of 5 lines"
+    assert progress_text("", Progress("Separating the voice", 7, 9, unit="s")).endswith("7 of 9 s")
     assert progress_text("x", Progress("Fetching", 2_000_000, 4_000_000)) == "x · Fetching · 2.0 of 4.0 MB"
 
 

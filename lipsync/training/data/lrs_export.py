@@ -45,7 +45,7 @@ def write_lrs_layout(
     if (root / "filelists" / "train.txt").exists():
         hint = "Choose another folder, or delete that one first."
         raise OutputError("There is a complete set already", given=root, hint=hint)
-    stage = StageProgress("Writing clips", len(clips), progress, cancel or CancelToken())
+    stage = StageProgress("Writing clips", len(clips), progress, cancel or CancelToken(), unit="clip")
     entries = {clip.name: f"{_word(clip.person)}/{_word(clip.name)}" for clip in clips}
     for clip in clips:
         stage.cancel.check(stage.stage)

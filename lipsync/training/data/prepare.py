@@ -109,7 +109,7 @@ def prepare(
     settings = _clip_settings(options)
     jobs = list(find_jobs([source.path for source in sources], folder, settings, read_records(folder)))
     _remove_from_manifest(folder, {clip for job in jobs for clip in job.outdated})
-    stage = StageProgress("Preparing clips", len(sources), progress, cancel)
+    stage = StageProgress("Preparing clips", len(sources), progress, cancel, unit="file")
     stage.advance(len(sources) - len(jobs))
     failures = {}
     try:
