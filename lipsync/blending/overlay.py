@@ -13,8 +13,8 @@ MASK_COLOR = np.array((255, 0, 128), np.float32)
 MASK_OPACITY = 0.45
 
 
-def draw_overlay(preview: Preview) -> Frame:
-    """Source frame with tinted mask, face box and landmarks; (H, W, 3) RGB uint8."""
+def draw_overlay(preview: Preview, *, box: bool = True) -> Frame:
+    """Source frame with tinted mask, face box (if `box`) and landmarks; (H, W, 3) RGB uint8."""
     image = preview.source.copy()
     if preview.mask is not None:
         height, width = preview.mask.alpha.shape
@@ -23,7 +23,7 @@ def draw_overlay(preview: Preview) -> Frame:
         tint = preview.mask.alpha[..., None] * MASK_OPACITY
         region[:] = (region * (1 - tint) + MASK_COLOR * tint).astype(np.uint8)
     line = max(1, round(min(image.shape[:2]) / 240))
-    if preview.box is not None:
+    if box and preview.box is not None:
         x1, y1, x2, y2 = preview.box
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), BOX_COLOR, line)
     if preview.points is not None:

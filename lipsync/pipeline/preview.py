@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,8 @@ import numpy as np
 from lipsync.context import ModelProvider, RunContext
 from lipsync.errors import NoFaceError, RangeError
 from lipsync.faces import DetectionCache, TrackedFaces, pixel_box
-from lipsync.media import VideoReader
-from lipsync.options import SyncOptions
+from lipsync.media import VideoReader, open_video
+from lipsync.options import FaceOptions, SyncOptions
 from lipsync.pipeline import stages
 from lipsync.pipeline.active_speakers import assign_speakers
 from lipsync.pipeline.arguments import PreviewArguments, check_arguments
@@ -80,21 +80,11 @@ def preview(
     enhancement, upscaler, _ = load_enhancers(context)
     with ExitStack() as cleanup:
         preparation = cleanup.enter_context(Preparation(job, variant, weights, context))
-        reach = int(PREVIEW_SECONDS * fps) + 1
-        around = np.arange(max(0, shown - reach), min(job.video.frame_count, shown + reach + 1))
-        start = float(around[0] / fps)
-        faces = [
-            replace(each, face_time=max(0.0, each.face_time - start))
-            for each in job.face_options(context.options)
-        ]
-        try:
-            tracked = find_face_tracks(job.video, around, faces, preparation.check, cache, context)
-        except NoFaceError:  # no face around this time; other parts of the video may have some
-            tracked = [TrackedFaces(empty_track(len(around)), (), ())] * len(faces)
+        choices = job.face_options(context.options)
+        here, tracked = _tracked(job.video, shown, choices, preparation.check, cache, context)
         prepared = preparation.wait()
 
     # 4. The same steps as in a run, for a chunk of one frame.
-    here = int(np.searchsorted(around, shown))
     [frame] = job.video.read_yuv([shown], cancel=context.cancel)
     speakers = stages.make_speakers(tracked, prepared.audio, job, context.options)
     plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
@@ -117,6 +107,61 @@ def preview(
         video_time=float(shown / fps),
         warnings=prepared.audio.warnings,
     )
+
+
+def preview_face(
+    video: str | Path,
+    at: float = 0.0,
+    options: SyncOptions | None = None,
+    *,
+    cancel: CancelToken | None = None,
+    cache: DetectionCache | None = None,
+) -> Preview:
+    """A frame of a video with its face box, as long as there is no voice; nothing is drawn.
+
+    Args:
+        at: seconds in the video (its ranges joined); beyond its end the last frame is shown.
+
+    Raises:
+        LipsyncError: as `preview`.
+    """
+    options = options or SyncOptions()
+    context = RunContext(choose_provider(None, None), options, cancel=cancel or CancelToken())
+    reader = open_video(video, options.media)
+    shown = min(max(0, int(at * reader.fps)), reader.frame_count - 1)
+    here, tracked = _tracked(reader, shown, [_without_speaking(options.faces)], lambda: None, cache, context)
+    [frame] = reader.read_yuv([shown], cancel=context.cancel)
+    source, track, time = frame.to_rgb(), tracked[0].track, float(shown / reader.fps)
+    box = pixel_box(track.boxes[here], reader.width, reader.height) if track.present[here] else None
+    points = track.points[here] if box else None
+    people = _people(here, tracked[0], reader)
+    return Preview(time, source, source, box, points, None, "", people, time)
+
+
+def _without_speaking(faces: FaceOptions) -> FaceOptions:
+    """The options with another choice for who speaks in the source, which takes a voice to find."""
+    return replace(faces, which_face="largest") if faces.which_face == SPEAKING else faces
+
+
+def _tracked(
+    video: VideoReader,
+    shown: int,
+    choices: Sequence[FaceOptions],
+    check: Callable[[], None],
+    cache: DetectionCache | None,
+    context: RunContext,
+) -> tuple[int, list[TrackedFaces]]:
+    """Place of frame `shown` among the frames around it, and the faces that are tracked in these."""
+    fps = video.fps
+    reach = int(PREVIEW_SECONDS * fps) + 1
+    around = np.arange(max(0, shown - reach), min(video.frame_count, shown + reach + 1))
+    start = float(around[0] / fps)
+    faces = [replace(each, face_time=max(0.0, each.face_time - start)) for each in choices]
+    try:
+        tracked = find_face_tracks(video, around, faces, check, cache, context)
+    except NoFaceError:  # no face around this time; other parts of the video may have some
+        tracked = [TrackedFaces(empty_track(len(around)), (), ())] * len(faces)
+    return int(np.searchsorted(around, shown)), tracked
 
 
 def _unchanged(job: Job, at: float, shown: int, context: RunContext) -> Preview:

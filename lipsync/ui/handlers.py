@@ -36,6 +36,9 @@ from lipsync.weights import model_weights
 
 _ARCHIVE = "lipsync_results"
 _END_TOLERANCE_SECONDS = 0.05
+_FACE_ROOM = 1.25
+"""Side of the enlarged face, in sides of its box."""
+_FACE_PIXELS = 384
 
 
 # --- run -------------------------------------------------------------------------------------------
@@ -187,12 +190,14 @@ class PreviewFiles:
     Attributes:
         preview: the frame and its face boxes.
         overlay, result: images of the source with face box and mask, and of the result.
+        face: the face enlarged, before and after; None without one.
         faces: thumbnails of the faces from left to right; empty where there is only one.
     """
 
     preview: Preview
     overlay: Path
     result: Path
+    face: Path | None
     faces: tuple[Path, ...]
 
 
@@ -223,7 +228,37 @@ def render_preview(
         x1, y1, x2, y2 = person.box
         faces.append(folder / f"face_{number}.jpg")
         write_image(faces[-1], drawn.source[y1:y2, x1:x2])
-    return PreviewFiles(drawn, overlay, result, tuple(faces))
+    return PreviewFiles(drawn, overlay, result, _write_face(drawn, folder), tuple(faces))
+
+
+def _write_face(drawn: Preview, folder: Path) -> Path | None:
+    """Write the face before and after, side by side and enlarged; None without a face."""
+    if drawn.box is None:
+        return None
+    x1, y1, x2, y2 = drawn.box
+    side = round(_FACE_ROOM * max(x2 - x1, y2 - y1))
+    left, top = (x1 + x2 - side) // 2, (y1 + y2 - side) // 2
+    scale = drawn.result.shape[0] / drawn.source.shape[0]  # of the upscaler
+    faces = [
+        np.asarray(
+            cv2.resize(_cut(*cut), (_FACE_PIXELS, _FACE_PIXELS), interpolation=cv2.INTER_CUBIC), np.uint8
+        )
+        for cut in (
+            (drawn.source, left, top, side),
+            (drawn.result, *(round(one * scale) for one in (left, top, side))),
+        )
+    ]
+    path = folder / "face.jpg"
+    write_image(path, np.hstack([faces[0], np.full((_FACE_PIXELS, 8, 3), 255, np.uint8), faces[1]]))
+    return path
+
+
+def _cut(frame: Frame, left: int, top: int, side: int) -> Frame:
+    """A square of a frame, moved inside it and as large as fits."""
+    height, width = frame.shape[:2]
+    side = min(side, height, width)
+    left, top = min(max(0, left), width - side), min(max(0, top), height - side)
+    return frame[top : top + side, left : left + side]
 
 
 def render_clip(

@@ -52,6 +52,11 @@ addEventListener("click", (event) => {
   player.scrollIntoView({ block: "nearest" });
   player.play();
 });
+// The right side stays in view; where it is higher than the window, its lower end does.
+setInterval(() => {
+  const side = document.querySelector("#right-side");
+  if (side) side.style.top = `${Math.min(12, innerHeight - side.offsetHeight - 12)}px`;
+}, 250);
 // Gradio gives its empty pictures a label without a role, which screen readers may not read.
 setInterval(() => {
   for (const one of document.querySelectorAll(".empty[aria-label]:not([role])")) one.setAttribute("role", "img");

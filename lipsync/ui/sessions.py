@@ -95,6 +95,8 @@ class Session:
         values: what the page's fields held last.
         job: the run; it goes on while the page is away.
         history: results of this visit, the oldest first.
+        moment: voice and previewed time that the page has chosen; None before it has.
+        reading: held while a file is read for the timeline, so that no two events read the same.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,6 +109,8 @@ class Session:
         self.values: dict[Any, Any] = {}
         self.job: VisitJob[Any] | None = None
         self.history: list[RunOutputs] = []
+        self.moment: tuple[str | None, float] | None = None
+        self.reading = threading.Lock()
         self._tokens: dict[str, CancelToken] = {}
         self.last_active = time.time()
         self._lock = threading.Lock()

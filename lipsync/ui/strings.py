@@ -144,15 +144,15 @@ LABELS = {
     "crop": "Crop",
     "rotate": "Rotate",
     "static": "First frame only",
-    "pad_top": "Padding top",
-    "pad_bottom": "Padding bottom",
-    "pad_left": "Padding left",
-    "pad_right": "Padding right",
+    "pad_top": "Pad top",
+    "pad_bottom": "Pad bottom",
+    "pad_left": "Pad left",
+    "pad_right": "Pad right",
     "which_face": "Which face",
     "fps": "Frame rate",
     "quality": "Compression (CRF)",
     "resize_factor": "Downscale by",
-    "pads_px": "Padding in pixels",
+    "pads_px": "Pads in pixels",
     "box": "Fixed face box",
     "min_score": "Minimum face confidence",
     "detect_every": "Detect faces every",
@@ -221,11 +221,23 @@ PREVIEW_BUTTON = "Preview this frame"
 CLIP_BUTTON, CLIP = "Play a few seconds with sound", "Preview with sound"
 CLIP_MAKING = "Making the preview from {start:.1f} to {end:.1f} s."
 CLIP_DONE = "The preview with sound shows {start:.1f} to {end:.1f} s."
-PREVIEW_SOURCE, PREVIEW_RESULT = "Face box and mask", "Preview of the result"
+FACE_BOX = {
+    "name": "Face box and mask",
+    "keys": "Drag the box, or use the arrow keys (Shift: its size). Click a face to choose it.",
+    "find": "Find the face again",
+}
+FACE_BOX_WORDS = {
+    "box": "Face box: top {top}, bottom {bottom}, left {left}, right {right}",
+    "face": "Face {number}: let this one speak",
+}
+"""Words that face_box.js fills in."""
+PREVIEW_RESULT, PREVIEW_FACE = "Preview of the result", "The face, before and after"
 PREVIEW_EMPTY = "A preview appears here as soon as there is a video or photo and a voice."
 PREVIEW_INVALID = "A preview appears here when the problem above is put right."
 PREVIEW_DONE = "Frame at {time:.2f} s, lips by *{variant}*. {hint}"
-PREVIEW_HINT = "Change the padding around the face on the left to redraw it."
+PREVIEW_HINT = "Drag the box or change the pads to redraw it."
+PREVIEW_BOX_ONLY = "The face at {time:.2f} s. Add a voice to see what it says."
+PREVIEW_FIXED = "The box stays in this place in every frame."
 PREVIEW_NO_FACE = "No face was found at {time:.2f} s: this frame stays unchanged. Try another time."
 FACES = "Several people: click the one who speaks"
 FACE, FACE_SPEAKS = "Face {number}", "Face {number} speaks"

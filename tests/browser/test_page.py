@@ -308,6 +308,8 @@ def test_the_clicked_face_speaks(page: Page, tmp_path: Path, short_voice: Path) 
     expect(page.locator("#faces")).to_contain_text("Face 1 speaks")
     thumbnails.last.click()
     expect(page.locator("#faces")).to_contain_text("Face 2 speaks")
+    page.locator("#overlay").get_by_role("button", name="Face 1: let this one speak").click()
+    expect(page.locator("#faces")).to_contain_text("Face 1 speaks")
 
 
 def test_visitors_share_nothing(

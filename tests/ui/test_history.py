@@ -25,7 +25,7 @@ def test_results_are_listed_with_what_they_were_made_with(tmp_path: Path) -> Non
     session.remember(outputs(tmp_path / "run-1", SyncOptions()))
     session.remember(outputs(tmp_path / "run-2", SyncOptions.from_flat(pad_bottom=12, mask="box")))
     assert history_choices(session) == [
-        ("2. talk_synced.mp4 · built-in: small and fast · Padding bottom 12, Mask the whole box", "run-2"),
+        ("2. talk_synced.mp4 · built-in: small and fast · Pad bottom 12, Mask the whole box", "run-2"),
         ("1. talk_synced.mp4 · built-in: small and fast · default settings", "run-1"),
     ]
     pair = joined(session.history)

@@ -81,7 +81,7 @@ def test_a_wrong_value_is_told_by_its_label_and_changes_nothing(
         ("{", "cannot be read"),
         ("[]", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
-        ('{"pad_botom": 1}', "Did you mean “Padding bottom”?"),
+        ('{"pad_botom": 1}', "Did you mean “Pad bottom”?"),
         ('{"qqqq": 1}', "in the README"),
         ('{"mask": "muth"}', "Did you mean 'mouth'?"),
     ],

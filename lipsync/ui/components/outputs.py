@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.ui.components.face_box import build_face_box
 from lipsync.ui.components.status import run_and_cancel, status_line
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.wipe import build_wipe
@@ -18,11 +19,14 @@ class PreviewTab:
     """One frame, with the face box and mask, and the faces to choose from.
 
     Attributes:
+        overlay: on which the box is dragged, as `face_box` builds it.
+        face: enlarged, before and after.
         people: State; a list of (face_x, face_y, face_time) of the faces in `faces`.
     """
 
-    overlay: gr.Image
+    overlay: gr.HTML
     result: gr.Image
+    face: gr.Image
     note: gr.Markdown
     faces: gr.Gallery
     time: gr.Slider
@@ -34,7 +38,9 @@ class PreviewTab:
     @property
     def outputs(self) -> list[Any]:
         """The components that a preview updates."""
-        return [self.note, self.overlay, self.result, self.faces, self.people, self.clip]
+        return [
+            self.note, self.overlay, self.result, self.face, self.faces, self.people, self.clip, self.time,
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,8 +148,9 @@ def build_outputs() -> Outputs:
 
 def _build_preview() -> PreviewTab:
     with gr.Row(elem_classes="pair"):
-        overlay = _image(strings.PREVIEW_SOURCE, "overlay")
-        result = _image(strings.PREVIEW_RESULT, "previewed")
+        overlay = build_face_box()
+        result = _image(strings.PREVIEW_RESULT, "previewed", height=280)
+    face = _image(strings.PREVIEW_FACE, "face-zoom", height=200, visible=False)
     note = gr.Markdown(strings.PREVIEW_EMPTY, elem_id="preview-note")
     faces = gr.Gallery(
         label=strings.FACES,
@@ -172,7 +179,7 @@ def _build_preview() -> PreviewTab:
     clip = gr.Video(
         label=strings.CLIP, interactive=False, autoplay=True, height=360, visible=False, elem_id="clip"
     )
-    return PreviewTab(overlay, result, note, faces, time, redraw, gr.State([]), play, clip)
+    return PreviewTab(overlay, result, face, note, faces, time, redraw, gr.State([]), play, clip)
 
 
 def _build_result() -> ResultTab:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import html
 import json
@@ -11,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gradio as gr
+import numpy as np
 
 from lipsync.errors import LipsyncError
-from lipsync.media import read_filmstrip, read_waveform
+from lipsync.media import Waveform, read_filmstrip, read_waveform
 from lipsync.progress import CancelToken
 from lipsync.types import TimeRange
 from lipsync.ui.components.changes import new_values
+from lipsync.ui.components.data_urls import jpeg_data_url
 from lipsync.ui.components.range_table import RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.languages import strings
-from lipsync.ui.sessions import Sessions
+from lipsync.ui.sessions import Session, Sessions
 from lipsync.utils.atomic_write import write_text
 
 _FOLDER = Path(__file__).parent
@@ -31,7 +31,7 @@ _SHOW_PARTS = """(...texts) => {{
   timeline?.dispatchEvent(new CustomEvent('lipsync-parts', {{detail: {{lane: '{lane}', texts}}}}));
 }}"""
 _EDITED = "() => document.querySelector('#timeline .tl').parentElement.editedParts()"
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 72]
+_QUALITY = 72
 
 
 @dataclass(frozen=True)
@@ -147,19 +147,24 @@ class TimelineEvents:
         """Return what the timeline shows of the files; nothing of one that cannot be read."""
         session = self._sessions.get(request.session_hash, video, voice, voice_video)
         cancel = session.start("timeline")
-        cache = session.folder / "timeline"
         return {
-            **_cached(cache, video, "video", lambda path: video_lane(path, cancel)),
-            **_cached(cache, voice or voice_video, "voice", lambda path: voice_lane(path, cancel)),
+            **_cached(session, voice or voice_video, "voice", lambda path: voice_lane(path, cancel)),
+            **_cached(session, video, "video", lambda path: video_lane(path, cancel)),
         }
+
+
+def kept_waveform(session: Session, path: str, cancel: CancelToken) -> Waveform:
+    """The waveform of a file as the timeline shows it, read once; empty for an unreadable one."""
+    lane = _cached(session, path, "voice", lambda path: voice_lane(path, cancel))
+    peaks = np.asarray(lane.get("peaks", []), np.float32)
+    return Waveform(np.asarray(peaks / 100, np.float32), lane.get("voice_seconds", 0.0), ())
 
 
 def video_lane(path: str, cancel: CancelToken) -> dict[str, Any]:
     """Return the filmstrip of a video as a data URL, and its times."""
     strip = read_filmstrip(path, cancel=cancel)
-    _, data = cv2.imencode(".jpg", strip.image[..., ::-1], _JPEG)
     return {
-        "strip": "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode(),
+        "strip": jpeg_data_url(strip.image, _QUALITY),
         "count": strip.count,
         "aspect": strip.image.shape[1] / strip.count / strip.image.shape[0],
         "frame": float(1 / strip.info.fps),
@@ -179,11 +184,16 @@ def voice_lane(path: str, cancel: CancelToken) -> dict[str, Any]:
 
 
 def _cached(
-    folder: Path, path: str | None, kind: str, read: Callable[[str], dict[str, Any]]
+    session: Session, path: str | None, kind: str, read: Callable[[str], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `read` returns for the file, kept in `folder`; empty without a file or for an unreadable one."""
+    """What `read` returns for the file, kept for the visit; empty without a file or for an unreadable one."""
     if not path:
         return {}
+    with session.reading:
+        return _kept(session.folder / "timeline", path, kind, read)
+
+
+def _kept(folder: Path, path: str, kind: str, read: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     state = f"{kind} {path} {Path(path).stat().st_mtime_ns if Path(path).exists() else 0}"
     kept = folder / f"{hashlib.sha256(state.encode('utf-8', 'surrogateescape')).hexdigest()}.json"
     if kept.exists():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled
-from lipsync.pipeline.preview import VOICE_SECONDS
+from lipsync.pipeline.loudest import loudest_moment
+from lipsync.pipeline.preview import VOICE_SECONDS, preview_face
+from lipsync.progress import CancelToken
 from lipsync.types import Preview
 from lipsync.ui import handlers
 from lipsync.ui.background import Done
 from lipsync.ui.components.changes import new_values
+from lipsync.ui.components.face_box import connect_face_box, face_box_value
 from lipsync.ui.components.inputs import Inputs
 from lipsync.ui.components.outputs import Outputs
 from lipsync.ui.components.range_table import RangeTable
@@ -26,6 +30,7 @@ from lipsync.ui.components.status import (
     notices_html,
     status_line,
 )
+from lipsync.ui.components.timeline import kept_waveform
 from lipsync.ui.estimates import PastRuns
 from lipsync.ui.formatting import error_text, lengths_text, progress_text
 from lipsync.ui.handlers import PreviewFiles
@@ -34,10 +39,14 @@ from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import Session, Sessions
+from lipsync.ui.zerogpu.dispatch import local_options
 from lipsync.utils.timecodes import spoken_duration
 
 _SHORT_VOICE_SECONDS = 0.3
 """A voice shorter than a syllable or two."""
+_SAME_SECONDS = 0.005
+_FORGET_BOX = "(given, other, box) => Boolean(given) !== Boolean(other) ? box : ''"
+"""A first file keeps the box, which a settings file may have brought."""
 _FACE_SETTINGS = ("which_face", "face_x", "face_y", "face_time")
 """The settings that a click on a face sets."""
 
@@ -95,6 +104,16 @@ class PreviewEvents:
         )
         face = [form.fields[name] for name in _FACE_SETTINGS]
         preview_tab.faces.select(self.choose_face, preview_tab.people, face, **QUIET)
+        box = form.fields["box"]
+        connect_face_box(preview_tab.overlay, self.edit_face, [preview_tab.people], [box, *face])
+        self._forget_box(box)
+
+    def _forget_box(self, box: Any) -> None:
+        """Give up a box that was set on another video, as its parts are; in the browser."""
+        video, photo = self._in.video, self._in.photo
+        for given, other in ((video, photo), (photo, video)):
+            triggers = [given.input, *([given.stop_recording] if given is video else [])]
+            gr.on(triggers, None, [given, other, box], box, js=_FORGET_BOX, **QUIET)
 
     def _connect_range_checks(self) -> None:
         inputs = self._in
@@ -145,6 +164,8 @@ class PreviewEvents:
             line += strings.STATUS_ESTIMATE.format(time=took, size=estimate.bytes / 1e6)
         session.ready = True
         last = round(float((plan.frames - 1) / plan.fps), 2)
+        if (at or 0) > last:
+            session.moment = None  # to be chosen again
         label = strings.RUN_READY.format(length=spoken_duration(plan.seconds))
         return {
             out.run: gr.Button(label, interactive="run" not in session.running),
@@ -155,16 +176,20 @@ class PreviewEvents:
 
     def preview(self, request: gr.Request, values: Values) -> Updates:
         """Draw one frame; silent while an input is missing, or where the plan shows the error already."""
-        tab, at = self._out.preview, float(values[self._out.preview.time] or 0)
+        tab = self._out.preview
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
         cancel = session.start("preview")
         try:
             given = self._form.request(values, session.detection_cache)
-            if not given.is_complete:
-                return {tab.note: strings.PREVIEW_EMPTY, tab.overlay: None, tab.result: None}
-            given.plan()
+            if not given.video:
+                return {tab.note: strings.PREVIEW_EMPTY, **self._nothing()}
+            if not given.voice:
+                return self._face_only(given, float(values[tab.time] or 0), cancel)
+            at = self._moment(given, float(values[tab.time] or 0), session, cancel)
+        except Cancelled:
+            return {tab.note: gr.skip()}
         except Exception:  # shown above the button
-            return {tab.note: strings.PREVIEW_INVALID, tab.overlay: None, tab.result: None}
+            return {tab.note: strings.PREVIEW_INVALID, **self._nothing()}
         try:
             with session.job_folder("preview") as folder:
                 files = handlers.render_preview(given, at, folder.path, cancel, self._models)
@@ -173,7 +198,37 @@ class PreviewEvents:
             return {tab.note: gr.skip()}
         except Exception as error:  # shown to the visitor, whatever it is
             return {tab.note: f"✕ {error_text(error)}"}
-        return {**self._previewed(files, at), **self._noticed(given, files.preview, session)}
+        return {**self._previewed(given, files, at), **self._noticed(given, files.preview, session)}
+
+    def _nothing(self) -> Updates:
+        tab = self._out.preview
+        return {tab.overlay: {}, tab.result: None, tab.face: gr.Image(None, visible=False)}
+
+    def _face_only(self, given: SyncRequest, at: float, cancel: CancelToken) -> Updates:
+        """Show the face box while there is no voice yet."""
+        tab, options = self._out.preview, local_options(given.options)
+        drawn = preview_face(given.video or "", at, options, cancel=cancel, cache=given.cache)
+        text = strings.PREVIEW_BOX_ONLY if drawn.box else strings.PREVIEW_NO_FACE
+        return {
+            **self._nothing(),
+            tab.overlay: face_box_value(drawn, fixed=given.options.faces.box is not None),
+            tab.note: text.format(time=drawn.video_time),
+            tab.people: [(one.x, one.y, drawn.video_time) for one in drawn.people],
+        }
+
+    def _moment(self, given: SyncRequest, at: float, session: Session, cancel: CancelToken) -> float:
+        """The time to preview: what the visitor has chosen, else where the voice is loudest."""
+        job = given.open()
+        if (
+            session.moment
+            and session.moment[0] == given.voice
+            and abs(session.moment[1] - at) > _SAME_SECONDS
+        ):
+            return at
+        read = partial(kept_waveform, session, cancel=cancel)
+        at = round(loudest_moment(job, lambda path: read(str(path))), 2)
+        session.moment = (given.voice, at)
+        return at
 
     def play(self, request: gr.Request, values: Values) -> Iterator[Updates]:
         """Make a few seconds of the result, with sound, and play them."""
@@ -210,25 +265,42 @@ class PreviewEvents:
             return {self._out.notices: notices_html(notices), self._out.run: no_use}
         return {self._out.notices: notices_html(notices)}
 
-    def _previewed(self, files: PreviewFiles, at: float) -> Updates:
+    def _previewed(self, given: SyncRequest, files: PreviewFiles, at: float) -> Updates:
         tab, drawn = self._out.preview, files.preview
+        fixed = given.options.faces.box is not None
         text = strings.PREVIEW_DONE if drawn.box else strings.PREVIEW_NO_FACE
         people = [
             (str(path), (strings.FACE_SPEAKS if person.selected else strings.FACE).format(number=number))
             for number, (path, person) in enumerate(zip(files.faces, drawn.people, strict=False), 1)
         ]
         return {
-            tab.overlay: str(files.overlay),
+            tab.overlay: face_box_value(drawn, fixed=fixed),
             tab.result: str(files.result),
-            tab.note: text.format(time=at, variant=drawn.variant, hint=strings.PREVIEW_HINT),
+            tab.face: gr.Image(str(files.face) if files.face else None, visible=bool(files.face)),
+            tab.note: text.format(
+                time=at, variant=drawn.variant, hint=strings.PREVIEW_FIXED if fixed else strings.PREVIEW_HINT
+            ),
             tab.faces: gr.Gallery(people, visible=bool(people)),
+            tab.time: at,
             tab.clip: gr.Video(None, visible=False),  # of what was set before
             tab.people: [(person.x, person.y, drawn.video_time) for person in drawn.people],
         }
 
     def choose_face(self, people: list[tuple[float, float, float]], chosen: gr.SelectData) -> Updates:
         """Make the person on the clicked thumbnail the speaker."""
-        x, y, time = people[chosen.index]
+        return self._chosen(people[chosen.index])
+
+    def edit_face(self, done: dict[str, Any] | None, people: list[tuple[float, float, float]]) -> Updates:
+        """Take over what was done on the picture: a box was dragged or given up, or a face clicked."""
+        box, index = self._form.fields["box"], (done or {}).get("face")
+        if isinstance(index, int) and 0 <= index < len(people):
+            return {box: "", **self._chosen(people[index])}
+        edges = (done or {}).get("box")
+        return {box: " ".join(str(int(edge)) for edge in edges or ())}
+
+    def _chosen(self, person: tuple[float, float, float]) -> Updates:
+        """The settings that make a person the speaker: where the face is, and when."""
+        x, y, time = person
         values = ("point", round(x, 4), round(y, 4), round(time, 3))
         return {self._form.fields[name]: value for name, value in zip(_FACE_SETTINGS, values, strict=True)}
 
