@@ -71,8 +71,9 @@ class LinkInfo:
 
     Attributes:
         title, uploader, licence: as the site gives them; None where it does not.
-        thumbnail: http(s) URL of a small image. Let the visitor's browser load it: a server that
-            fetched it would bypass the address check.
+        thumbnail: http(s) URL of the site's own picture. Show `picture`: who loads the URL bypasses the
+            address check, or tells the site who looks at it.
+        picture: small JPEG of the thumbnail or the first frame; None where there is none.
         seconds: duration; None when unknown.
         page: URL of the page.
         heights: shorter side in pixels of each available quality, ascending.
@@ -89,3 +90,4 @@ class LinkInfo:
     heights: tuple[int, ...] = ()
     can_trim: bool = False
     warnings: tuple[str, ...] = ()
+    picture: bytes | None = None

@@ -33,6 +33,7 @@ from lipsync.sources.base import FetchedMedia, LinkInfo
 from lipsync.sources.failures import DownloadFailure, explain_failure
 from lipsync.sources.javascript import find_runtimes
 from lipsync.sources.network_guard import Network, check_url
+from lipsync.sources.sample import probe_sample
 from lipsync.sources.streams import enclosing_span
 from lipsync.types import TimeRange
 from lipsync.utils.disk_errors import write_error
@@ -86,16 +87,21 @@ class LinkSource:
         return is_link(given)
 
     def probe(self, cancel: CancelToken) -> LinkInfo:
-        """Read the metadata without downloading; takes a few seconds.
+        """Read the metadata, a picture and the length without downloading the media; takes a few seconds.
 
         Raises:
             LinkError: one of `failures.MESSAGES`.
             Cancelled: the job was cancelled.
         """
+        info = None
         with self._start_worker(None, ()) as process:
             for message in process.messages(cancel):
                 if message[0] == "info":
-                    return _link_info(message[1])
+                    info = _link_info(message[1])
+                elif message[0] == "sample" and info is not None:
+                    return probe_sample(info, message[1])
+        if info is not None:  # the worker has ended over its sample
+            return info
         raise explain_failure(DownloadFailure("ended"), self.url)
 
     def fetch(

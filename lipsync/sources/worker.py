@@ -23,6 +23,7 @@ from typing import Any
 from lipsync.sources import streams
 from lipsync.sources.failures import lacks_javascript
 from lipsync.sources.network_guard import Network, install_network_guard
+from lipsync.sources.sample import read_sample
 from lipsync.sources.streams import Span, Stream
 
 MEMORY_BYTES = 2 * 2**30
@@ -96,9 +97,9 @@ class _WarningLogger:
 def run(pipe: Connection, request: DownloadRequest) -> None:
     """Serve one request and report to the parent; the target of the process.
 
-    Messages are JSON lists: ["info", {...}], ["progress", stage, bytes, total bytes, whether the total
-    is exact], ["done", [[file name, fragmented], ...], start in seconds or null for the whole, title]
-    and ["failed", {...}], which is the last one.
+    Messages are JSON lists: ["info", {...}], ["sample", {...}] (of a query, as `read_sample` returns it),
+    ["progress", stage, bytes, total bytes, whether the total is exact], ["done", [[file name, fragmented],
+    ...], start in seconds or null for the whole, title] and ["failed", {...}], which is the last one.
     """
     logger, refused = _WarningLogger(), list[str]()
 
@@ -144,7 +145,10 @@ def _handle(request: DownloadRequest, logger: _WarningLogger, send: Callable[...
         selected = streams.select_streams(info.get("formats") or [], request.span, request.audio_only)
         _check_usable(info, selected, request.audio_only)
         send("info", _link_info(info, request.audio_only, tuple(logger.warnings)))
-        if request.folder is not None:
+        if request.folder is None:
+            thumbnail = _link_info(info, request.audio_only, ())["thumbnail"]
+            send("sample", read_sample(ydl, info, thumbnail, selected[0]))
+        else:
             _check_duration(info, selected, request)
             _download(ydl, info, selected, request, send)
 

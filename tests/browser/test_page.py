@@ -340,6 +340,8 @@ def test_a_link_is_checked_and_downloaded(page: Page, head: Path, cache: Path) -
         page.get_by_label("Link").first.fill(site.url("/head.mp4"))
         page.locator("#video-check").click()
         expect(page.locator("#video-link-about .link-card")).to_contain_text("head")
+        expect(page.locator("#video-link-about .link-card")).to_contain_text("0:02 long")
+        expect(page.locator("#video-link-about .link-card img")).to_be_visible()  # before it is fetched
         page.locator("#video-download").click()
         expect(page.locator("#video video")).to_be_visible()
         # what was fetched brought its own tab to the front; who goes back to the link stays there

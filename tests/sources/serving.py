@@ -92,6 +92,22 @@ def send(data: bytes, kind: str = "text/html") -> Answer:
     return answer
 
 
+def ranged(data: bytes, kind: str = "video/mp4") -> Answer:
+    """Answer with the part that was asked for, as sites with media do."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        first, _, last = request.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        part = data[int(first) : int(last or len(data)) + 1]
+        request.send_response(206)
+        request.send_header("Content-Type", kind)
+        request.send_header("Content-Length", str(len(part)))
+        request.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}")
+        request.end_headers()
+        request.wfile.write(part)
+
+    return answer
+
+
 def status(code: int) -> Answer:
     """Answer with an error."""
     return lambda request: request.send_error(code)

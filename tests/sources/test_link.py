@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from lipsync.errors import AddressError, Cancelled, InputError, LinkError, MediaError, OutputError
 from lipsync.media import open_video, probe_audio, probe_video
@@ -93,7 +96,10 @@ def test_probing_downloads_nothing(site: Site, tmp_path: Path) -> None:
     assert info.page == site.url("/hls.m3u8")
     assert not any(hit.endswith(".ts") for hit in site.hits)
     plain = source(site, "/clip.mp4").probe(CancelToken())
-    assert (plain.licence, plain.seconds, plain.can_trim) == (None, None, False)
+    assert (plain.licence, plain.seconds, plain.can_trim) == (None, pytest.approx(10, abs=0.1), False)
+    assert plain.picture is not None
+    with Image.open(io.BytesIO(plain.picture)) as picture:
+        assert read_number(np.asarray(picture.convert("RGB"))) == 0
 
 
 def test_the_quality_stays_under_the_cap(site: Site, media: Path, tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def test_texts_from_outside_are_escaped() -> None:
         warnings=(nasty,),
     )
     assert "<script" not in link_html(info)
-    assert "<img" not in link_html(LinkInfo("t", "https://a.org", thumbnail="javascript:alert(1)"))
+    assert "<img" not in link_html(LinkInfo("t", "https://a.org", thumbnail="https://a.org/small.jpg"))
+    assert 'src="data:image/jpeg;base64,' in link_html(LinkInfo("t", "https://a.org", picture=b"jpeg"))
     assert "<script" not in status_line(nasty)
     assert "<script" not in problem_note(nasty)
 

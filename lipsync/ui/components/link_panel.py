@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import html
 from collections.abc import Callable, Iterator
@@ -194,7 +195,7 @@ def _fetch(
 
 
 def link_html(info: LinkInfo) -> str:
-    """Render a link's metadata as HTML; its texts are escaped, the visitor's browser loads the thumbnail."""
+    """Render a link's metadata as HTML; its texts are escaped."""
     duration = (
         strings.LINK_DURATION.format(length=typed_time(info.seconds))
         if info.seconds
@@ -207,8 +208,8 @@ def link_html(info: LinkInfo) -> str:
     ]
     notes = [strings.LINK_PARTS] if info.can_trim else []
     image = (
-        f'<img src="{html.escape(info.thumbnail, quote=True)}" alt="" referrerpolicy="no-referrer">'
-        if info.thumbnail and info.thumbnail.startswith(("http://", "https://"))
+        f'<img src="data:image/jpeg;base64,{base64.b64encode(info.picture).decode()}" alt="">'
+        if info.picture
         else ""
     )
     lines = "".join(f"<p>{html.escape(note)}</p>" for note in (*notes, *info.warnings))
