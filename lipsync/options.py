@@ -48,6 +48,12 @@ LANGUAGES = (
 )  # fmt: skip
 """Codes of the languages that Whisper knows."""
 SUBTITLES = ("none", "file", "track")
+PROVENANCES = {
+    "signed": "metadata and a signed C2PA manifest",
+    "metadata": "metadata alone",
+    "none": "no mark",
+}
+"""How a result is marked as AI-made."""
 SILENCES = {
     "speak": "drawn like speech",
     "keep": "the source's own mouth",
@@ -384,9 +390,9 @@ class EnhanceOptions(OptionGroup):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReportOptions(OptionGroup):
-    """Reports: sync score and subtitles of the result."""
+    """Reports: sync score, subtitles and marks of the result."""
 
     score: bool = option(True, "measure the sync score of result and source")
     subtitles: str = option(
@@ -394,6 +400,14 @@ class ReportOptions(OptionGroup):
         "subtitles of what is said: 'file' as an .srt beside the result, 'track' also inside of it",
         choices=SUBTITLES,
         common=True,
+    )
+    provenance: str = option(
+        "signed",
+        "how the result says that AI made it: 'signed' Content Credentials (C2PA) and metadata, 'metadata' "
+        "alone, or 'none'",
+        choices=tuple(PROVENANCES),
+        common=True,
+        later=True,
     )
 
 

@@ -51,6 +51,11 @@ COMMANDS = (
     Command("train", "train your own model: prepare videos, train on them", "train:add_train_commands"),
     Command("evaluate", "measure the lip sync of videos or models", "evaluate:add_evaluate_command"),
     Command("inspect", "report what is in a file, and what to expect of it", "inspect:add_inspect_command"),
+    Command(
+        "verify",
+        "tell how a file is marked as AI-made, by whom it is signed, and if it is whole",
+        "signing:add_verify_command",
+    ),
     Command("speakers", "tell who in a video speaks when", "speakers:add_speakers_command"),
     Command("doctor", "check this machine for what the program needs", "doctor:add_doctor_command"),
 )

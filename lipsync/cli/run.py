@@ -22,6 +22,7 @@ from lipsync.cli.conversation import (
 from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
 from lipsync.cli.outputs import add_json, add_overwrite, check_outputs, print_json
 from lipsync.cli.parser import CommandParser, in_flags
+from lipsync.cli.signing import add_signing
 from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt, heavy_imports
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.options import LinkOptions
@@ -50,6 +51,7 @@ def add_run_command(parser: CommandParser) -> None:
         help="keep finished frames if the run is interrupted, and continue from them in the next run",
     )
     parser.add_argument("--score-plot", type=Path, metavar="FILE.svg", help="plot the sync score over time")
+    add_signing(parser)
     add_speech(parser)
     add_segments(parser)
     add_options(parser, *SYNC_GROUPS, LinkOptions(), brief=True)
@@ -77,6 +79,7 @@ def add_batch_command(parser: CommandParser) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
     add_json(parser)
+    add_signing(parser)
     add_options(parser, *SYNC_GROUPS, brief=True)
     parser.set_defaults(command=_batch)
 
@@ -152,7 +155,9 @@ def _run(arguments: argparse.Namespace) -> int:
         check_outputs(arguments, arguments.output)
     with heavy_imports():
         from lipsync.pipeline.job import free_name
+        from lipsync.pipeline.provenance import choose_signing
 
+    choose_signing(read_sync_options(arguments).report.provenance, arguments.sign_cert, arguments.sign_key)
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,
@@ -173,6 +178,8 @@ def _run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
             cache=_cache(arguments),
             cues=cues,
+            sign_cert=arguments.sign_cert,
+            sign_key=arguments.sign_key,
             **speakers,
         )
     if arguments.score_plot and result.score:
@@ -198,7 +205,8 @@ def _as_text(result: SyncResult) -> str:
     return (
         f"{result.path}\n{result.duration:.2f} s of {result.width}x{result.height} at "
         f"{float(result.fps):g} frames/s, {result.frames_synced} of {result.frames} frames synced by "
-        f"{result.variant} in {total:.1f} s ({result.frames / total:.1f} frames/s){score}"
+        f"{result.variant} in {total:.1f} s ({result.frames / total:.1f} frames/s){score}\n"
+        f"{result.provenance}"
     )
 
 
@@ -266,7 +274,9 @@ def _batch(arguments: argparse.Namespace) -> int:
     with heavy_imports():
         from lipsync.pipeline.job import free_name
         from lipsync.pipeline.model_provider import CachedModels
+        from lipsync.pipeline.provenance import choose_signing
 
+    choose_signing(options.report.provenance, arguments.sign_cert, arguments.sign_key)
     models, failed, made = CachedModels(), list[dict[str, str]](), list[SyncResult]()
     with cancel_on_interrupt() as cancel:
         check_place(arguments.output / "any.mp4")
@@ -280,6 +290,8 @@ def _batch(arguments: argparse.Namespace) -> int:
                         output=output,
                         overwrite=False,
                         models=models,
+                        sign_cert=arguments.sign_cert,
+                        sign_key=arguments.sign_key,
                     )
                 made.append(result)
                 if not arguments.json:

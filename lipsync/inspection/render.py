@@ -57,6 +57,12 @@ def file_facts(report: MediaReport) -> list[tuple[str, str]]:
     return facts
 
 
+def provenance_facts(report: MediaReport) -> list[tuple[str, str]]:
+    """Names and values about marks as AI-made and Content Credentials; the comment is in `file_facts`."""
+    facts = report.provenance.facts() if report.provenance else []
+    return [(name, value) for name, value in facts if name != "Comment"]
+
+
 def video_facts(report: MediaReport) -> list[tuple[str, str]]:
     """Names and values about the video."""
     info = report.video
@@ -161,6 +167,7 @@ def render_text(report: MediaReport) -> str:
 def _lines(report: MediaReport) -> Iterator[str]:
     blocks = [
         ("File", file_facts(report)),
+        ("Provenance", provenance_facts(report)),
         ("Video", video_facts(report)),
         ("Audio", audio_facts(report)),
     ]
@@ -209,6 +216,8 @@ def _sections(report: MediaReport) -> Iterator[str]:
         texts = [(advice.is_warning, advice.text) for advice in report.advice]
         yield html.section("What to expect", html.notices(texts))
     yield html.section("File", html.definition_list(file_facts(report)))
+    if report.provenance:
+        yield html.section("Provenance", html.definition_list(provenance_facts(report)))
     if report.video:
         yield html.section("Video", html.definition_list(video_facts(report)))
     if report.audio:

@@ -25,6 +25,7 @@ from lipsync.inspection.faces import FaceAnalysis, FaceReport, analyse_faces
 from lipsync.inspection.options import InspectOptions as InspectOptions
 from lipsync.media import AudioReader, VideoReader, open_audio, open_video
 from lipsync.media.metadata import FileMetadata, read_metadata
+from lipsync.media.provenance import ProvenanceReport, read_provenance
 from lipsync.options import FaceOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.speech import Transcript, identify_language, transcribe
@@ -76,6 +77,7 @@ class MediaReport:
         language: the spoken language.
         advice: for syncing the file, warnings first.
         missing: parts that could not be made, with the reason.
+        provenance: whether it is marked as AI-made, by whom it is signed, and if it is whole.
     """
 
     path: Path
@@ -88,6 +90,7 @@ class MediaReport:
     language: Language | None = None
     advice: tuple[Advice, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
+    provenance: ProvenanceReport | None = None
 
     @property
     def duration(self) -> float:
@@ -109,6 +112,7 @@ class MediaReport:
             "language": self.language.as_dict() if self.language else None,
             "expectations": [{"text": advice.text, "warns": advice.is_warning} for advice in self.advice],
             "missing": dict(self.missing),
+            "provenance": self.provenance.as_dict() if self.provenance else None,
         }
 
 
@@ -212,6 +216,7 @@ def inspect_media(
         transcript=transcript,
         language=language,
         missing=missing,
+        provenance=read_provenance(path),
     )
     return _with_advice(report, clip)
 

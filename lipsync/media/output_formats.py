@@ -20,12 +20,17 @@ class OutputFormat:
         subtitle_codec: ffmpeg's encoder of its text subtitles. MP4 has them only as timed text (ETSI
             TS 126 245), which players from QuickTime to VLC show.
         faststart: its index can be moved to the front, so that a browser plays it while it loads.
+        media_type: of its files, as in HTTP.
+        xmp: it holds XMP metadata and a C2PA manifest; a manifest of others lies in a file beside them, and
+            their source type in a tag.
         quicktime_languages: languages of tracks are QuickTime's own codes instead of ISO 639-2/T.
     """
 
     muxer: str
     subtitle_codec: str
     faststart: bool
+    media_type: str
+    xmp: bool
     quicktime_languages: bool = False
 
     @property
@@ -36,9 +41,9 @@ class OutputFormat:
 
 OUTPUT_FORMATS: Mapping[str, OutputFormat] = MappingProxyType(
     {
-        ".mp4": OutputFormat("mp4", "mov_text", faststart=True),
-        ".mov": OutputFormat("mov", "mov_text", faststart=True, quicktime_languages=True),
-        ".mkv": OutputFormat("matroska", "subrip", faststart=False),
+        ".mp4": OutputFormat("mp4", "mov_text", True, "video/mp4", xmp=True),
+        ".mov": OutputFormat("mov", "mov_text", True, "video/quicktime", xmp=True, quicktime_languages=True),
+        ".mkv": OutputFormat("matroska", "subrip", False, "video/x-matroska", xmp=False),
     }
 )
 """By suffix, in lower case."""

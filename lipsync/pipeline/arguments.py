@@ -57,6 +57,8 @@ class SyncArguments(RunArguments):
     cues: tuple[Cue, ...] = option((), "subtitles of the result")
     resume: bool = option(False, "continue an interrupted run, and keep the finished part of this one")
     overwrite: bool = option(True, "replace a file that is there already")
+    sign_cert: Path | None = option(None, "certificate chain to sign the result with")
+    sign_key: Path | None = option(None, "key of that certificate")
 
     @property
     def overwrites(self) -> bool:

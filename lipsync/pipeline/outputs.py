@@ -16,6 +16,8 @@ from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, MediaError, OptionError, ToolError, WeightsError
 from lipsync.faces import UnusedReason, content_hash
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
+from lipsync.media.output_formats import output_format
+from lipsync.media.provenance import Edit, Marked, Marks, mark_and_move, sidecar_path
 from lipsync.media.subtitle_formats import Cue, format_srt
 from lipsync.media.subtitles import add_subtitles
 from lipsync.media.tags import SourceTags, read_tags
@@ -23,12 +25,14 @@ from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import SyncArguments
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.preparation import choose_weights
+from lipsync.pipeline.provenance import Signing, describe_run
 from lipsync.pipeline.stages import RenderPlan
 from lipsync.segments import PlacedSegment
 from lipsync.speech import transcribe
 from lipsync.speech.subtitles import to_cues
 from lipsync.types import Frame
-from lipsync.utils.atomic_write import check_not_there, write_text
+from lipsync.utils.atomic_write import check_not_there, working_path, write_text
+from lipsync.utils.disk_errors import write_error
 from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked
 
 _CUT_SECONDS = 0.5
@@ -65,8 +69,18 @@ class Output:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences for the user about the encoder."""
+        """Sentences for the user about the encoder and the marks."""
         return self._writer.warnings
+
+    @property
+    def signed(self) -> bool:
+        """Whether the finished file has a signed manifest."""
+        return self._writer.signed
+
+    @property
+    def marks(self) -> Marks | None:
+        """How the file is marked as AI-made."""
+        return self._writer.spec.marks
 
     def earlier_frames(self) -> Generator[YuvFrame, None, None]:
         """The `finished` frames, read back."""
@@ -89,11 +103,13 @@ class Target(NamedTuple):
         path: its name.
         resume: keep the finished part of an interrupted run.
         overwrite: replace a file of this name.
+        signing: how it is marked as AI-made.
     """
 
     path: Path
     resume: bool
     overwrite: bool
+    signing: Signing
 
 
 def check_free(given: SyncArguments) -> None:
@@ -109,6 +125,8 @@ def check_free(given: SyncArguments) -> None:
     check_not_there(given.output, overwrite=given.overwrite)
     if given.options.report.subtitles != "none":
         check_not_there(given.output.with_suffix(".srt"), overwrite=given.overwrite)
+    if given.options.report.provenance == "signed" and not output_format(given.output).xmp:
+        check_not_there(sidecar_path(given.output), overwrite=given.overwrite)
 
 
 @contextmanager
@@ -130,6 +148,7 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         quality=context.options.media.quality,
         encoder=context.options.media.encoder,
         tags=_kept_tags(job, context),
+        marks=target.signing.marks(_edit(job, context)),
         overwrite=target.overwrite,
     )
     remove_abandoned(target.path.absolute().parent)
@@ -141,6 +160,12 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         writer = FrameWriter(target.path, spec, cancel=context.cancel)
     with writer:
         yield Output(writer, len(job.timeline))
+
+
+def _edit(job: Job, context: RunContext) -> Edit:
+    model = choose_weights(context)
+    voices = [voice.info.path for voice in job.voices]
+    return describe_run(job.video.info.path, voices, job.video.is_still, model, context.options)
 
 
 def _kept_tags(job: Job, context: RunContext) -> SourceTags:
@@ -199,15 +224,25 @@ def make_subtitles(job: Job, given: Sequence[Cue], context: RunContext) -> tuple
 
 
 def write_subtitles(
-    target: Path, subtitles: Subtitles | None, overwrite: bool, options: SyncOptions
-) -> Path | None:
-    """Write subtitles as .srt next to the result, and as its subtitle track if set."""
+    out: Output, subtitles: Subtitles | None, overwrite: bool, options: SyncOptions
+) -> tuple[Path | None, Marked]:
+    """Write subtitles as .srt next to the result, and as its subtitle track if set.
+
+    Returns:
+        The .srt file, None without subtitles; and the result, which with a track is marked anew.
+    """
+    target, marked = out.path, Marked(out.path, out.signed, ())
     if subtitles is None or not subtitles.cues:
-        return None
+        return None, marked
     path = write_text(target.with_suffix(".srt"), format_srt(subtitles.cues), overwrite=overwrite)
     if options.report.subtitles == "track":
-        add_subtitles(target, path, subtitles.language)
-    return path
+        try:
+            with working_path(target) as new:
+                add_subtitles(target, path, subtitles.language, target=new)
+                marked = mark_and_move(new, target, out.marks, overwrite=True)
+        except OSError as error:
+            raise write_error(error, target) from error
+    return path, marked
 
 
 def input_sizes(job: Job) -> dict[Path, int]:

@@ -25,6 +25,7 @@ from lipsync.pipeline.job import channel_warnings, free_name, length_warnings, o
 from lipsync.pipeline.living_photo import bring_to_life
 from lipsync.pipeline.model_provider import choose_provider
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
+from lipsync.pipeline.provenance import choose_signing
 from lipsync.pipeline.rest_watch import RestWatch
 from lipsync.pipeline.scoring import SyncScorer
 from lipsync.pipeline.stages import Chunk, RenderPlan
@@ -50,6 +51,8 @@ def sync(
     models: ModelProvider | None = None,
     cache: DetectionCache | None = None,
     networks: ModelProvider | None = None,
+    sign_cert: str | Path | None = None,
+    sign_key: str | Path | None = None,
 ) -> SyncResult:
     """A copy of `video` whose lips match `voice`.
 
@@ -74,6 +77,10 @@ def sync(
         cache: of detections: the next run of the same video with other pads, smoothing, face selection or
             model then needs no new detection.
         networks: deprecated name of `models`.
+        sign_cert, sign_key: certificate chain and key of whoever publishes the result, PEM files, to sign
+            its Content Credentials with; by default those that the environment variables LIPSYNC_SIGN_CERT
+            and LIPSYNC_SIGN_KEY name, else the certificate that this installation made for itself, which
+            viewers show as not trusted.
 
     Raises:
         LipsyncError: what happened, what was given and what to do next. The result appears under its name
@@ -85,14 +92,15 @@ def sync(
     given = check_arguments(
         SyncArguments, options, video=video, voice=voice, output=output, segments=segments,
         more_voices=more_voices, cues=cues, resume=resume, overwrite=overwrite, progress=progress,
-        cancel=cancel, cache=cache,
+        cancel=cancel, cache=cache, sign_cert=sign_cert, sign_key=sign_key,
     )  # fmt: skip
     outputs.check_free(given)
+    signing = choose_signing(given.options.report.provenance, given.sign_cert, given.sign_key)
     context = given.context(choose_provider(models, networks))
     job, speaker_warnings = assign_speakers(open_job(given), context)
     job, background_warnings = keep_background(job, context)
     sizes = outputs.input_sizes(job)
-    target = outputs.Target(given.output or free_name(given.video), given.resume, given.overwrites)
+    target = outputs.Target(given.output or free_name(given.video), given.resume, given.overwrites, signing)
     faces = job.face_options(context.options)
     job_warnings = [
         *job.video.warnings,
@@ -136,7 +144,7 @@ def sync(
         subtitles, subtitle_warnings = outputs.make_subtitles(job, given.cues, context)
 
     # 7. The video file is complete; add the subtitles.
-    subtitle_file = outputs.write_subtitles(out.path, subtitles, given.overwrites, context.options)
+    subtitle_file, marked = outputs.write_subtitles(out, subtitles, given.overwrites, context.options)
     return SyncResult(
         path=out.path,
         frames=len(job.timeline),
@@ -154,11 +162,12 @@ def sync(
             *prepared.audio.warnings,
             *watch.warnings(),
             *subtitle_warnings,
-            *out.warnings,
+            *dict.fromkeys((*signing.warnings, *out.warnings, *marked.warnings)),
             *outputs.pass_through_warnings(plan),
         ),
         score=scorer.card(),
         subtitles=subtitle_file,
+        provenance=signing.told(marked.signed),
     )
 
 

@@ -92,6 +92,7 @@ class SyncResult:
         warnings: sentences for the user.
         score: sync score of result and source; None if not scored.
         subtitles: .srt file next to the result; None without subtitles.
+        provenance: how the result is marked as AI-made, a sentence for the user.
     """
 
     path: Path
@@ -105,6 +106,7 @@ class SyncResult:
     warnings: tuple[str, ...] = ()
     score: ScoreCard | None = None
     subtitles: Path | None = None
+    provenance: str = ""
 
     @property
     def duration(self) -> float:

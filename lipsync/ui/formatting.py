@@ -56,7 +56,7 @@ def result_markdown(result: SyncResult) -> str:
         variant=result.variant,
     )
     warnings = (f"- {in_labels(strip_folders(warning))}" for warning in result.warnings)
-    return "\n".join([done, "", *warnings])
+    return "\n".join([done, "", *warnings, "", in_labels(result.provenance)]).rstrip()
 
 
 def error_text(error: Exception, reword: Callable[[str], str] = in_labels) -> str:

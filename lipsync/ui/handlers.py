@@ -20,6 +20,7 @@ from lipsync.options import MediaOptions, SyncOptions
 from lipsync.pipeline.excerpt import Excerpt, excerpt
 from lipsync.pipeline.job import free_name
 from lipsync.pipeline.preview import preview
+from lipsync.pipeline.provenance import choose_signing, describe_comparison
 from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.types import Frame, Preview, SyncResult, TimeRange
 from lipsync.ui.background import Done, run_in_thread
@@ -159,7 +160,9 @@ def write_comparison(
         shown = np.arange(len(job.timeline))  # results of two runs may differ in length
         columns.append((after, np.minimum(shown, after.frame_count - 1)))
     name = fitting_name("", job.video.info.path.stem[:80], "_side_by_side.mp4")
-    return write_side_by_side(columns, job.audio, folder / name, progress, cancel)
+    files = [job.video.info.path, *(result.path for result in outputs.results)]
+    marks = choose_signing(outputs.request.options.report.provenance).marks(describe_comparison(files))
+    return write_side_by_side(columns, job.audio, folder / name, progress, cancel, marks)
 
 
 def frame_pair(outputs: RunOutputs, at: float) -> tuple[Frame, Frame]:

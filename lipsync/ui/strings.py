@@ -131,6 +131,7 @@ LABELS = {
     "voice_shift": "Voice delay",
     "score": "Measure lip sync",
     "subtitles": "Subtitles",
+    "provenance": "Mark as AI-made",
     "speech_model": "Speech recognition model",
     "spoken_language": "Spoken language",
     "blend": "Blending",
@@ -165,6 +166,11 @@ LABELS = {
 CHOICES: dict[str, dict[Any, str]] = {
     "background": {"none": "none", "keep": "kept under the new voice"},
     "subtitles": {"none": "none", "file": "as a file", "track": "as a file and inside the video"},
+    "provenance": {
+        "signed": "signed Content Credentials and metadata",
+        "metadata": "metadata alone",
+        "none": "no marks",
+    },
     "which_face": {
         "largest": "the largest",
         "central": "the most central",

@@ -381,3 +381,27 @@ def test_segments_come_as_text_or_file_and_the_score_as_a_picture(voice: Path, t
         assert probe_video(output).frame_count == 8
         assert plot.read_text("utf-8").startswith("<svg")
         plot.unlink()
+
+
+def test_verify_says_whether_a_result_is_whole(
+    voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("c2pa", reason="c2pa-python has no wheel for this machine")
+    output = tmp_path / "out.mp4"
+    words = ["run", str(FACE), str(voice), "-o", str(output), "--variant", "builtin", "--no-score"]
+    assert main(words) == 0
+    assert "which viewers show as not trusted" in capsys.readouterr().out
+    assert main(["verify", str(output)]) == 0
+    told = capsys.readouterr().out
+    assert "whole: nothing was changed" in told and "made on this installation" in told
+    changed = bytearray(output.read_bytes())
+    changed[changed.rindex(b"mdat") + 50] ^= 1
+    output.write_bytes(changed)
+    assert main(["verify", str(output), str(FACE), "--json"]) == 1
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["state"], second["state"]) == ("tampered", "none")
+    assert first["problems"] == ["assertion.bmffHash.mismatch"]
+    assert main([*words, "--overwrite", "--sign-cert", str(FACE)]) == 1
+    assert "(--sign-cert, --sign-key)" in capsys.readouterr().err
+    assert main(["verify", str(FACE), "--trust", str(FACE)]) == 1
+    assert "no certificates" in capsys.readouterr().err

@@ -27,6 +27,7 @@ from lipsync.errors import LipsyncError, OutputError
 from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.media.output_formats import output_format
+from lipsync.media.provenance import mark_and_move
 from lipsync.media.video.reader import open_video
 from lipsync.media.video.writer import (
     AUDIO_SETTINGS,
@@ -47,7 +48,6 @@ from lipsync.utils.atomic_write import (
     atomic_write,
     check_not_there,
     check_place,
-    move_into_place,
     remove_parts,
     working_path,
 )
@@ -78,6 +78,7 @@ class ResumableWriter:
         spec: as given.
         part_frames: frames per part.
         finished: frames written by earlier runs, which must not be written again.
+        signed: the file has a signed manifest.
         warnings: sentences for the user.
 
     Raises:
@@ -104,6 +105,7 @@ class ResumableWriter:
         self._cleanup = ExitStack()
         self._part: FrameWriter | None = None
         self.finished = self._written = 0
+        self.signed = False
         self.warnings: tuple[str, ...] = ()
 
     def __enter__(self) -> ResumableWriter:
@@ -144,7 +146,7 @@ class ResumableWriter:
         number, left = self._written // self.part_frames, self.spec.frames - self._written
         if left < 1:
             raise ValueError(f"only {self.spec.frames} frames were announced")
-        spec = replace(self.spec, frames=min(left, self.part_frames), audio=None)
+        spec = replace(self.spec, frames=min(left, self.part_frames), audio=None, marks=None)
         return FrameWriter(self._part_path(number), spec, cancel=self._cancel).__enter__()
 
     def __exit__(
@@ -187,9 +189,12 @@ class ResumableWriter:
             with working_path(self.path) as new, ExitStack() as cleanup:
                 track = encoded_track(self.spec, new, self._cancel, cleanup)
                 self._concatenate(listing, track, new)
-                self.path = move_into_place(new, self.path, overwrite=self.spec.overwrite)
+                marks, overwrite = self.spec.marks, self.spec.overwrite
+                marked = mark_and_move(new, self.path, marks, overwrite=overwrite)
         except OSError as error:
             raise result_error(error, self.path) from error
+        self.path, self.signed = marked.path, marked.signed
+        self.warnings += marked.warnings
         self._part_path(0).unlink(missing_ok=True)  # the folder is of no use any more
 
     def _concatenate(self, listing: Path, track: EncodedTrack | None, new: Path) -> None:

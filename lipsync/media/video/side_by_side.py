@@ -12,6 +12,7 @@ from PIL import Image
 
 from lipsync.errors import MediaError
 from lipsync.media.audio.reader import AudioReader
+from lipsync.media.provenance import METADATA_MARKS, Marks
 from lipsync.media.video.reader import VideoReader
 from lipsync.media.video.writer import FrameWriter, OutputSpec
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
@@ -29,6 +30,7 @@ def write_side_by_side(
     target: Path,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
+    marks: Marks | None = METADATA_MARKS,
 ) -> Path:
     """Write several videos side by side into one, with one audio track.
 
@@ -39,6 +41,7 @@ def write_side_by_side(
         target: the file to write.
         progress: receives reports.
         cancel: polled all the time.
+        marks: how the file says that AI made a part of it.
 
     Returns:
         `target`.
@@ -63,7 +66,9 @@ def write_side_by_side(
                 writer = cleanup.enter_context(
                     FrameWriter(
                         target,
-                        OutputSpec(row.shape[1], row.shape[0], first.fps, count, audio, first.info),
+                        OutputSpec(
+                            row.shape[1], row.shape[0], first.fps, count, audio, first.info, marks=marks
+                        ),
                         cancel=cancel,
                     )
                 )

@@ -214,6 +214,7 @@ def write_clip(folder: Path, name: str, content: ClipContent, cancel: CancelToke
         audio=content.audio,
         source=dataclasses.replace(content.source, sample_aspect_ratio=Fraction(1)),
         quality=_CRF,
+        marks=None,  # training sets hold real video
         compact=True,
     )
     with FrameWriter(folder / f"{name}.mp4", spec, cancel=cancel) as writer:
