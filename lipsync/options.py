@@ -54,6 +54,7 @@ PROVENANCES = {
     "none": "no mark",
 }
 """How a result is marked as AI-made."""
+CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 SILENCES = {
     "speak": "drawn like speech",
     "keep": "the source's own mouth",
@@ -409,6 +410,16 @@ class ReportOptions(OptionGroup):
         common=True,
         later=True,
     )
+    ai_label: str = option(
+        "none",
+        "corner of a visible label 'AI-generated' in every frame",
+        choices=("none", *CORNERS),
+        later=True,
+    )
+    ai_label_size: float = option(
+        4.0, "height of the label's text", min=1, max=20, unit="% of the frame", later=True
+    )
+    ai_label_opacity: float = option(80.0, "opacity of the label", min=10, max=100, unit="%", later=True)
 
 
 @dataclass(frozen=True)

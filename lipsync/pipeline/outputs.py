@@ -21,6 +21,7 @@ from lipsync.media.provenance import Edit, Marked, Marks, mark_and_move, sidecar
 from lipsync.media.subtitle_formats import Cue, format_srt
 from lipsync.media.subtitles import add_subtitles
 from lipsync.media.tags import SourceTags, read_tags
+from lipsync.media.video.visible_label import VisibleLabel
 from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import SyncArguments
 from lipsync.pipeline.job import Job
@@ -48,8 +49,10 @@ class Output:
             resumed run gives the same file.
     """
 
-    def __init__(self, writer: FrameWriter | ResumableWriter, frames: int) -> None:
-        self._writer = writer
+    def __init__(
+        self, writer: FrameWriter | ResumableWriter, frames: int, label: VisibleLabel | None = None
+    ) -> None:
+        self._writer, self._label = writer, label
         self.finished = 0
         self.remaining: list[range] = [range(frames)]
         if isinstance(writer, ResumableWriter):
@@ -93,6 +96,8 @@ class Output:
         Raises:
             OutputError, DiskFullError, Cancelled: as the writer.
         """
+        if self._label is not None and isinstance(frame, YuvFrame):
+            frame = self._label.draw(frame)
         self._writer.write(frame)
 
 
@@ -159,7 +164,12 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
     else:
         writer = FrameWriter(target.path, spec, cancel=context.cancel)
     with writer:
-        yield Output(writer, len(job.timeline))
+        yield Output(writer, len(job.timeline), make_label(context.options, spec.width, spec.height))
+
+
+def make_label(options: SyncOptions, width: int, height: int) -> VisibleLabel | None:
+    """The visible label of frames of that size; None if it is off."""
+    return None if options.report.ai_label == "none" else VisibleLabel(options.report, width, height)
 
 
 def _edit(job: Job, context: RunContext) -> Edit:

@@ -21,6 +21,7 @@ from lipsync.pipeline.arguments import PreviewArguments, check_arguments
 from lipsync.pipeline.face_tracks import empty_track, find_face_tracks
 from lipsync.pipeline.job import SPEAKING, Job, open_job
 from lipsync.pipeline.model_provider import choose_provider
+from lipsync.pipeline.outputs import make_label
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
 from lipsync.pipeline.stages import Chunk, RenderPlan
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
@@ -93,6 +94,8 @@ def preview(
     chunks = stages.blend(chunks, plan, context)
     [chunk] = stages.enhance(chunks, enhancement, context)
     [result] = stages.upscale(chunk, upscaler, context)
+    if label := make_label(context.options, result.width, result.height):
+        result = label.draw(result)
     face = chunk.faces[0] if chunk.faces else None
     source = frame.to_rgb()
     return Preview(
