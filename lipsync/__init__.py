@@ -22,7 +22,16 @@ import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lipsync.dubbing import Dub, SpeakerTurn, find_speakers, fit_lines, plan_dub, speak_lines
+    from lipsync.dubbing import (
+        Dub,
+        MatchedSpeakers,
+        SpeakerTurn,
+        find_speakers,
+        fit_lines,
+        match_speakers,
+        plan_dub,
+        speak_lines,
+    )
     from lipsync.errors import Cancelled, LipsyncError
     from lipsync.options import (
         BlendOptions,
@@ -61,6 +70,8 @@ _HOME = {
     "CachedModels": "pipeline.model_provider",
     "Dub": "dubbing",
     "plan_dub": "dubbing",
+    "match_speakers": "dubbing",
+    "MatchedSpeakers": "dubbing",
     "speak_lines": "dubbing",
     "fit_lines": "dubbing",
     "find_speakers": "dubbing",
@@ -98,6 +109,7 @@ __all__ = [
     "FaceOptions",
     "GeneratorOptions",
     "LipsyncError",
+    "MatchedSpeakers",
     "MediaOptions",
     "Plan",
     "Preview",
@@ -113,6 +125,7 @@ __all__ = [
     "__version__",
     "find_speakers",
     "fit_lines",
+    "match_speakers",
     "parse_segments",
     "plan",
     "plan_dub",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import lipsync
 from lipsync.cli.parser import CommandParser, in_flags
 from lipsync.errors import MediaError, OptionError
-from lipsync.options import SyncOptions
+from lipsync.options import FaceOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.segments import FaceChoice, Segment, parse_segments, parse_speakers
 from lipsync.utils.checked_file import checked_file
 
 if TYPE_CHECKING:
+    from lipsync.dubbing import Script
     from lipsync.media.subtitle_formats import Cue
 
 
@@ -106,7 +107,8 @@ def add_segments(parser: CommandParser) -> None:
         action="append",
         default=[],
         metavar="NAME=FACE",
-        help="the face of a speaker of the --script, such as ann=0, ann=0.7,0.4@12 or ann=ann.png",
+        help="the face of a speaker of the --script, such as ann=0, ann=0.7,0.4@12 or ann=ann.png; by "
+        "default whoever speaks then in the video's own sound",
     )
 
 
@@ -213,15 +215,41 @@ def conversation_inputs(
     from lipsync.dubbing import fit_lines, read_script, speak_lines
 
     script = read_script(arguments.script)
+    faces = checked.faces
+    if _must_match(inputs, script, faces):
+        found = lipsync.match_speakers(
+            inputs.video, script, faces, media=inputs.options.media, progress=progress, cancel=cancel
+        )
+        faces = found.faces
+        for note in found.notes:
+            _note(arguments, note)
     if checked.voices:
         script = speak_lines(
             script, inputs.folder, checked.voices, language=language, progress=progress, cancel=cancel
         )
     script = fit_lines(script, inputs.folder, arguments.max_speedup, cancel=cancel)
-    dub = lipsync.plan_dub(inputs.video, script, voice, checked.faces, inputs.options.media)
+    dub = lipsync.plan_dub(inputs.video, script, voice, faces, inputs.options.media)
     for note in dub.notes:
         _note(arguments, note)
     return dub.voice, {"segments": dub.segments, "more_voices": dub.more_voices}, dub.cues
+
+
+def _must_match(inputs: Inputs, script: Script, faces: Mapping[str, FaceChoice]) -> bool:
+    """Whether the faces of a script's speakers are to be found by who spoke then.
+
+    They are not where the settings choose a face for all lines, one person speaks alone, or the video does
+    not let tell.
+    """
+    named = {name.casefold() for name in faces}
+    unknown = [name for name in script.speakers if name.casefold() not in named]
+    if not unknown or not (faces or len(unknown) > 1):
+        return False
+    if not faces and inputs.options.faces.which_face != FaceOptions().which_face:
+        return False
+    from lipsync.media import probe_video
+
+    info = probe_video(inputs.video)
+    return info.has_audio and not info.is_still and not inputs.options.media.static
 
 
 def _note(arguments: argparse.Namespace, text: str) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from lipsync.dubbing.fitting import ROUNDING
+from lipsync.dubbing.matching import known_faces
 from lipsync.dubbing.script import Script, ScriptLine, named, read_script
 from lipsync.errors import InputError, OptionError, RangeError
 from lipsync.media import open_video, probe_audio
@@ -59,8 +60,8 @@ def plan_dub(
         video: any video, or a photo, which is as long as the script.
         script: a file, see `read_script`, or what `speak_lines` and `fit_lines` have made of it.
         voice: a track with all lines; None where each line has its own file.
-        speakers: the face of each speaker, by name in any case. Without any, all lines go to the face that
-            the settings choose.
+        speakers: the face of each speaker, by name in any case, such as `match_speakers` finds them.
+            Without any, all lines go to the face that the settings choose.
         media: the settings by which the video is read, such as its ranges.
 
     Raises:
@@ -102,18 +103,10 @@ def _faces(script: Script, given: Mapping[str, FaceChoice]) -> dict[str, FaceCho
     """
     if not given:
         return {}
-    names = {name.casefold(): name for name in script.speakers}
-    unknown = [name for name in given if name.casefold() not in names]
-    known = ", ".join(script.speakers) or "nobody by name"
-    if unknown:
-        raise OptionError(
-            "Nobody of this name speaks in the script",
-            given=", ".join(unknown),
-            hint=f"These do: {known}.",
-        )
-    faces = {names[name.casefold()]: face for name, face in given.items()}
+    faces = known_faces(script, given)
     without = [name for name in script.speakers if name not in faces]
     if without:
+        known = ", ".join(script.speakers)
         raise OptionError(
             "A speaker of the script has no face",
             given=", ".join(without),
