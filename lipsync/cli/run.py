@@ -230,6 +230,7 @@ def _preview(arguments: argparse.Namespace) -> int:
         from lipsync.media import write_image
         from lipsync.media.video.images import check_image_place
         from lipsync.pipeline.preview import preview
+        from lipsync.pipeline.provenance import choose_signing, describe_preview
 
     check_image_place(arguments.output)
     remove_abandoned(arguments.output.absolute().parent)
@@ -250,7 +251,9 @@ def _preview(arguments: argparse.Namespace) -> int:
             cache=_cache(arguments),
             **speakers,
         )
-    write_image(arguments.output, preview_sheet(drawn))
+        signing = choose_signing(inputs.options.report.provenance)
+        about = describe_preview(inputs.video, drawn.variant, inputs.options)
+        write_image(arguments.output, preview_sheet(drawn), signing.marks(about))
     if drawn.box is None:
         print("Note: no usable face at that time; the frame stays unchanged.", file=sys.stderr)
     if arguments.json:

@@ -134,6 +134,17 @@ def describe_comparison(files: Sequence[Path]) -> Edit:
     )
 
 
+def describe_preview(video: Path, variant: str, options: SyncOptions) -> Edit:
+    """What the manifest says of an image of one frame, before and after."""
+    return Edit(
+        lipsync.__version__,
+        (Ingredient(video, "source"),),
+        variant,
+        settings=noted_settings(options),
+        title="preview of a lip-synced frame",
+    )
+
+
 def noted_settings(options: SyncOptions) -> dict[str, Any]:
     """Settings that differ from their defaults, as JSON; none with a path, and none of the machine."""
     values = options.flat()

@@ -16,6 +16,7 @@ from lipsync.blending import draw_overlay
 from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
+from lipsync.media.provenance import METADATA_MARKS
 from lipsync.options import MediaOptions, SyncOptions
 from lipsync.pipeline.excerpt import Excerpt, excerpt
 from lipsync.pipeline.job import free_name
@@ -225,7 +226,7 @@ def render_preview(
     )
     overlay, result = folder / "overlay.jpg", folder / "result.jpg"
     write_image(overlay, draw_overlay(drawn))
-    write_image(result, drawn.result)
+    write_image(result, drawn.result, METADATA_MARKS)
     faces = []
     for number, person in enumerate(drawn.people if len(drawn.people) > 1 else ()):
         x1, y1, x2, y2 = person.box

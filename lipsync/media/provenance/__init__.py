@@ -14,7 +14,14 @@ from lipsync.media.provenance.certificates import (
     signing_files,
 )
 from lipsync.media.provenance.manifest import Edit, Ingredient
-from lipsync.media.provenance.marks import METADATA_MARKS, Marked, Marks, mark_and_move, sidecar_path
+from lipsync.media.provenance.marks import (
+    METADATA_MARKS,
+    Marked,
+    Marks,
+    mark_and_move,
+    sidecar_path,
+    sign_image,
+)
 from lipsync.media.provenance.verification import ProvenanceReport, read_provenance
 
 __all__ = [
@@ -30,5 +37,6 @@ __all__ = [
     "read_credentials",
     "read_provenance",
     "sidecar_path",
+    "sign_image",
     "signing_files",
 ]

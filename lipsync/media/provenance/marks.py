@@ -93,6 +93,19 @@ def mark_and_move(part: Path, path: Path, marks: Marks | None, *, overwrite: boo
     return Marked(path, signed, tuple(warnings))
 
 
+def sign_image(part: Path, marks: Marks) -> None:
+    """Sign an image that is whole; one that cannot be signed stays as it is.
+
+    Args:
+        part: the file in a private folder, which the signed one replaces.
+    """
+    if marks.edit and marks.credentials:
+        try:
+            _signed(part, marks.edit, marks.credentials, manifest.media_type_of(part))
+        except Exception as error:  # of c2pa-python or the disk
+            _log.debug("not signed", exc_info=error)
+
+
 def unsigned_warning(error: Exception) -> str:
     """Why a result carries metadata alone."""
     if isinstance(error, ImportError):

@@ -1,14 +1,13 @@
-"""IPTC digital source type as XMP metadata of MP4, MOV and PNG files.
+"""IPTC digital source type as XMP metadata of videos and images.
 
 XMP Specification Part 3 (ISO 16684-3): in MP4 a top-level `uuid` box, in PNG an `iTXt` chunk. The box goes
-to the end of the file, where it moves no other, so that nothing is copied.
+to the end of the file, where it moves no other, so that nothing is copied. Pillow writes that of images.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +16,7 @@ DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeW
 MATROSKA_TAG = "DIGITALSOURCETYPE"
 """Tag of a Matroska file that says the same; it has no place for XMP."""
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-_PACKET = f"""<?xpacket begin="\N{ZERO WIDTH NO-BREAK SPACE}" id="W5M0MpCehiHzreSzNTczkc9d"?>
+XMP_PACKET = f"""<?xpacket begin="\N{ZERO WIDTH NO-BREAK SPACE}" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
   <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">
@@ -39,13 +38,7 @@ def append_xmp(path: Path) -> None:
         OSError: the file cannot be written.
     """
     with path.open("ab") as file:
-        file.write(struct.pack(">I4s", 24 + len(_PACKET), b"uuid") + _XMP_UUID + _PACKET)
-
-
-def xmp_chunk() -> bytes:
-    """The `iTXt` chunk of a PNG with the digital source type; it belongs right after `IHDR`."""
-    body = b"iTXt" + _PNG_KEYWORD + b"\0\0\0\0\0" + _PACKET
-    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        file.write(struct.pack(">I4s", 24 + len(XMP_PACKET), b"uuid") + _XMP_UUID + XMP_PACKET)
 
 
 def read_source_type(path: Path) -> str:
@@ -57,7 +50,13 @@ def read_source_type(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(16)
         size = path.stat().st_size
-        found = _png_xmp(file) if start.startswith(_PNG_START) else _box_xmp(file, size)
+        if start.startswith(_PNG_START):
+            found = _png_xmp(file)
+        elif start.startswith((b"\xff\xd8\xff", b"RIFF")):  # JPEG has it at the start, WebP at the end
+            file.seek(0 if start.startswith(b"\xff") else max(0, size - _LARGEST_XMP))
+            found = file.read(_LARGEST_XMP)
+        else:
+            found = _box_xmp(file, size)
     match = _FOUND.search(found)
     return match[1].decode("ascii", "replace") if match else ""
 

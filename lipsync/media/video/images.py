@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from lipsync.errors import MediaError, OptionError, OutputError
+from lipsync.media.provenance import Marks, sign_image
+from lipsync.media.provenance.xmp import XMP_PACKET
 from lipsync.media.video.code_points import CodePoints, read_code_points, to_srgb
 from lipsync.types import Frame
 from lipsync.utils.atomic_write import atomic_write, check_place
@@ -183,8 +186,11 @@ def resize_image(frame: Frame, width: int, height: int) -> Frame:
     return np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX))
 
 
-def write_image(path: Path | str, frame: Frame) -> None:
+def write_image(path: Path | str, frame: Frame, marks: Marks | None = None) -> None:
     """Write an RGB uint8 (H, W, 3) frame as .png, .jpg or .webp, atomically.
+
+    Args:
+        marks: how it says that AI made it; None for not at all.
 
     Raises:
         DiskFullError, OutputError: the suffix is another one, or the file cannot be written.
@@ -192,7 +198,18 @@ def write_image(path: Path | str, frame: Frame) -> None:
     path = Path(path).absolute()
     _check_suffix(path)
     with atomic_write(path, explain=_image_error) as part:
-        Image.fromarray(frame).save(part, quality=95)
+        Image.fromarray(frame).save(part, quality=95, **(_metadata(path) if marks else {}))
+        if marks:
+            sign_image(part, marks)
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """The digital source type as Pillow takes it."""
+    if path.suffix.lower() != ".png":
+        return {"xmp": XMP_PACKET}
+    chunks = PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", XMP_PACKET.decode())
+    return {"pnginfo": chunks}
 
 
 def check_image_place(path: Path) -> None:
