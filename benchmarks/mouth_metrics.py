@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lipsync.metrics.lips import Bools
 from lipsync.metrics.seam import Edge
-from lipsync.types import FloatArray, Frame, Mask, PixelBox
+from lipsync.types import Bools, FloatArray, Frame, Mask, PixelBox
 
 _BAND = 0.08
 """Width of the band inside the border, in widths of the box."""

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lipsync.pipeline.job import plan
     from lipsync.pipeline.model_provider import CachedModels
     from lipsync.pipeline.preview import preview
+    from lipsync.pipeline.run_cache import RunCache
     from lipsync.pipeline.sync import sync
     from lipsync.progress import CancelToken, Progress
     from lipsync.segments import Segment, parse_segments
@@ -68,6 +69,7 @@ _HOME = {
     "preview": "pipeline.preview",
     "plan": "pipeline.job",
     "CachedModels": "pipeline.model_provider",
+    "RunCache": "pipeline.run_cache",
     "Dub": "dubbing",
     "plan_dub": "dubbing",
     "match_speakers": "dubbing",
@@ -115,6 +117,7 @@ __all__ = [
     "Preview",
     "Progress",
     "ReportOptions",
+    "RunCache",
     "ScoreCard",
     "Segment",
     "SpeakerTurn",

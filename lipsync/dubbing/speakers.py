@@ -16,7 +16,6 @@ from lipsync.generators.builtin.adapter import Builtin
 from lipsync.media import open_audio, open_video
 from lipsync.media.audio.mix import mix_segments
 from lipsync.metrics.lip_locator import LipLocator
-from lipsync.metrics.lips import Bools
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.registries import DETECTORS
@@ -25,7 +24,7 @@ from lipsync.speech import SpeechSpans, detect_speech, even_level
 from lipsync.sync_score import load_expert
 from lipsync.sync_score.base import EXPERT_FPS
 from lipsync.sync_score.offset import MAX_OFFSET
-from lipsync.types import FloatArray, IntArray, TimeRange
+from lipsync.types import Bools, FloatArray, IntArray, TimeRange
 from lipsync.weights import require
 
 _SAMPLE_RATE = 16_000

@@ -10,7 +10,7 @@ faces can be selected from them (`build_tracks`).
 from __future__ import annotations
 
 from lipsync.faces.crops import crop_face, pixel_box
-from lipsync.faces.detection_cache import DetectionCache, content_hash, detection_key
+from lipsync.faces.detection_cache import DetectionCache, detection_key
 from lipsync.faces.detection_schedule import Detections, detect_faces
 from lipsync.faces.detectors.base import FaceDetector
 from lipsync.faces.recognition import recognition_warnings
@@ -40,7 +40,6 @@ __all__ = [
     "UprightView",
     "VideoShape",
     "build_tracks",
-    "content_hash",
     "crop_face",
     "detect_faces",
     "detection_key",

@@ -37,11 +37,11 @@ from lipsync.faces.detectors.base import FaceDetector
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup
 from lipsync.types import Face, IntArray
 from lipsync.utils.atomic_write import atomic_write
+from lipsync.utils.file_digest import content_hash
 from lipsync.utils.owned_folder import remove_abandoned
 
 LIMIT_BYTES = 500_000_000
 """Ten minutes of one face take about 7 MB."""
-_HASH_BLOCK_BYTES = 1 << 22
 _IRRELEVANT_SETTINGS = {
     *("audio_track", "voice_ranges", "voice_shift", "length_mode", "quality", "encoder"),
     *("which_face", "face_index", "face_x", "face_y", "face_time", "face_reference"),
@@ -106,19 +106,6 @@ def detection_key(
         digest.update(part.encode() + b"\0")
     digest.update(np.ascontiguousarray(numbers, np.int64).tobytes())
     return DetectionKey(digest.hexdigest(), video, state)
-
-
-def content_hash(file: Path) -> str:
-    """Hexadecimal BLAKE2b digest of a file's content.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    digest = hashlib.blake2b(digest_size=32)
-    with file.open("rb") as opened:
-        while block := opened.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _file_state(file: Path) -> tuple[int, ...]:

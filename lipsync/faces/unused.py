@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-import numpy.typing as npt
 
 from lipsync.faces.association import Identity
 from lipsync.faces.mouth_visibility import covered_frames
 from lipsync.faces.upright import TILTED, roll
-from lipsync.types import FaceTrack, FloatArray
-
-Bools = npt.NDArray[np.bool_]
+from lipsync.types import Bools, FaceTrack, FloatArray
 
 _MARGIN = 0.1
 """Distance of eyes and mouth from the frame's border, in eye-mouth distances, that shows that they are in the

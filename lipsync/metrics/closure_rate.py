@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lipsync.metrics.lip_base import LipMetricSpec, LipObservation
-from lipsync.metrics.lips import CLOSED, Bools
-from lipsync.types import FloatArray
+from lipsync.metrics.lips import CLOSED
+from lipsync.types import Bools, FloatArray
 
 _REACH = 1
 """Frames by which a closure may be early or late."""

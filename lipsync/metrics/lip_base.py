@@ -14,9 +14,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from lipsync.metrics.lips import Bools
 from lipsync.registries import LIP_METRICS
-from lipsync.types import FloatArray
+from lipsync.types import Bools, FloatArray
 
 MIN_FRAMES = 10
 """Frames that a figure needs at least."""

@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from lipsync.metrics.lip_base import LipObservation, LipSeries
 from lipsync.metrics.lip_locator import LipLocator
-from lipsync.metrics.lips import Bools
 from lipsync.metrics.mouth_image import lightness_range, lip_sharpness
 from lipsync.metrics.seam import Edge, seam
-from lipsync.types import FloatArray, Frame, Mask, PixelBox
+from lipsync.types import Bools, FloatArray, Frame, Mask, PixelBox
 
 _MOUTH = (slice(16, 72), slice(16, 96))
 """Mouth and chin in a window of `LipLocator`."""

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from lipsync.types import FloatArray
 
-Bools = npt.NDArray[np.bool_]
 POINTS = 49
 _MIDDLE = ((24, 36), (25, 35), (26, 34))
 """Lower and upper points of the inner lips around the middle of the mouth."""

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 
 from lipsync.generators.builtin.mouth_outline import CHIN, INNER, OUTER
-from lipsync.metrics.lips import Bools
-from lipsync.types import FloatArray, Frame, PixelBox
+from lipsync.types import Bools, FloatArray, Frame, PixelBox
 
 LIKE_OPENING = 0.02
 """Openings this close, in distances between the eyes, are alike: lips that part have more edges."""

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.metrics.lip_base import MIN_FRAMES, LipMetricSpec, LipObservation
-from lipsync.metrics.lips import Bools
-from lipsync.types import FloatArray, Frame, Mask, PixelBox
+from lipsync.types import Bools, FloatArray, Frame, Mask, PixelBox
 
 _BORDER, _BAND = 0.02, 0.08
 """Half widths of the border and of the band around it, in widths of the box."""

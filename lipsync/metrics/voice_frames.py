@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lipsync.metrics.lips import Bools
 from lipsync.speech.vad import detect_speech
-from lipsync.types import AudioClip, FloatArray
+from lipsync.types import AudioClip, Bools, FloatArray
 from lipsync.utils.mapped_array import pieces, release
 
 _WINDOW = 0.08

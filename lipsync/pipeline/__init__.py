@@ -2,6 +2,7 @@
 
     job.py                 open and check the inputs; map result frames to video frames
     model_provider.py      networks: loaded for one job, or cached for many
+    run_cache.py           faces, audio features and mouths of earlier runs
     audio_conditioning.py  voices -> audio features and mouth weights of each speaker
     preparation.py         load the networks and condition the audio, in the background
     face_tracks.py         detect and track faces in the reduced video, meanwhile

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lipsync.context import RunContext
 from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, MediaError, OptionError, ToolError, WeightsError
-from lipsync.faces import UnusedReason, content_hash
+from lipsync.faces import UnusedReason
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
 from lipsync.media.output_formats import output_format
 from lipsync.media.provenance import Edit, Marked, Marks, mark_and_move, sidecar_path
@@ -34,6 +34,7 @@ from lipsync.speech.subtitles import to_cues
 from lipsync.types import Frame
 from lipsync.utils.atomic_write import check_not_there, working_path, write_text
 from lipsync.utils.disk_errors import write_error
+from lipsync.utils.file_digest import content_hash
 from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked
 
 _CUT_SECONDS = 0.5

@@ -9,9 +9,11 @@ from types import TracebackType
 
 from lipsync.context import RunContext
 from lipsync.enhancers import FaceEnhancement, Upscaler
+from lipsync.faces import DetectionCache
 from lipsync.generators import LipGenerator, choose_variant
 from lipsync.pipeline.audio_conditioning import AudioConditioning, condition_audio
 from lipsync.pipeline.job import Job
+from lipsync.pipeline.run_cache import with_cache
 from lipsync.progress import CancelToken
 from lipsync.sync_score import SyncExpert
 from lipsync.weights import model_weights
@@ -36,10 +38,20 @@ class Preparation:
     """Background thread that loads networks and conditions the audio.
 
     A context manager; runs while faces are detected.
+
+    Args:
+        model: variant and weights of the generator, from `choose_weights`.
+        cache: a `RunCache` keeps the generator's mouths.
     """
 
-    def __init__(self, job: Job, variant: str, weights: Path | None, context: RunContext) -> None:
-        self._job, self._variant, self._weights, self._context = job, variant, weights, context
+    def __init__(
+        self,
+        job: Job,
+        model: tuple[str, Path | None],
+        context: RunContext,
+        cache: DetectionCache | None = None,
+    ) -> None:
+        self._job, self._model, self._context, self._cache = job, model, context, cache
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lipsync load")
         self._future: Future[Prepared] = self._pool.submit(self._prepare)
 
@@ -72,7 +84,8 @@ class Preparation:
     def _prepare(self) -> Prepared:
         context, job = self._context, self._job
         with context.timer("load"):
-            generator = context.models.generator(self._variant, self._weights, context.options.generator)
+            loaded = context.models.generator(*self._model, context.options.generator)
+            generator = with_cache(loaded, self._model, self._cache, context)
             expert = context.models.expert() if context.options.report.score else None
         with context.timer("listen"):
             audio = condition_audio(job, generator, context)

@@ -80,7 +80,7 @@ def preview(
     variant, weights = choose_weights(context)
     enhancement, upscaler, _ = load_enhancers(context)
     with ExitStack() as cleanup:
-        preparation = cleanup.enter_context(Preparation(job, variant, weights, context))
+        preparation = cleanup.enter_context(Preparation(job, (variant, weights), context, cache))
         choices = job.face_options(context.options)
         here, tracked = _tracked(job.video, shown, choices, preparation.check, cache, context)
         prepared = preparation.wait()

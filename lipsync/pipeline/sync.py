@@ -74,8 +74,8 @@ def sync(
             before any work. A run that `resume` continues has its output checked when it is begun.
         models: provides the networks; by default they are loaded for this job. Give all jobs of a program
             the same `CachedModels` to load them once.
-        cache: of detections: the next run of the same video with other pads, smoothing, face selection or
-            model then needs no new detection.
+        cache: a `RunCache`: the next run of the same files does only what depends on the settings that
+            changed. A `DetectionCache` keeps the faces alone.
         networks: deprecated name of `models`.
         sign_cert, sign_key: certificate chain and key of whoever publishes the result, PEM files, to sign
             its Content Credentials with; by default those that the environment variables LIPSYNC_SIGN_CERT
@@ -117,7 +117,7 @@ def sync(
 
         # 3. Load the generator and condition the audio, in the background.
         variant, weights = choose_weights(context)
-        preparation = cleanup.enter_context(Preparation(job, variant, weights, context))
+        preparation = cleanup.enter_context(Preparation(job, (variant, weights), context, cache))
 
         # 4. Meanwhile detect and track the faces in the reduced video.
         needed = np.arange(int(job.timeline.max()) + 1)

@@ -8,6 +8,7 @@ from lipsync.types.faces import Face, FaceCandidate, FaceTrack, Mask, PixelBox
 from lipsync.types.media import (
     AudioClip,
     AudioInfo,
+    Bools,
     Crops,
     FloatArray,
     Frame,
@@ -33,6 +34,7 @@ __all__ = [
     "REAL_CONFIDENCE",
     "AudioClip",
     "AudioInfo",
+    "Bools",
     "Crops",
     "Face",
     "FaceCandidate",

@@ -24,6 +24,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 Mouths: TypeAlias = FloatArray | list[FloatArray]
 """Generated crops, float32 (B, 3, H, W) RGB in [0, 1], or where each has its own size a list of B."""
 IntArray: TypeAlias = npt.NDArray[np.int64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _RANGE = re.compile(rf"\s*(?P<start>{TIME_PATTERN})?\s*(?:-|–|—|to)\s*(?P<end>{TIME_PATTERN})?\s*")
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync.faces import DetectionCache
+from lipsync.pipeline.run_cache import RunCache
 from lipsync.progress import CancelToken
 from lipsync.ui.gradio_state import GradioState
 from lipsync.ui.jobs import VisitJob
@@ -44,7 +44,6 @@ RUN = "run"
 """The kind of job that goes on while its page is away."""
 _CLOSE_SECONDS = 10.0
 _OWN = ("visits-", "")
-_DETECTION_CACHE_BYTES = 50_000_000
 
 
 class JobFolder:
@@ -159,9 +158,9 @@ class Session:
         return JobFolder(self.folder, name)
 
     @property
-    def detection_cache(self) -> DetectionCache:
-        """Cached face detections of this visitor's videos; never shared, since they show who is in them."""
-        return DetectionCache(self.folder / "faces", limit_bytes=_DETECTION_CACHE_BYTES)
+    def run_cache(self) -> RunCache:
+        """What this visitor's runs have computed; never shared, since it shows who is in the videos."""
+        return RunCache(self.folder / "cache")
 
 
 class Sessions:

@@ -23,10 +23,10 @@ from lipsync.generators.builtin.adapter import (
     prepare_for_inference,
     speech_gate,
 )
-from lipsync.generators.builtin.composition import compose_crops
+from lipsync.generators.builtin.composition import MovedCrop, compose_crops, restore_detail
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.builtin.renderer import Outlines, Renderer, warp
-from lipsync.generators.builtin.resampling import region_grid, sample, to_region, window_region
+from lipsync.generators.builtin.resampling import Region, region_grid, sample, to_region, window_region
 from lipsync.media import open_audio
 from lipsync.progress import CancelToken
 from lipsync.training.tasks.export import export_network
@@ -381,3 +381,26 @@ def test_inference_and_training_compose_alike(
         [mouth] = compose_crops(network, [crop], maps, outlines)
     assert np.abs(expected - image[0].numpy()).max() > 0.1
     assert np.abs(mouth - expected).max() < 0.03 and np.abs(mouth - expected).mean() < 0.002
+
+
+def laplacian_deviation(image: np.ndarray, where: np.ndarray) -> float:
+    grey = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F)[where].std())
+
+
+@pytest.mark.parametrize("detail", [1.0, 0.9, 0.5])
+def test_detail_lost_by_moving_pixels_is_restored_up_to_the_source_s(detail: float) -> None:
+    texture = np.random.default_rng(8).normal(0, 6, (90, 120, 1))
+    source = np.clip(np.array([170.0, 120, 100]) + texture, 0, 255).astype(np.uint8)
+    smooth = cv2.GaussianBlur(source.astype(np.float32), (3, 3), 0)
+    moved = smooth + (source - smooth) * np.float32(detail)
+    mask = np.zeros((90, 120), np.float32)
+    mask[20:70, 20:100] = 1
+    where = mask > 0
+    result = restore_detail(
+        MovedCrop(Region(slice(0, 90), slice(0, 120), (1.0, 1.0), (0.0, 0.0)), source, moved, mask)
+    )
+    before, after = (laplacian_deviation(one, where) for one in (moved, result))
+    goal = laplacian_deviation(source, where)
+    assert after == pytest.approx(min(goal, 1.25 * before), rel=0.04)
+    assert result.mean((0, 1)) == pytest.approx(moved.mean((0, 1)), abs=0.05)  # neither lighter nor darker

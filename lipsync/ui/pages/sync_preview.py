@@ -180,7 +180,7 @@ class PreviewEvents:
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
         cancel = session.start("preview")
         try:
-            given = self._form.request(values, session.detection_cache)
+            given = self._form.request(values, session.run_cache)
             if not given.video:
                 return {tab.note: strings.PREVIEW_EMPTY, **self._nothing()}
             if not given.voice:
@@ -236,7 +236,7 @@ class PreviewEvents:
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
         cancel = session.start("clip")
         try:
-            given = self._form.request(values, session.detection_cache)
+            given = self._form.request(values, session.run_cache)
             given.files()
             with session.job_folder("clip") as folder:
                 for item in handlers.render_clip(given, at, folder.path, cancel, self._models):

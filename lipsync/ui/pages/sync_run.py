@@ -93,7 +93,7 @@ class RunEvents:
         if session.job is not None and session.job.running:  # pressed twice
             return {out.ticket: secrets.token_hex(8), **set_busy(out, True)}
         try:
-            given = self._form.request(values, session.detection_cache)
+            given = self._form.request(values, session.run_cache)
             given.files()
             if not values[out.consent]:
                 raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
