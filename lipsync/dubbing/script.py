@@ -12,8 +12,9 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lipsync.errors import MediaError, OptionError, RangeError
@@ -74,11 +75,14 @@ class Script:
         return tuple(dict.fromkeys(line.speaker for line in self.lines if line.speaker))
 
 
-def read_script(path: Path | str) -> Script:
+def read_script(path: Path | str, sounds: Mapping[str, Path] | None = None) -> Script:
     """Read a script; its form is told by the end of its name.
 
     Files in UTF-8 and UTF-16 are read as such, others as Windows-1252, which a note tells. Sound files of a
     table are looked for beside it.
+
+    Args:
+        sounds: the sound files by name, where they are not beside it; no other file is then looked for.
 
     Raises:
         MediaError: it is missing, too large, of an unknown form, or has no lines.
@@ -89,7 +93,15 @@ def read_script(path: Path | str) -> Script:
     if path.stat().st_size > _MAX_BYTES:
         raise MediaError("The script is too large", given=path, hint=_FORMATS)
     text, notes = _decoded(path)
-    readers = {".srt": _cues, ".vtt": _cues, ".csv": _table, ".tsv": _table, ".json": _objects}
+    find = partial(_beside, path) if sounds is None else partial(_among, sounds)
+    table = partial(_table, find=find)
+    readers: dict[str, Callable[[str, Path], Iterator[ScriptLine]]] = {
+        ".srt": _cues,
+        ".vtt": _cues,
+        ".csv": table,
+        ".tsv": table,
+        ".json": partial(_objects, find=find),
+    }
     if path.suffix.lower() not in readers:
         raise MediaError("This is not a script", given=path, hint=_FORMATS)
     lines = sorted(readers[path.suffix.lower()](text, path), key=lambda line: line.start)
@@ -142,7 +154,20 @@ def split_speaker(text: str) -> tuple[str, str]:
 # ------------------------------------------------------------------------------------- tables
 
 
-def _table(text: str, path: Path) -> Iterator[ScriptLine]:
+def _beside(script: Path, name: str) -> Path:
+    return checked_file(script.parent / name)
+
+
+def _among(sounds: Mapping[str, Path], name: str) -> Path:
+    """The sound file of this name; folders before it do not count."""
+    plain = name.replace("\\", "/").rpartition("/")[2]
+    if plain not in sounds:
+        given = f"{plain}; there are {', '.join(sounds) or 'none'}"
+        raise MediaError("A sound of the script is missing", given=given, hint="Give this file, too.")
+    return sounds[plain]
+
+
+def _table(text: str, path: Path, find: Callable[[str], Path]) -> Iterator[ScriptLine]:
     if not text.strip():
         return
     first = text.lstrip("\n").partition("\n")[0]
@@ -159,10 +184,10 @@ def _table(text: str, path: Path) -> Iterator[ScriptLine]:
         )
     filled = (row for row in rows if any(isinstance(value, str) and value.strip() for value in row.values()))
     for number, row in enumerate(filled, 1):
-        yield _line(number, row, path)
+        yield _line(number, row, find)
 
 
-def _objects(text: str, path: Path) -> Iterator[ScriptLine]:
+def _objects(text: str, path: Path, find: Callable[[str], Path]) -> Iterator[ScriptLine]:
     hint = f"Write a list of objects with {', '.join(_COLUMNS)}."
     try:
         read = json.loads(text)
@@ -172,10 +197,10 @@ def _objects(text: str, path: Path) -> Iterator[ScriptLine]:
     if not isinstance(read, list) or not all(isinstance(one, dict) for one in read):
         raise MediaError("The script's JSON holds no lines", given=path, hint=hint)
     for number, one in enumerate(read, 1):
-        yield _line(number, one, path)
+        yield _line(number, one, find)
 
 
-def _line(number: int, values: Mapping[str, object], path: Path) -> ScriptLine:
+def _line(number: int, values: Mapping[str, object], find: Callable[[str], Path]) -> ScriptLine:
     """A line of a table or of JSON."""
     start, end = (_seconds(values.get(name), number, name) for name in ("start", "end"))
     text, speaker, sound = (str(values.get(name) or "").strip() for name in ("text", "speaker", "sound"))
@@ -184,7 +209,7 @@ def _line(number: int, values: Mapping[str, object], path: Path) -> ScriptLine:
     file = None
     if sound:
         try:
-            file = checked_file(path.parent / sound)
+            file = find(sound)
         except MediaError as error:
             raise MediaError(error.what, given=f"{error.given} of line {number}", hint=error.hint) from error
     return _checked(ScriptLine(number, start, end, text, speaker, file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,16 @@ def parse_speech_voice(text: str) -> SpeechVoice:
         hint = known_hint([synthesizer], SYNTHESIZERS) + " Write for example espeak:en-us+f3."
         raise OptionError("There is no such speech synthesiser", given=repr(text), hint=hint)
     return SpeechVoice(synthesizer, name.strip())
+
+
+def installed_synthesizers() -> tuple[str, ...]:
+    """Names of the synthesisers whose packages or programs are on this machine."""
+    names = []
+    for name in SYNTHESIZERS:
+        with contextlib.suppress(ToolError):
+            SYNTHESIZERS.create(name)
+            names.append(name)
+    return tuple(names)
 
 
 def check_text(text: str) -> str:

@@ -26,10 +26,12 @@ from lipsync.progress import CancelToken, Progress, ProgressCallback
 from lipsync.types import Frame, Preview, SyncResult, TimeRange
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.components.score_card import write_scores
+from lipsync.ui.face_thumbnails import face_crop
 from lipsync.ui.formatting import error_text
 from lipsync.ui.languages import strings
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.settings_file import settings_json
+from lipsync.ui.spoken_rows import overlong_rows, with_speech
 from lipsync.ui.zerogpu.dispatch import local_options, run_job
 from lipsync.utils.atomic_write import write_text
 from lipsync.utils.file_names import fitting_name
@@ -97,7 +99,8 @@ def run_sync(
         try:
             for item in run_job(request.with_variant(variant), output, cancel, models):
                 if isinstance(item, Done):
-                    results.append(item.value)
+                    warnings = (*request.notes, *item.value.warnings)
+                    results.append(dataclasses.replace(item.value, warnings=warnings))
                 else:
                     yield (label if len(variants) > 1 else ""), item
         except Exception as error:  # of any kind: the first result is whole
@@ -117,6 +120,26 @@ def run_sync(
                 else:
                     yield "", step
     yield Done(dataclasses.replace(outputs, side_by_side=side_by_side))
+
+
+def speak_texts(
+    request: SyncRequest, folder: Path, cancel: CancelToken
+) -> Generator[tuple[str, Progress], None, SyncRequest]:
+    """Speak the texts of a request; returns it with the sounds, and with notes on those that are too long.
+
+    Args:
+        folder: of the visitor; keeps the sounds.
+
+    Raises:
+        LipsyncError: as `lipsync.dubbing.speak_lines`.
+    """
+    if not request.rows:
+        return request
+    for item in run_in_thread(lambda progress: with_speech(request, folder, progress, cancel=cancel), cancel):
+        if isinstance(item, Done):
+            return dataclasses.replace(item.value, notes=tuple(overlong_rows(request, folder)))
+        yield "", item
+    raise RuntimeError("the texts were not spoken")
 
 
 def _fetch_second(variant: str, cancel: CancelToken) -> Generator[tuple[str, Progress], None, str]:
@@ -229,9 +252,8 @@ def render_preview(
     write_image(result, drawn.result, METADATA_MARKS)
     faces = []
     for number, person in enumerate(drawn.people if len(drawn.people) > 1 else ()):
-        x1, y1, x2, y2 = person.box
         faces.append(folder / f"face_{number}.jpg")
-        write_image(faces[-1], drawn.source[y1:y2, x1:x2])
+        write_image(faces[-1], face_crop(drawn.source, person.box))
     return PreviewFiles(drawn, overlay, result, _write_face(drawn, folder), tuple(faces))
 
 

@@ -10,12 +10,14 @@ from typing import Any
 from lipsync.errors import InputError, MediaError
 from lipsync.faces import DetectionCache
 from lipsync.media import open_video
+from lipsync.media.subtitle_formats import Cue
 from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.pipeline.job import Job, open_job, plan
 from lipsync.segments import Segment
 from lipsync.types import Plan
 from lipsync.ui.languages import strings
+from lipsync.ui.script_rows import ScriptRow
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class SyncRequest:
         segments: who speaks what and when; empty for one speaker with one voice.
         more_voices: paths of the additional voices that segments name.
         cache: face detections of earlier runs.
+        cues: the texts of the segments, as subtitles.
+        notes: warnings about the inputs, for the result.
+        rows: segments whose texts are still to be spoken, in place of `segments`,
+            by `lipsync.ui.spoken_rows`.
     """
 
     video: str | None
@@ -36,11 +42,14 @@ class SyncRequest:
     segments: tuple[Segment, ...] = ()
     more_voices: tuple[str, ...] = ()
     cache: DetectionCache | None = None
+    cues: tuple[Cue, ...] = ()
+    notes: tuple[str, ...] = ()
+    rows: tuple[ScriptRow, ...] = ()
 
     @property
     def is_complete(self) -> bool:
-        """Whether both files are given."""
-        return bool(self.video and self.voice)
+        """Whether there is a video, and a voice or texts to speak instead."""
+        return bool(self.video and (self.voice or (self.rows and all(row.is_spoken for row in self.rows))))
 
     @property
     def is_photo(self) -> bool:
@@ -50,6 +59,8 @@ class SyncRequest:
     @property
     def speakers(self) -> dict[str, Any]:
         """The keyword arguments `segments` and `more_voices` of `lipsync.sync`, `plan` and `preview`."""
+        if self.rows:
+            raise RuntimeError("texts of the segments are not spoken yet")
         return {"segments": self.segments, "more_voices": self.more_voices}
 
     def files(self) -> tuple[Path, Path]:

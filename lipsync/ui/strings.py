@@ -82,14 +82,74 @@ TIMELINE_WORDS = {
 """Words that timeline.js fills in."""
 
 # --- speakers ------------------------------------------------------------------------------------
-SPEAKERS = "Several speakers"
+SPEAKERS = "Several speakers, or a script"
 SPEAKERS_ABOUT = (
-    "Set who speaks what and when; everywhere else the video keeps its own audio and lips. `face` counts "
-    "from the left (0 is the first) or is a point such as `0.7,0.4@12`; `voice` is the part of the voice; "
-    "`file` is which voice: 0 is the one above, 1 the first additional one."
+    "Set who says what and when; everywhere else the video keeps its own sound and lips. Let the program "
+    "find who speaks, load a script with times (SRT, VTT, CSV or JSON), or add lines by hand."
 )
-SEGMENTS, MORE_VOICES = "Segments, one per line", "Additional voices"
+MORE_VOICES = "Additional voices"
+SEGMENTS = "Segments, one per line"
 SEGMENTS_EXAMPLE = "0-4.5 face=0 voice=0-4.5\n5-9 face=1 voice=0-4 file=1"
+SEGMENTS_FOLD = "Paste as text"
+SEGMENTS_ABOUT = (
+    "The same lines as on the command line, without what is said. `face` counts from the left (0 is the "
+    "first) or is a point such as `0.7,0.4@12`; `voice` is the part of the voice; `file` is which voice: 0 "
+    "is the one above, 1 the first additional one. Lines that are spoken cannot be written like this."
+)
+SCRIPT_LOAD, SCRIPT_LOADED = "Load a script", "{count} lines were loaded from {name}."
+FIND_SPEAKERS, FIND_STOP = "Find who speaks", "Stop"
+FIND_DONE = "{count} turns of {faces} faces were found. Check them, then use them."
+FIND_OFF_SCREEN = "Speech that comes from nobody in the picture was left out: {seconds:.1f} s."
+FIND_NOBODY = "Nobody in the picture was found to speak."
+ROWS_BAD, ROWS_MANY = "The lines cannot be read", "There are too many lines; at most {limit} are possible"
+ROW_NAMED = "line {number}"
+ROW_FACE = "A face cannot be chosen like this"
+ROW_OVERLAP = "Overlaps line {number}, which has the same face."
+ROW_NO_VOICE = "There is no such voice yet: add it below."
+ROW_NO_TEXT = "Write what is said."
+ROW_NO_SYNTHESIZER = "{name} is not installed on this machine."
+ROW_PAST_VIDEO = "This is past the end: the video lasts {length}."
+ROW_PAST_VOICE = "This part is past the end: the voice lasts {length}."
+ROW_NO_FACE = "No face is seen here at {time}."
+ROW_NO_POINT = "No face is at this place at {time}."
+ROW_NO_INDEX = "Only {count} faces are seen at {time}."
+ROW_OVERLONG = "The text takes {seconds:.1f} s: the last {rest:.1f} s are not heard."
+EDITOR_WORDS = {
+    "name": "Lines: who says what and when",
+    "row": "Line {number}",
+    "face": "Face",
+    "usual": "as the settings say",
+    "start": "Start",
+    "end": "End",
+    "startHere": "The line starts at the player's position",
+    "endHere": "The line ends at the player's position",
+    "part": "Take start and end from the chosen part of the timeline",
+    "noPart": "Choose a part of the timeline first, or put the player where the line starts.",
+    "voice": "Voice",
+    "offset": "Part of the voice",
+    "whole": "from its start",
+    "same": "Same times as in the video",
+    "speaker": "Speaker",
+    "text": "What is said",
+    "remove": "Remove this line",
+    "add": "+ Add a line",
+    "clear": "Remove all",
+    "speakAll": "Speak all texts by",
+    "added": "Line {number} was added",
+    "allOf": "Set for all {count} lines of {speaker}",
+    "removed": "The line was removed",
+}
+"""Words that segment_editor.js fills in."""
+VOICE_FILE, VOICE_FILE_NAMED = "Voice above", "Additional voice {number}: {name}"
+SPOKEN_VOICES = {
+    "espeak": "Spoken by eSpeak NG",
+    "espeak:+f3": "Spoken by eSpeak NG, a woman",
+    "espeak:+m3": "Spoken by eSpeak NG, another man",
+    "kokoro": "Spoken by Kokoro",
+    "kokoro:am_michael": "Spoken by Kokoro, Michael (English)",
+    "kokoro:bf_emma": "Spoken by Kokoro, Emma (British English)",
+}
+"""Voices of text to speech that the page offers; others can be typed."""
 
 # --- settings ------------------------------------------------------------------------------------
 SETTINGS = "### 3 · Settings (the defaults suit most videos)"

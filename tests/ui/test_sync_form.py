@@ -85,7 +85,7 @@ def test_files_of_either_way_are_used_and_noted_as_uploads(form: SyncForm) -> No
         "more_voices": ["c.wav", "d.wav"],
         "face_reference": "e.jpg",
     }
-    values = filled(form, **given, segments="0-1 face=0 voice=0-1 file=1")
+    values = filled(form, **given, rows="0-1 face=0 voice=0-1 file=1")
     request = form.request(values)
     assert (request.video, request.voice, request.more_voices) == ("a.jpg", "b.mp4", ("c.wav", "d.wav"))
     assert len(request.segments) == 1

@@ -12,9 +12,10 @@ from lipsync.ui.components.file_input import FileInput
 from lipsync.ui.components.link_panel import LinkPanel, build_link
 from lipsync.ui.components.playable_copy import PlayableCopy, build_playable_copy
 from lipsync.ui.components.range_table import RangeTable, build_ranges
+from lipsync.ui.components.segment_editor import SegmentEditor, build_segment_editor
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.timeline import Timeline, build_timeline
-from lipsync.ui.components.upload_fields import FileField, photo_field
+from lipsync.ui.components.upload_fields import photo_field
 from lipsync.ui.languages import strings
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -35,8 +36,7 @@ class Inputs:
     voice_link: LinkPanel
     voice_ranges: RangeTable
     timeline: Timeline
-    segments: gr.Textbox
-    more_voices: gr.File
+    editor: SegmentEditor
     copies: tuple[PlayableCopy, ...]
 
     @property
@@ -87,7 +87,7 @@ def build_inputs() -> Inputs:
             voice_link = build_link("voice")
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
     timeline = build_timeline(video_ranges, voice_ranges)
-    segments, more_voices = _build_speakers()
+    editor = build_segment_editor()
     inputs = Inputs(
         video_tabs=TabSelector(video_tabs),
         video=video,
@@ -100,8 +100,7 @@ def build_inputs() -> Inputs:
         voice_link=voice_link,
         voice_ranges=voice_ranges,
         timeline=timeline,
-        segments=segments,
-        more_voices=more_voices,
+        editor=editor,
         copies=(video_copy, voice_copy, voice_video_copy),
     )
     for file_input in inputs.files.values():
@@ -109,22 +108,6 @@ def build_inputs() -> Inputs:
     with examples:  # above the inputs that they fill in, which must exist first
         _build_examples(inputs)
     return inputs
-
-
-def _build_speakers() -> tuple[gr.Textbox, gr.File]:
-    with gr.Accordion(strings.SPEAKERS, open=False, elem_id="several"):
-        gr.Markdown(strings.SPEAKERS_ABOUT)
-        segments = gr.Textbox(
-            label=strings.SEGMENTS, placeholder=strings.SEGMENTS_EXAMPLE, lines=3, elem_id="segments"
-        )
-        more_voices = FileField(
-            label=strings.MORE_VOICES,
-            file_count="multiple",
-            file_types=["audio", "video"],
-            height=110,
-            elem_id="more-voices",
-        )
-    return segments, more_voices
 
 
 def _build_examples(inputs: Inputs) -> None:

@@ -39,10 +39,28 @@ class FileField(gr.File, metaclass=_WithoutStub):
     is_template = True  # the browser shows a `gr.File`
 
     def _process_single_file(self, f: FileData) -> Any:
-        if self.file_types and not is_valid_file(f.path, self.file_types):
-            name, types = f.orig_name or Path(f.path).name, ", ".join(self.file_types)
-            raise gr.Error(strings.WRONG_FILE_TYPE.format(name=name, types=types))
-        return f.path
+        return _checked_path(f, self.file_types)
+
+
+class FileButton(gr.UploadButton, metaclass=_WithoutStub):
+    """A button that uploads a file; see `FileField`."""
+
+    is_template = True
+
+    def _process_single_file(self, f: FileData) -> Any:
+        return _checked_path(f, self.file_types)
+
+
+def _checked_path(file: FileData, types: list[str] | None) -> str:
+    """The path of an upload.
+
+    Raises:
+        gr.Error: it is of none of the types.
+    """
+    if types and not is_valid_file(file.path, types):
+        name = file.orig_name or Path(file.path).name
+        raise gr.Error(strings.WRONG_FILE_TYPE.format(name=name, types=", ".join(types)))
+    return file.path
 
 
 class PhotoField(gr.Image, metaclass=_WithoutStub):

@@ -20,6 +20,7 @@ from lipsync.ui.jobs import Lane
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.pages.sync_preview import PreviewEvents
 from lipsync.ui.pages.sync_run import RunEvents
+from lipsync.ui.pages.sync_segments import SegmentEvents
 from lipsync.ui.pages.sync_visit import VisitEvents
 from lipsync.ui.sessions import Sessions
 
@@ -72,6 +73,7 @@ def connect_sync(
         copy.connect(sessions)
     TimelineEvents(sessions, inputs.timeline, inputs.video, (inputs.voice, inputs.voice_video)).connect()
     convert_uploads((inputs.photo, page.settings.reference), sessions)
+    SegmentEvents(sessions, inputs, page.form).connect()
     past = PastRuns()
     PreviewEvents(sessions, models, inputs, page.form, page.outputs, past).connect()
     runs = RunEvents(sessions, models, page.form, page.settings, page.outputs, past, lane)

@@ -7,11 +7,11 @@ from typing import Any
 
 from lipsync.faces import DetectionCache
 from lipsync.options import SyncOptions
-from lipsync.segments import parse_segments
 from lipsync.ui.components.inputs import Inputs
 from lipsync.ui.components.settings import Settings
 from lipsync.ui.components.status import Values
 from lipsync.ui.request import SyncRequest
+from lipsync.ui.script_rows import cues_of, read_rows, segments_of
 from lipsync.ui.settings_file import PAGE_SETTINGS, read_value
 
 _FILES = ("video", "photo", "voice", "voice_video", "face_reference")
@@ -33,8 +33,8 @@ class SyncForm:
             "photo": inputs.photo,
             "voice": inputs.voice,
             "voice_video": inputs.voice_video,
-            "segments": inputs.segments,
-            "more_voices": inputs.more_voices,
+            "rows": inputs.editor.rows,
+            "more_voices": inputs.editor.more_voices,
             "face_reference": settings.reference,
             **settings.controls,
         }
@@ -57,13 +57,18 @@ class SyncForm:
             LipsyncError: a setting, time range or segment is invalid.
         """
         given = self._by_name(values)
+        options = self.options(values, **{name: table.read(values) for name, table in self.ranges.items()})
+        rows = read_rows(given["rows"])
+        to_speak = any(row.is_spoken for row in rows)
         return SyncRequest(
             given["video"] or given["photo"],
             given["voice"] or given["voice_video"],
-            self.options(values, **{name: table.read(values) for name, table in self.ranges.items()}),
-            segments=parse_segments(given["segments"] or "", allow_files=False),
+            options,
+            segments=() if to_speak else segments_of(rows),
             more_voices=tuple(given["more_voices"] or ()),
             cache=cache,
+            cues=() if to_speak else cues_of(rows),
+            rows=rows if to_speak else (),
         )
 
     def options(self, values: Values, **ranges: Any) -> SyncOptions:

@@ -39,6 +39,7 @@ from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import Session, Sessions
+from lipsync.ui.spoken_rows import with_silence, with_speech
 from lipsync.ui.zerogpu.dispatch import local_options
 from lipsync.utils.timecodes import spoken_duration
 
@@ -73,11 +74,8 @@ class PreviewEvents:
         self._connect_range_checks()
         form, preview_tab = self._form, self._out.preview
         inputs = {*form.components, preview_tab.time}
-        segments = form.fields["segments"]
         # A change during a preview is answered afterwards, once, with the newest values.
-        # segments count when the field is left: a half-typed segment is an error
-        triggers = [one.blur if one is segments else one.change for one in form.components]
-        planned = new_values(form.components, triggers)(
+        planned = new_values(form.components)(
             self.plan,
             inputs,
             [self._out.run, self._out.plan, self._out.notices, self._out.status, preview_tab.time],
@@ -145,6 +143,7 @@ class PreviewEvents:
         try:
             given = self._form.request(values)
             if given.is_complete:
+                given = with_silence(given, session.folder)
                 return {**gone, **self._planned(given, values[out.preview.time], session)}
             label = _missing(given)
             line = status_line(label if given.video or given.voice else strings.STATUS_EMPTY)
@@ -183,7 +182,7 @@ class PreviewEvents:
             given = self._form.request(values, session.run_cache)
             if not given.video:
                 return {tab.note: strings.PREVIEW_EMPTY, **self._nothing()}
-            if not given.voice:
+            if not given.is_complete:
                 return self._face_only(given, float(values[tab.time] or 0), cancel)
             at = self._moment(given, float(values[tab.time] or 0), session, cancel)
         except Cancelled:
@@ -191,6 +190,7 @@ class PreviewEvents:
         except Exception:  # shown above the button
             return {tab.note: strings.PREVIEW_INVALID, **self._nothing()}
         try:
+            given = with_speech(given, session.folder, cancel=cancel, around=at)
             with session.job_folder("preview") as folder:
                 files = handlers.render_preview(given, at, folder.path, cancel, self._models)
                 folder.replace_older()
@@ -217,8 +217,14 @@ class PreviewEvents:
         }
 
     def _moment(self, given: SyncRequest, at: float, session: Session, cancel: CancelToken) -> float:
-        """The time to preview: what the visitor has chosen, else where the voice is loudest."""
-        job = given.open()
+        """The time to preview: what the visitor has chosen, else where the voice is loudest.
+
+        Of texts that are still to be spoken it is the first line.
+        """
+        job = with_silence(given, session.folder).open()
+        if given.rows:
+            first = job.segments[0]
+            return at or round((first.start + first.end) / 2, 2)
         if (
             session.moment
             and session.moment[0] == given.voice
@@ -237,6 +243,7 @@ class PreviewEvents:
         cancel = session.start("clip")
         try:
             given = self._form.request(values, session.run_cache)
+            given = with_speech(given, session.folder, cancel=cancel, around=at)
             given.files()
             with session.job_folder("clip") as folder:
                 for item in handlers.render_clip(given, at, folder.path, cancel, self._models):

@@ -44,6 +44,7 @@ from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import RUN, Session, Sessions
+from lipsync.ui.spoken_rows import with_silence
 
 _LIVE_SECONDS = 60
 """Age up to which the finished frames of a run are kept: a browser that is slow, or on a slow connection,
@@ -94,12 +95,13 @@ class RunEvents:
             return {out.ticket: secrets.token_hex(8), **set_busy(out, True)}
         try:
             given = self._form.request(values, session.run_cache)
-            given.files()
+            planned = with_silence(given, session.folder)
+            planned.files()
             if not values[out.consent]:
                 raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
             if len(self._lane) >= MAX_WAITING:
                 raise InputError(strings.QUEUE_FULL, hint=strings.QUEUE_FULL_HINT)
-            expected = self._past.estimate(given.plan(), given.options)
+            expected = self._past.estimate(planned.plan(), given.options)
         except LipsyncError as error:
             session.failed.add(RUN)
             return {out.status: error_line(error)}
@@ -125,7 +127,7 @@ class RunEvents:
         """The run, at its turn; its results are the visitor's from then on."""
         try:
             with session.job_folder(RUN) as folder:
-                made = handlers.run_sync(given, compare_with, folder.path, cancel, self._models)
+                made = self._make(session, given, compare_with, folder.path, cancel)
                 for item in self._lane.in_turn(made, cancel, expected.seconds if expected else None):
                     if isinstance(item, Done):
                         for result in item.value.results:
@@ -135,6 +137,13 @@ class RunEvents:
                     yield item
         finally:
             session.running.discard(RUN)
+
+    def _make(
+        self, session: Session, given: SyncRequest, compare_with: str, folder: Path, cancel: CancelToken
+    ) -> Iterator[Report | Done[RunOutputs]]:
+        """Speak the texts, and run the job."""
+        spoken = yield from handlers.speak_texts(given, session.folder, cancel)
+        yield from handlers.run_sync(spoken, compare_with, folder, cancel, self._models)
 
     def consent(self, request: gr.Request) -> Any:
         """Take away the error that the box was not ticked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 
 import gradio as gr
@@ -15,6 +16,7 @@ from lipsync.ui.history import joined
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.pages.sync_run import RunEvents
+from lipsync.ui.script_rows import read_rows
 from lipsync.ui.sessions import Sessions
 
 _READ = "() => [sessionStorage.getItem('lipsync visit') ?? '']"
@@ -45,7 +47,10 @@ class VisitEvents:
         visit = gr.Textbox(visible=False)
         tables = [one for table in self._form.ranges.values() for one in table.outputs]
         files = [one for given in self._inputs.files.values() for one in given.outputs]
-        restored = dict.fromkeys([visit, *self._form.components, *tables, *files, out.ticket, *out.of_run])
+        editor = self._inputs.editor
+        restored = dict.fromkeys(
+            [visit, *self._form.components, *tables, *files, *editor.outputs, out.ticket, *out.of_run]
+        )
         joined = page.load(self.join, visit, list(restored), js=_READ, **QUIET)
         self._visit = visit
         joined.then(None, visit, None, js=_KEEP, **QUIET)
@@ -72,6 +77,10 @@ class VisitEvents:
         for given in self._inputs.files.values():
             if path := values.get(given.component):
                 updates |= given.show(path)
+        editor = self._inputs.editor
+        if values.get(editor.rows):
+            with contextlib.suppress(LipsyncError):  # said above the button
+                updates |= editor.show(read_rows(values[editor.rows]))
         for table in self._form.ranges.values():
             filled = [
                 number

@@ -103,6 +103,7 @@ def run_job(
                 output=output,
                 models=provider,
                 cache=request.cache,
+                cues=request.cues,
                 **request.speakers,
             ),
             cancel,
