@@ -61,7 +61,7 @@ class Again:
         self.run("first")
 
     def run(self, name: str, **settings: object) -> Path:
-        options = SyncOptions.from_flat(variant="builtin", score=False, **settings)
+        options = SyncOptions.from_flat(variant="builtin", score=False, provenance="none", **settings)
         return lipsync.sync(
             self.video,
             self.voice,
