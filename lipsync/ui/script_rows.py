@@ -7,8 +7,9 @@ it can hold the rows.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lipsync.dubbing.script import Script
@@ -190,6 +191,32 @@ def rows_of_turns(turns: Iterable[SpeakerTurn]) -> tuple[ScriptRow, ...]:
         name = strings.FACE.format(number=list(points).index(turn.face) + 1)
         rows.append(ScriptRow(start, end, face, "0", f"{start}-", speaker=name))
     return tuple(rows)
+
+
+def with_faces(rows: Sequence[ScriptRow], turns: Sequence[SpeakerTurn]) -> tuple[ScriptRow, ...]:
+    """Rows without a face with that of whoever speaks the longest in the lines of their speaker.
+
+    Rows without a speaker's name stand for themselves. Where nobody in the picture speaks, rows stay as they
+    are.
+    """
+    points = {turn.face: str(turn.point) for turn in reversed(turns) if turn.point is not None}
+    spoken: dict[str, dict[int, float]] = {}
+    for number, row in enumerate(rows):
+        try:
+            time = row.time
+        except LipsyncError:  # marked in the row
+            continue
+        heard = spoken.setdefault(row.speaker or str(number), {})
+        for turn in turns:
+            overlap = min(turn.end, math.inf if time.end is None else time.end) - max(turn.start, time.start)
+            if turn.face in points and turn.face is not None and overlap > 0:
+                heard[turn.face] = heard.get(turn.face, 0.0) + overlap
+    given = []
+    for number, row in enumerate(rows):
+        heard = spoken.get(row.speaker or str(number), {})
+        face = points[max(heard, key=lambda one: heard[one])] if heard and not row.face else row.face
+        given.append(replace(row, face=face))
+    return tuple(given)
 
 
 def _typed(time: TimeRange) -> tuple[str, str]:

@@ -81,6 +81,16 @@ TIMELINE_WORDS = {
 }
 """Words that timeline.js fills in."""
 
+# --- text to speech ------------------------------------------------------------------------------
+TAB_TEXT = "Text"
+SAY, SAY_PLACEHOLDER = "Or write what is said", "Good morning, and welcome."
+SAY_VOICE, SAY_VOICE_HELP = "Spoken by", "or type another voice, such as espeak:de or kokoro:af_bella"
+SAY_BUTTON, SAY_DONE = "Speak it", "Spoken by {voice}, {seconds:.1f} s. It is the voice now."
+SAY_NONE = (
+    "No speech synthesiser is installed on this machine: neither espeak-ng (Debian: apt install espeak-ng, "
+    "or pip install espeakng-loader) nor Kokoro (pip install kokoro-onnx)."
+)
+
 # --- speakers ------------------------------------------------------------------------------------
 SPEAKERS = "Several speakers, or a script"
 SPEAKERS_ABOUT = (
@@ -100,6 +110,7 @@ SCRIPT_LOAD, SCRIPT_LOADED = "Load a script", "{count} lines were loaded from {n
 FIND_SPEAKERS, FIND_STOP = "Find who speaks", "Stop"
 FIND_DONE = "{count} turns of {faces} faces were found. Check them, then use them."
 FIND_OFF_SCREEN = "Speech that comes from nobody in the picture was left out: {seconds:.1f} s."
+FIND_GIVEN = "{count} lines got the face that speaks at their time. Check them, then use them."
 FIND_NOBODY = "Nobody in the picture was found to speak."
 ROWS_BAD, ROWS_MANY = "The lines cannot be read", "There are too many lines; at most {limit} are possible"
 ROW_NAMED = "line {number}"

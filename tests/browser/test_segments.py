@@ -16,6 +16,7 @@ from tests.make_media import run_ffmpeg
 from tests.material import FACE, SAMPLES, VOICE
 
 pytestmark = pytest.mark.browser
+needs_espeak = pytest.mark.skipif("espeak" not in installed_synthesizers(), reason="no espeak-ng here")
 EDITOR = "Several speakers"
 SCRIPT = """1
 00:00:00,100 --> 00:00:01,200
@@ -90,7 +91,7 @@ def differences(source: Path, result: Path, frame: int) -> list[float]:
     return [float(changed[:, :half].mean()), float(changed[:, half:].mean())]
 
 
-@pytest.mark.skipif("espeak" not in installed_synthesizers(), reason="no espeak-ng on this machine")
+@needs_espeak
 def test_a_script_is_marked_and_corrected_before_the_run(page: Page, pair: Path, tmp_path: Path) -> None:
     script = tmp_path / "dub.srt"
     script.write_text(SCRIPT, "utf-8")
@@ -111,3 +112,19 @@ def test_a_script_is_marked_and_corrected_before_the_run(page: Page, pair: Path,
     expect(rows.nth(1).locator(".se-problem")).to_have_text("")
     run(page)
     finished(page)
+
+
+@needs_espeak
+def test_a_text_is_spoken_instead_of_a_voice(page: Page) -> None:
+    """One of a voice and a text: who gives a voice afterwards gives the text up."""
+    page.get_by_role("tab", name="Text").click()
+    text = page.get_by_label("Or write what is said")
+    text.fill("Good morning to you.")
+    page.locator("#say-button").click()
+    expect(page.locator("#voice audio")).to_be_visible()
+    expect(page.locator("#plan")).to_contain_text("Add a video")
+    expect(page.locator("#say-about")).to_contain_text("Spoken by espeak:en")
+    page.locator("#voice").get_by_label("Clear").click()
+    page.locator("#voice input[type=file]").set_input_files(VOICE)
+    page.get_by_role("tab", name="Text").click()
+    expect(text).to_have_value("")

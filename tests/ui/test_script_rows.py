@@ -27,6 +27,7 @@ from lipsync.ui.script_rows import (
     rows_of_turns,
     segment_text,
     segments_of,
+    with_faces,
     write_rows,
 )
 from lipsync.ui.spoken_rows import overlong_rows, spoken_seconds, with_silence, with_speech
@@ -100,6 +101,22 @@ def test_turns_of_speakers_fill_the_rows() -> None:
     assert [row.face for row in rows] == ["0.2,0.5@1", "0.8,0.5@2", "0.2,0.5@1"]
     assert [row.speaker for row in rows] == ["Face 1", "Face 2", "Face 1"]
     assert segments_of(rows)[2] == Segment(TimeRange(3, 4), points[0], TimeRange(3))
+
+
+def test_lines_of_a_script_get_the_face_that_speaks_then() -> None:
+    ann, bob = FacePoint(0.2, 0.5, 1), FacePoint(0.8, 0.5, 2)
+    turns = [SpeakerTurn(0, 2, 0, ann, 0.9), SpeakerTurn(2, 4, 1, bob, 0.9), SpeakerTurn(6, 7, None, None, 1)]
+    rows = [
+        ScriptRow("0", "2.5", text="Hello", speaker="Ann"),
+        ScriptRow("2.2", "3", text="Hi", speaker="Bob"),
+        ScriptRow("3", "4", text="What?", speaker="Ann"),  # most of Ann's time is that of the first face
+        ScriptRow("2", "4", "0", text="kept", speaker="Bob"),
+        ScriptRow("3", "3.5", text="nobody by name"),
+        ScriptRow("6", "7", text="off screen"),
+        ScriptRow("x", "7", text="unreadable"),
+    ]
+    faces = [row.face for row in with_faces(rows, turns)]
+    assert faces == ["0.2,0.5@1", "0.8,0.5@2", "0.2,0.5@1", "0", "0.8,0.5@2", "", ""]
 
 
 def problems(*rows: ScriptRow, video: float | None = 10, voices: tuple[float, ...] = (10,)) -> list[str]:

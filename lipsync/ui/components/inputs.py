@@ -13,6 +13,7 @@ from lipsync.ui.components.link_panel import LinkPanel, build_link
 from lipsync.ui.components.playable_copy import PlayableCopy, build_playable_copy
 from lipsync.ui.components.range_table import RangeTable, build_ranges
 from lipsync.ui.components.segment_editor import SegmentEditor, build_segment_editor
+from lipsync.ui.components.speech_panel import SpeechPanel, build_speech_panel
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.timeline import Timeline, build_timeline
 from lipsync.ui.components.upload_fields import photo_field
@@ -37,6 +38,7 @@ class Inputs:
     voice_ranges: RangeTable
     timeline: Timeline
     editor: SegmentEditor
+    speech: SpeechPanel
     copies: tuple[PlayableCopy, ...]
 
     @property
@@ -85,6 +87,8 @@ def build_inputs() -> Inputs:
             voice_video_copy = build_playable_copy(voice_video, "#voice-video video")
         with gr.Tab(strings.TAB_LINK, id="link"):
             voice_link = build_link("voice")
+        with gr.Tab(strings.TAB_TEXT, id="text"):
+            speech = build_speech_panel()
     voice_ranges = build_ranges("voice", "#voice audio, #voice-video video")
     timeline = build_timeline(video_ranges, voice_ranges)
     editor = build_segment_editor()
@@ -101,6 +105,7 @@ def build_inputs() -> Inputs:
         voice_ranges=voice_ranges,
         timeline=timeline,
         editor=editor,
+        speech=speech,
         copies=(video_copy, voice_copy, voice_video_copy),
     )
     for file_input in inputs.files.values():

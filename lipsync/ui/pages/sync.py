@@ -13,6 +13,7 @@ from lipsync.ui.components.inputs import Inputs, build_inputs
 from lipsync.ui.components.link_panel import LinkEvents
 from lipsync.ui.components.outputs import Outputs, build_outputs
 from lipsync.ui.components.settings import Settings, build_settings
+from lipsync.ui.components.speech_panel import SpeechEvents
 from lipsync.ui.components.timeline import TimelineEvents
 from lipsync.ui.components.upload_fields import convert_uploads
 from lipsync.ui.estimates import PastRuns
@@ -73,6 +74,9 @@ def connect_sync(
         copy.connect(sessions)
     TimelineEvents(sessions, inputs.timeline, inputs.video, (inputs.voice, inputs.voice_video)).connect()
     convert_uploads((inputs.photo, page.settings.reference), sessions)
+    others = (inputs.voice, inputs.voice_video)
+    language = page.settings.controls["spoken_language"]
+    SpeechEvents(sessions, inputs.speech, inputs.files["voice"], others, language).connect()
     SegmentEvents(sessions, inputs, page.form).connect()
     past = PastRuns()
     PreviewEvents(sessions, models, inputs, page.form, page.outputs, past).connect()

@@ -19,6 +19,7 @@ from lipsync.speech.text_to_speech import DEFAULT_VOICE, installed_synthesizers
 from lipsync.ui.background import Done, run_in_thread
 from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.inputs import Inputs
+from lipsync.ui.components.speech_panel import spoken_choices
 from lipsync.ui.components.status import (
     QUIET,
     Updates,
@@ -40,6 +41,7 @@ from lipsync.ui.script_rows import (
     rows_of_segments,
     rows_of_turns,
     segment_text,
+    with_faces,
 )
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.ui.spoken_rows import spoken_seconds
@@ -84,7 +86,7 @@ class SegmentEvents:
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
         about: dict[str, Any] = {
             "voices": _voice_choices(self._paths(values)),
-            "spoken": _spoken_choices(),
+            "spoken": [{"value": voice, "label": label} for label, voice in spoken_choices()],
             "rows": [],
         }
         try:
@@ -195,9 +197,9 @@ class SegmentEvents:
                 lambda progress: find_speakers(video, media=media, progress=progress, cancel=cancel), cancel
             ):
                 if isinstance(item, Done):
-                    rows = rows_of_turns(item.value)
+                    rows, line = _use_turns(values[editor.rows], item.value)
                     shown = editor.show(rows) if rows else {}
-                    yield {**shown, editor.note: status_line(_found(item.value), "done"), **idle}
+                    yield {**shown, editor.note: status_line(line, "done"), **idle}
                 else:
                     yield {editor.note: progress_line("", item)}
         except Exception as error:  # shown to the visitor, whatever it is
@@ -249,15 +251,6 @@ def _voice_choices(paths: Sequence[str]) -> list[dict[str, str]]:
     return [{"value": "0", "label": strings.VOICE_FILE}, *others]
 
 
-def _spoken_choices() -> list[dict[str, str]]:
-    there = installed_synthesizers()
-    return [
-        {"value": voice, "label": label}
-        for voice, label in strings.SPOKEN_VOICES.items()
-        if voice.partition(":")[0] in there
-    ]
-
-
 def _face_choices(chosen: dict[str, SeenFace], others: Sequence[SeenFace]) -> list[dict[str, str]]:
     """The faces to choose from; one that a row names is chosen as it is there."""
     names = {one: face for face, one in chosen.items() if face}
@@ -269,6 +262,19 @@ def _face_choices(chosen: dict[str, SeenFace], others: Sequence[SeenFace]) -> li
         }
         for number, one in enumerate(others, 1)
     ]
+
+
+def _use_turns(before: str | None, turns: Sequence[SpeakerTurn]) -> tuple[Sequence[ScriptRow], str]:
+    """Rows for the turns, and what was found in words; lines with a text keep it, and get their faces."""
+    try:
+        lines = read_rows(before)
+    except LipsyncError:  # text that cannot be read gives way
+        lines = ()
+    if not any(row.text.strip() for row in lines):
+        return rows_of_turns(turns), _found(turns)
+    rows = with_faces(lines, turns)
+    count = sum(one != other for one, other in zip(rows, lines, strict=True))
+    return rows, strings.FIND_GIVEN.format(count=count) if count else strings.FIND_NOBODY
 
 
 def _found(turns: Sequence[SpeakerTurn]) -> str:
