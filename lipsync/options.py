@@ -64,6 +64,15 @@ SILENCES = {
 BACKGROUNDS = ("none", "keep")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 NUMBER_FORMATS = ("auto", "fp32", "bf16", "fp16")
+CODECS = {
+    "h264": "H.264, 8 bits",
+    "h265": "H.265",
+    "av1": "AV1",
+    "prores": "ProRes 422 HQ, 10 bits",
+    "dnxhr": "DNxHR HQX, 10 bits",
+    "ffv1": "FFV1, lossless",
+}
+"""Video codecs of results; containers and settings are in `lipsync.media.output_formats`."""
 ENCODERS = ("software", "hardware")
 ROTATIONS = (0, 90, 180, 270)
 PAGE_GROUPS = ("main", "face", "more")
@@ -139,6 +148,13 @@ class MediaOptions(OptionGroup):
     matte: str = option(
         "white",
         "colour behind the transparent parts of a video or photo: a name, or #rrggbb",
+        later=True,
+    )
+    codec: str = option(
+        "h264",
+        "video codec; prores and dnxhr need a .mov file, ffv1 an .mkv or .mov",
+        choices=tuple(CODECS),
+        common=True,
         later=True,
     )
     quality: int = option(

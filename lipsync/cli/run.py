@@ -165,7 +165,7 @@ def _run(arguments: argparse.Namespace) -> int:
     ):
         output = arguments.output
         if output is None and is_link(arguments.video):  # next to the video is a folder that is removed
-            output = free_name(Path.cwd() / inputs.video.name)
+            output = free_name(Path.cwd() / inputs.video.name, inputs.options.media.codec)
         voice, speakers, cues = conversation_inputs(arguments, checked, inputs, bar.update, cancel)
         result = lipsync.sync(
             inputs.video,
@@ -285,7 +285,7 @@ def _batch(arguments: argparse.Namespace) -> int:
         check_place(arguments.output / "any.mp4")
         for number, video in enumerate(videos):
             voice = voices[number % len(voices)]
-            output = free_name(arguments.output / video.name)  # nothing is overwritten
+            output = free_name(arguments.output / video.name, options.media.codec)  # nothing is overwritten
             try:
                 with ProgressBar() as bar:
                     result = lipsync.sync(

@@ -1,9 +1,9 @@
-"""Containers that results are written in: one row a file suffix."""
+"""Containers and video codecs that results are written in: one row each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -47,6 +47,102 @@ OUTPUT_FORMATS: Mapping[str, OutputFormat] = MappingProxyType(
     }
 )
 """By suffix, in lower case."""
+
+
+@dataclass(frozen=True)
+class VideoCodec:
+    """Video codec of a result.
+
+    Attributes:
+        title: for the user.
+        encoder: ffmpeg's name of it.
+        suffixes: of the containers that hold it, the usual one first.
+        pixels: ffmpeg's pixel format of 8-bit frames.
+        deep: pixel formats of frames with more bits, by how their chroma is sampled ("420", "422", "444");
+            empty where it has 8 bits only.
+        settings: ffmpeg's output options, beside the quality.
+        crf: maps x264's rate factor to the encoder's; None where it has no quality.
+        smallest: width and height that it needs at least.
+    """
+
+    title: str
+    encoder: str
+    suffixes: tuple[str, ...]
+    pixels: str = "yuv420p"
+    deep: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    crf: Callable[[int], int] | None = None
+    smallest: tuple[int, int] = (1, 1)
+
+    def deep_format(self, chroma: str) -> str:
+        """The pixel format nearest to a source's sampling of chroma; "" where it has 8 bits only."""
+        return self.deep.get(chroma) or next(iter(self.deep.values()), "")
+
+
+_ALL_CHROMA = {"420": "yuv420p10le", "422": "yuv422p10le", "444": "yuv444p10le"}
+VIDEO_CODECS: Mapping[str, VideoCodec] = MappingProxyType(
+    {
+        "h264": VideoCodec("H.264", "libx264", (".mp4", ".mov", ".mkv"), crf=lambda quality: quality),
+        "h265": VideoCodec(
+            "H.265",
+            "libx265",
+            (".mp4", ".mov", ".mkv"),
+            deep=_ALL_CHROMA,
+            settings={"preset": "superfast", "x265-params": "log-level=error"},
+            crf=lambda quality: min(51, quality + 3) if quality else 0,
+        ),
+        "av1": VideoCodec(
+            "AV1",
+            "libsvtav1",
+            (".mp4", ".mkv"),
+            deep={"420": "yuv420p10le"},
+            settings={"preset": 9, "svtav1-params": "lp=0"},
+            crf=lambda quality: max(1, round(quality * 1.3)),
+            smallest=(64, 64),
+        ),
+        "prores": VideoCodec(
+            "ProRes 422 HQ",
+            "prores_ks",
+            (".mov",),
+            "yuv422p10le",
+            deep={"422": "yuv422p10le"},
+            settings={"profile:v": 3, "vendor": "apl0"},
+        ),
+        "dnxhr": VideoCodec(
+            "DNxHR HQX",
+            "dnxhd",
+            (".mov",),
+            "yuv422p10le",
+            deep={"422": "yuv422p10le"},
+            settings={"profile:v": "dnxhr_hqx"},
+            smallest=(256, 120),
+        ),
+        "ffv1": VideoCodec(
+            "FFV1",
+            "ffv1",
+            (".mkv", ".mov"),
+            deep=_ALL_CHROMA,
+            settings={"level": 3, "g": 1, "slices": 4, "slicecrc": 1},
+        ),
+    }
+)
+"""By the name that the setting `codec` has."""
+
+
+def check_codec(path: Path, codec: str) -> None:
+    """Check that the container which the suffix of `path` asks for holds a codec.
+
+    Raises:
+        OutputError: it does not, or results are not written in it.
+    """
+    output_format(path)
+    row = VIDEO_CODECS[codec]
+    if path.suffix.lower() not in row.suffixes:
+        raise OutputError(
+            f"{row.title} is not written into this kind of file",
+            given=path.name,
+            hint=f"End the name in {' or '.join(row.suffixes)}, or choose another 'codec'.",
+        )
 
 
 def output_format(path: Path) -> OutputFormat:

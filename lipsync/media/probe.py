@@ -260,8 +260,19 @@ def _decoded_properties(path: Path, stream_index: int) -> dict[str, Any]:
         "color_transfer": color_tags.TRANSFERS.get(transfer, ""),
         "sample_aspect_ratio": (1 / aspect if turned else aspect),
         "has_alpha": _has_alpha(frame),
+        "chroma": _chroma(frame.format),
         "transparent": any(map(_is_transparent, frames)),
     }
+
+
+def _chroma(pixels: Any) -> str:
+    """How a pixel format samples chroma, as `VideoInfo.chroma`."""
+    if pixels.is_rgb or len(pixels.components) < 3:
+        return "444" if pixels.is_rgb else "420"
+    chroma = pixels.components[1]
+    if chroma.width * 2 > pixels.components[0].width + 1:
+        return "444"
+    return "422" if chroma.height * 2 > pixels.components[0].height + 1 else "420"
 
 
 def _has_alpha(frame: Any) -> bool:

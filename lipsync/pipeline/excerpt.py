@@ -53,7 +53,11 @@ def excerpt(job: Job, options: SyncOptions, at: float, seconds: float = EXCERPT_
     spoken = None if job.segments else _spoken(job, options.media, start, end)
     if not segments and not spoken:
         raise RangeError("Nobody speaks there", given=f"{start:g} to {end:g} s", hint="Choose another time.")
-    options = replace(options, report=replace(options.report, score=False, subtitles="none"))
+    options = replace(
+        options,
+        report=replace(options.report, score=False, subtitles="none"),
+        media=replace(options.media, codec="h264"),  # which browsers play
+    )
     if not job.video.is_still:
         options = _cut_video(job, options, job.timeline[first : first + count])
     if spoken:

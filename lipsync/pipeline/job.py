@@ -14,6 +14,7 @@ from lipsync.media import AudioReader, VideoReader, open_audio, open_video, plan
 from lipsync.media.audio import channels
 from lipsync.media.audio.mix import mix_segments
 from lipsync.media.clock import DEFAULT_TRACK
+from lipsync.media.output_formats import VIDEO_CODECS
 from lipsync.options import FaceOptions, SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.segments import FaceChoice, PlacedSegment, Segment, place_segments
@@ -223,12 +224,17 @@ def plan(
     )
 
 
-def free_name(video: Path) -> Path:
-    """Default path of the result: `clip_synced.mp4` next to `clip.*`, numbered if that exists."""
-    candidate = video.with_name(fitting_name("", video.stem, "_synced.mp4"))
+def free_name(video: Path, codec: str = "h264") -> Path:
+    """Default path of the result: `clip_synced.mp4` next to `clip.*`, numbered if that exists.
+
+    Args:
+        codec: its usual container gives the suffix.
+    """
+    suffix = VIDEO_CODECS[codec].suffixes[0]
+    candidate = video.with_name(fitting_name("", video.stem, f"_synced{suffix}"))
     number = 2
     while candidate.exists():
-        candidate = video.with_name(fitting_name("", video.stem, f"_synced_{number}.mp4"))
+        candidate = video.with_name(fitting_name("", video.stem, f"_synced_{number}{suffix}"))
         number += 1
     return candidate
 

@@ -16,7 +16,7 @@ from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, MediaError, OptionError, ToolError, WeightsError
 from lipsync.faces import UnusedReason
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
-from lipsync.media.output_formats import output_format
+from lipsync.media.output_formats import check_codec, output_format
 from lipsync.media.provenance import Edit, Marked, Marks, mark_and_move, sidecar_path
 from lipsync.media.subtitle_formats import Cue, format_srt
 from lipsync.media.subtitles import add_subtitles
@@ -126,7 +126,10 @@ def check_free(given: SyncArguments) -> None:
     Raises:
         OutputError: there is a file of that name.
     """
-    if given.output is None or given.resume:
+    if given.output is None:
+        return
+    check_codec(given.output, given.options.media.codec)
+    if given.resume:
         return
     check_not_there(given.output, overwrite=given.overwrite)
     if given.options.report.subtitles != "none":
@@ -153,6 +156,7 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         source=job.video.info,
         quality=context.options.media.quality,
         encoder=context.options.media.encoder,
+        codec=context.options.media.codec,
         tags=_kept_tags(job, context),
         marks=target.signing.marks(_edit(job, context)),
         overwrite=target.overwrite,

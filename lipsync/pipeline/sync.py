@@ -100,7 +100,10 @@ def sync(
     job, speaker_warnings = assign_speakers(open_job(given), context)
     job, background_warnings = keep_background(job, context)
     sizes = outputs.input_sizes(job)
-    target = outputs.Target(given.output or free_name(given.video), given.resume, given.overwrites, signing)
+    codec = context.options.media.codec
+    target = outputs.Target(
+        given.output or free_name(given.video, codec), given.resume, given.overwrites, signing
+    )
     faces = job.face_options(context.options)
     job_warnings = [
         *job.video.warnings,

@@ -117,6 +117,7 @@ class VideoInfo:
         has_audio: the file has an audio stream too.
         has_alpha: its frames have an alpha channel.
         transparent: some of the first frames have transparent pixels.
+        chroma: how chroma is sampled: "420", "422" or "444", the latter for RGB too.
     """
 
     path: Path
@@ -138,6 +139,7 @@ class VideoInfo:
     has_audio: bool = False
     has_alpha: bool = False
     transparent: bool = False
+    chroma: str = "420"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from lipsync.blending import draw_overlay
 from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
+from lipsync.media.output_formats import VIDEO_CODECS
 from lipsync.media.provenance import METADATA_MARKS
 from lipsync.options import MediaOptions, SyncOptions
 from lipsync.pipeline.excerpt import Excerpt, excerpt
@@ -92,9 +93,10 @@ def run_sync(
     variants = [request.options.generator.variant, *([compare_with] if compare_with else [])]
     results: list[SyncResult] = []
     failed = yield from _fetch_second(compare_with, cancel)
+    container = VIDEO_CODECS[request.options.media.codec].suffixes[0]
     for number, variant in enumerate(variants[:1] if failed else variants):
         suffix = f"_{number + 1}_{variant}" if len(variants) > 1 else ""
-        output = folder / fitting_name("", video.stem[:80], f"_synced{suffix}.mp4")
+        output = folder / fitting_name("", video.stem[:80], f"_synced{suffix}{container}")
         label = strings.STATUS_ITEM.format(number=number + 1, count=len(variants), name=variant)
         try:
             for item in run_job(request.with_variant(variant), output, cancel, models):
@@ -362,7 +364,7 @@ def run_batch(
     results: list[SyncResult] = []
     for number, (video, voice) in enumerate(pairs):
         name = Path(video).name
-        output = free_name(folder / fitting_name("", Path(video).stem[:80], ".mp4"))
+        output = free_name(folder / fitting_name("", Path(video).stem[:80], ".mp4"), options.media.codec)
         label = strings.STATUS_ITEM.format(number=number + 1, count=len(pairs), name=name)
         try:
             for item in run_job(SyncRequest(video, voice, options), output, cancel, models):

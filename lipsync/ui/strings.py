@@ -218,6 +218,7 @@ LABELS = {
     "smoothing_frames": "Smooth over",
     "crop": "Crop",
     "rotate": "Rotate",
+    "codec": "Video codec",
     "static": "First frame only",
     "pad_top": "Pad top",
     "pad_bottom": "Pad bottom",
@@ -279,6 +280,14 @@ CHOICES: dict[str, dict[Any, str]] = {
     "number_format": {"auto": "the best for the device"},
     "encoder": {"software": "software (x264)", "hardware": "hardware, if available"},
     "rotate": {0: "none"},
+    "codec": {
+        "h264": "H.264 (mp4)",
+        "h265": "H.265 (mp4)",
+        "av1": "AV1 (mp4)",
+        "prores": "ProRes 422 HQ (mov)",
+        "dnxhr": "DNxHR HQX (mov)",
+        "ffv1": "FFV1, lossless (mkv)",
+    },
 }
 """Labels of values, where the value itself says too little."""
 ON, OFF = "on", "off"

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from lipsync.errors import LipsyncError, OutputError
 from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
-from lipsync.media.output_formats import output_format
+from lipsync.media.output_formats import VIDEO_CODECS, output_format
 from lipsync.media.provenance import mark_and_move
 from lipsync.media.video.reader import open_video
 from lipsync.media.video.writer import (
@@ -36,6 +36,7 @@ from lipsync.media.video.writer import (
     audio_input,
     check_frame_count,
     checked_target,
+    codec_tag,
     encoded_track,
     incomplete,
     result_error,
@@ -209,7 +210,7 @@ class ResumableWriter:
     def _graph(self, listing: Path, track: EncodedTrack | None, target: Path) -> Any:
         streams = [media_input(listing, "concat")["v:0"]]
         settings: dict[str, Any] = {"c:v": "copy", **tag_settings(self.spec, self.path)}
-        settings |= output_format(self.path).settings
+        settings |= output_format(self.path).settings | codec_tag(self.spec, self.path)
         if track is not None:
             streams.append(audio_input(track.path()))
             settings |= AUDIO_SETTINGS
@@ -218,7 +219,8 @@ class ResumableWriter:
     # --- the folder of parts ----------------------------------------------------------------------
 
     def _part_path(self, number: int) -> Path:
-        return self._folder / f"part{number:05d}.mp4"
+        suffix = ".mp4" if ".mp4" in VIDEO_CODECS[self.spec.codec].suffixes else ".mov"
+        return self._folder / f"part{number:05d}{suffix}"
 
     def _acquire_lock(self) -> FileLock:
         lock = FileLock(self._folder / "lock", thread_local=False)

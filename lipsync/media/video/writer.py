@@ -20,7 +20,7 @@ from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.audio.reader import AudioReader
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.media.languages import language_code
-from lipsync.media.output_formats import output_format
+from lipsync.media.output_formats import VIDEO_CODECS, check_codec, output_format
 from lipsync.media.provenance import METADATA_MARKS, Marks, mark_and_move
 from lipsync.media.provenance.xmp import DIGITAL_SOURCE_TYPE, MATROSKA_TAG
 from lipsync.media.tags import SourceTags
@@ -50,6 +50,8 @@ class OutputSpec:
         source: properties of the source video; the result gets its colour tags and pixel aspect ratio.
         quality: x264's constant rate factor, 0 (lossless) to 51.
         encoder: "software", or "hardware" with software as the fallback.
+        codec: name in `VIDEO_CODECS`.
+        deep: frames with more than 8 bits are written, see `deep_format`.
         tags: of the source, that the result keeps.
         marks: how the file says that AI made it; None for not at all.
         overwrite: replace a file of the same name. Otherwise it is refused; one that appears during the work
@@ -66,6 +68,8 @@ class OutputSpec:
     source: VideoInfo
     quality: int = 17
     encoder: str = "software"
+    codec: str = "h264"
+    deep: bool = False
     tags: SourceTags = field(default_factory=SourceTags)
     marks: Marks | None = METADATA_MARKS
     compact: bool = False
@@ -75,6 +79,11 @@ class OutputSpec:
     def encoded_size(self) -> tuple[int, int]:
         """Width and height of the encoded video in pixels, both even."""
         return self.width + self.width % 2, self.height + self.height % 2
+
+    @property
+    def deep_format(self) -> str:
+        """ffmpeg's pixel format of the frames that are written, if they have more than 8 bits; else ""."""
+        return VIDEO_CODECS[self.codec].deep_format(self.source.chroma) if self.deep else ""
 
 
 class FrameWriter:
@@ -107,7 +116,7 @@ class FrameWriter:
         self.written = 0
         self.signed = False
         self._color_space = color_tags.yuv_color_space(spec.source)
-        self._encoder, warning = encoder_settings.choose_encoder(spec.encoder, *spec.encoded_size)
+        self._encoder, warning = encoder_settings.choose_encoder(spec.encoder, *spec.encoded_size, spec.codec)
         self.warnings: tuple[str, ...] = (warning,) if warning else ()
         self._cancel = cancel or CancelToken()
         self._cleanup = contextlib.ExitStack()
@@ -245,13 +254,17 @@ class FrameWriter:
     def _graph(self) -> Any:
         spec = self.spec
         width, height = spec.encoded_size
+        codec, pixels = VIDEO_CODECS[spec.codec], spec.deep_format or "yuv420p"
         video = ffmpeg.input(
-            "pipe:", f="rawvideo", pix_fmt="yuv420p", s=f"{width}x{height}", framerate=str(spec.fps)
+            "pipe:", f="rawvideo", pix_fmt=pixels, s=f"{width}x{height}", framerate=str(spec.fps)
         )
         video = video.filter("setparams", **color_tags.setparams_arguments(spec.source))
         video = video.filter("setsar", str(spec.source.sample_aspect_ratio))
         settings = encoder_settings.video_settings(self._encoder, spec.quality, spec.fps, spec.compact)
         settings |= color_tags.output_options(spec.source)
+        settings |= codec_tag(spec, self.path)
+        if (stored := spec.deep_format or codec.pixels) != pixels:
+            settings |= {"pix_fmt": stored, "sws_flags": "bicubic+accurate_rnd"}
         if not spec.compact:
             settings |= tag_settings(spec, self.path)
         settings |= output_format(self.path).settings
@@ -277,6 +290,11 @@ def tag_settings(spec: OutputSpec, path: Path) -> dict[str, Any]:
     if spec.audio and spec.audio.language:
         settings["metadata:s:a:0"] = f"language={language_code(spec.audio.language, container)}"
     return settings
+
+
+def codec_tag(spec: OutputSpec, path: Path) -> dict[str, str]:
+    """ffmpeg's output option for the name of H.265 by which Apple's players know it."""
+    return {"tag:v": "hvc1"} if spec.codec == "h265" and output_format(path).xmp else {}
 
 
 def encoded_track(
@@ -305,7 +323,15 @@ def checked_target(path: Path, spec: OutputSpec) -> Path:
     Raises:
         OutputError: the suffix is unknown, it is a folder, or it is one of the inputs.
     """
-    output_format(path)
+    check_codec(path, spec.codec)
+    codec = VIDEO_CODECS[spec.codec]
+    if spec.encoded_size[0] < codec.smallest[0] or spec.encoded_size[1] < codec.smallest[1]:
+        least = "{}x{}".format(*codec.smallest)
+        raise OutputError(
+            f"{codec.title} needs frames of at least {least} pixels",
+            given="{}x{}".format(*spec.encoded_size),
+            hint="Choose another 'codec'.",
+        )
     try:
         if path.is_dir():
             raise OutputError("The output is a folder", given=path, hint="Add a file name to it.")
