@@ -21,10 +21,10 @@ import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import platformdirs
@@ -50,7 +50,11 @@ _IRRELEVANT_SETTINGS = {
     "detector_weights",  # their content is hashed instead
 }
 """Settings that detections do not depend on. All others, new ones too, are part of the key."""
+_FOLDERS = (Path(__file__).parent, Path(media_package.__file__).parent)
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -92,19 +96,32 @@ def detection_key(
     Raises:
         OSError: the video or the detector's weights cannot be read.
     """
-    state = _file_state(video)
-    digest = hashlib.blake2b(digest_size=32)
-    for part in (
-        code or _code_digest(),
-        content_hash(video),
+    return digest_key(
+        video,
+        code or code_digest(*_FOLDERS),
         content_hash(detector.weights),
         type(detector).__qualname__,
-        _relevant_settings(media),
-        _relevant_settings(faces),
+        relevant_settings(media),
+        relevant_settings(faces),
         str(len(numbers)),
-    ):
+        last=np.ascontiguousarray(numbers, np.int64).tobytes(),
+    )
+
+
+def digest_key(video: Path, code: str, *parts: str, last: bytes = b"") -> DetectionKey:
+    """Key of what a version of the code makes of a video; reads the whole file.
+
+    Args:
+        parts, last: all else that the entry depends on.
+
+    Raises:
+        OSError: the video cannot be read.
+    """
+    state = _file_state(video)
+    digest = hashlib.blake2b(digest_size=32)
+    for part in (code, content_hash(video), *parts):
         digest.update(part.encode() + b"\0")
-    digest.update(np.ascontiguousarray(numbers, np.int64).tobytes())
+    digest.update(last)
     return DetectionKey(digest.hexdigest(), video, state)
 
 
@@ -118,7 +135,8 @@ def _as_before(setting: dataclasses.Field[object], value: object) -> bool:
     return bool(setting.metadata.get("later")) and value == setting.default
 
 
-def _relevant_settings(options: OptionGroup) -> str:
+def relevant_settings(options: OptionGroup) -> str:
+    """All settings of a group that detections may depend on, as text."""
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return repr(
         [
@@ -130,14 +148,14 @@ def _relevant_settings(options: OptionGroup) -> str:
 
 
 @functools.cache
-def _code_digest() -> str:
-    """Digest of the code for decoding and detection, and of package versions."""
+def code_digest(*folders: Path) -> str:
+    """Digest of the code in these folders, and of package versions."""
     import cv2
     import onnxruntime
     import torch
 
     digest = hashlib.blake2b(digest_size=32)
-    for folder in (Path(__file__).parent, Path(media_package.__file__).parent):
+    for folder in folders:
         for file in sorted(folder.rglob("*.py")):
             digest.update(file.read_bytes())
     for package in (np, cv2, onnxruntime, torch):
@@ -160,10 +178,18 @@ class DetectionCache:
 
     def get(self, key: DetectionKey) -> Detections | None:
         """The entry for `key`; None if there is none. A damaged entry is removed."""
+        return self.get_as(key, _from_arrays)
+
+    def get_as(self, key: DetectionKey, read: Callable[[dict[str, Any]], T]) -> T | None:
+        """The entry for `key` as `read` makes it of its arrays; otherwise as `get`.
+
+        Args:
+            read: raises ValueError or KeyError where an entry is damaged.
+        """
         path = self._path(key)
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                detections = _from_arrays({name: arrays[name] for name in arrays.files})
+                value = read({name: arrays[name] for name in arrays.files})
             os.utime(path)
         except FileNotFoundError:
             return None
@@ -171,16 +197,20 @@ class DetectionCache:
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
-        return detections
+        return value
 
     def put(self, key: DetectionKey, detections: Detections) -> None:
         """Store an entry, unless the video has changed or the disk is full."""
+        self.put_arrays(key, _to_arrays(detections))
+
+    def put_arrays(self, key: DetectionKey, arrays: Mapping[str, Any]) -> None:
+        """Store an entry of other arrays, for `get_as`; otherwise as `put`."""
         if not key.is_current:
             return
         with contextlib.suppress(OutputError, OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with atomic_write(self._path(key)) as part, part.open("wb") as file:
-                np.savez(file, **_to_arrays(detections))
+                np.savez(file, **arrays)
             self._evict()
 
     def _path(self, key: DetectionKey) -> Path:

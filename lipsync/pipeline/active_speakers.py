@@ -8,21 +8,24 @@ from dataclasses import replace
 from lipsync.context import RunContext
 from lipsync.dubbing import SpeakerTurn, find_speakers
 from lipsync.errors import NoFaceError
+from lipsync.faces import DetectionCache
 from lipsync.media import VideoReader
 from lipsync.pipeline.excerpt import cut_ranges
 from lipsync.pipeline.job import SPEAKING, Job
+from lipsync.pipeline.turn_cache import cached_turns
 from lipsync.segments import FacePoint, Segment, place_segments
 from lipsync.types import TimeRange
 
 _SHORTEST = 0.04
 """Seconds; a shorter stretch of a turn is not drawn."""
+_PREVIEW_STEP = 3.0
 _PREVIEW_SECONDS = 6.0
-"""Seconds before and after a previewed moment in which is found who speaks."""
+"""Seconds before and after a multiple of the step in which is found who speaks at the moments near it."""
 _LENGTHS_DIFFER = 0.5
 
 
 def assign_speakers(
-    job: Job, context: RunContext, around: float | None = None
+    job: Job, context: RunContext, around: float | None = None, cache: DetectionCache | None = None
 ) -> tuple[Job, tuple[str, ...]]:
     """The job with a segment for each turn of a face that speaks in the source, and warnings.
 
@@ -31,7 +34,8 @@ def assign_speakers(
 
     Args:
         around: seconds in the result around which alone the speakers are found, for a preview; there may be
-            none.
+            none. Those of a few seconds are found together, so that the next preview has them.
+        cache: of turns; None caches nothing.
 
     Raises:
         NoFaceError: nobody in the picture speaks.
@@ -41,10 +45,15 @@ def assign_speakers(
         return job, ()
     start, media = 0.0, context.options.media
     if around is not None:
-        start = max(0.0, around - _PREVIEW_SECONDS)
-        media = replace(media, video_ranges=_part(job.video, start, around + _PREVIEW_SECONDS))
+        middle = round(around / _PREVIEW_STEP) * _PREVIEW_STEP
+        start = max(0.0, middle - _PREVIEW_SECONDS)
+        media = replace(media, video_ranges=_part(job.video, start, middle + _PREVIEW_SECONDS))
     path = job.video.info.path
-    turns = find_speakers(path, media=media, progress=context.progress, cancel=context.cancel)
+
+    def search() -> tuple[SpeakerTurn, ...]:
+        return find_speakers(path, media=media, progress=context.progress, cancel=context.cancel)
+
+    turns = cached_turns(search, path, media, cache)
     end = min(job.seconds, job.voices[0].duration)
     segments = _segments(turns, start, end)
     if not segments and around is None:

@@ -71,7 +71,7 @@ def preview(
         length = float(len(job.timeline) / fps)
         raise RangeError("The preview time is outside the result", given=f"{at:g} s of {length:.2f} s")
     shown = int(job.timeline[number])
-    job, _ = assign_speakers(job, context, at)
+    job, _ = assign_speakers(job, context, at, cache)
     if context.options.faces.which_face == SPEAKING and not job.segments:
         return _unchanged(job, at, shown, context)
     job = job.around(number, VOICE_SECONDS)

@@ -97,7 +97,7 @@ def sync(
     outputs.check_free(given)
     signing = choose_signing(given.options.report.provenance, given.sign_cert, given.sign_key)
     context = given.context(choose_provider(models, networks))
-    job, speaker_warnings = assign_speakers(open_job(given), context)
+    job, speaker_warnings = assign_speakers(open_job(given), context, cache=cache)
     job, background_warnings = keep_background(job, context)
     sizes = outputs.input_sizes(job)
     codec = context.options.media.codec

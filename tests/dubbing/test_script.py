@@ -55,6 +55,8 @@ JSON = (
         ("old mac.srt", SRT.replace("\n", "\r").encode()),
         ("wide.srt", SRT.encode("utf-16")),
         ("dub.vtt", VTT.encode()),
+        ("windows.vtt", VTT.replace("\n", "\r\n").encode("utf-8-sig")),
+        ("wide.vtt", VTT.encode("utf-16-be").join([b"\xfe\xff", b""])),
     ],
 )
 def test_every_form_gives_the_same_lines(tmp_path: Path, name: str, data: bytes) -> None:
@@ -75,12 +77,40 @@ def test_tables_give_the_same_lines_too(tmp_path: Path, name: str, text: str) ->
     assert found == [(line.start, line.end, line.speaker, line.text) for line in LINES]
 
 
-def test_letters_of_an_old_encoding_are_read_and_told(tmp_path: Path) -> None:
-    path = tmp_path / "dub.srt"
-    path.write_bytes("1\n00:00:01,000 --> 00:00:02,000\nZoë: Ça va, “bien”.\n".encode("cp1252"))
+@pytest.mark.parametrize(("name", "text"), [("dub.csv", CSV), ("dub.json", JSON)])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_tables_of_windows_are_read(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    script = read_script(path)
+    assert [(line.start, line.speaker) for line in script.lines] == [(0.5, "Ann"), (2.5, "Bob")]
+    assert script.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dub.srt", "1\n00:00:01,000 --> 00:00:02,000\nZoë: Ça va, “bien”.\n"),
+        ("dub.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Zoë>Ça va, “bien”.\n"),
+        ("dub.csv", "start;end;speaker;text\n1;2;Zoë;Ça va, “bien”.\n"),
+        ("dub.json", '[{"start": 1, "end": 2, "speaker": "Zoë", "text": "Ça va, “bien”."}]'),
+    ],
+)
+def test_letters_of_an_old_encoding_are_read_and_told(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode("cp1252"))
     script = read_script(path)
     assert (script.lines[0].speaker, script.lines[0].text) == ("Zoë", "Ça va, “bien”.")
     assert "Windows-1252" in script.notes[0]
+
+
+@pytest.mark.parametrize("name", ["dub.srt", "dub.vtt", "dub.csv", "dub.json"])
+@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", b"\r\n"])
+def test_an_empty_script_is_told(tmp_path: Path, name: str, data: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"empty|no lines|not JSON"):
+        read_script(path)
 
 
 def test_a_sound_file_is_looked_for_beside_the_table(tmp_path: Path) -> None:

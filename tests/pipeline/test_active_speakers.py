@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 
 import lipsync
+from lipsync.context import RunContext
 from lipsync.dubbing import SpeakerTurn
 from lipsync.errors import LipsyncError, NoFaceError
+from lipsync.faces import DetectionCache
 from lipsync.media import VideoReader, open_audio, open_video
 from lipsync.pipeline import active_speakers
+from lipsync.pipeline.active_speakers import assign_speakers
+from lipsync.pipeline.arguments import JobArguments
+from lipsync.pipeline.job import open_job
+from lipsync.pipeline.model_provider import CachedModels
 from lipsync.segments import FacePoint
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, VOICE, make_head, make_voice
@@ -126,6 +132,37 @@ def test_without_a_speaker_there_is_an_error(
     preview = lipsync.preview(head, voice, 0.4, SPEAKING)
     assert preview.box is not None and (preview.source != preview.result).any()
     assert [path.name for path in tmp_path.iterdir()] == ["voice.wav"]
+
+
+def test_the_next_preview_near_it_finds_nothing_anew(
+    head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another moment near it uses what was found; other settings do not."""
+    voice, searched = make_voice(tmp_path / "voice.wav", seconds=0.8), list[object]()
+    found = turns((0.0, 0.24, None), (0.24, 0.8, 0))
+
+    def search(*given: object, **settings: object) -> tuple[SpeakerTurn, ...]:
+        searched.append(settings["media"])
+        return found()
+
+    monkeypatch.setattr(active_speakers, "find_speakers", search)
+
+    def points(at: float | None, options: lipsync.SyncOptions = SPEAKING, kept: bool = True) -> list[object]:
+        job = open_job(JobArguments(head, voice, options))
+        cache = DetectionCache(tmp_path / "cache") if kept else None
+        placed, _ = assign_speakers(job, RunContext(CachedModels(), options), at, cache)
+        return [one.segment.face for one in placed.segments]
+
+    assert points(0.4) == points(0.1) == points(0.4) == [FacePoint(0.25, 0.4, 0.2)]
+    assert len(searched) == 1
+    turned = lipsync.SyncOptions.from_flat(**SPEAKING.flat() | {"resize_factor": 2})
+    points(0.4, turned), points(0.4, kept=False), points(None)
+    assert len(searched) == 4
+    points(None)
+    assert len(searched) == 4
+    for entry in (tmp_path / "cache").iterdir():
+        entry.write_bytes(entry.read_bytes()[:100])
+    assert points(0.4) == [FacePoint(0.25, 0.4, 0.2)] and len(searched) == 5
 
 
 def test_turns_end_with_the_voice(head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
