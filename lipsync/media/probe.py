@@ -6,6 +6,7 @@ length and frame rate; only the first few frames are decoded.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -101,11 +102,62 @@ def scan_video(path: Path | str, track: int = DEFAULT_TRACK) -> tuple[VideoInfo,
     if count == 1:
         return _photo_info(path), None
     try:
-        return _scan_video(path, track)
+        state = path.stat()
+        return _kept_scan(path, track, state.st_mtime_ns, state.st_size)
     except MediaError:
         if count:  # an animation that ffmpeg cannot read: its first image counts as a photo
             return _photo_info(path), None
         raise
+
+
+@functools.lru_cache(maxsize=4)
+def _kept_scan(path: Path, track: int, _written: int, _size: int) -> tuple[VideoInfo, FrameIndex]:
+    """`_scan_video`, kept for the next opening of the same state of the file: hours take it seconds."""
+    info, index = _scan_video(path, track)
+    for times in (index.pts, index.key_pts):
+        times.setflags(write=False)
+    return info, index
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of a long video says, without reading its packets.
+
+    Attributes:
+        stream: index of the video stream.
+        seconds, fps: length and mean frame rate.
+        width, height: upright, in pixels of the file; `sample_aspect_ratio` as in `VideoInfo`.
+        rotation: clockwise, degrees.
+    """
+
+    stream: int
+    seconds: float
+    fps: float
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    rotation: int
+
+
+def read_header(path: Path | str) -> Header | None:
+    """The header of a video, in a container whose headers have an index; None for any other file.
+
+    Raises:
+        NoVideoError: the file has audio only.
+        MediaError: it is missing, or not media.
+    """
+    path = checked_file(path)
+    if images.count_images(path) == 1:
+        return None
+    with open_container(path) as container:
+        stream = _video_stream(container, path, DEFAULT_TRACK)
+        rate = stream.average_rate or stream.guessed_rate
+        if container.format.name.split(",")[0] not in INDEXED_DEMUXERS or not container.duration or not rate:
+            return None
+        number, seconds = stream.index, container.duration / av.time_base
+    found = _decoded_properties(path, number)
+    names = ("width", "height", "sample_aspect_ratio", "rotation")
+    return Header(number, seconds, float(rate), **{name: found[name] for name in names})
 
 
 def _photo_info(path: Path) -> VideoInfo:

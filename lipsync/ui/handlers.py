@@ -30,6 +30,7 @@ from lipsync.ui.components.score_card import write_scores
 from lipsync.ui.face_thumbnails import face_crop
 from lipsync.ui.formatting import error_text
 from lipsync.ui.languages import strings
+from lipsync.ui.overall import Overall, stage_weights
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.settings_file import settings_json
 from lipsync.ui.spoken_rows import overlong_rows, with_speech
@@ -71,7 +72,12 @@ class RunOutputs:
 
 
 def run_sync(
-    request: SyncRequest, compare_with: str, folder: Path, cancel: CancelToken, models: ModelProvider
+    request: SyncRequest,
+    compare_with: str,
+    folder: Path,
+    cancel: CancelToken,
+    models: ModelProvider,
+    expected: float | None = None,
 ) -> Iterator[tuple[str, Progress] | Done[RunOutputs]]:
     """Run a job, or the same job with two models.
 
@@ -82,9 +88,10 @@ def run_sync(
         compare_with: name of the second model, or "".
         folder: where the files are written; the caller removes it after an error.
         models: the page's models.
+        expected: seconds for one result, from past runs; None if unknown.
 
     Yields:
-        (label of the current result, its progress), and the outputs last.
+        (label of the current result, progress of the whole), and the outputs last.
 
     Raises:
         LipsyncError: the job failed.
@@ -92,6 +99,7 @@ def run_sync(
     video, _ = request.files()
     variants = [request.options.generator.variant, *([compare_with] if compare_with else [])]
     results: list[SyncResult] = []
+    overall = Overall(stage_weights(request.options), len(variants), expected)
     failed = yield from _fetch_second(compare_with, cancel)
     container = VIDEO_CODECS[request.options.media.codec].suffixes[0]
     for number, variant in enumerate(variants[:1] if failed else variants):
@@ -103,8 +111,9 @@ def run_sync(
                 if isinstance(item, Done):
                     warnings = (*request.notes, *item.value.warnings)
                     results.append(dataclasses.replace(item.value, warnings=warnings))
+                    overall.finish()
                 else:
-                    yield (label if len(variants) > 1 else ""), item
+                    yield (label if len(variants) > 1 else ""), overall.update(item)
         except Exception as error:  # of any kind: the first result is whole
             if not results:
                 raise
@@ -120,7 +129,7 @@ def run_sync(
                 if isinstance(step, Done):
                     side_by_side = step.value
                 else:
-                    yield "", step
+                    yield "", overall.update(step)
     yield Done(dataclasses.replace(outputs, side_by_side=side_by_side))
 
 
@@ -350,19 +359,19 @@ def run_batch(
         models: the page's models.
 
     Yields:
-        (label of the current video, its progress), and the outputs last.
+        (label of the current video, progress of the whole), and the outputs last.
 
     Raises:
         InputError: the numbers of videos and voices do not match, or no video could be made.
         Cancelled: the batch was cancelled before the first result.
     """
-    if not videos or not voices or len(voices) not in (1, len(videos)):
-        counts = f"{len(voices)} voices, {len(videos)} videos"
-        raise InputError(strings.BATCH_COUNTS, given=counts, hint=strings.BATCH_COUNTS_HINT)
-    pairs = list(zip(videos, list(voices) * (len(videos) if len(voices) == 1 else 1), strict=True))
+    pairs = batch_pairs(videos, voices)
     items: list[BatchItem] = []
     results: list[SyncResult] = []
+    overall = Overall(stage_weights(options), len(pairs))
     for number, (video, voice) in enumerate(pairs):
+        if number:
+            overall.finish()
         name = Path(video).name
         output = free_name(folder / fitting_name("", Path(video).stem[:80], ".mp4"), options.media.codec)
         label = strings.STATUS_ITEM.format(number=number + 1, count=len(pairs), name=name)
@@ -372,7 +381,7 @@ def run_batch(
                     items.append(BatchItem(name, " ".join(item.value.warnings), True))
                     results.append(item.value)
                 else:
-                    yield label, item
+                    yield label, overall.update(item)
         except Cancelled:
             if not results:
                 raise
@@ -389,6 +398,18 @@ def run_batch(
     write_text(settings, settings_json(used))
     archive = _zip([*(result.path for result in results), settings], folder / f"{_ARCHIVE}.zip")
     yield Done(BatchOutputs(archive, tuple(items)))
+
+
+def batch_pairs(videos: Sequence[str], voices: Sequence[str]) -> list[tuple[str, str]]:
+    """Each video of a batch with its voice.
+
+    Raises:
+        InputError: the numbers of videos and voices do not match.
+    """
+    if not videos or not voices or len(voices) not in (1, len(videos)):
+        counts = f"{len(voices)} voices, {len(videos)} videos"
+        raise InputError(strings.BATCH_COUNTS, given=counts, hint=strings.BATCH_COUNTS_HINT)
+    return list(zip(videos, list(voices) * (len(videos) if len(voices) == 1 else 1), strict=True))
 
 
 def _zip(paths: Sequence[Path], target: Path) -> Path:

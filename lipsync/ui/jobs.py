@@ -15,6 +15,8 @@ T = TypeVar("T")
 Report: TypeAlias = tuple[str, Progress]
 """A label and its progress, as `handlers.run_sync` yields them."""
 _POLL_SECONDS = 0.25
+MAX_WAITING = 20
+"""Jobs of all visitors together that may wait."""
 
 
 @dataclass(frozen=True)

@@ -61,21 +61,44 @@ setInterval(() => {
 setInterval(() => {
   for (const one of document.querySelectorAll(".empty[aria-label]:not([role])")) one.setAttribute("role", "img");
 }, 250);
-// The title of the browser's tab says how far the run is, and when it has ended while another tab was looked at.
+// The title of the browser's tab says how far the run or batch is, and when it has ended while another tab was looked
+// at; then a notification says it too, for who has ticked the box. Only the tick asks the browser whether it may.
 (() => {
+  const KEPT = "lipsync notify"; // for reloads
+  const box = () => document.querySelector("#notify input");
+  const found = (selector) => document.querySelector(`#status ${selector}, #batch-status ${selector}`);
   let plain = "";
   let isRunning = false;
+  const offered = "Notification" in window && isSecureContext;
+  if (!offered) document.documentElement.classList.add("without-notifications");
+  addEventListener("change", async (event) => {
+    if (event.target !== box()) return;
+    const isWanted = event.target.checked && (await Notification.requestPermission()) === "granted";
+    sessionStorage.setItem(KEPT, isWanted ? "1" : "");
+    if (event.target.checked && !isWanted) event.target.click();
+  });
+  const notify = (state) => {
+    if (offered && sessionStorage.getItem(KEPT) && Notification.permission === "granted") {
+      new Notification(plain, { body: state.textContent.trim() });
+    }
+  };
+  let isRestored = false;
   setInterval(() => {
-    const bar = document.querySelector("#status progress");
-    const state = document.querySelector("#status .status");
+    if (!isRestored && box()) {
+      isRestored = true;
+      if (sessionStorage.getItem(KEPT) && !box().checked) box().click();
+    }
+    const bar = found("progress");
+    const state = found(".status:not(.busy)");
+    const isAway = document.hidden || !document.hasFocus();
     if (!isRunning && (bar || !plain)) plain = document.title.replace(/^[✓✕] /, "");
     if (bar) {
       document.title = bar.hasAttribute("value") ? `${Math.round(100 * bar.value)} % · ${plain}` : `… ${plain}`;
-    } else if (isRunning && document.hidden) {
-      document.title = `${state?.classList.contains("done") ? "✓" : "✕"} ${plain}`;
-    } else if (!document.hidden && plain) {
-      document.title = plain;
+    } else if (isRunning && isAway) {
+      if (document.hidden) document.title = `${state?.classList.contains("done") ? "✓" : "✕"} ${plain}`;
+      if (state) notify(state);
     }
+    if (!bar && plain && !document.hidden) document.title = plain;
     isRunning = Boolean(bar);
   }, 500);
 })();

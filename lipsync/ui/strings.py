@@ -63,7 +63,7 @@ TIMELINE_BUTTONS = {
     "out": ("Out ⇥", "The part ends here (O)"),
     "add": ("+ Part", "Add a part here"),
     "remove": ("✕", "Remove the chosen part (Delete)"),
-    "snap": ("Snap", "Snap to pauses, to other parts and to the position"),
+    "snap": ("Snap", "Snap to cuts and pauses, to other parts and to the position"),
     "smaller": ("−", "Zoom out"),
     "larger": ("+", "Zoom in"),
 }
@@ -339,6 +339,7 @@ CONSENT_HINT = "Make people say only what they agreed to."
 RUN_NOTHING, RUN_NO_VOICE, RUN_NO_VIDEO = "Add a video and a voice", "Add a voice", "Add a video or a photo"
 RUN_READY = "Make {length} of lip-synced video"
 RUN_INVALID = "Fix the problem above first"
+NOTIFY = "Notify me when it is done"
 CANCEL = "Cancel"
 STATUS_EMPTY = "Add a video or a photo and a voice on the left."
 STATUS_READY = "Ready: {frames} frames, {width}×{height}, {fps:g} frames/s."

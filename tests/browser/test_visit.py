@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lipsync.media import probe_video
+from lipsync.progress import Progress
 from lipsync.ui import handlers
 from tests.browser.conftest import WAIT
 from tests.browser.steps import choose, finished, give, run, saved
@@ -21,8 +24,11 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Runs stop after their first report until the event is set or they are cancelled."""
-    going, real = threading.Event(), handlers.run_sync
+    """Runs stop after their first report, and batches before a video named second.
+
+    Until the event is set or they are cancelled.
+    """
+    going, real, job = threading.Event(), handlers.run_sync, handlers.run_job
 
     def hold(*given: Any) -> Iterator[Any]:
         for number, item in enumerate(real(*given)):
@@ -30,7 +36,15 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
                 wait_until(lambda: going.is_set() or given[3].cancelled, WAIT / 1000)
             yield item
 
+    def hold_second(request: Any, output: Any, cancel: Any, models: Any) -> Iterator[Any]:
+        if output.name.startswith("second"):
+            yield Progress("Finding faces", 0, 1)
+            wait_until(lambda: going.is_set() or cancel.cancelled, WAIT / 1000)
+            cancel.check()
+        yield from job(request, output, cancel, models)
+
     monkeypatch.setattr(handlers, "run_sync", hold)
+    monkeypatch.setattr(handlers, "run_job", hold_second)
     yield going
     going.set()
 
@@ -82,16 +96,60 @@ def test_two_visitors_one_runs_and_the_other_previews_and_waits(
     finished(other)
 
 
+def test_a_batch_survives_a_reload_and_a_cancel_keeps_what_is_done(
+    page: Page, grace_for_reloads: None, held: threading.Event, short_voice: Any, tmp_path: Any
+) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("tab", name="Batch").click()
+    second = shutil.copy(FACE, tmp_path / "second.jpg")
+    page.locator("#batch-videos input[type=file]").set_input_files([FACE, second])
+    page.locator("#batch-voices input[type=file]").set_input_files(short_voice)
+    page.locator("#batch-consent input").check()
+    expect(page.locator("#batch-voices")).to_contain_text("voice")
+    expect(page.locator("#batch-videos")).to_contain_text("second")
+    page.locator("#batch-run").click()
+    expect(page.locator("#batch-status")).to_contain_text("2 of 2")
+    page.reload()
+    expect(page.locator("#batch-status progress")).to_be_visible()  # its tab is in front
+    expect(page.locator("#batch-videos")).to_contain_text("second")
+    page.locator("#batch-cancel").click()
+    expect(page.locator("#batch-status")).to_contain_text("1 of 2 done")
+    expect(page.locator("#batch-status")).to_contain_text("not made: cancelled")
+    page.reload()
+    page.get_by_role("tab", name="Batch").click()
+    expect(page.locator("#batch-status")).to_contain_text("1 of 2 done")
+    archive = zipfile.ZipFile(saved(page, "#batch-zip a", tmp_path))
+    assert sorted(archive.namelist()) == ["face_synced.mp4", "lipsync_results.settings.json"]
+
+
+NOTIFICATIONS = """() => {
+  window.said = [];
+  window.asked = 0;
+  window.Notification = class {
+    static permission = 'default';
+    static async requestPermission() { asked++; return this.permission = 'granted'; }
+    constructor(title, {body}) { said.push(body); }
+  };
+  document.hasFocus = () => false;
+}"""
+"""In place of the browser's own, which shows them outside of the page."""
+
+
 def test_results_of_a_visit_are_kept_and_two_can_be_compared(page: Page, short_voice: Any) -> None:
+    page.evaluate(NOTIFICATIONS)
     give(page, short_voice, photo=FACE)
     run(page)
     finished(page)
+    assert page.evaluate("[asked, said.length]") == [0, 0]  # only who has ticked the box is asked, and told
+    page.locator("#notify input").check()
+    assert page.evaluate("asked") == 1
     choose(page, "in_silence", "drawn like speech")
     expect(page.locator("#plan")).to_contain_text("On this machine")
     page.locator("#run").click()
     history = page.locator("#history label:has(input)")
     expect(history).to_have_count(2)
     expect(history.first).to_contain_text("Mouth in silence drawn like speech")
+    page.wait_for_function("said.length === 1 && said[0].includes('Done in')")
     history.nth(1).click()
     page.locator("#show-again").click()
     expect(page.locator("#history input:checked")).to_have_count(0)  # shown

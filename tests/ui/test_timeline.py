@@ -14,7 +14,7 @@ from lipsync.ui.components import timeline
 from lipsync.ui.components.inputs import Inputs, build_inputs
 from lipsync.ui.components.timeline import TimelineEvents
 from lipsync.ui.sessions import Sessions
-from tests.make_media import make_sound, make_video
+from tests.make_media import make_sound, make_video, run_ffmpeg
 
 VISITOR = gr.Request(session_hash="a")
 
@@ -48,6 +48,16 @@ def test_strip_and_waveform_are_read_once(
     monkeypatch.setattr(timeline, "read_filmstrip", None)
     monkeypatch.setattr(timeline, "read_waveform", None)
     assert events.read_files(VISITOR, video, None, voice).items() == shown.items()
+
+
+def test_the_cuts_of_a_video_are_places_to_snap_to(events: TimelineEvents, tmp_path: Path) -> None:
+    path = tmp_path / "cuts.mp4"
+    shots = [
+        one for name in ("testsrc2", "mandelbrot") for one in ("-f", "lavfi", "-i", f"{name}=s=160x90:r=25")
+    ]
+    join = "[0]trim=duration=1[a];[1]trim=duration=1[b];[a][b]concat"
+    run_ffmpeg(*shots, "-filter_complex", join, "-pix_fmt", "yuv420p", path)
+    assert events.read_files(VISITOR, str(path), None, None)["cuts"] == [1.0]
 
 
 def test_what_is_missing_or_unreadable_has_no_lane(events: TimelineEvents, tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def build_outputs() -> Outputs:
     consent = gr.Checkbox(label=strings.CONSENT, container=False, elem_id="consent")
     run, cancel = run_and_cancel(strings.RUN_NOTHING, size="lg", interactive=False)
     status = gr.HTML(elem_id="status")
+    gr.Checkbox(label=strings.NOTIFY, container=False, elem_id="notify")  # for page.js
     with gr.Tabs(elem_id="right") as tabs:
         with gr.Tab(strings.TAB_PREVIEW, id="preview"):
             preview = _build_preview()

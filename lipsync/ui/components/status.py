@@ -13,6 +13,7 @@ from lipsync.progress import Progress
 from lipsync.ui.formatting import error_text, progress_text, strip_folders, waiting_text
 from lipsync.ui.jobs import Waiting
 from lipsync.ui.languages import strings
+from lipsync.ui.overall import RunProgress
 
 Updates: TypeAlias = dict[Any, Any]
 """What a handler returns: new values or properties, by component."""
@@ -138,6 +139,11 @@ def notices_html(notices: Iterable[str]) -> str:
     return f'<ul class="notices" role="status">{lines}</ul>' if lines else ""
 
 
+def share_of(progress: Progress) -> float | None:
+    """The completed share, of the run where that is known; None for a stage of unknown length."""
+    return progress.fraction if progress.total or isinstance(progress, RunProgress) else None
+
+
 def progress_line(label: str, progress: Progress) -> str:
     """Render a progress report as a status line with a bar."""
-    return status_line(progress_text(label, progress), "busy", progress.fraction if progress.total else None)
+    return status_line(progress_text(label, progress), "busy", share_of(progress))

@@ -190,6 +190,7 @@ function draw() {
 function drawAll() {
   draw();
   drawStrip(lanes[0]);
+  drawCuts(lanes[0]);
   drawWave(lanes[1]);
   drawRuler();
 }
@@ -203,6 +204,16 @@ element.editedParts = () =>
   );
 
 const texts = (lane) => JSON.stringify(lane.parts.map((part) => part.map(round)));
+
+// Where shots begin.
+function drawCuts(lane) {
+  lane.node.querySelectorAll(".tl-cut").forEach((one) => one.remove());
+  for (const time of lane.name === "video" ? lane.edges : []) {
+    const line = make("i", "tl-cut");
+    line.style.left = `${percent(time)}%`;
+    lane.node.querySelector(".tl-over").prepend(line);
+  }
+}
 
 // The parts as the fields show them, which are sent as soon as a change is over.
 function commit(lane, spoken = "") {
@@ -490,6 +501,7 @@ function load() {
   lanes[0].length = data.video_seconds || 0;
   lanes[0].step = data.frame || 0.04;
   lanes[1].length = data.voice_seconds || 0;
+  lanes[0].edges = data.cuts || [];
   lanes[1].edges = (data.pauses || []).flat();
   for (const lane of lanes) {
     lane.at = Math.min(lane.at, lane.length);

@@ -14,9 +14,10 @@ import gradio as gr
 import numpy as np
 
 from lipsync.errors import LipsyncError
+from lipsync.faces.shots import ShotDetector
 from lipsync.media import Waveform, read_filmstrip, read_waveform
 from lipsync.progress import CancelToken
-from lipsync.types import TimeRange
+from lipsync.types import Frame, TimeRange
 from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.data_urls import jpeg_data_url
 from lipsync.ui.components.range_table import RangeTable
@@ -161,14 +162,22 @@ def kept_waveform(session: Session, path: str, cancel: CancelToken) -> Waveform:
 
 
 def video_lane(path: str, cancel: CancelToken) -> dict[str, Any]:
-    """Return the filmstrip of a video as a data URL, and its times."""
-    strip = read_filmstrip(path, cancel=cancel)
+    """Return the filmstrip of a video as a data URL, its times, and those of its cuts, unless it is long."""
+    shots, times = ShotDetector(), list[float]()
+
+    def watch(frame: Frame, seconds: float) -> None:
+        shots.push(frame)
+        times.append(seconds)
+
+    strip = read_filmstrip(path, cancel=cancel, watch=watch)
+    shots.close()
     return {
         "strip": jpeg_data_url(strip.image, _QUALITY),
         "count": strip.count,
         "aspect": strip.image.shape[1] / strip.count / strip.image.shape[0],
-        "frame": float(1 / strip.info.fps),
-        "video_seconds": strip.info.duration,
+        "frame": 1 / strip.fps,
+        "video_seconds": strip.seconds,
+        "cuts": [round(times[cut], 3) for cut in shots.cuts],
     }
 
 

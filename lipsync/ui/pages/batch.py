@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import html
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from lipsync.context import ModelProvider
 from lipsync.errors import InputError
+from lipsync.options import SyncOptions
+from lipsync.progress import CancelToken
 from lipsync.ui import handlers
 from lipsync.ui.background import Done
 from lipsync.ui.components.status import (
+    QUIET,
     UNQUEUED,
     WATCHED,
     Updates,
@@ -25,12 +30,13 @@ from lipsync.ui.components.status import (
     status_line,
     waiting_line,
 )
+from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.handlers import BatchItem, BatchOutputs
-from lipsync.ui.jobs import Lane, Waiting
+from lipsync.ui.jobs import MAX_WAITING, Lane, Report, VisitJob, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
-from lipsync.ui.sessions import Sessions
+from lipsync.ui.sessions import BATCH, Session, Sessions
 
 _MIN_COLUMN_WIDTH = 320
 """Pixels per column of files; on a phone the columns are stacked."""
@@ -38,7 +44,11 @@ _MIN_COLUMN_WIDTH = 320
 
 @dataclass(frozen=True)
 class BatchPage:
-    """The components of the tab."""
+    """The components of the tab.
+
+    Attributes:
+        ticket: State; a new value watches the batch.
+    """
 
     videos: gr.File
     voices: gr.File
@@ -47,6 +57,7 @@ class BatchPage:
     cancel: gr.Button
     status: gr.HTML
     zip: gr.File
+    ticket: gr.State
 
     @property
     def outputs(self) -> list[Any]:
@@ -79,7 +90,7 @@ def build_batch() -> BatchPage:
         run, cancel = run_and_cancel(strings.BATCH_RUN, "batch-")
         status = gr.HTML(elem_id="batch-status")
         archive = FileField(label=strings.BATCH_ZIP, visible=False, interactive=False, elem_id="batch-zip")
-    return BatchPage(videos, voices, consent, run, cancel, status, archive)
+    return BatchPage(videos, voices, consent, run, cancel, status, archive, gr.State(""))
 
 
 class BatchEvents:
@@ -91,52 +102,94 @@ class BatchEvents:
         models: shared by all visitors.
         form: of the sync tab, whose settings are used.
         lane: of all that make videos.
+        pages: the tabs of the page, of which this is "many".
     """
 
     def __init__(
-        self, sessions: Sessions, models: ModelProvider, page: BatchPage, form: SyncForm, lane: Lane
+        self,
+        sessions: Sessions,
+        models: ModelProvider,
+        page: BatchPage,
+        form: SyncForm,
+        lane: Lane,
+        pages: TabSelector,
     ) -> None:
         self._sessions, self._models, self._page, self._form = sessions, models, page, form
-        self._lane = lane
+        self._lane, self._pages = lane, pages
 
-    def connect(self) -> None:
-        """Connect the events."""
+    def connect(self, joined: Any) -> None:
+        """Connect the events.
+
+        Args:
+            joined: the event after which a visit that was reloaded is known again.
+        """
         page = self._page
-        page.run.click(
-            self.run,
-            {page.videos, page.voices, page.consent, *self._form.components},
-            page.outputs,
-            show_progress="minimal",
-            show_progress_on=[page.status],
-            **WATCHED,
-        )
+        given = {page.videos, page.voices, page.consent, *self._form.components}
+        page.run.click(self.start, given, [page.ticket, *page.outputs], **QUIET)
+        watched = {"show_progress": "minimal", "show_progress_on": [page.status], **WATCHED}
+        page.ticket.change(self.watch, None, page.outputs, **watched)
         page.cancel.click(self.cancel, None, [page.cancel, page.status], **UNQUEUED)
+        restored = [*self._pages.outputs("many"), page.ticket, page.videos, page.voices, page.consent]
+        joined.then(self.join, None, restored, **QUIET)
 
-    def run(self, request: gr.Request, values: Values) -> Iterator[Updates]:
-        """Make the videos one after the other; show the progress, and each outcome."""
+    def start(self, request: gr.Request, values: Values) -> Updates:
+        """Start a batch, with a new ticket to watch it; or say why it cannot."""
         page = self._page
         videos, voices = values[page.videos] or [], values[page.voices] or []
         session = self._sessions.get(request.session_hash, *videos, *voices)
-        cancel = session.start("batch")
+        watched: Updates = {page.ticket: secrets.token_hex(8), **set_busy(page, True)}
+        if session.batch is not None and session.batch[0].running:  # pressed twice
+            return watched
         try:
-            with session.job_folder("batch") as folder:
-                yield {
-                    **set_busy(page, True),
-                    page.status: status_line(strings.STATUS_STARTING, "busy"),
-                    page.zip: gr.File(visible=False),
-                }
-                options = self._form.options(values)  # without the time ranges, which are of the one video
-                if not values[page.consent]:
-                    raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
-                made = handlers.run_batch(videos, voices, options, folder.path, cancel, self._models)
-                for item in self._lane.in_turn(made, cancel):
-                    if isinstance(item, Waiting):
-                        yield {page.status: waiting_line(item)}
-                    elif isinstance(item, Done):
-                        folder.replace_older()
-                        yield {**self._show_outputs(item.value), **set_busy(page, False)}
-                    else:
-                        yield {page.status: progress_line(*item)}
+            options = self._form.options(values)  # without the time ranges, which are of the one video
+            if not values[page.consent]:
+                raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
+            handlers.batch_pairs(videos, voices)
+            if len(self._lane) >= MAX_WAITING:
+                raise InputError(strings.QUEUE_FULL, hint=strings.QUEUE_FULL_HINT)
+        except Exception as error:  # shown to the visitor, whatever it is
+            return {page.status: error_line(error), page.zip: gr.File(visible=False)}
+        cancel = session.start(BATCH)
+        work = partial(self._work, session, (videos, voices, options), cancel)
+        kept = {one: values[one] for one in (page.videos, page.voices, page.consent)}
+        session.batch = (VisitJob(work, cancel), kept)
+        line = status_line(strings.STATUS_STARTING, "busy")
+        return {**watched, page.status: line, page.zip: gr.File(visible=False)}
+
+    def _work(
+        self, session: Session, given: tuple[list[str], list[str], SyncOptions], cancel: CancelToken
+    ) -> Iterator[Waiting | Report | Done[BatchOutputs]]:
+        """The batch, at its turn; its archive takes the place of that of the batch before."""
+        videos, voices, options = given
+        with session.job_folder(BATCH) as folder:
+            made = handlers.run_batch(videos, voices, options, folder.path, cancel, self._models)
+            for item in self._lane.in_turn(made, cancel):
+                if isinstance(item, Done):
+                    folder.replace_older()
+                yield item
+
+    def join(self, request: gr.Request) -> Updates:
+        """Give a page that was reloaded the files of its batch again, and let it watch that."""
+        session, page = self._sessions.get(request.session_hash), self._page
+        if session.batch is None:
+            return {page.ticket: gr.skip()}
+        shown = self._pages.show("many") if session.batch[0].running else {}
+        return {page.ticket: secrets.token_hex(8), **session.batch[1], **shown}
+
+    def watch(self, request: gr.Request) -> Iterator[Updates]:
+        """Watch the visitor's batch; show the progress, and each outcome at the end."""
+        page, session = self._page, self._sessions.get(request.session_hash)
+        if session.batch is None:
+            return
+        yield set_busy(page, True)
+        try:
+            for item in session.batch[0].watch():
+                if isinstance(item, Waiting):
+                    yield {page.status: waiting_line(item)}
+                elif isinstance(item, Done):
+                    yield {**self._show_outputs(item.value), **set_busy(page, False)}
+                else:
+                    yield {page.status: progress_line(*item)}
         except Exception as error:  # shown to the visitor, whatever it is
             yield {page.status: error_line(error), **set_busy(page, False)}
 
@@ -149,7 +202,7 @@ class BatchEvents:
 
     def cancel(self, request: gr.Request) -> Updates:
         """Cancel the visitor's batch; it ends within a second or two, and then shows what was made."""
-        self._sessions.get(request.session_hash).cancel("batch")
+        self._sessions.get(request.session_hash).cancel(BATCH)
         page = self._page
         return {
             page.status: status_line(strings.STATUS_STOPPING, "busy"),

@@ -39,7 +39,7 @@ from lipsync.ui.estimates import Estimate, PastRuns
 from lipsync.ui.formatting import result_markdown
 from lipsync.ui.handlers import RunOutputs
 from lipsync.ui.history import history_choices
-from lipsync.ui.jobs import Lane, Report, VisitJob, Waiting
+from lipsync.ui.jobs import MAX_WAITING, Lane, Report, VisitJob, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.request import SyncRequest
@@ -49,8 +49,6 @@ from lipsync.ui.spoken_rows import with_silence
 _LIVE_SECONDS = 60
 """Age up to which the finished frames of a run are kept: a browser that is slow, or on a slow connection,
 requests a frame long after it was announced, and shows none at all where it always comes too late."""
-MAX_WAITING = 20
-"""Runs of all visitors together that may wait."""
 
 
 class RunEvents:
@@ -127,8 +125,9 @@ class RunEvents:
         """The run, at its turn; its results are the visitor's from then on."""
         try:
             with session.job_folder(RUN) as folder:
-                made = self._make(session, given, compare_with, folder.path, cancel)
-                for item in self._lane.in_turn(made, cancel, expected.seconds if expected else None):
+                seconds = expected.seconds if expected else None
+                made = self._make(session, given, compare_with, folder.path, cancel, seconds)
+                for item in self._lane.in_turn(made, cancel, seconds):
                     if isinstance(item, Done):
                         for result in item.value.results:
                             self._past.add(result, given.options)
@@ -139,11 +138,17 @@ class RunEvents:
             session.running.discard(RUN)
 
     def _make(
-        self, session: Session, given: SyncRequest, compare_with: str, folder: Path, cancel: CancelToken
+        self,
+        session: Session,
+        given: SyncRequest,
+        compare_with: str,
+        folder: Path,
+        cancel: CancelToken,
+        seconds: float | None,
     ) -> Iterator[Report | Done[RunOutputs]]:
         """Speak the texts, and run the job."""
         spoken = yield from handlers.speak_texts(given, session.folder, cancel)
-        yield from handlers.run_sync(spoken, compare_with, folder, cancel, self._models)
+        yield from handlers.run_sync(spoken, compare_with, folder, cancel, self._models, seconds)
 
     def consent(self, request: gr.Request) -> Any:
         """Take away the error that the box was not ticked."""

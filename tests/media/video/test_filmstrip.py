@@ -39,7 +39,7 @@ def test_frames_are_at_even_distances(
     strip = read_filmstrip(red_then_blue, count=8, height=36)
     assert strip.image.shape == (36, 8 * 64, 3)
     assert colors(strip) == ["red"] * 4 + ["blue"] * 4
-    assert strip.info.duration == pytest.approx(4)
+    assert (strip.seconds, strip.fps) == (pytest.approx(4, abs=0.1), pytest.approx(25))
 
 
 def test_it_is_upright_and_has_square_pixels(red_then_blue: Path, tmp_path: Path) -> None:
@@ -77,3 +77,21 @@ def test_it_can_be_cancelled(red_then_blue: Path) -> None:
     cancel.cancel()
     with pytest.raises(Cancelled):
         read_filmstrip(red_then_blue, cancel=cancel)
+
+
+def test_every_frame_of_a_short_video_is_seen_and_none_of_a_long_one(
+    red_then_blue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, float]] = []
+
+    def watch(frame: Frame, seconds: float) -> None:
+        seen.append((bool(frame[..., 0].mean() > frame[..., 2].mean()), seconds))
+
+    read_filmstrip(red_then_blue, count=3, watch=watch)
+    assert [seconds for _, seconds in seen] == pytest.approx(np.arange(100) / 25)
+    assert [is_red for is_red, _ in seen] == [True] * 50 + [False] * 50
+    seen.clear()
+    monkeypatch.setattr(filmstrip, "_ONE_PASS_FRAMES", 10)
+    monkeypatch.setattr(filmstrip, "scan_video", None)  # nor are the packets of a long one read
+    read_filmstrip(red_then_blue, count=3, watch=watch)
+    assert seen == []
