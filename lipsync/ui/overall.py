@@ -115,7 +115,7 @@ class Overall:
         return self.weights.get(stage, _OTHER_WEIGHT)
 
     def _later(self, stage: str) -> float:
-        """Weight of the stages that follow; after one that is not listed, such as a download, all do."""
+        """Weight of the stages that follow; all do after an unlisted one (a download)."""
         names = list(self.weights)
         if len(self._finished) >= self.count:
             return 0.0
