@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import threading
@@ -25,6 +26,8 @@ WAIT = 120_000
 GRACE = 2.0
 """Seconds that a visitor's files outlive the visit in these tests, and a thirtieth of the time that a busy
 machine has between an upload and the event that names it."""
+MARKS = re.compile(r"__i18n_\d+__")
+"""Places of texts that were not filled in."""
 
 
 @pytest.fixture(scope="package")
@@ -92,8 +95,10 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_page
+    untranslated = [mark for page in opened if not page.is_closed() for mark in MARKS.findall(page.content())]
     for page in opened:
         page.close()
+    assert not untranslated
 
 
 @pytest.fixture

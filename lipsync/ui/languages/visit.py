@@ -80,8 +80,10 @@ class PageInLanguages(gr.Blocks):
         headers = getattr(request, "headers", None)
         is_visit = event.api_visibility == "private" and headers is not None
         with speaking(visitors_language(dict(headers or {})) if is_visit else ENGLISH):
-            answer: dict[str, Any] = await super().process_api(block_fn, *arguments, **named)
-        return answer
+            answer = await super().process_api(block_fn, *arguments, **named)
+            # Components that an event makes anew bring the marks that they were built with.
+            filled: dict[str, Any] = self._marks.fill(answer, CATALOGUE_OF(_LANGUAGE.get().code))
+        return filled
 
 
 class LanguageMiddleware:
