@@ -212,7 +212,7 @@ def conversation_inputs(
     if arguments.script is None:
         assert voice is not None  # see _check_inputs
         return voice, {"segments": checked.segments, "more_voices": arguments.more_voice}, ()
-    from lipsync.dubbing import fit_lines, read_script, speak_lines
+    from lipsync.dubbing import fill_lines, fit_lines, read_script, speak_lines
 
     script = read_script(arguments.script)
     faces = checked.faces
@@ -228,6 +228,7 @@ def conversation_inputs(
             script, inputs.folder, checked.voices, language=language, progress=progress, cancel=cancel
         )
     script = fit_lines(script, inputs.folder, arguments.max_speedup, cancel=cancel)
+    script = fill_lines(script, inputs.folder, cancel=cancel)
     dub = lipsync.plan_dub(inputs.video, script, voice, faces, inputs.options.media)
     for note in dub.notes:
         _note(arguments, note)

@@ -1,16 +1,21 @@
-"""Sounds of a script's lines, sped up to fit their times."""
+"""Sounds of a script's lines, sped up or followed by silence to fit their times."""
 
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from lipsync.dubbing.script import Script, named, read_script
 from lipsync.errors import OptionError
-from lipsync.media import probe_audio
+from lipsync.media import open_audio, probe_audio
+from lipsync.media.audio.blocks import silence
 from lipsync.media.audio.tempo import write_faster
+from lipsync.media.audio.wav import write_wav
 from lipsync.progress import CancelToken
+from lipsync.utils.atomic_write import atomic_write
 
 ROUNDING = 0.05
 """Seconds that a line may be past an end, or longer than its time, without a word."""
@@ -60,6 +65,38 @@ def fit_lines(
                 notes.append(f"{named(line)} fits if it is spoken {enough:g} times as fast ('max_speedup').")
         lines.append(line)
     return Script(tuple(lines), tuple(notes))
+
+
+def fill_lines(script: Script, folder: Path | str, *, cancel: CancelToken | None = None) -> Script:
+    """Follow sounds that are shorter than their lines by silence.
+
+    The lips then close until the line ends, and what the video's own sound has there is not heard.
+
+    Args:
+        folder: as for `speak_lines`.
+
+    Raises:
+        MediaError: a sound cannot be decoded.
+        DiskFullError, OutputError: a file cannot be written.
+        Cancelled: the token was cancelled.
+    """
+    cancel, lines = cancel or CancelToken(), []
+    for line in script.lines:
+        if line.sound is not None and probe_audio(line.sound).duration < line.end - line.start - ROUNDING:
+            sound = Path(folder).absolute() / f"line{line.number}_filled.wav"
+            _write_filled(line.sound, sound, line.end - line.start, cancel)
+            line = replace(line, sound=sound)
+        lines.append(line)
+    return Script(tuple(lines), script.notes)
+
+
+def _write_filled(source: Path, path: Path, seconds: float, cancel: CancelToken) -> None:
+    """Write a sound with silence after it, `seconds` in all, as a WAV file."""
+    audio = open_audio(source)
+    rate, width = audio.info.sample_rate, audio.info.channels
+    rest = round(seconds * rate) - round(audio.duration * rate)
+    with closing(audio.blocks(cancel=cancel)) as blocks, atomic_write(path) as part:
+        write_wav(part, chain(blocks, silence(rest, width, rate)), rate, width)
 
 
 def check_speedup(factor: float) -> None:

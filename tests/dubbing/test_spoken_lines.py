@@ -10,7 +10,7 @@ import pytest
 
 import lipsync
 from lipsync.cli.main import main
-from lipsync.dubbing import Script, ScriptLine, read_script
+from lipsync.dubbing import Script, ScriptLine, fill_lines, read_script
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_audio, probe_audio, probe_video
 from lipsync.media.audio.tempo import write_faster
@@ -129,6 +129,24 @@ def test_long_sounds_are_sped_up_at_their_pitch(script: Path, pair: Path, tmp_pa
     for factor in (0.9, 2.1, float("nan")):
         with pytest.raises(LipsyncError, match="max_speedup"):
             lipsync.fit_lines(spoken, tmp_path, factor)
+
+
+def test_a_short_sound_is_followed_by_silence_to_the_end_of_its_line(pair: Path, tmp_path: Path) -> None:
+    """So that the rest of what was said there before is not heard, and the lips close."""
+    make_voice(tmp_path / "short.wav", seconds=0.4)
+    make_voice(tmp_path / "right.wav", seconds=0.5)
+    table = "start,end,sound\n0,1.2,short.wav\n1.2,1.72,right.wav\n1.8,2,\n"
+    (tmp_path / "dub.csv").write_text(table, "utf-8")
+    script = read_script(tmp_path / "dub.csv")
+    filled = fill_lines(script, tmp_path / "made")
+    assert filled.lines[1:] == script.lines[1:] and filled.notes == script.notes
+    sound = filled.lines[0].sound
+    assert sound == tmp_path / "made" / "line1_filled.wav"
+    assert (probe_audio(sound).duration, probe_audio(sound).channels) == (pytest.approx(1.2, abs=1e-3), 2)
+    heard, given = open_audio(sound).read().samples, open_audio(tmp_path / "short.wav").read().samples
+    assert np.corrcoef(heard[: len(given)], given)[0, 1] > 0.99 and not heard[len(given) + 100 :].any()
+    dub = lipsync.plan_dub(pair, filled, make_voice(tmp_path / "track.wav", seconds=2))
+    assert str(dub.segments[0]) == "0-1.2 voice=0-1.2"
 
 
 def test_a_faster_sound_keeps_its_channels(tmp_path: Path) -> None:
