@@ -16,11 +16,12 @@ from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, MediaError, OptionError, ToolError, WeightsError
 from lipsync.faces import UnusedReason
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
-from lipsync.media.output_formats import check_codec, output_format
+from lipsync.media.output_formats import VIDEO_CODECS, check_codec, output_format
 from lipsync.media.provenance import Edit, Marked, Marks, mark_and_move, sidecar_path
 from lipsync.media.subtitle_formats import Cue, format_srt
 from lipsync.media.subtitles import add_subtitles
 from lipsync.media.tags import SourceTags, read_tags
+from lipsync.media.video.deep import DeepResult
 from lipsync.media.video.visible_label import VisibleLabel
 from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import SyncArguments
@@ -31,7 +32,6 @@ from lipsync.pipeline.stages import RenderPlan
 from lipsync.segments import PlacedSegment
 from lipsync.speech import transcribe
 from lipsync.speech.subtitles import to_cues
-from lipsync.types import Frame
 from lipsync.utils.atomic_write import check_not_there, working_path, write_text
 from lipsync.utils.disk_errors import write_error
 from lipsync.utils.file_digest import content_hash
@@ -91,15 +91,22 @@ class Output:
         if isinstance(self._writer, ResumableWriter):
             yield from self._writer.earlier_frames()
 
-    def write(self, frame: YuvFrame | Frame) -> None:
+    def write(self, frame: YuvFrame | DeepResult) -> None:
         """Append one frame.
 
         Raises:
             OutputError, DiskFullError, Cancelled: as the writer.
         """
-        if self._label is not None and isinstance(frame, YuvFrame):
-            frame = self._label.draw(frame)
-        self._writer.write(frame)
+        shown = in_8_bits(frame)
+        if self._label is not None:
+            shown = self._label.draw(shown)
+        deep = frame if isinstance(frame, DeepResult) else None
+        self._writer.write(deep.original.with_changes(deep.before, shown) if deep else shown)
+
+    @property
+    def chroma(self) -> str:
+        """How chroma of frames with more than 8 bits is sampled; "" where frames have 8."""
+        return self._writer.spec.deep_format.removeprefix("yuv")[:3]
 
 
 class Target(NamedTuple):
@@ -147,13 +154,15 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         DiskFullError: no space is left.
     """
     scale = upscaler.spec.scale if upscaler else 1
+    deep = keeps_depth(job, upscaler is not None, context.options)
     spec = OutputSpec(
         width=job.video.width * scale,
         height=job.video.height * scale,
         fps=job.video.fps,
         frames=len(job.timeline),
         audio=job.audio,
-        source=job.video.info,
+        source=(deep and job.video.original) or job.video.info,
+        deep=deep,
         quality=context.options.media.quality,
         encoder=context.options.media.encoder,
         codec=context.options.media.codec,
@@ -170,6 +179,23 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         writer = FrameWriter(target.path, spec, cancel=context.cancel)
     with writer:
         yield Output(writer, len(job.timeline), make_label(context.options, spec.width, spec.height))
+
+
+def keeps_depth(job: Job, upscales: bool, options: SyncOptions) -> bool:
+    """Whether the result keeps more than 8 bits of its source."""
+    return job.video.original is not None and bool(VIDEO_CODECS[options.media.codec].deep) and not upscales
+
+
+def in_8_bits(frame: YuvFrame | DeepResult) -> YuvFrame:
+    """A result frame for display."""
+    return frame.frame if isinstance(frame, DeepResult) else frame
+
+
+def depth_warnings(job: Job, options: SyncOptions) -> list[str]:
+    """A warning where upscaling takes bits that the codec could hold."""
+    if options.enhance.upscaler != "none" and keeps_depth(job, False, options):
+        return ["Upscaled frames have 8 bits and standard range; without 'upscaler' the source's are kept."]
+    return []
 
 
 def make_label(options: SyncOptions, width: int, height: int) -> VisibleLabel | None:

@@ -13,8 +13,9 @@ from lipsync.context import ModelProvider, RunContext
 from lipsync.devices import choose_device, free_memory
 from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.faces import DetectionCache, recognition_warnings
-from lipsync.media import YuvFrame
+from lipsync.media import VideoReader, YuvFrame
 from lipsync.media.subtitle_formats import Cue
+from lipsync.media.video.deep import DeepFrame, DeepResult
 from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.active_speakers import assign_speakers
@@ -107,6 +108,7 @@ def sync(
     faces = job.face_options(context.options)
     job_warnings = [
         *job.video.warnings,
+        *outputs.depth_warnings(job, context.options),
         *length_warnings(job, context.options),
         *channel_warnings(job),
         *recognition_warnings(faces),
@@ -140,7 +142,7 @@ def sync(
         for frame in cleanup.enter_context(Prefetcher(frames, 2, context.cancel, "measure")):
             with context.timer("write"):
                 out.write(frame)
-            report.advance(preview=lambda frame=frame: stages.reduced(frame))  # type: ignore[misc]
+            report.advance(preview=lambda frame=frame: stages.reduced(outputs.in_8_bits(frame)))  # type: ignore[misc]
         outputs.check_not_cut_short(sizes)
 
         # 6. Transcribe the audio, if subtitles are on and not given.
@@ -180,17 +182,28 @@ def _frames(
     observers: tuple[SyncScorer, RestWatch],
     enhancers: tuple[FaceEnhancement | None, Upscaler | None],
     context: RunContext,
-) -> Iterator[YuvFrame]:
+) -> Iterator[YuvFrame | DeepResult]:
     """The frames still to be written; the observers also get those of an interrupted run."""
     enhancement, upscaler = enhancers
     for chunk in stages.finished_chunks(plan, out.earlier_frames(), out.finished, context.cancel):
         for observer in observers:
             observer.update(chunk)
     for part in out.remaining:
+        originals = _originals(plan, part, out.chroma, context)
         for chunk in _render(plan, part, enhancement, context):
             for observer in observers:
                 observer.update(chunk)
-            yield from stages.upscale(chunk, upscaler, context)
+            if originals is None:
+                yield from stages.upscale(chunk, upscaler, context)
+            else:
+                yield from map(DeepResult, chunk.results, chunk.frames, originals)
+
+
+def _originals(plan: RenderPlan, part: range, chroma: str, context: RunContext) -> Iterator[DeepFrame] | None:
+    """The source's frames with all of their bits, where the result keeps them."""
+    if not chroma or not isinstance(plan.video, VideoReader):
+        return None
+    return plan.video.read_deep(plan.timeline[part.start : part.stop], chroma, cancel=context.cancel)
 
 
 def _render(

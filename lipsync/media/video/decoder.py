@@ -15,6 +15,7 @@ from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, media_input, 
 from lipsync.media.probe import INDEXED_DEMUXERS, INTERLACED_CODECS, FrameIndex
 from lipsync.media.video import frame_rate
 from lipsync.media.video.conversion import conversion_filters, converted_info
+from lipsync.media.video.deep import BITS, chroma_size
 from lipsync.media.video.images import WHITE, Color
 from lipsync.media.video.transform import Size, Transform
 from lipsync.media.video.yuv import half
@@ -34,15 +35,20 @@ class PixelLayout:
     Attributes:
         size: width and height in pixels.
         yuv: YUV 4:2:0, for which `size` must be that of the transform; else RGB.
+        deep: chroma of 10-bit YUV in the file's own colours, "420", "422" or "444"; "" for 8 bits.
     """
 
     size: Size
     yuv: bool = False
+    deep: str = ""
 
     @property
     def frame_bytes(self) -> int:
         """Bytes of one frame."""
         width, height = self.size
+        if self.deep:
+            columns, rows = chroma_size(width, height, self.deep)
+            return 2 * (width * height + 2 * columns * rows)
         return width * height + 2 * half(width) * half(height) if self.yuv else width * height * 3
 
 
@@ -132,6 +138,10 @@ class Decoder:
         stream = stream.filter("fps", fps=str(self.fps), start_time=0, round="up")
         if step > 1:
             stream = stream.filter("select", f"not(mod(n,{step}))").filter("setpts", "N")
+        if layout.deep:
+            pixels = f"yuv{layout.deep}p{BITS}le"
+            stream = self.transform.deep_filters(stream, self.info, pixels)
+            return stream.output("pipe:", f="rawvideo", pix_fmt=pixels, **{"frames:v": count}), flags
         stream, info = conversion_filters(stream, self.info, self.matte), converted_info(self.info)
         if layout.yuv:
             stream = self.transform.yuv_filters(stream, info)

@@ -20,11 +20,13 @@ import numpy.typing as npt
 
 from lipsync.errors import MediaError
 from lipsync.media.audio.probe import probe_audio
+from lipsync.media.output_formats import VIDEO_CODECS
 from lipsync.media.probe import FrameIndex, scan_video
 from lipsync.media.video import color_tags, frame_rate, images
 from lipsync.media.video.access_order import backward_blocks, monotone_runs
 from lipsync.media.video.conversion import converted_info, is_tone_mapped
 from lipsync.media.video.decoder import Decoder, PixelLayout
+from lipsync.media.video.deep import BITS, DeepFrame
 from lipsync.media.video.timeline import frames_for, resolve_ranges
 from lipsync.media.video.transform import Size, Transform
 from lipsync.media.video.yuv import YuvColorSpace, YuvFrame
@@ -38,6 +40,7 @@ _MOST_UNLIKE = 2.0
 """Ratio of the lengths of picture and sound from which on one of them is doubted."""
 BLOCK_BYTES = 128 << 20
 """Memory limit of a block that is read backwards: 21 frames of 1080p in RGB."""
+_KEPT_BY = " Codecs other than H.264 keep it ('codec')."
 RawFrames: TypeAlias = Generator[tuple[bytearray, bool], None, None]
 """ffmpeg's bytes of each frame, and whether that is the last use of the buffer."""
 
@@ -66,6 +69,7 @@ class VideoReader:
         fps: frames per second: the option's, else the file's.
         frame_count: frames of all time ranges together, at `fps`; 1 for a still.
         track: the option `video_track`.
+        original: properties of frames with more bits, which `read_deep` gives; None without.
         warnings: sentences for the user.
     """
 
@@ -73,7 +77,9 @@ class VideoReader:
         self._transform = Transform.from_options(info, options)
         self.width, self.height = self._transform.size
         self.fps = frame_rate.exact_rate(options.fps) if options.fps else info.fps
-        self.track, self.warnings = options.video_track, _warnings(info, options)
+        self.track = options.video_track
+        kept = bool(VIDEO_CODECS[options.codec].deep) and self._transform.keeps_depth(info)
+        self.warnings = _warnings(info, options, kept)
         self._matte = images.parse_color(options.matte)
         self._decoder = Decoder(info, index, self._transform, self.fps, self._matte) if index else None
         self._static = options.static
@@ -81,6 +87,8 @@ class VideoReader:
         self.info = replace(
             converted_info(info), sample_aspect_ratio=1 / aspect if self._transform.swaps_sides else aspect
         )
+        keeps = self._decoder is not None and not self._static and self._transform.keeps_depth(info)
+        self.original = replace(info, sample_aspect_ratio=self.info.sample_aspect_ratio) if keeps else None
         ranges = resolve_ranges(() if info.is_still else options.video_ranges, info.duration, info.path)
         counts = [frames_for(end - start, self.fps) for start, end in ranges]
         self._starts = [Fraction(start) for start, _ in ranges]
@@ -149,6 +157,29 @@ class VideoReader:
             return (still for _ in self._repeat(len(wanted), cancel))
         raw = self._raw_frames(self._decoder, wanted, PixelLayout(size, yuv=True), cancel)
         return self._yuv_frames(raw, size, color_space)
+
+    def read_deep(
+        self, indices: npt.ArrayLike, chroma: str, *, cancel: CancelToken | None = None
+    ) -> Generator[DeepFrame, None, None]:
+        """The same with 10 bits and in the file's own colours, if `original` says that they can be read.
+
+        Args:
+            indices: as in `read`.
+            chroma: "420", "422" or "444".
+            cancel: polled all the time.
+
+        Raises:
+            IndexError, MediaError, Cancelled: as `read`.
+        """
+        assert self._decoder is not None and self.original is not None
+        wanted, cancel = self._checked(indices), cancel or CancelToken()
+        size = self._transform.size
+        transfer = self.original.color_transfer if is_tone_mapped(self.original) else ""
+        color = color_tags.yuv_color_space(self.original), transfer
+        raw = self._raw_frames(self._decoder, wanted, PixelLayout(size, True, chroma), cancel)
+        with closing(raw):
+            for data, _ in raw:
+                yield DeepFrame.from_bytes(data, size, chroma, color)
 
     def _checked(self, indices: npt.ArrayLike) -> IntArray:
         wanted = np.asarray(indices, np.int64).reshape(-1)
@@ -224,7 +255,7 @@ class VideoReader:
             yield (decoded[index], False) if following == index else (decoded.pop(index), True)
 
 
-def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:
+def _warnings(info: VideoInfo, options: MediaOptions, keeps_depth: bool) -> tuple[str, ...]:
     found = []
     if info.is_still and options.video_ranges:
         found.append("A photo has no duration, so the video ranges were ignored.")
@@ -232,10 +263,15 @@ def _warnings(info: VideoInfo, options: MediaOptions) -> tuple[str, ...]:
         found.append("The animation cannot be played; its first image was used as a photo.")
     if info.transparent and options.matte == MediaOptions().matte:
         found.append(f"The video is transparent; it is shown on {options.matte}. Another colour: 'matte'.")
-    if is_tone_mapped(info):
-        found.append("The video is HDR; the result is converted to standard range (SDR, BT.709).")
+    if keeps_depth:
+        more = f"The video has {info.bit_depth} bits; the result keeps {BITS} of them."
+        found += [more] if info.bit_depth > BITS else []
+    elif is_tone_mapped(info):
+        found.append(f"The video is HDR; the result is converted to standard range (SDR, BT.709).{_KEPT_BY}")
     elif info.color_transfer in color_tags.HDR_TRANSFERS:
         found.append("The video is HDR; the result keeps its colours in 8 bits, so banding may be visible.")
+    elif info.bit_depth > 8 and not info.is_still:
+        found.append(f"The video has {info.bit_depth} bits, and the result 8.{_KEPT_BY}")
     if info.fps < MIN_SMOOTH_RATE and not (options.fps or info.is_still or options.static):
         rate = f"The video has {float(info.fps):g} frames/s, and the lips move no more often."
         found.append(f"{rate} With fps=25 they move smoothly, and the picture stays as it is.")

@@ -28,6 +28,7 @@ from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
 from lipsync.media.output_formats import VIDEO_CODECS, output_format
 from lipsync.media.provenance import mark_and_move
+from lipsync.media.video.deep import DeepFrame
 from lipsync.media.video.reader import open_video
 from lipsync.media.video.writer import (
     AUDIO_SETTINGS,
@@ -132,7 +133,7 @@ class ResumableWriter:
             for frame in part.read_yuv(np.arange(part.frame_count), cancel=self._cancel):
                 yield frame.cropped(self.spec.width, self.spec.height)
 
-    def write(self, frame: YuvFrame | Frame) -> None:
+    def write(self, frame: YuvFrame | DeepFrame | Frame) -> None:
         """Append one frame; see `FrameWriter.write`."""
         if self._part is None:
             self._part = self._open_part()

@@ -81,6 +81,19 @@ class Transform:
         stream = stream.filter("scale", *self.resized, **color_tags.yuv_scale_arguments(info))
         return self._rotate_and_crop(stream.filter("format", "yuv420p"))
 
+    def deep_filters(self, stream: Any, info: VideoInfo, pixels: str) -> Any:
+        """Append filters for frames in a 10-bit YUV format of the file's own colours; see `keeps_depth`."""
+        stream = stream.filter("scale", *self.resized, **color_tags.yuv_scale_arguments(info))
+        return self._rotate_and_crop(stream.filter("format", pixels))
+
+    def keeps_depth(self, info: VideoInfo) -> bool:
+        """Whether frames of more than 8 bits can be read as the file has them.
+
+        Not of files that store RGB, and not at odd sizes and places, as in `yuv_filters`.
+        """
+        even = not any(side % 2 for side in (*self.resized, *self.crop))
+        return info.bit_depth > 8 and even and not color_tags.is_rgb(info) and not info.has_alpha
+
     @property
     def _crops(self) -> bool:
         return self.size != (self.resized[::-1] if self.swaps_sides else self.resized)

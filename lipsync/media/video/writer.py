@@ -14,6 +14,7 @@ from typing import Any
 import av
 import ffmpeg
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.errors import OutputError
 from lipsync.media.audio.encoder import EncodedTrack
@@ -25,7 +26,8 @@ from lipsync.media.provenance import METADATA_MARKS, Marks, mark_and_move
 from lipsync.media.provenance.xmp import DIGITAL_SOURCE_TYPE, MATROSKA_TAG
 from lipsync.media.tags import SourceTags
 from lipsync.media.video import color_tags, encoder_settings
-from lipsync.media.video.yuv import Plane, YuvFrame, even
+from lipsync.media.video.deep import DeepFrame
+from lipsync.media.video.yuv import YuvFrame, even
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, VideoInfo
 from lipsync.utils.atomic_write import check_not_there, working_path
@@ -123,7 +125,7 @@ class FrameWriter:
         # A thread writes to the pipe, because no other way of waiting for a pipe works on every system
         # and lets this thread notice a cancel.
         queued = max(1, min(_MAX_QUEUED_FRAMES, _QUEUE_BYTES // (spec.width * spec.height * 3 // 2)))
-        self._queue: queue.Queue[tuple[Plane, ...] | None] = queue.Queue(queued)
+        self._queue: queue.Queue[tuple[npt.NDArray[Any], ...] | None] = queue.Queue(queued)
         self._feeder_error: BaseException | None = None
         self._feeder = threading.Thread(target=self._feed, name="ffmpeg-stdin", daemon=True)
         self._running: FFmpegProcess | None = None
@@ -154,16 +156,20 @@ class FrameWriter:
         self._drain()
         self._feeder.join()
 
-    def write(self, frame: YuvFrame | Frame) -> None:
+    def write(self, frame: YuvFrame | DeepFrame | Frame) -> None:
         """Append one frame.
 
         Args:
-            frame: of `VideoReader.read_yuv`, or RGB uint8 (height, width, 3).
+            frame: of `VideoReader.read_yuv`, of `read_deep` where the spec says so, or RGB uint8
+                (height, width, 3).
 
         Raises:
             ValueError: it has another shape, dtype or colour space, or one frame too many is written.
             OutputError, DiskFullError, Cancelled: as the class.
         """
+        if isinstance(frame, DeepFrame):
+            self._put(frame.planes)
+            return
         if not isinstance(frame, YuvFrame):
             if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
                 raise ValueError(f"expected RGB uint8, got {frame.dtype} {frame.shape}")
@@ -173,9 +179,13 @@ class FrameWriter:
             raise ValueError(f"expected {expected}, got {frame.width}x{frame.height}")
         if frame.color_space != self._color_space:
             raise ValueError(f"expected the colour space {self._color_space}, got {frame.color_space}")
+        self._put((even(frame.y), frame.u, frame.v))
+
+    def _put(self, planes: tuple[npt.NDArray[Any], ...]) -> None:
+        """Append the planes of one frame."""
         if self.written == self.spec.frames:
             raise ValueError(f"only {self.spec.frames} frames were announced")
-        self._enqueue(tuple(map(np.ascontiguousarray, (even(frame.y), frame.u, frame.v))))
+        self._enqueue(tuple(map(np.ascontiguousarray, planes)))
         self.written += 1
 
     def __exit__(
@@ -206,7 +216,7 @@ class FrameWriter:
         self.path, self.signed = marked.path, marked.signed
         self.warnings += marked.warnings
 
-    def _enqueue(self, planes: tuple[Plane, ...] | None) -> None:
+    def _enqueue(self, planes: tuple[npt.NDArray[Any], ...] | None) -> None:
         running = self._start()
         while True:
             self._cancel.check("writing")
