@@ -43,7 +43,9 @@ def stage_weights(options: SyncOptions) -> dict[str, float]:
 
 @dataclass
 class Overall:
-    """Share and time left of a run of one or more results, each of which goes through the same stages.
+    """Share and time left of a run of one or more results.
+
+    Each result goes through the same stages.
 
     The time left is that of the current stage, as its own rate says, and that of the stages and results that
     follow: by past runs, else in proportion to what has been done.

@@ -55,7 +55,7 @@ addEventListener("click", (event) => {
 // The right side stays in view; where it is higher than the window, its lower end does.
 setInterval(() => {
   const side = document.querySelector("#right-side");
-  if (side) side.style.top = `${Math.min(12, innerHeight - side.offsetHeight - 12)}px`;
+  side?.style.setProperty("--stuck-at", `${Math.min(12, innerHeight - side.offsetHeight - 12)}px`);
 }, 250);
 // Gradio gives its empty pictures a label without a role, which screen readers may not read.
 setInterval(() => {

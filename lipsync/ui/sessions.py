@@ -95,7 +95,7 @@ class Session:
         job: the run; it goes on while the page is away.
         batch: the batch, likewise; and what the fields of its tab held when it began.
         history: results of this visit, the oldest first.
-        moment: voice and previewed time that the page has chosen; None before it has.
+        moment_chosen_for: voice for which the visitor has chosen the time to preview; None before that.
         reading: held while a file is read for the timeline, so that no two events read the same.
     """
 
@@ -110,7 +110,7 @@ class Session:
         self.job: VisitJob[Any] | None = None
         self.batch: tuple[VisitJob[Any], dict[Any, Any]] | None = None
         self.history: list[RunOutputs] = []
-        self.moment: tuple[str | None, float] | None = None
+        self.moment_chosen_for: str | None = None
         self.reading = threading.Lock()
         self._tokens: dict[str, CancelToken] = {}
         self.last_active = time.time()

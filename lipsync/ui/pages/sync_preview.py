@@ -45,7 +45,6 @@ from lipsync.utils.timecodes import spoken_duration
 
 _SHORT_VOICE_SECONDS = 0.3
 """A voice shorter than a syllable or two."""
-_SAME_SECONDS = 0.005
 _FORGET_BOX = "(given, other, box) => Boolean(given) !== Boolean(other) ? box : ''"
 """A first file keeps the box, which a settings file may have brought."""
 _FACE_SETTINGS = ("which_face", "face_x", "face_y", "face_time")
@@ -91,7 +90,7 @@ class PreviewEvents:
         planned.then(self.preview, inputs, drawn, trigger_mode="always_last", **shown)
         gr.on(
             [preview_tab.redraw.click, preview_tab.time.release],
-            self.preview,
+            self.preview_chosen,
             inputs,
             drawn,
             trigger_mode="always_last",
@@ -164,7 +163,7 @@ class PreviewEvents:
         session.ready = True
         last = round(float((plan.frames - 1) / plan.fps), 2)
         if (at or 0) > last:
-            session.moment = None  # to be chosen again
+            session.moment_chosen_for = None  # it is gone
         label = strings.RUN_READY.format(length=spoken_duration(plan.seconds))
         return {
             out.run: gr.Button(label, interactive="run" not in session.running),
@@ -225,16 +224,17 @@ class PreviewEvents:
         if given.rows:
             first = job.segments[0]
             return at or round((first.start + first.end) / 2, 2)
-        if (
-            session.moment
-            and session.moment[0] == given.voice
-            and abs(session.moment[1] - at) > _SAME_SECONDS
-        ):
+        if given.voice and session.moment_chosen_for == given.voice:
             return at
         read = partial(kept_waveform, session, cancel=cancel)
-        at = round(loudest_moment(job, lambda path: read(str(path))), 2)
-        session.moment = (given.voice, at)
-        return at
+        return round(loudest_moment(job, lambda path: read(str(path))), 2)
+
+    def preview_chosen(self, request: gr.Request, values: Values) -> Updates:
+        """Draw the frame that the visitor has asked for, and keep to its time from now on."""
+        session = self._sessions.get(request.session_hash, *self._form.uploads(values))
+        voices = (values[self._form.fields[name]] for name in ("voice", "voice_video"))
+        session.moment_chosen_for = next(filter(None, voices), None)
+        return self.preview(request, values)
 
     def play(self, request: gr.Request, values: Values) -> Iterator[Updates]:
         """Make a few seconds of the result, with sound, and play them."""

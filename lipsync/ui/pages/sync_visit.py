@@ -64,7 +64,7 @@ class VisitEvents:
         if session is None:
             return {self._visit: self._sessions.get(request.session_hash).visit}
         out = self._out
-        session.moment = None  # the page begins at 0 again
+        session.moment_chosen_for = None  # the page begins at 0 again
         updates: Updates = {self._visit: session.visit, **self._fields(session.values)}
         if session.history:
             updates |= self._runs.show_outputs(session.history[-1], 0.0, session)
