@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         SpeechOptions,
         SyncOptions,
     )
+    from lipsync.pipeline.arguments import Redraw
     from lipsync.pipeline.job import plan
     from lipsync.pipeline.model_provider import CachedModels
     from lipsync.pipeline.preview import preview
@@ -69,6 +70,7 @@ _HOME = {
     "preview": "pipeline.preview",
     "plan": "pipeline.job",
     "CachedModels": "pipeline.model_provider",
+    "Redraw": "pipeline.arguments",
     "RunCache": "pipeline.run_cache",
     "Dub": "dubbing",
     "plan_dub": "dubbing",
@@ -116,6 +118,7 @@ __all__ = [
     "Plan",
     "Preview",
     "Progress",
+    "Redraw",
     "ReportOptions",
     "RunCache",
     "ScoreCard",

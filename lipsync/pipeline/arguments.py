@@ -12,6 +12,7 @@ from lipsync.media.subtitle_formats import Cue
 from lipsync.options import OptionGroup, SyncOptions, option
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.segments import Segment
+from lipsync.types import TimeRange
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,22 @@ class PreviewArguments(RunArguments):
 
 
 @dataclass(frozen=True)
+class Redraw:
+    """Parts of an earlier result that are drawn anew; the rest is copied from it.
+
+    What is copied is not encoded again. Whole groups of pictures are drawn, so a part may begin and end up to
+    two seconds outside of its times.
+
+    Attributes:
+        result: of the same video in the same length and size, as this program writes them (H.264).
+        parts: times in it.
+    """
+
+    result: Path
+    parts: tuple[TimeRange, ...]
+
+
+@dataclass(frozen=True)
 class SyncArguments(RunArguments):
     """Arguments of `sync`."""
 
@@ -57,6 +74,7 @@ class SyncArguments(RunArguments):
     cues: tuple[Cue, ...] = option((), "subtitles of the result")
     resume: bool = option(False, "continue an interrupted run, and keep the finished part of this one")
     overwrite: bool = option(True, "replace a file that is there already")
+    redraw: Redraw | None = option(None, "parts of an earlier result to draw anew")
     sign_cert: Path | None = option(None, "certificate chain to sign the result with")
     sign_key: Path | None = option(None, "key of that certificate")
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lipsync.context import RunContext
 from lipsync.enhancers import Upscaler
-from lipsync.errors import DownloadError, MediaError, OptionError, ToolError, WeightsError
+from lipsync.errors import DownloadError, MediaError, OptionError, RangeError, ToolError, WeightsError
 from lipsync.faces import UnusedReason
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
 from lipsync.media.output_formats import VIDEO_CODECS, check_codec, output_format
@@ -22,9 +23,10 @@ from lipsync.media.subtitle_formats import Cue, format_srt
 from lipsync.media.subtitles import add_subtitles
 from lipsync.media.tags import SourceTags, read_tags
 from lipsync.media.video.deep import DeepResult
+from lipsync.media.video.smart_copy_writer import SmartCopyWriter
 from lipsync.media.video.visible_label import VisibleLabel
 from lipsync.options import SyncOptions
-from lipsync.pipeline.arguments import SyncArguments
+from lipsync.pipeline.arguments import Redraw, SyncArguments
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.preparation import choose_weights
 from lipsync.pipeline.provenance import Signing, describe_run
@@ -37,29 +39,50 @@ from lipsync.utils.disk_errors import write_error
 from lipsync.utils.file_digest import content_hash
 from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked
 
+_FADE_SECONDS = 0.3
+"""A mouth begins to open before its line, and closes after it."""
 _CUT_SECONDS = 0.5
 """A result that ends this much before its source still shows all of it."""
+
+
+Writer: TypeAlias = FrameWriter | ResumableWriter | SmartCopyWriter
 
 
 class Output:
     """Result file being written, and the frames that remain to be made.
 
     Attributes:
-        finished: number of frames that an interrupted run has written.
+        made: ranges of frames that an earlier run has written, and that are measured again.
         remaining: ranges of frames still to be made. They are made independently of each other, so that a
             resumed run gives the same file.
+
+    Args:
+        measured: frames that are copied from an earlier result are measured.
     """
 
     def __init__(
-        self, writer: FrameWriter | ResumableWriter, frames: int, label: VisibleLabel | None = None
+        self, writer: Writer, frames: int, label: VisibleLabel | None = None, measured: bool = True
     ) -> None:
         self._writer, self._label = writer, label
-        self.finished = 0
+        self.made: list[range] = []
         self.remaining: list[range] = [range(frames)]
-        if isinstance(writer, ResumableWriter):
-            self.finished, step = writer.finished, writer.part_frames
+        if isinstance(writer, SmartCopyWriter):
+            self.made, self.remaining = writer.kept if measured else [], writer.remaining
+        elif isinstance(writer, ResumableWriter):
+            step = writer.part_frames
             starts = range(writer.finished, frames, step)
+            self.made = [range(writer.finished)]
             self.remaining = [range(start, min(start + step, frames)) for start in starts]
+
+    @property
+    def finished(self) -> int:
+        """How many frames need not be made."""
+        return self._writer.spec.frames - sum(map(len, self.remaining))
+
+    def pieces(self) -> list[tuple[range, bool]]:
+        """All ranges in order, and whether an earlier run has made them; empty ones are left out."""
+        both = [*((part, True) for part in self.made), *((part, False) for part in self.remaining)]
+        return sorted((one for one in both if one[0]), key=lambda one: one[0].start)
 
     @property
     def encoded_size(self) -> tuple[int, int]:
@@ -86,10 +109,12 @@ class Output:
         """How the file is marked as AI-made."""
         return self._writer.spec.marks
 
-    def earlier_frames(self) -> Generator[YuvFrame, None, None]:
-        """The `finished` frames, read back."""
+    def made_frames(self, part: range) -> Generator[YuvFrame, None, None]:
+        """The frames of one range of `made`, read back."""
         if isinstance(self._writer, ResumableWriter):
             yield from self._writer.earlier_frames()
+        elif isinstance(self._writer, SmartCopyWriter):
+            yield from self._writer.kept_frames(part)
 
     def write(self, frame: YuvFrame | DeepResult) -> None:
         """Append one frame.
@@ -117,12 +142,14 @@ class Target(NamedTuple):
         resume: keep the finished part of an interrupted run.
         overwrite: replace a file of this name.
         signing: how it is marked as AI-made.
+        redraw: parts of an earlier result that alone are drawn; None for all.
     """
 
     path: Path
     resume: bool
     overwrite: bool
     signing: Signing
+    redraw: Redraw | None = None
 
 
 def check_free(given: SyncArguments) -> None:
@@ -132,7 +159,10 @@ def check_free(given: SyncArguments) -> None:
 
     Raises:
         OutputError: there is a file of that name.
+        OptionError: a run cannot be resumed that draws parts alone.
     """
+    if given.resume and given.redraw is not None:
+        raise OptionError("Parts that are drawn alone cannot be resumed", hint="Leave out 'resume'.")
     if given.output is None:
         return
     check_codec(given.output, given.options.media.codec)
@@ -152,6 +182,7 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
     Raises:
         OutputError: the path cannot be written to, or is one of the inputs.
         DiskFullError: no space is left.
+        NotCopyableError: the earlier result of `target.redraw` cannot be used.
     """
     scale = upscaler.spec.scale if upscaler else 1
     deep = keeps_depth(job, upscaler is not None, context.options)
@@ -172,13 +203,35 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
     )
     remove_abandoned(target.path.absolute().parent)
     remove_unlocked(target.path.absolute().parent)
-    writer: FrameWriter | ResumableWriter
-    if target.resume:
+    writer: Writer
+    if target.redraw is not None:
+        changed = _changed_frames(target.redraw, job)
+        earlier = target.redraw.result
+        writer = SmartCopyWriter(target.path, spec, earlier, changed, cancel=context.cancel)
+    elif target.resume:
         writer = ResumableWriter(target.path, spec, key=_resume_key(job, context), cancel=context.cancel)
     else:
         writer = FrameWriter(target.path, spec, cancel=context.cancel)
     with writer:
-        yield Output(writer, len(job.timeline), make_label(context.options, spec.width, spec.height))
+        label = make_label(context.options, spec.width, spec.height)
+        yield Output(writer, len(job.timeline), label, context.options.report.score)
+
+
+def _changed_frames(redraw: Redraw, job: Job) -> list[range]:
+    """The frames of the parts, and those around them that neighbouring lines fade into.
+
+    Raises:
+        RangeError: a part begins after the end.
+    """
+    fps, frames, ranges = float(job.video.fps), len(job.timeline), []
+    for part in redraw.parts:
+        first = math.floor((part.start - _FADE_SECONDS) * fps)
+        last = frames if part.end is None else math.ceil((part.end + _FADE_SECONDS) * fps)
+        if part.start * fps >= frames:
+            hint = f"It lasts {frames / fps:.2f} s."
+            raise RangeError("A part begins after the end of the result", given=part, hint=hint)
+        ranges.append(range(max(0, first), min(frames, last)))
+    return ranges
 
 
 def keeps_depth(job: Job, upscales: bool, options: SyncOptions) -> bool:

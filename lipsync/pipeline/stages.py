@@ -245,16 +245,16 @@ def face_mask(frame: Frame, face: DrawnFace, options: BlendOptions) -> Mask:
 
 
 def finished_chunks(
-    plan: RenderPlan, results: Iterator[YuvFrame], count: int, cancel: CancelToken
+    plan: RenderPlan, results: Iterator[YuvFrame], part: range, cancel: CancelToken
 ) -> Iterator[Chunk]:
-    """Chunks of the first `count` frames, which an interrupted run has made; for scoring.
+    """Chunks of frames that an earlier run has made; for scoring.
 
     Args:
-        results: those frames; upscaled ones are reduced to the source's size.
+        results: the frames of `part`; upscaled ones are reduced to the source's size.
     """
-    timeline = plan.timeline[:count]
+    timeline = plan.timeline[part.start : part.stop]
     sources = plan.video.read_yuv(timeline, cancel=cancel)
-    for number, (shown, frame, result) in enumerate(zip(timeline.tolist(), sources, results, strict=True)):
+    for number, shown, frame, result in zip(part, timeline.tolist(), sources, results, strict=True):
         if (result.width, result.height) != (frame.width, frame.height):
             result = result.resized(frame.width, frame.height)
         yield Chunk(number, [shown], [frame], [], [], [], [], [result])

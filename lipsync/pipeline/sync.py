@@ -19,7 +19,7 @@ from lipsync.media.video.deep import DeepFrame, DeepResult
 from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.active_speakers import assign_speakers
-from lipsync.pipeline.arguments import SyncArguments, check_arguments
+from lipsync.pipeline.arguments import Redraw, SyncArguments, check_arguments
 from lipsync.pipeline.background import keep_background
 from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import channel_warnings, free_name, length_warnings, open_job
@@ -48,6 +48,7 @@ def sync(
     more_voices: Sequence[str | Path] = (),
     cues: Sequence[Cue] = (),
     resume: bool = False,
+    redraw: Redraw | None = None,
     overwrite: bool = True,
     models: ModelProvider | None = None,
     cache: DetectionCache | None = None,
@@ -71,6 +72,8 @@ def sync(
             transcribed.
         resume: keep the finished part if the job fails or is cancelled, and continue from it when it is
             started again with the same files and settings.
+        redraw: parts of an earlier result that alone are drawn; the rest is copied from it, without another
+            generation of encoding. The sound is made anew. Not together with `resume`.
         overwrite: replace `output`, and the subtitles beside it, where they exist; otherwise they are refused
             before any work. A run that `resume` continues has its output checked when it is begun.
         models: provides the networks; by default they are loaded for this job. Give all jobs of a program
@@ -93,7 +96,7 @@ def sync(
     given = check_arguments(
         SyncArguments, options, video=video, voice=voice, output=output, segments=segments,
         more_voices=more_voices, cues=cues, resume=resume, overwrite=overwrite, progress=progress,
-        cancel=cancel, cache=cache, sign_cert=sign_cert, sign_key=sign_key,
+        cancel=cancel, cache=cache, redraw=redraw, sign_cert=sign_cert, sign_key=sign_key,
     )  # fmt: skip
     outputs.check_free(given)
     signing = choose_signing(given.options.report.provenance, given.sign_cert, given.sign_key)
@@ -103,7 +106,11 @@ def sync(
     sizes = outputs.input_sizes(job)
     codec = context.options.media.codec
     target = outputs.Target(
-        given.output or free_name(given.video, codec), given.resume, given.overwrites, signing
+        given.output or free_name(given.video, codec),
+        given.resume,
+        given.overwrites,
+        signing,
+        given.redraw,
     )
     faces = job.face_options(context.options)
     job_warnings = [
@@ -183,20 +190,21 @@ def _frames(
     enhancers: tuple[FaceEnhancement | None, Upscaler | None],
     context: RunContext,
 ) -> Iterator[YuvFrame | DeepResult]:
-    """The frames still to be written; the observers also get those of an interrupted run."""
+    """The frames still to be written; the observers also get those of an earlier run."""
     enhancement, upscaler = enhancers
-    for chunk in stages.finished_chunks(plan, out.earlier_frames(), out.finished, context.cancel):
-        for observer in observers:
-            observer.update(chunk)
-    for part in out.remaining:
-        originals = _originals(plan, part, out.chroma, context)
-        for chunk in _render(plan, part, enhancement, context):
+    for part, is_made in out.pieces():
+        originals = None if is_made else _originals(plan, part, out.chroma, context)
+        if is_made:
+            chunks = stages.finished_chunks(plan, out.made_frames(part), part, context.cancel)
+        else:
+            chunks = _render(plan, part, enhancement, context)
+        for chunk in chunks:
             for observer in observers:
                 observer.update(chunk)
-            if originals is None:
-                yield from stages.upscale(chunk, upscaler, context)
-            else:
+            if originals is not None:
                 yield from map(DeepResult, chunk.results, chunk.frames, originals)
+            elif not is_made:
+                yield from stages.upscale(chunk, upscaler, context)
 
 
 def _originals(plan: RenderPlan, part: range, chroma: str, context: RunContext) -> Iterator[DeepFrame] | None:

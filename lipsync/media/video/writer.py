@@ -60,6 +60,7 @@ class OutputSpec:
             stays too, and the result gets a number.
         compact: a small file rather than fast encoding, as in training sets: a slow x264 preset, and
             audio in 16 kHz mono, which is all that the networks use.
+        parameter_set: identifier of H.264's parameter sets, 0 to 31; of x264 alone.
     """
 
     width: int
@@ -76,6 +77,7 @@ class OutputSpec:
     marks: Marks | None = METADATA_MARKS
     compact: bool = False
     overwrite: bool = True
+    parameter_set: int = 0
 
     @property
     def encoded_size(self) -> tuple[int, int]:
@@ -103,6 +105,7 @@ class FrameWriter:
         path: its absolute path; at the end that of the file, see `OutputSpec.overwrite`.
         spec: as given.
         written: frames written so far.
+        encoder: ffmpeg's name of it.
         signed: the file has a signed manifest.
         warnings: sentences for the user.
 
@@ -118,7 +121,7 @@ class FrameWriter:
         self.written = 0
         self.signed = False
         self._color_space = color_tags.yuv_color_space(spec.source)
-        self._encoder, warning = encoder_settings.choose_encoder(spec.encoder, *spec.encoded_size, spec.codec)
+        self.encoder, warning = encoder_settings.choose_encoder(spec.encoder, *spec.encoded_size, spec.codec)
         self.warnings: tuple[str, ...] = (warning,) if warning else ()
         self._cancel = cancel or CancelToken()
         self._cleanup = contextlib.ExitStack()
@@ -270,7 +273,9 @@ class FrameWriter:
         )
         video = video.filter("setparams", **color_tags.setparams_arguments(spec.source))
         video = video.filter("setsar", str(spec.source.sample_aspect_ratio))
-        settings = encoder_settings.video_settings(self._encoder, spec.quality, spec.fps, spec.compact)
+        settings = encoder_settings.video_settings(self.encoder, spec.quality, spec.fps, spec.compact)
+        if spec.parameter_set:
+            settings["x264-params"] = f"sps-id={spec.parameter_set}"
         settings |= color_tags.output_options(spec.source)
         settings |= codec_tag(spec, self.path)
         if (stored := spec.deep_format or codec.pixels) != pixels:

@@ -1,0 +1,152 @@
+"""Smart copy: what has not changed is copied to the bit, what has changed is encoded anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from lipsync.errors import OutputError
+from lipsync.media import FrameWriter, OutputSpec, open_audio, open_video, probe_audio, probe_video
+from lipsync.media.ffmpeg import ffmpeg_path
+from lipsync.media.programs import run_program
+from lipsync.media.video.smart_copy import NotCopyableError, ParameterSets, read_groups
+from lipsync.media.video.smart_copy_writer import SmartCopyWriter
+from lipsync.progress import CancelToken
+from lipsync.types import Frame
+from tests.make_media import run_ffmpeg
+
+FRAMES, SIZE = 175, (96, 64)
+
+
+def picture(number: int, shift: int = 0) -> Frame:
+    ramp = np.add.outer(3 * np.arange(SIZE[1]), 2 * np.arange(SIZE[0])) + 5 * number + shift
+    return np.stack([ramp, ramp // 2, 255 - ramp], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("voice") / "voice.wav"
+    run_ffmpeg("-f", "lavfi", "-i", "sine=440:d=7", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory, voice: Path) -> Path:
+    """7 s of moving pictures as the program writes them, a key frame every 2 s."""
+    path = tmp_path_factory.mktemp("source") / "source.mp4"
+    with FrameWriter(path, spec(voice)) as writer:
+        for number in range(FRAMES):
+            writer.write(picture(number))
+    return path
+
+
+def spec(voice: Path | None, **changed: object) -> OutputSpec:
+    info = replace(probe_video(Path(__file__).parents[3] / "lipsync/samples/talk.mp4"), color_space="bt709")
+    audio = None if voice is None else open_audio(voice)
+    made = OutputSpec(*SIZE, Fraction(25), FRAMES, audio, info)
+    return replace(made, **changed)  # type: ignore[arg-type]
+
+
+def hashes(path: Path) -> list[str]:
+    """The decoder's MD5 of each frame; any error ends it."""
+    command = [ffmpeg_path(), "-v", "error", "-xerror", "-i", str(path), "-map", "0:v", "-f", "framemd5", "-"]
+    lines = run_program(command, seconds=60, cancel=CancelToken(), stage="Reading").splitlines()
+    return [line.rpartition(",")[2].strip() for line in lines if line and not line.startswith("#")]
+
+
+def redraw(source: Path, target: Path, given: OutputSpec, *changed: range) -> list[range]:
+    with SmartCopyWriter(target, given, source, changed) as writer:
+        for part in writer.remaining:
+            for number in part:
+                writer.write(picture(number, 90))
+        return writer.remaining
+
+
+@pytest.mark.parametrize("changes", [{}, {"quality": 30}], ids=["same settings", "other settings"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_copied_frames_are_equal_to_the_bit(
+    source: Path, voice: Path, tmp_path: Path, suffix: str, changes: dict[str, int]
+) -> None:
+    target = tmp_path / f"result{suffix}"
+    parts = redraw(source, target, spec(voice, **changes), range(60, 70))
+    assert parts == [range(50, 100)]
+    before, after = hashes(source), hashes(target)
+    assert after[:50] == before[:50]
+    assert after[100:] == before[100:]
+    assert not set(after[50:100]) & set(before[50:100])
+    drawn = list(open_video(target).read([49, 50, 99, 100]))
+    for frame, (number, shift) in zip(drawn, [(49, 0), (50, 90), (99, 90), (100, 0)], strict=True):
+        assert np.abs(frame.astype(int) - picture(number, shift)).mean() < 12
+    info = probe_video(target)
+    assert (info.frame_count, info.fps, info.variable_frame_rate) == (FRAMES, 25, False)
+    assert probe_audio(target).duration == pytest.approx(7, abs=0.05)
+
+
+def test_lines_can_be_drawn_again_any_number_of_times(source: Path, tmp_path: Path) -> None:
+    """With other settings each time: equal parameter sets are used again, others get an identifier."""
+    before, first = hashes(source), source
+    for number, quality in enumerate((30, 17, 30, 40)):
+        target = tmp_path / f"result{number}.mp4"
+        redraw(first, target, spec(None, quality=quality), range(0, 1), range(170, 175))
+        first = target
+    after = hashes(first)
+    assert after[50:150] == before[50:150]
+    assert after[0] != before[0]
+    assert len(read_groups(first).sets.identifiers) == 3, "of 17, 30 and 40"
+
+
+def test_all_and_nothing_can_change(source: Path, voice: Path, tmp_path: Path) -> None:
+    assert redraw(source, tmp_path / "none.mp4", spec(voice)) == []
+    assert hashes(tmp_path / "none.mp4") == hashes(source)
+    assert redraw(source, tmp_path / "all.mp4", spec(voice), range(FRAMES)) == [range(FRAMES)]
+
+
+def test_times_of_the_packets_are_in_order(source: Path, tmp_path: Path) -> None:
+    redraw(source, tmp_path / "result.mp4", spec(None), range(60, 61))
+    with av.open(str(tmp_path / "result.mp4")) as container:
+        packets = [one for one in container.demux(video=0) if one.size]
+    decoded = [one.dts for one in packets if one.dts is not None]
+    assert len(decoded) == FRAMES
+    assert (np.diff(decoded) > 0).all()
+    assert all(one.pts is not None and one.dts is not None and one.pts >= one.dts for one in packets)
+    assert min(one.pts for one in packets if one.pts is not None) == 0
+
+
+def test_what_cannot_be_copied_is_refused_before_the_work(source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.mp4"
+    run_ffmpeg("-i", source, "-c:v", "mpeg4", other)
+    with pytest.raises(NotCopyableError, match=r"H\.264"):
+        SmartCopyWriter(tmp_path / "out.mp4", spec(None), other, [range(1)])
+    with pytest.raises(NotCopyableError, match="other frames"):
+        SmartCopyWriter(tmp_path / "out.mp4", spec(None, frames=100), source, [range(1)])
+    run_ffmpeg("-i", source, "-c", "copy", tmp_path / "stream.ts")
+    with pytest.raises(NotCopyableError, match="parameter sets"):
+        read_groups(tmp_path / "stream.ts")
+
+
+def test_open_groups_are_not_cut(source: Path, tmp_path: Path) -> None:
+    path = tmp_path / "open.mp4"
+    run_ffmpeg(
+        "-i", source, "-an", "-c:v", "libx264", "-g", "25", "-x264-params", "open-gop=1:scenecut=0", path
+    )
+    with av.open(str(path)) as container:
+        keys = sum(one.is_keyframe for one in container.demux(video=0) if one.size)
+    assert keys > len(read_groups(path).starts)
+
+
+def test_missing_frames_leave_no_file(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    with pytest.raises(OutputError), SmartCopyWriter(target, spec(None), source, [range(3)]) as writer:
+        writer.write(picture(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parameter_sets_survive_being_written(source: Path) -> None:
+    sets = read_groups(source).sets
+    assert ParameterSets.parse(sets.to_bytes()) == sets
+    assert sets.identifiers == (0,)
