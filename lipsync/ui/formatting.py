@@ -23,7 +23,7 @@ def progress_text(label: str, progress: Progress) -> str:
     """One line with the label, stage, amount done and time left."""
     parts = [label, translated(progress.stage), _amount(progress)]
     if progress.seconds_left is not None:
-        parts.append(strings.STATUS_LEFT.format(left=spoken_duration(progress.seconds_left)))
+        parts.append(strings.STATUS_LEFT.format(left=duration_text(progress.seconds_left)))
     return " · ".join(filter(None, parts))
 
 
@@ -37,12 +37,17 @@ def _amount(progress: Progress) -> str:
     return texts.get(progress.unit, strings.STATUS_FRAMES).format(done=progress.done, total=progress.total)
 
 
+def duration_text(seconds: float) -> str:
+    """Seconds as `4.2 s` or `3 min 5 s`, with the units of the language."""
+    return translated(spoken_duration(seconds))
+
+
 def waiting_text(waiting: Waiting) -> str:
     """Who is before a run, and for how long."""
     text = strings.WAITING_ONE if waiting.ahead == 1 else strings.WAITING.format(count=waiting.ahead)
     if waiting.seconds is None:
         return text
-    return text + strings.WAITING_SECONDS.format(time=spoken_duration(round(waiting.seconds)))
+    return text + strings.WAITING_SECONDS.format(time=duration_text(round(waiting.seconds)))
 
 
 def result_markdown(result: SyncResult) -> str:

@@ -106,3 +106,13 @@ setInterval(() => {
 addEventListener("beforeunload", (event) => {
   if (document.querySelector("#cancel:not([disabled]), #batch-cancel:not([disabled])")) event.preventDefault();
 });
+// In its settings Gradio changes the language of its own words only: the page is loaded anew in that language.
+(() => {
+  const root = document.documentElement;
+  const asked = document.cookie.match(/lipsync-language=([\w-]+)/)?.[1];
+  new MutationObserver(() => {
+    if (root.lang === navigator.language || root.lang === asked) return;
+    document.cookie = `lipsync-language=${root.lang}; path=/; max-age=31536000; SameSite=Lax`;
+    location.reload();
+  }).observe(root, { attributeFilter: ["lang"] });
+})();

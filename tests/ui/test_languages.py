@@ -42,6 +42,12 @@ GERMAN = LANGUAGES["de"]
     [
         ("de-AT,de;q=0.9,en;q=0.8", "", "de"),
         ("en-US,en;q=0.9,de;q=0.8", "", "en"),
+        ("it-IT,it;q=0.9,fr;q=0.5,en;q=0.2", "", "fr"),  # the first that the page has
+        ("en;q=0.2, ja", "", "ja"),
+        ("pt-PT", "", "pt"),
+        ("zh-TW", "", "zh"),
+        ("de;q=0, es;q=0.1", "", "es"),
+        ("de", "ar", "ar"),  # chosen on the page
         ("ko", "", "en"),
         ("", "", "en"),
         ("*;q=x,;", "", "en"),
@@ -53,8 +59,8 @@ def test_the_language_is_the_first_that_the_browser_asks_for(accepted: str, chos
 
 
 def test_a_cookie_holds_what_was_chosen_on_the_page() -> None:
-    headers = {"accept-language": "de", "cookie": "a=b; lipsync-language=de"}
-    assert visitors_language(headers).tag == "de"
+    headers = {"accept-language": "de", "cookie": "a=b; lipsync-language=pt-BR"}
+    assert visitors_language(headers).tag == "pt-BR"
     assert visitors_language({"accept-language": "de", "cookie": "]=;\x00"}) is GERMAN
 
 

@@ -29,6 +29,13 @@ LANGUAGES = {
     for language in (
         ENGLISH,
         Language("de", "de"),
+        Language("es", "es"),
+        Language("fr", "fr"),
+        Language("pt", "pt-BR"),
+        Language("zh", "zh-CN"),
+        Language("ja", "ja"),
+        Language("hi", "hi"),
+        Language("ar", "ar", "rtl"),
     )
 }
 """The languages of the page, by code."""

@@ -1,4 +1,6 @@
-"""Messages of the core that visitors often see, which the catalogues have beside the page's own texts.
+"""Messages of the core that visitors often see.
+
+The catalogues have them beside the page's own texts.
 
 A message with values is known by its shape; the names of the fields are for those who translate. A message
 of several sentences that is not here as a whole is translated sentence by sentence.
@@ -14,6 +16,7 @@ _STAGES = (
     "Transcribing speech",
     "Separating the voice",
     "Listening to faces",
+    "Speaking",
     "Side by side",
     "Reading the page",
     "Downloading video",
@@ -203,6 +206,26 @@ _WARNINGS = (
     "The video has {fps} frames/s, and the lips move no more often.",
     "With fps=25 they move smoothly, and the picture stays as it is.",
 )
+_MARKS = (
+    "Marked as AI-made and signed (Content Credentials) with this installation's own certificate, which "
+    "viewers show as not trusted.",
+    "Marked as AI-made and signed (Content Credentials) by {signer}.",
+    "Marked as AI-made by metadata alone, without a signature.",
+    "Not marked as AI-made ('provenance' is none): whoever shows it has to say so.",
+    "The video's own sound ends after {seconds} s; from there on there is no background.",
+)
+_SCRIPTS = (
+    "The script is too large",
+    "This is not a script",
+    "There are no lines in the script",
+    "A line of the script ends before it starts",
+    "Correct its times.",
+    "A time of the script cannot be read",
+    "Write seconds (62.5) or a clock time (1:02.5).",
+    "A sound of the script is missing",
+    "Give this file, too.",
+)
+_DURATIONS = ("{minutes} min {seconds} s", "{seconds} s")
 _SCORES = (
     "good",
     "fair",
@@ -339,9 +362,12 @@ CORE_TEXTS: tuple[str, ...] = tuple(
             *_MODELS,
             *_LINKS,
             *_WARNINGS,
+            *_MARKS,
+            *_SCRIPTS,
             *_SCORES,
             *_REPORT,
             *_ADVICE,
+            *_DURATIONS,
         )
     )
 )

@@ -1,4 +1,4 @@
-"""Marks in place of the texts of a page under construction, which is built once for all languages."""
+"""Marks in place of texts while a page is built, once for all languages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MARK = re.compile(r"__i18n_(\d+)__")
 
 
 class Marks:
-    """What `translated` asks while the page is built; `fill` then puts the texts in their places.
+    """Source of marks while the page is built; `fill` puts the texts in their places.
 
     A mark survives being joined to other text, escaped, and written into HTML or JavaScript. The texts
     themselves are filled in as they are, so they have no characters that would need escaping there.

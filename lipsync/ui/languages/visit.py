@@ -87,7 +87,7 @@ class PageInLanguages(gr.Blocks):
 
 
 class LanguageMiddleware:
-    """Middleware that answers a request in the visitor's language, and says so in the page's HTML."""
+    """Middleware that answers in the visitor's language, and names it in the HTML."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -103,7 +103,7 @@ class LanguageMiddleware:
 
 
 class _PageSender:
-    """Sends what it gets; a page of Gradio's with its language and direction of writing."""
+    """Sends what it gets; Gradio's page with its language and direction."""
 
     def __init__(self, send: Send, language: Language) -> None:
         self._send, self._language = send, language

@@ -32,7 +32,7 @@ from lipsync.ui.components.status import (
 )
 from lipsync.ui.components.timeline import kept_waveform
 from lipsync.ui.estimates import PastRuns
-from lipsync.ui.formatting import error_text, lengths_text, progress_text
+from lipsync.ui.formatting import duration_text, error_text, lengths_text, progress_text
 from lipsync.ui.handlers import PreviewFiles
 from lipsync.ui.labels import in_labels
 from lipsync.ui.languages import strings
@@ -41,7 +41,6 @@ from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.ui.spoken_rows import with_silence, with_speech
 from lipsync.ui.zerogpu.dispatch import local_options
-from lipsync.utils.timecodes import spoken_duration
 
 _SHORT_VOICE_SECONDS = 0.3
 """A voice shorter than a syllable or two."""
@@ -158,13 +157,13 @@ class PreviewEvents:
         if not given.segments:
             line = f"{line} {lengths_text(plan, given.options.media)}".strip()
         if estimate := self._past.estimate(plan, given.options):
-            took = spoken_duration(round(estimate.seconds))
+            took = duration_text(round(estimate.seconds))
             line += strings.STATUS_ESTIMATE.format(time=took, size=estimate.bytes / 1e6)
         session.ready = True
         last = round(float((plan.frames - 1) / plan.fps), 2)
         if (at or 0) > last:
             session.moment_chosen_for = None  # it is gone
-        label = strings.RUN_READY.format(length=spoken_duration(plan.seconds))
+        label = strings.RUN_READY.format(length=duration_text(plan.seconds))
         return {
             out.run: gr.Button(label, interactive="run" not in session.running),
             out.plan: status_line(line),
