@@ -145,6 +145,11 @@ class MediaOptions(OptionGroup):
         off=-1,
         later=True,
     )
+    keep_tracks: bool = option(
+        False,
+        "keep the video's other sound tracks, its subtitles and chapters, where the result shows all of it",
+        later=True,
+    )
     matte: str = option(
         "white",
         "colour behind the transparent parts of a video or photo: a name, or #rrggbb",

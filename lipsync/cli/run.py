@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.output and not arguments.resume:  # of one to be resumed the writer knows whether it is begun
         check_outputs(arguments, arguments.output)
     with heavy_imports():
+        from lipsync.media import open_video
         from lipsync.pipeline.job import free_name
         from lipsync.pipeline.provenance import choose_signing
 
@@ -167,6 +168,8 @@ def _run(arguments: argparse.Namespace) -> int:
         if output is None and is_link(arguments.video):  # next to the video is a folder that is removed
             output = free_name(Path.cwd() / inputs.video.name, inputs.options.media.codec)
         voice, speakers, cues = conversation_inputs(arguments, checked, inputs, bar.update, cancel)
+        said = open_video(inputs.video, inputs.options.media).warnings
+        _print_notes(said, arguments.flags)  # before the work that could be in vain
         result = lipsync.sync(
             inputs.video,
             voice,
@@ -186,7 +189,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from lipsync.sync_score import plot_score
 
         plot_score(result.score, arguments.score_plot)
-    _print_notes(result, arguments.flags)
+    _print_notes([one for one in result.warnings if one not in said], arguments.flags)
     if arguments.json:
         print_json(_as_values(result))
     else:
@@ -194,8 +197,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_notes(result: SyncResult, flags: Mapping[str, str]) -> None:
-    for warning in result.warnings:
+def _print_notes(warnings: Iterable[str], flags: Mapping[str, str]) -> None:
+    for warning in warnings:
         print(f"Note: {in_flags(warning, flags)}", file=sys.stderr)
 
 

@@ -221,6 +221,7 @@ def plan(
         height=reader.height * scale,
         video_seconds=0.0 if reader.is_still else float(reader.frame_count / reader.fps),
         voice_seconds=job.voices[0].duration,
+        warnings=reader.warnings,
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -17,6 +18,7 @@ from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, MediaError, OptionError, RangeError, ToolError, WeightsError
 from lipsync.faces import UnusedReason
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
+from lipsync.media.kept_tracks import KeptTracks, find_kept_tracks
 from lipsync.media.output_formats import VIDEO_CODECS, check_codec, output_format
 from lipsync.media.provenance import Edit, Marked, Marks, mark_and_move, sidecar_path
 from lipsync.media.subtitle_formats import Cue, format_srt
@@ -25,7 +27,7 @@ from lipsync.media.tags import SourceTags, read_tags
 from lipsync.media.video.deep import DeepResult
 from lipsync.media.video.smart_copy_writer import SmartCopyWriter
 from lipsync.media.video.visible_label import VisibleLabel
-from lipsync.options import SyncOptions
+from lipsync.options import MediaOptions, SyncOptions
 from lipsync.pipeline.arguments import Redraw, SyncArguments
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.preparation import choose_weights
@@ -194,6 +196,7 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         audio=job.audio,
         source=(deep and job.video.original) or job.video.info,
         deep=deep,
+        kept=kept_tracks(job, target.path, context.options)[0],
         quality=context.options.media.quality,
         encoder=context.options.media.encoder,
         codec=context.options.media.codec,
@@ -268,12 +271,36 @@ def _kept_tags(job: Job, context: RunContext) -> SourceTags:
     Its own audio is often a frame or two shorter than its picture.
     """
     media, video = context.options.media, job.video
+    return read_tags(video.info.path, media.video_track) if _shows_all(job, media) else SourceTags()
+
+
+def _shows_all(job: Job, media: MediaOptions) -> bool:
+    """Whether the result shows all of its source from its first frame on, in its own time."""
+    video, frames = job.video, len(job.timeline)
     whole = not video.is_still and not media.video_ranges and video.fps == video.info.fps
-    frames = len(job.timeline)
     whole = whole and video.frame_count - _CUT_SECONDS * video.fps <= frames <= video.frame_count
-    if not whole or not np.array_equal(job.timeline, np.arange(frames)):
-        return SourceTags()
-    return read_tags(video.info.path, media.video_track)
+    return whole and np.array_equal(job.timeline, np.arange(frames))
+
+
+def kept_tracks(job: Job, target: Path, options: SyncOptions) -> tuple[KeptTracks | None, tuple[str, ...]]:
+    """The source's other tracks that the result keeps, and warnings about those that it does not.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    if not options.media.keep_tracks or job.video.is_still:
+        return None, ()
+    if not _shows_all(job, options.media):
+        return None, (
+            "The video's other tracks and chapters are not kept: the result does not show all of it in its "
+            "own time.",
+        )
+    kept, warnings = find_kept_tracks(job.video.info.path, target, job.video.start), tuple[str, ...]()
+    if options.report.subtitles == "track" and any(name.startswith("s") for name, _ in kept.streams):
+        streams = tuple(one for one in kept.streams if not one[0].startswith("s"))
+        kept = replace(kept, streams=streams)
+        warnings = ("The video's own subtitles are not kept: those of what is said take their place.",)
+    return kept, kept.warnings + warnings
 
 
 def _resume_key(job: Job, context: RunContext) -> str:

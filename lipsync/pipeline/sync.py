@@ -116,6 +116,7 @@ def sync(
     job_warnings = [
         *job.video.warnings,
         *outputs.depth_warnings(job, context.options),
+        *outputs.kept_tracks(job, target.path, context.options)[1],
         *length_warnings(job, context.options),
         *channel_warnings(job),
         *recognition_warnings(faces),

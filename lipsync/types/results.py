@@ -21,6 +21,7 @@ class Plan:
         fps: frames per second of the result.
         width, height: pixels.
         video_seconds, voice_seconds: lengths of the inputs, after ranges; 0 for a photo.
+        warnings: sentences for the user about what of the source the result cannot keep.
     """
 
     frames: int
@@ -29,6 +30,7 @@ class Plan:
     height: int
     video_seconds: float
     voice_seconds: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:

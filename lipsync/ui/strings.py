@@ -219,6 +219,7 @@ LABELS = {
     "crop": "Crop",
     "rotate": "Rotate",
     "codec": "Video codec",
+    "keep_tracks": "Keep other tracks",
     "static": "First frame only",
     "pad_top": "Pad top",
     "pad_bottom": "Pad bottom",

@@ -10,7 +10,9 @@ import pytest
 import lipsync
 from lipsync.media import open_video
 from lipsync.media.ffmpeg import has_part
+from lipsync.media.metadata import read_metadata
 from lipsync.media.provenance import read_provenance
+from lipsync.media.subtitle_formats import Cue
 from lipsync.options import MediaOptions, SyncOptions
 from tests.make_media import run_ffmpeg
 from tests.material import make_head, make_voice
@@ -61,3 +63,28 @@ def test_what_h264_loses_is_said(head: Path, voice: Path, tmp_path: Path) -> Non
     options = SyncOptions.from_flat(variant="builtin", score=False)
     result = lipsync.sync(head, voice, options, output=tmp_path / "out.mp4")
     assert "converted to standard range" in result.warnings[0] and "'codec'" in result.warnings[0]
+
+
+def test_kept_tracks_go_through_a_run_or_it_is_said(voice: Path, tmp_path: Path) -> None:
+    head, film = make_head(tmp_path / "head.mp4", parts=[0.4]), tmp_path / "film.mkv"
+    (tmp_path / "a.srt").write_text("1\n00:00:00,100 --> 00:00:00,300\nHello\n")
+    maps = ("-map", "0:v", "-map", "1:a", "-map", 2, "-c:v", "copy", "-c:a", "aac", "-c:s", "subrip")
+    run_ffmpeg("-i", head, "-i", voice, "-i", tmp_path / "a.srt", *maps, film)
+    made = {}
+    for name, settings in (
+        ("all", {"length_mode": "picture"}),
+        ("own", {"length_mode": "picture", "subtitles": "track"}),
+        ("part", {"fps": 12.5}),
+    ):
+        options = SyncOptions.from_flat(variant="builtin", score=False, keep_tracks=True, **settings)
+        made[name] = lipsync.sync(
+            film, voice, options, output=tmp_path / f"{name}.mp4", cues=[Cue(0.0, 0.2, "Said")]
+        )
+    kinds = {name: read_metadata(result.path) for name, result in made.items()}
+    assert {name: (len(about.audio_tracks), about.subtitles) for name, about in kinds.items()} == {
+        "all": (2, 1), "own": (2, 1), "part": (0, 0),
+    }  # fmt: skip
+    assert made["all"].warnings == ()
+    assert "own subtitles are not kept" in made["own"].warnings[0]
+    assert "not show all of it" in made["part"].warnings[0]
+    assert all(read_provenance(result.path).state == "whole" for result in made.values())

@@ -101,6 +101,11 @@ class VideoReader:
         return self._decoder is None or self._static
 
     @property
+    def start(self) -> float:
+        """Time on the file's own clock at which its first frame starts, seconds."""
+        return float(self._decoder.index.start) if self._decoder else 0.0
+
+    @property
     def range_spans(self) -> tuple[tuple[float, float], ...]:
         """Start in the file and duration of each time range, seconds; empty for a still."""
         if self.is_still:

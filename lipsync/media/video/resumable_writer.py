@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from lipsync.errors import LipsyncError, OutputError
 from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
+from lipsync.media.kept_tracks import add_kept_tracks
 from lipsync.media.output_formats import VIDEO_CODECS, output_format
 from lipsync.media.provenance import mark_and_move
 from lipsync.media.video.deep import DeepFrame
@@ -148,7 +149,7 @@ class ResumableWriter:
         number, left = self._written // self.part_frames, self.spec.frames - self._written
         if left < 1:
             raise ValueError(f"only {self.spec.frames} frames were announced")
-        spec = replace(self.spec, frames=min(left, self.part_frames), audio=None, marks=None)
+        spec = replace(self.spec, frames=min(left, self.part_frames), audio=None, kept=None, marks=None)
         return FrameWriter(self._part_path(number), spec, cancel=self._cancel).__enter__()
 
     def __exit__(
@@ -207,6 +208,8 @@ class ResumableWriter:
         if status or says_disk_full(stderr):
             raise error_from_stderr(stderr, self.path, writing=True)
         check_frame_count(new, self.spec.frames)
+        if self.spec.kept is not None:
+            add_kept_tracks(new, self.spec.kept, float(self.spec.frames / self.spec.fps), self._cancel)
 
     def _graph(self, listing: Path, track: EncodedTrack | None, target: Path) -> Any:
         streams = [media_input(listing, "concat")["v:0"]]

@@ -20,6 +20,7 @@ from lipsync.errors import OutputError
 from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.audio.reader import AudioReader
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
+from lipsync.media.kept_tracks import KeptTracks, add_kept_tracks
 from lipsync.media.languages import language_code
 from lipsync.media.output_formats import VIDEO_CODECS, check_codec, output_format
 from lipsync.media.provenance import METADATA_MARKS, Marks, mark_and_move
@@ -55,6 +56,7 @@ class OutputSpec:
         codec: name in `VIDEO_CODECS`.
         deep: frames with more than 8 bits are written, see `deep_format`.
         tags: of the source, that the result keeps.
+        kept: other tracks of the source that the result keeps.
         marks: how the file says that AI made it; None for not at all.
         overwrite: replace a file of the same name. Otherwise it is refused; one that appears during the work
             stays too, and the result gets a number.
@@ -74,6 +76,7 @@ class OutputSpec:
     codec: str = "h264"
     deep: bool = False
     tags: SourceTags = field(default_factory=SourceTags)
+    kept: KeptTracks | None = None
     marks: Marks | None = METADATA_MARKS
     compact: bool = False
     overwrite: bool = True
@@ -211,6 +214,9 @@ class FrameWriter:
         if status or says_disk_full(stderr):
             raise error_from_stderr(stderr, self.path, writing=True)
         check_frame_count(self._partial, self.spec.frames)
+        if self.spec.kept is not None:
+            seconds = float(self.spec.frames / self.spec.fps)
+            add_kept_tracks(self._partial, self.spec.kept, seconds, self._cancel)
         try:
             marks, overwrite = self.spec.marks, self.spec.overwrite
             marked = mark_and_move(self._partial, self.path, marks, overwrite=overwrite)
