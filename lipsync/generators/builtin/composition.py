@@ -23,7 +23,7 @@ from lipsync.generators.builtin.resampling import MAX_STEP, Region, window_regio
 from lipsync.types import Bools, FloatArray, Frame
 
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-_MAX_DETAIL_GAIN = 1.25
+MAX_DETAIL_GAIN = 1.2
 """Largest gain of detail. Beyond that, noise and edges of compression would show."""
 _SMALL_REGION = 300 * 300
 """Pixels of a region, about that of a face 400 pixels wide, up to which interpolation takes its time."""
@@ -185,7 +185,7 @@ def restore_detail(moved: MovedCrop) -> FloatArray:
     blurred = np.asarray(cv2.GaussianBlur(moved.image, (3, 3), 0), np.float32)
     drawn, source = _edges(moved.image, shown), _edges(moved.source, shown)
     taken = drawn - _edges(blurred, shown)
-    goal = min(float(source.var()), float(drawn.var()) * _MAX_DETAIL_GAIN**2)
+    goal = min(float(source.var()), float(drawn.var()) * MAX_DETAIL_GAIN**2)
     amount = _amount(drawn, taken, goal)
     return np.asarray(cv2.addWeighted(moved.image, 1 + amount, blurred, -amount, 0), np.float32)
 
