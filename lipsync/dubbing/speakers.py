@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.devices import choose_device
+from lipsync.dubbing.joined_faces import join_tracks
 from lipsync.dubbing.speaker_evidence import Networks, TrackEvidence, expected_opening, gather_evidence
+from lipsync.dubbing.speech_odds import NARROW, WIDE, FaceEvidence, join_evidence, speech_odds
 from lipsync.errors import InputError
+from lipsync.faces.recognition import choose_similarity
 from lipsync.generators.builtin.adapter import Builtin
 from lipsync.media import open_audio, open_video
 from lipsync.media.audio.mix import mix_segments
@@ -23,21 +26,18 @@ from lipsync.segments import FacePoint, Segment
 from lipsync.speech import SpeechSpans, detect_speech, even_level
 from lipsync.sync_score import load_expert
 from lipsync.sync_score.base import EXPERT_FPS
-from lipsync.sync_score.offset import MAX_OFFSET
-from lipsync.types import Bools, FloatArray, IntArray, TimeRange
+from lipsync.types import FloatArray, IntArray, TimeRange
 from lipsync.weights import require
 
 _SAMPLE_RATE = 16_000
-_WINDOW = 51
-"""Frames over which likeness is averaged and openings are compared: two seconds say enough words."""
-_OFFSETS = 1
-"""Frames around the clip's own offset at which likeness counts."""
-_WEIGHTS = (15.0, 3.0, -2.0)
-"""Of likeness and of the openings' correlation in the log odds that a face speaks, and their constant."""
-_SWITCH = 8.0
+_SWITCH = 12.0
 """Log odds that a change of speaker costs: people speak for longer than a syllable."""
+_REFINED = 15
+"""Frames by which a border is moved to where the narrow window sees the change."""
 _SHORTEST = 0.3
 """Seconds; a shorter turn is its neighbour's."""
+_SHORTEST_SIDE = 4
+"""Frames that remain of a turn whose border is moved."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,11 @@ class SpeakerTurn:
 
     Attributes:
         start, end: seconds.
-        face: number of the face among those of the video; None where nobody in the picture speaks.
+        face: number of the face among those of the video; None where nobody in the picture speaks. A
+            person who is recognised in another shot keeps the number.
         point: where that face is, as segments choose it.
         confidence: probability of the choice, 0 to 1, mean over its frames.
+        track: number of the stretch without a cut in which the face is seen.
     """
 
     start: float
@@ -56,6 +58,7 @@ class SpeakerTurn:
     face: int | None
     point: FacePoint | None
     confidence: float
+    track: int = 0
 
     def segment(self) -> Segment | None:
         """The segment that gives this stretch of a dubbed track to the face; None without a face."""
@@ -98,7 +101,8 @@ def find_speakers(
     networks = _load_networks()
     evidence = gather_evidence(reader, audio, networks, progress, cancel)
     expected = expected_opening(networks.builtin, audio, reader.frame_count, cancel)
-    return decide_turns(evidence, expected, spans, reader.frame_count, (reader.width, reader.height))
+    people = join_tracks([one.track for one in evidence], choose_similarity())
+    return decide_turns(evidence, expected, spans, reader.frame_count, (reader.width, reader.height), people)
 
 
 def _load_networks() -> Networks:
@@ -117,6 +121,7 @@ def decide_turns(
     spans: SpeechSpans,
     frames: int,
     size: tuple[int, int],
+    people: Sequence[Sequence[int]] | None = None,
 ) -> tuple[SpeakerTurn, ...]:
     """Turns from the evidence of all tracks.
 
@@ -124,99 +129,49 @@ def decide_turns(
         expected: float32 (frames,) opening that the sound lets expect.
         spans: speech of the sound.
         size: width and height of the picture.
+        people: numbers of the tracks of each person; None where each track is another.
     """
-    odds = track_odds(evidence, expected, frames)
+    joined = [[number] for number in range(len(evidence))] if people is None else people
+    faces = join_evidence(evidence, joined, frames)
+    odds, narrow = (speech_odds(faces, expected, window) for window in (WIDE, NARROW))
     turns: list[SpeakerTurn] = []
     for start, end in spans.spans.tolist():
         first, last = round(start * EXPERT_FPS), min(frames, round(end * EXPERT_FPS))
         if last > first:
-            turns += _turns_of_span(odds[:, first:last], evidence, (start, end), first, size)
+            path, confidence = _decided(odds[:, first:last], narrow[:, first:last])
+            for begin, stop, face, track in _stretches(path, faces, first):
+                point = None if face is None else _point(evidence[track], first + begin, first + stop, size)
+                begin_time = start if begin == 0 else (first + begin) / EXPERT_FPS
+                end_time = end if stop == len(path) else (first + stop) / EXPERT_FPS
+                sure = float(confidence[begin:stop].mean())
+                turns.append(SpeakerTurn(begin_time, end_time, face, point, sure, track))
     return tuple(turns)
 
 
-def track_odds(evidence: Sequence[TrackEvidence], expected: FloatArray, frames: int) -> FloatArray:
-    """Log odds that each track speaks in each frame.
+def _decided(odds: FloatArray, narrow: FloatArray) -> tuple[IntArray, FloatArray]:
+    """State of each frame of a stretch of speech, 0 for nobody in the picture, and its probability.
 
-    Returns:
-        float32 (tracks, frames); -inf where a track is not seen.
+    Args:
+        odds, narrow: (faces, T), by the wide and the narrow window.
     """
-    odds = np.full((len(evidence), frames), -np.inf, np.float32)
-    offset = _common_offset(evidence)
-    sync, opening, constant = _WEIGHTS
-    for number, one in enumerate(evidence):
-        likeness = _likeness(one.similarity, offset)
-        follows = _following(one.opening, expected[one.track.frames.start : one.track.frames.stop])
-        odds[number, one.track.frames.start : one.track.frames.stop] = (
-            sync * likeness + opening * follows + constant
-        )
-    return odds
+    states, close = (np.vstack([np.zeros(part.shape[1], np.float32), part]) for part in (odds, narrow))
+    path = _smoothed(_refined(_smoothed(_best_path(states)), close))
+    places = np.arange(len(path))
+    path = np.where(np.isfinite(states[path, places]), path, 0)  # who is not seen does not speak
+    return path, _probabilities(states)[path, places]
 
 
-def _common_offset(evidence: Sequence[TrackEvidence]) -> int:
-    """Offset of the video's sound, as a column of similarities: the peak over all windows that have one."""
-    rows = [one.similarity[~np.isnan(one.similarity).any(1)] for one in evidence]
-    if not any(map(len, rows)):
-        return MAX_OFFSET
-    curve = np.concatenate(rows).mean(0)
-    near = slice(MAX_OFFSET - 8, MAX_OFFSET + 9)
-    return int(curve[near].argmax()) + near.start
-
-
-def _likeness(similarity: FloatArray, offset: int) -> FloatArray:
-    """Similarity near the clip's offset over that at all, of means over a window around each frame, (T,)."""
-    low, high = max(0, offset - _OFFSETS), offset + _OFFSETS + 1
-    known = np.asarray(~np.isnan(similarity).any(1), np.bool_)
-    means = np.stack([_windowed_mean(column, known) for column in similarity.T], axis=1)
-    return np.asarray(means[:, low:high].max(1) - np.median(means, axis=1), np.float32)
-
-
-def _windowed_mean(values: FloatArray, known: Bools) -> FloatArray:
-    total, count = (
-        np.convolve(part, np.ones(_WINDOW, np.float32), mode="full")[_WINDOW // 2 :][: len(values)]
-        for part in (np.where(known, values, 0), known.astype(np.float32))
-    )
-    return np.asarray(total / np.maximum(count, 1), np.float32)
-
-
-def _following(opening: FloatArray, expected: FloatArray) -> FloatArray:
-    """How an opening follows the expected one around each frame, (T,).
-
-    Their correlation over about two seconds, less for mouths that hardly move.
-    """
-    known: Bools = np.asarray(~np.isnan(opening), np.bool_)
-    a, b = np.where(known, opening, 0), expected.astype(np.float32)
-
-    def mean(values: FloatArray) -> FloatArray:
-        return _windowed_mean(_windowed_mean(values, known), np.ones_like(known))
-
-    mean_a, mean_b = mean(a), mean(b)
-    covariance = mean(a * b) - mean_a * mean_b
-    variance_a = np.maximum(mean(a * a) - mean_a**2, 0)
-    variance_b = np.maximum(mean(b * b) - mean_b**2, 0)
-    return np.asarray(covariance / (np.sqrt(variance_a * variance_b) + 2e-4), np.float32)
-
-
-def _turns_of_span(
-    odds: FloatArray,
-    evidence: Sequence[TrackEvidence],
-    span: tuple[float, float],
-    first: int,
-    size: tuple[int, int],
-) -> list[SpeakerTurn]:
-    """Turns within one stretch of speech; `odds` are those of its frames."""
-    states = np.vstack([np.zeros(odds.shape[1], np.float32), odds])  # the first is nobody in the picture
-    path = _smoothed(_best_path(states))
-    probability = _probabilities(states)
-    turns = []
-    for begin, end in _runs(path):
-        state = int(path[begin])
-        confidence = float(probability[state, begin:end].mean())
-        start_time = span[0] if begin == 0 else (first + begin) / EXPERT_FPS
-        end_time = span[1] if end == len(path) else (first + end) / EXPERT_FPS
-        face = state - 1 if state else None
-        point = None if face is None else _point(evidence[face], first + begin, first + end, size)
-        turns.append(SpeakerTurn(start_time, end_time, face, point, confidence))
-    return turns
+def _stretches(
+    path: IntArray, faces: Sequence[FaceEvidence], first: int
+) -> Iterator[tuple[int, int, int | None, int]]:
+    """Start and end of each turn, its face, and the track that shows it, of which each shot has another."""
+    tracks = np.full(len(path), -1, np.int64)
+    for number, one in enumerate(faces):
+        here = path == number + 1
+        tracks[here] = one.track[first : first + len(path)][here]
+    for begin, end in _runs(np.where(path > 0, tracks + 1, 0)):
+        face = int(path[begin]) - 1
+        yield begin, end, (face if face >= 0 else None), max(0, int(tracks[begin]))
 
 
 def _best_path(scores: FloatArray) -> IntArray:
@@ -249,6 +204,26 @@ def _smoothed(path: IntArray) -> IntArray:
     for begin, end in _runs(path):
         if end - begin < shortest and begin > 0:
             out[begin:end] = out[begin - 1]
+    return out
+
+
+def _refined(path: IntArray, narrow: FloatArray) -> IntArray:
+    """The path with each border where the evidence of half a second changes sides.
+
+    Args:
+        narrow: (states, T) log odds by the narrow window.
+    """
+    out, scores = path.copy(), np.maximum(narrow, -1e3)
+    edges = [0, *(end for _, end in _runs(path))]
+    for number in range(1, len(edges) - 1):
+        before, after = out[edges[number] - 1], out[edges[number]]
+        low = max(edges[number - 1] + _SHORTEST_SIDE, edges[number] - _REFINED)
+        high = min(edges[number + 1] - _SHORTEST_SIDE, edges[number] + _REFINED)
+        if low < high:
+            gain = np.cumsum(scores[before, low:high] - scores[after, low:high])
+            moved = low + int(np.append(0, gain).argmax())
+            out[edges[number - 1] : moved], out[moved : edges[number + 1]] = before, after
+            edges[number] = moved
     return out
 
 

@@ -74,14 +74,14 @@ def _part(video: VideoReader, start: float, end: float) -> tuple[TimeRange, ...]
 
 
 def _segments(turns: Sequence[SpeakerTurn], start: float, end: float) -> list[Segment]:
-    """Segments of turns `start` seconds later, as far as `end`; one point for each face."""
-    points: dict[int, FacePoint] = {}
+    """Segments of turns `start` seconds later, as far as `end`; one point for each face in each shot."""
+    points: dict[tuple[int, int], FacePoint] = {}
     segments = []
     for turn in turns:
         if turn.face is None or turn.point is None:
             continue
         moved = replace(turn.point, time=turn.point.time + start)
-        point = points.setdefault(turn.face, moved)
+        point = points.setdefault((turn.face, turn.track), moved)
         first, last = turn.start + start, min(turn.end + start, end)
         if last - first >= _SHORTEST:
             time = TimeRange(first, last)

@@ -51,6 +51,7 @@ def _to_arrays(turns: Sequence[SpeakerTurn]) -> dict[str, Any]:
     return {
         "values": np.array([(one.start, one.end, one.confidence) for one in turns]).reshape(-1, 3),
         "faces": np.array([-1 if one.face is None else one.face for one in turns], np.int64),
+        "tracks": np.array([one.track for one in turns], np.int64),
         "points": np.array([(at.x, at.y, at.time) for at in places]).reshape(-1, 3),
     }
 
@@ -61,9 +62,9 @@ def _from_arrays(arrays: dict[str, Any]) -> tuple[SpeakerTurn, ...]:
     Raises:
         ValueError, KeyError: the arrays are incomplete or their lengths contradict each other.
     """
-    rows = (arrays[name].tolist() for name in ("values", "faces", "points"))
+    rows = (arrays[name].tolist() for name in ("values", "faces", "tracks", "points"))
     turns = []
-    for (start, end, confidence), face, point in zip(*rows, strict=True):
+    for (start, end, confidence), face, track, point in zip(*rows, strict=True):
         place = None if face < 0 else FacePoint(*point)
-        turns.append(SpeakerTurn(start, end, None if face < 0 else face, place, confidence))
+        turns.append(SpeakerTurn(start, end, None if face < 0 else face, place, confidence, track))
     return tuple(turns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,19 @@ import pytest
 
 import lipsync
 from lipsync.cli.main import main
+from lipsync.dubbing.joined_faces import join_tracks
 from lipsync.dubbing.speaker_evidence import TrackEvidence
 from lipsync.dubbing.speakers import SpeakerTurn, decide_turns
 from lipsync.dubbing.turn_formats import format_turns
 from lipsync.errors import InputError
+from lipsync.faces.aligned_faces import encode_aligned_face
+from lipsync.faces.detection_schedule import Detection
+from lipsync.faces.recognition import AlignedFace
 from lipsync.media.subtitle_formats import parse_subtitles
 from lipsync.metrics.lse_tracks import ShotTrack
 from lipsync.segments import FacePoint, parse_segments
 from lipsync.speech import SpeechSpans
+from lipsync.types import Face
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, make_voice
 
@@ -64,6 +70,60 @@ def test_who_is_not_seen_does_not_speak() -> None:
     turns = turns_of(face(0, [(0, 250)], seen=(0, 100)), face(1, []), spans=[(0.0, 10.0)])
     assert [turn.face for turn in turns] == [0, None]
     assert turns[0].end <= 100 / 25 + 0.01
+
+
+def test_a_person_keeps_the_number_in_another_shot() -> None:
+    """Who speaks on after a cut is one face with a turn a shot; each shot has its own point."""
+    first, listener = face(0, [(0, 110)], seen=(0, 100)), face(1, [])
+    second = face(2, [(100, 250)], seen=(100, 250))
+    spans = SpeechSpans(np.array([(0.0, 10.0)]), FRAMES / 25)
+    turns = decide_turns((first, listener, second), SOUND, spans, FRAMES, SIZE, [[0, 2], [1]])
+    assert [(turn.face, turn.start, turn.end) for turn in turns] == [(0, 0.0, 4.0), (0, 4.0, 10.0)]
+    assert [turn.point and round(turn.point.x, 2) for turn in turns] == [0.1, 0.6]
+    assert [turn.track for turn in turns] == [0, 2]
+
+
+def test_a_border_is_found_to_a_few_frames() -> None:
+    turns = turns_of(face(0, [(0, 118)]), face(2, [(118, 250)]), spans=[(0.0, 10.0)])
+    assert [turn.face for turn in turns] == [0, 1]
+    assert turns[0].end == pytest.approx(118 / 25, abs=0.25)
+
+
+class _Named:
+    """A similarity that knows people by the first value of their appearance."""
+
+    threshold = 0.3
+
+    def compare(self, face: AlignedFace, others: Sequence[AlignedFace]) -> np.ndarray:
+        mine = face.appearance.flat[0]
+        return np.array([1.0 if one.appearance.flat[0] == mine else -1.0 for one in others], np.float32)
+
+
+def shot(first: int, x: float, person: int, color: int) -> ShotTrack:
+    """20 frames of a person."""
+    looks = np.full((10, 6, 3), color, np.uint8)
+    looks[0, 0, 0] = person
+    box = np.array([x, 20, x + 60, 80], np.float64)
+    picture = encode_aligned_face(
+        np.zeros((100, 100, 3), np.uint8), Face(np.array([5, 5, 90, 90]), 1.0, None)
+    )
+    detection = Detection(first, Face(box.astype(np.float32), 1.0, None), looks, picture)
+    return ShotTrack(first, np.tile(box, (20, 1)), (detection,))
+
+
+def test_people_are_recognised_over_shots() -> None:
+    tracks = [
+        shot(0, 10, 1, 50),
+        shot(0, 200, 2, 120),
+        shot(20, 12, 1, 90),  # in the same place after a cut: other light
+        shot(40, 300, 1, 95),  # elsewhere, in like colours
+        shot(40, 10, 3, 95),  # another one where the first was
+        shot(60, 10, 1, 200),  # elsewhere and in other colours
+        shot(5000, 300, 1, 95),  # much later
+    ]
+    assert join_tracks(tracks, _Named()) == [[0, 2, 3], [1], [4], [5], [6]]
+    bare = [ShotTrack(one.first, one.boxes) for one in tracks[:3]]
+    assert join_tracks(bare, _Named()) == [[0], [1], [2]]
 
 
 TURNS = (
