@@ -89,7 +89,7 @@ VIDEO_CODECS: Mapping[str, VideoCodec] = MappingProxyType(
             (".mp4", ".mov", ".mkv"),
             deep=_ALL_CHROMA,
             settings={"preset": "superfast", "x265-params": "log-level=error"},
-            crf=lambda quality: min(51, quality + 3) if quality else 0,
+            crf=lambda quality: max(0, quality - 2),
         ),
         "av1": VideoCodec(
             "AV1",

@@ -15,6 +15,7 @@ import numpy as np
 
 from lipsync.media.audio.encoder import EncodedTrack
 from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
+from lipsync.media.kept_tracks import add_kept_tracks
 from lipsync.media.output_formats import output_format
 from lipsync.media.provenance import mark_and_move
 from lipsync.media.video.deep import DeepFrame
@@ -120,7 +121,7 @@ class SmartCopyWriter:
         return read_groups(path).sets
 
     def _part_spec(self, frames: int) -> OutputSpec:
-        return replace(self.spec, frames=frames, audio=None, marks=None, overwrite=True)
+        return replace(self.spec, frames=frames, audio=None, kept=None, marks=None, overwrite=True)
 
     def kept_frames(self, frames: range) -> Generator[YuvFrame, None, None]:
         """Read frames of the source that are copied."""
@@ -166,6 +167,9 @@ class SmartCopyWriter:
             with working_path(self.path) as new, ExitStack() as cleanup:
                 track = encoded_track(self.spec, new, self._cancel, cleanup)
                 self._add_audio(joined, track, new)
+                if self.spec.kept is not None:
+                    seconds = float(self.spec.frames / self.spec.fps)
+                    add_kept_tracks(new, self.spec.kept, seconds, self._cancel)
                 marked = mark_and_move(new, self.path, self.spec.marks, overwrite=self.spec.overwrite)
         except (OSError, av.error.FFmpegError) as error:
             raise result_error(OSError(*error.args), self.path) from error

@@ -279,6 +279,8 @@ class FrameWriter:
         )
         video = video.filter("setparams", **color_tags.setparams_arguments(spec.source))
         video = video.filter("setsar", str(spec.source.sample_aspect_ratio))
+        if spec.codec == "dnxhr":  # its encoder reads beyond frames without padding, as the pipe's are
+            video = video.filter("copy")
         settings = encoder_settings.video_settings(self.encoder, spec.quality, spec.fps, spec.compact)
         if spec.parameter_set:
             settings["x264-params"] = f"sps-id={spec.parameter_set}"

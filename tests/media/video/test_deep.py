@@ -13,7 +13,8 @@ import pytest
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, open_video
 from lipsync.media.ffmpeg import has_part
 from lipsync.media.output_formats import VIDEO_CODECS
-from lipsync.media.video.yuv import YuvFrame
+from lipsync.media.video.deep import DeepFrame, chroma_size
+from lipsync.media.video.yuv import YuvColorSpace, YuvFrame
 from lipsync.options import MediaOptions
 from tests.make_media import make_video
 
@@ -147,3 +148,20 @@ def test_what_is_not_kept_is_said(tmp_path: Path) -> None:
     assert open_video(plain, MediaOptions(codec="h265", static=True)).original is None
     deeper = make_video(tmp_path / "c.mkv", frames=2, filters="format=yuv420p12le", encode=("-c:v", "ffv1"))
     assert "12 bits; the result keeps 10" in open_video(deeper, MediaOptions(codec="ffv1")).warnings[0]
+
+
+@pytest.mark.parametrize("codec", [name for name, row in VIDEO_CODECS.items() if row.deep])
+@pytest.mark.parametrize("size", [(260, 262), (1002, 130)])
+def test_sizes_that_are_no_whole_blocks(tmp_path: Path, codec: str, size: tuple[int, int]) -> None:
+    source = open_video(make_deep(tmp_path / "a.mkv", "yuv422p10le")).info
+    spec = OutputSpec(*size, Fraction(25), 4, None, source, codec=codec, deep=True)
+    columns, rows = chroma_size(*size, spec.deep_format.removeprefix("yuv")[:3])
+    target = tmp_path / f"b{VIDEO_CODECS[codec].suffixes[0]}"
+    with FrameWriter(target, spec) as writer:
+        for number in range(4):
+            y = np.full((size[1], size[0]), 300 + 60 * number, np.uint16)
+            chroma = np.full((rows, columns), 512, np.uint16)
+            writer.write(DeepFrame(y, chroma, chroma, YuvColorSpace(0.2126, 0.0722)))
+    for number, planes in enumerate(planes_of(target, spec.deep_format)):
+        assert planes[0].shape == (size[1], size[0])
+        assert abs(float(planes[0].mean()) - 300 - 60 * number) < 4
