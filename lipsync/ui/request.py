@@ -12,7 +12,7 @@ from lipsync.faces import DetectionCache
 from lipsync.media import open_video
 from lipsync.media.subtitle_formats import Cue
 from lipsync.options import SyncOptions
-from lipsync.pipeline.arguments import JobArguments, check_arguments
+from lipsync.pipeline.arguments import JobArguments, Redraw, check_arguments
 from lipsync.pipeline.job import Job, open_job, plan
 from lipsync.segments import Segment
 from lipsync.types import Plan
@@ -32,6 +32,7 @@ class SyncRequest:
         cache: face detections of earlier runs.
         cues: the texts of the segments, as subtitles.
         notes: warnings about the inputs, for the result.
+        redraw: parts of an earlier result that alone are drawn.
         rows: segments whose texts are still to be spoken, in place of `segments`,
             by `lipsync.ui.spoken_rows`.
     """
@@ -44,6 +45,7 @@ class SyncRequest:
     cache: DetectionCache | None = None
     cues: tuple[Cue, ...] = ()
     notes: tuple[str, ...] = ()
+    redraw: Redraw | None = None
     rows: tuple[ScriptRow, ...] = ()
 
     @property

@@ -112,6 +112,13 @@ FIND_DONE = "{count} turns of {faces} faces were found. Check them, then use the
 FIND_OFF_SCREEN = "Speech that comes from nobody in the picture was left out: {seconds:.1f} s."
 FIND_GIVEN = "{count} lines got the face that speaks at their time. Check them, then use them."
 FIND_NOBODY = "Nobody in the picture was found to speak."
+REDRAW_NOTHING, REDRAW_NOTHING_HINT = "There is no result yet", "Make the whole video first."
+REDRAW_OTHER = "The last result is of another video, or of other parts of it"
+REDRAW_DONE = "Line {number} was drawn again; the rest is copied from the last result."
+REDRAW_MORE = (
+    "Line {number} was drawn again, and what else had changed; the rest is copied from the last result."
+)
+REDRAW_WHOLE = "The whole video was drawn: the last result cannot be copied in part."
 ROWS_BAD, ROWS_MANY = "The lines cannot be read", "There are too many lines; at most {limit} are possible"
 ROW_NAMED = "line {number}"
 ROW_FACE = "A face cannot be chosen like this"
@@ -143,6 +150,7 @@ EDITOR_WORDS = {
     "speaker": "Speaker",
     "text": "What is said",
     "remove": "Remove this line",
+    "again": "Draw this line again alone; the rest is taken from the last result",
     "add": "+ Add a line",
     "clear": "Remove all",
     "speakAll": "Speak all texts by",

@@ -110,8 +110,18 @@ def test_a_script_is_marked_and_corrected_before_the_run(page: Page, pair: Path,
     expect(rows.nth(1).locator(".se-problem")).to_have_text("Write what is said.")
     rows.nth(1).get_by_label("What is said").fill("Hello to you.")
     expect(rows.nth(1).locator(".se-problem")).to_have_text("")
+    expect(page.locator("#run")).to_be_enabled()
     run(page)
     finished(page)
+    first = saved(page, "#download", tmp_path)
+    source = page.locator("#result video").get_attribute("src")
+    rows.nth(1).get_by_label("What is said").fill("Oh no, no.")
+    expect(page.locator("#run")).to_be_enabled()
+    rows.nth(1).get_by_label("Draw this line again").click()
+    expect(page.locator("#about-result")).to_contain_text("Line 2 was drawn again")
+    expect(page.locator("#result video")).not_to_have_attribute("src", str(source))
+    again = saved(page, "#download", tmp_path / "again")
+    assert differences(first, again, frame=52) == [0, 0]
 
 
 @needs_espeak

@@ -61,6 +61,9 @@ const same = (row) => `${row.start.trim() || "0"}-`;
 // ------------------------------------------------------------------------------------------ sending
 
 element.rows = () => JSON.stringify(rows);
+// The line that is to be drawn again; different each time, so that it is noticed.
+let again = 0;
+element.again = () => `${again} ${Date.now()}`;
 
 function commit(spoken = "") {
   clearTimeout(timer);
@@ -118,7 +121,7 @@ function makeRow() {
   const lines = make("div", "se-lines");
   lines.append(first, second);
   row.append(make("span", "se-number", { "aria-hidden": "true" }), face, lines);
-  row.append(button("remove", "✕", WORDS.remove), make("div", "se-problem problem", { role: "alert" }));
+  row.append(button("again", "↻", WORDS.again), button("remove", "✕", WORDS.remove), make("div", "se-problem problem", { role: "alert" }));
   return row;
 }
 
@@ -301,6 +304,11 @@ root.addEventListener("click", (event) => {
     const part = chosenPart();
     if (!part) return (said.textContent = WORDS.noPart);
     setTimes(row, ...part);
+  }
+  if (act === "again") {
+    again = rows.indexOf(row);
+    commit();
+    return trigger("submit");
   }
   if (act === "same") row.part = same(row);
   if (act === "remove" || act === "clear") told.problems = [];

@@ -23,6 +23,7 @@ _ELEMENT = "document.querySelector('#segment-editor .se')?.parentElement"
 _TELL = """(told) => {{
   {element}?.dispatchEvent(new CustomEvent('lipsync-told', {{detail: told ? JSON.parse(told) : {{}}}}));
 }}"""
+AGAIN = f"() => [{_ELEMENT}.again()]"
 EDITED = f"() => [{_ELEMENT}.rows()]"
 """JavaScript that returns the rows as JSON, as they are when the event is sent."""
 
@@ -36,6 +37,7 @@ class SegmentEditor:
         rows: hidden; the rows as JSON, or text in the language of segments that cannot be read.
         told: hidden; what the editor shows beside the rows, as JSON.
         text: the rows in the language of segments.
+        again: hidden; the index of the row to be drawn again, and a number that is new each time.
     """
 
     view: gr.HTML
@@ -47,6 +49,7 @@ class SegmentEditor:
     stop: gr.Button
     note: gr.HTML
     text: gr.Textbox
+    again: gr.Textbox
 
     @property
     def outputs(self) -> list[Any]:
@@ -61,6 +64,7 @@ class SegmentEditor:
     def connect(self) -> None:
         """Connect what happens in the browser alone."""
         self.view.input(None, None, self.rows, js=EDITED)
+        self.view.submit(None, None, self.again, js=AGAIN)
         gr.on([self.told.change, self.view.load], None, self.told, None, js=_TELL.format(element=_ELEMENT))
 
 
@@ -97,8 +101,8 @@ def build_segment_editor() -> SegmentEditor:
             text = gr.Textbox(
                 label=strings.SEGMENTS, placeholder=strings.SEGMENTS_EXAMPLE, lines=3, elem_id="segments"
             )
-    rows, told = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
-    return SegmentEditor(view, rows, told, more_voices, script, find, stop, note, text)
+    rows, told, again = (gr.Textbox("", visible=False) for _ in range(3))
+    return SegmentEditor(view, rows, told, more_voices, script, find, stop, note, text, again)
 
 
 def _markup() -> str:

@@ -24,6 +24,7 @@ class SyncForm:
 
     Attributes:
         fields: all controls but the range tables, by name; settings have the names of `SyncOptions`.
+        editor: the segment editor.
         ranges: the range tables, by the name of their setting.
     """
 
@@ -38,6 +39,7 @@ class SyncForm:
             "face_reference": settings.reference,
             **settings.controls,
         }
+        self.editor = inputs.editor
         self.ranges = {"video_ranges": inputs.video_ranges, "voice_ranges": inputs.voice_ranges}
 
     @property

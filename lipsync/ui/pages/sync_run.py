@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import gradio as gr
 from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import write_image
+from lipsync.media.video.smart_copy import NotCopyableError
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import SyncResult
 from lipsync.ui import handlers
@@ -42,6 +44,7 @@ from lipsync.ui.history import history_choices
 from lipsync.ui.jobs import MAX_WAITING, Lane, Report, VisitJob, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
+from lipsync.ui.redraw import redraw_request
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.sessions import RUN, Session, Sessions
 from lipsync.ui.spoken_rows import with_silence
@@ -73,12 +76,11 @@ class RunEvents:
         """Connect the events."""
         out, form = self._out, self._form
         shown: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [out.status], **COMPARISONS}
-        out.run.click(
-            self.start,
-            {out.consent, self._compare, *form.components},
-            [out.ticket, out.status, out.run, out.cancel],
-            **QUIET,
-        )
+        pressed = {out.consent, self._compare, *form.components}
+        started = [out.ticket, out.status, out.run, out.cancel]
+        out.run.click(self.start, pressed, started, **QUIET)
+        again = form.editor.again
+        again.change(self.start_again, {again, *pressed}, started, **QUIET)
         out.consent.change(self.consent, None, out.status, **QUIET)
         watched = {"show_progress": "minimal", "show_progress_on": [out.status], **WATCHED}
         out.ticket.change(self.run, {out.preview.time, *form.components}, out.of_run, **watched)
@@ -87,6 +89,14 @@ class RunEvents:
 
     def start(self, request: gr.Request, values: Values) -> Updates:
         """Check at once whether a run can start; if so, start it, with a new ticket to watch it."""
+        return self._start(request, values, None)
+
+    def start_again(self, request: gr.Request, values: Values) -> Updates:
+        """Start to draw one row again."""
+        row, _, _ = (values[self._form.editor.again] or "").partition(" ")
+        return self._start(request, values, int(row)) if row.isdecimal() else {self._out.ticket: gr.skip()}
+
+    def _start(self, request: gr.Request, values: Values, row: int | None) -> Updates:
         out = self._out
         session = self._sessions.get(request.session_hash, *self._form.uploads(values))
         if session.job is not None and session.job.running:  # pressed twice
@@ -95,6 +105,8 @@ class RunEvents:
             given = self._form.request(values, session.run_cache)
             planned = with_silence(given, session.folder)
             planned.files()
+            if row is not None and not session.history:
+                raise InputError(strings.REDRAW_NOTHING, hint=strings.REDRAW_NOTHING_HINT)
             if not values[out.consent]:
                 raise InputError(strings.CONSENT_MISSING, hint=strings.CONSENT_HINT)
             if len(self._lane) >= MAX_WAITING:
@@ -106,7 +118,11 @@ class RunEvents:
         session.running.add(RUN)
         session.failed.discard(RUN)
         cancel = session.start(RUN)
-        work = partial(self._work, session, given, values[self._compare], cancel, expected)
+        if row is not None:
+            made = partial(self._redraw, session, given, row)
+        else:
+            made = partial(self._make, session, given, values[self._compare])
+        work = partial(self._work, session, given, made, cancel, expected)
         session.job = VisitJob(work, cancel)
         return {
             out.ticket: secrets.token_hex(8),
@@ -118,7 +134,7 @@ class RunEvents:
         self,
         session: Session,
         given: SyncRequest,
-        compare_with: str,
+        make: Callable[..., Iterator[Report | Done[RunOutputs]]],
         cancel: CancelToken,
         expected: Estimate | None,
     ) -> Iterator[Waiting | Report | Done[RunOutputs]]:
@@ -126,10 +142,10 @@ class RunEvents:
         try:
             with session.job_folder(RUN) as folder:
                 seconds = expected.seconds if expected else None
-                made = self._make(session, given, compare_with, folder.path, cancel, seconds)
+                made = make(folder.path, cancel, seconds)
                 for item in self._lane.in_turn(made, cancel, seconds):
                     if isinstance(item, Done):
-                        for result in item.value.results:
+                        for result in () if item.value.request.redraw else item.value.results:
                             self._past.add(result, given.options)
                         folder.keep()
                         session.remember(item.value)
@@ -149,6 +165,25 @@ class RunEvents:
         """Speak the texts, and run the job."""
         spoken = yield from handlers.speak_texts(given, session.folder, cancel)
         yield from handlers.run_sync(spoken, compare_with, folder, cancel, self._models, seconds)
+
+    def _redraw(
+        self,
+        session: Session,
+        given: SyncRequest,
+        row: int,
+        folder: Path,
+        cancel: CancelToken,
+        seconds: float | None,
+    ) -> Iterator[Report | Done[RunOutputs]]:
+        """Draw one row again; the whole, and say so, where the last result cannot be copied in part."""
+        spoken = yield from handlers.speak_texts(given, session.folder, cancel)
+        last = session.history[-1]
+        try:
+            part = redraw_request(spoken, last.request, last.results[0], row)
+            yield from handlers.run_sync(part, "", folder, cancel, self._models, seconds)
+        except NotCopyableError:
+            whole = replace(spoken, notes=(*spoken.notes, strings.REDRAW_WHOLE))
+            yield from handlers.run_sync(whole, "", folder, cancel, self._models, seconds)
 
     def consent(self, request: gr.Request) -> Any:
         """Take away the error that the box was not ticked."""

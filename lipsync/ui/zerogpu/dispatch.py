@@ -104,6 +104,7 @@ def run_job(
                 models=provider,
                 cache=request.cache,
                 cues=request.cues,
+                redraw=request.redraw,
                 **request.speakers,
             ),
             cancel,
