@@ -57,6 +57,14 @@ setInterval(() => {
   const side = document.querySelector("#right-side");
   side?.style.setProperty("--stuck-at", `${Math.min(12, innerHeight - side.offsetHeight - 12)}px`);
 }, 250);
+// The keys are listed by a button, and by "?" wherever nothing is typed.
+addEventListener("click", (event) => {
+  if (event.target.id === "show-keys") document.querySelector("#keys")?.showModal();
+});
+addEventListener("keydown", (event) => {
+  if (event.key !== "?" || event.target.closest?.("input, textarea, [contenteditable]")) return;
+  document.querySelector("#keys")?.showModal();
+});
 // Gradio gives its empty pictures a label without a role, which screen readers may not read.
 setInterval(() => {
   for (const one of document.querySelectorAll(".empty[aria-label]:not([role])")) one.setAttribute("role", "img");

@@ -75,6 +75,7 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
     page = PageInLanguages(title=strings.TITLE, delete_cache=cache_limits, fill_width=True)
     with page.under_construction(), page:
         gr.Markdown(strings.HEADING, elem_id="heading")
+        gr.HTML(_hotkeys(), elem_id="hotkeys", padding=False)
         with gr.Tabs(elem_id="pages") as tabs:
             with gr.Tab(strings.SYNC_TAB, id="one"):
                 sync = build_sync()
@@ -98,6 +99,17 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
     send_whole_updates(page)
     remove_broken_uploads()
     return page
+
+
+def _hotkeys() -> str:
+    """The button that shows the keys, and what it shows; page.js opens it, also for the key "?"."""
+    name, keys = strings.HOTKEYS, (strings.TIMELINE["keys"], strings.FACE_BOX["keys"])
+    lines = "".join(f"<p>{line}</p>" for line in keys)
+    return (
+        f'<button type="button" id="show-keys" title="{name} (?)" aria-label="{name}">?</button>'
+        f'<dialog id="keys" aria-label="{name}"><h2>{name}</h2>{lines}'
+        f'<form method="dialog"><button>{strings.HOTKEYS_CLOSE}</button></form></dialog>'
+    )
 
 
 async def _no_space(_: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 
 TITLE = "lipsync"
 HEADING = "# lipsync\nDrop in a video and a voice, and the lips say the voice."
+HOTKEYS, HOTKEYS_CLOSE = "Keys", "Close"
 SYNC_TAB, BATCH_TAB, INSPECT_TAB = "One video", "Batch", "Inspect a file"
 
 # --- inputs --------------------------------------------------------------------------------------
@@ -190,6 +191,7 @@ DIFFERENCES = "Changed: {changes}."
 DIFFERENCE = "{label} {value} (instead of {usual})"
 RESET = "Reset settings"
 NOT_SET = "not set"
+PRESET_SETS = "{preset}: {settings}"
 PRESETS = {"draft": "Draft", "standard": "Standard", "best": "Best"}
 COMPARE, COMPARE_HELP = "Compare with", "a second model in the same run; both results are shown side by side"
 COMPARE_NONE = "none"

@@ -17,6 +17,7 @@ from lipsync.ui.components.range_table import MAX_ROWS, RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.components.upload_fields import photo_field
 from lipsync.ui.formatting import error_text
+from lipsync.ui.labels import label
 from lipsync.ui.languages import strings
 from lipsync.ui.model_marks import marked_choices
 from lipsync.ui.settings_file import held_value, load_settings
@@ -89,9 +90,18 @@ def _build_preset() -> gr.Radio:
         [(strings.PRESETS[name], name) for name in PRESETS],
         value="standard",
         label=strings.PRESET,
-        info=strings.PRESET_HELP,
+        info=f"{strings.PRESET_HELP} · {preset_texts()}",
         elem_id="preset",
     )
+
+
+def preset_texts() -> str:
+    """What each preset sets, in the words of the page."""
+    texts = []
+    for name, values in PRESETS.items():
+        settings = ", ".join(f"{label(one)} {value}" for one, value in values.items())
+        texts.append(strings.PRESET_SETS.format(preset=strings.PRESETS[name], settings=settings))
+    return " · ".join(texts)
 
 
 def _build_compare() -> gr.Dropdown:
