@@ -32,6 +32,11 @@ class Waiting:
     seconds: float | None
 
 
+@dataclass(frozen=True)
+class Stopping:
+    """A job that was cancelled and has not ended."""
+
+
 @dataclass(eq=False)
 class Place:
     """A job's place in a lane.
@@ -121,13 +126,16 @@ class VisitJob(Generic[T]):
         """Wait for its end."""
         self._thread.join(timeout)
 
-    def watch(self) -> Iterator[Waiting | Report | Done[T]]:
+    def watch(self) -> Iterator[Waiting | Stopping | Report | Done[T]]:
         """The newest item whenever there is a new one, from now on; the result last.
+
+        After a cancel there are no more reports. That it stops is an item, and not said by the event that
+        cancels: its answer could come after the result and cover that.
 
         Raises:
             Exception: that of the job.
         """
-        seen = 0
+        seen, stopping = 0, False
         while True:
             with self._changed:
                 if self._number == seen and self.running:
@@ -140,7 +148,11 @@ class VisitJob(Generic[T]):
             if ended and self._done is not None:
                 yield self._done
                 return
-            if number != seen and newest is not None:
+            if self.cancel.cancelled:
+                if not stopping:
+                    stopping = True
+                    yield Stopping()
+            elif number != seen and newest is not None:
                 seen = number
                 yield newest
 

@@ -11,7 +11,7 @@ import pytest
 from lipsync.errors import Cancelled
 from lipsync.progress import CancelToken, Progress
 from lipsync.ui.background import Done
-from lipsync.ui.jobs import Lane, Report, VisitJob, Waiting
+from lipsync.ui.jobs import Lane, Report, Stopping, VisitJob, Waiting
 from tests.waiting import wait_until
 
 
@@ -58,6 +58,23 @@ def test_a_cancel_ends_the_waiting_and_an_error_the_job() -> None:
         with pytest.raises(ValueError, match="broken"):
             list(failed.watch())
     assert len(lane) == 0 and not failed.running
+
+
+def test_who_watches_a_cancelled_job_is_told_that_it_stops_and_then_of_its_end() -> None:
+    cancel, go_on = CancelToken(), threading.Event()
+
+    def work() -> Iterator[Report | Done[str]]:
+        yield "", Progress("Drawing", 1, 4)
+        assert go_on.wait(20)
+        yield "", Progress("Drawing", 2, 4)
+        yield Done("what is made")
+
+    watched = VisitJob(work, cancel).watch()
+    assert next(watched) == ("", Progress("Drawing", 1, 4))
+    cancel.cancel()
+    assert next(watched) == Stopping()
+    go_on.set()
+    assert list(watched) == [Done("what is made")]  # no report in between
 
 
 def test_a_job_goes_on_without_its_watcher_and_another_joins() -> None:

@@ -11,7 +11,7 @@ import gradio as gr
 from lipsync.errors import Cancelled, LipsyncError
 from lipsync.progress import Progress
 from lipsync.ui.formatting import error_text, progress_text, strip_folders, waiting_text
-from lipsync.ui.jobs import Waiting
+from lipsync.ui.jobs import Stopping, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.overall import RunProgress
 
@@ -128,9 +128,10 @@ def error_line(error: Exception) -> str:
     return status_line(error_text(short), "bad").replace("</div>", f"{fold}</div>")
 
 
-def waiting_line(waiting: Waiting) -> str:
-    """Render who is before a job, and for how long."""
-    return status_line(waiting_text(waiting), "busy")
+def waiting_line(waiting: Waiting | Stopping) -> str:
+    """Render what a job waits for: those before it and for how long, or its end."""
+    text = strings.STATUS_STOPPING if isinstance(waiting, Stopping) else waiting_text(waiting)
+    return status_line(text, "busy")
 
 
 def notices_html(notices: Iterable[str]) -> str:

@@ -33,7 +33,7 @@ from lipsync.ui.components.status import (
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.handlers import BatchItem, BatchOutputs
-from lipsync.ui.jobs import MAX_WAITING, Lane, Report, VisitJob, Waiting
+from lipsync.ui.jobs import MAX_WAITING, Lane, Report, Stopping, VisitJob, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.sessions import BATCH, Session, Sessions
@@ -128,7 +128,7 @@ class BatchEvents:
         page.run.click(self.start, given, [page.ticket, *page.outputs], **QUIET)
         watched = {"show_progress": "minimal", "show_progress_on": [page.status], **WATCHED}
         page.ticket.change(self.watch, None, page.outputs, **watched)
-        page.cancel.click(self.cancel, None, [page.cancel, page.status], **UNQUEUED)
+        page.cancel.click(self.cancel, None, [page.cancel], **UNQUEUED)
         restored = [*self._pages.outputs("many"), page.ticket, page.videos, page.voices, page.consent]
         joined.then(self.join, None, restored, **QUIET)
 
@@ -184,7 +184,7 @@ class BatchEvents:
         yield set_busy(page, True)
         try:
             for item in session.batch[0].watch():
-                if isinstance(item, Waiting):
+                if isinstance(item, Waiting | Stopping):
                     yield {page.status: waiting_line(item)}
                 elif isinstance(item, Done):
                     yield {**self._show_outputs(item.value), **set_busy(page, False)}
@@ -201,13 +201,9 @@ class BatchEvents:
         }
 
     def cancel(self, request: gr.Request) -> Updates:
-        """Cancel the visitor's batch; it ends within a second or two, and then shows what was made."""
+        """Cancel the visitor's batch; who watches it is told, and within a second or two what was made."""
         self._sessions.get(request.session_hash).cancel(BATCH)
-        page = self._page
-        return {
-            page.status: status_line(strings.STATUS_STOPPING, "busy"),
-            page.cancel: gr.Button(interactive=False),
-        }
+        return {self._page.cancel: gr.Button(interactive=False)}
 
 
 def items_html(items: Sequence[BatchItem]) -> str:

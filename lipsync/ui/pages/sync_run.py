@@ -41,7 +41,7 @@ from lipsync.ui.estimates import Estimate, PastRuns
 from lipsync.ui.formatting import result_markdown
 from lipsync.ui.handlers import RunOutputs
 from lipsync.ui.history import history_choices
-from lipsync.ui.jobs import MAX_WAITING, Lane, Report, VisitJob, Waiting
+from lipsync.ui.jobs import MAX_WAITING, Lane, Report, Stopping, VisitJob, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
 from lipsync.ui.redraw import redraw_request
@@ -85,7 +85,7 @@ class RunEvents:
         watched = {"show_progress": "minimal", "show_progress_on": [out.status], **WATCHED}
         out.ticket.change(self.run, {out.preview.time, *form.components}, out.of_run, **watched)
         out.compare.make.click(self.side_by_side, out.made, out.of_run, **shown)
-        out.cancel.click(self.cancel, None, [out.status, out.cancel], **UNQUEUED)
+        out.cancel.click(self.cancel, None, [out.cancel], **UNQUEUED)
 
     def start(self, request: gr.Request, values: Values) -> Updates:
         """Check at once whether a run can start; if so, start it, with a new ticket to watch it."""
@@ -206,7 +206,7 @@ class RunEvents:
                         **self.show_outputs(item.value, values[out.preview.time], session),
                         **self._idle(session),
                     }
-                elif isinstance(item, Waiting):
+                elif isinstance(item, Waiting | Stopping):
                     yield {out.status: waiting_line(item)}
                 else:
                     label, progress = item
@@ -339,10 +339,6 @@ class RunEvents:
             yield {out.status: error_line(error), **self._idle(session)}
 
     def cancel(self, request: gr.Request) -> Updates:
-        """Cancel the visitor's run; who watches it is told within a second or two."""
+        """Cancel the visitor's run; who watches it is told, and within a second or two its end."""
         self._sessions.get(request.session_hash).cancel(RUN)
-        out = self._out
-        return {
-            out.status: status_line(strings.STATUS_STOPPING, "busy"),
-            out.cancel: gr.Button(interactive=False),
-        }
+        return {self._out.cancel: gr.Button(interactive=False)}
