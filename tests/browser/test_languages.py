@@ -27,7 +27,14 @@ def open_in(browser: Browser, address: str, locale: str, width: int = 1440, heig
     return page
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
+IN_EVERY_RUN = {"de", "ja", "ar"}
+"""The others differ by their catalogues, which `tests/ui/test_languages.py` reads; each is seen in `make test-slow`."""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [code if code in IN_EVERY_RUN else pytest.param(code, marks=pytest.mark.slow) for code in LANGUAGES],
+)
 def test_each_language_has_all_of_the_page(browser: Browser, address: str, code: str) -> None:
     words = catalogue(code) if code != "en" else {}
     language = LANGUAGES[code]
