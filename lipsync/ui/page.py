@@ -90,8 +90,8 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         models, lane = CachedModels(), Lane()
         build_api(sessions, models, lane)  # first, so that the endpoints get the plain names
         pages = TabSelector(tabs)
-        joined = connect_sync(page, sync, sessions, models, lane, frozenset(allow_networks))
-        BatchEvents(sessions, models, batch, sync.form, lane, pages).connect(joined)
+        connect_sync(page, sync, sessions, models, lane, frozenset(allow_networks))
+        BatchEvents(sessions, models, batch, sync.form, lane, pages).connect()
         InspectEvents(sessions, inspect).connect(pages, sync.inputs)
         page.unload(_end_session(sessions, gradio))
     page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue

@@ -28,7 +28,8 @@ def open_in(browser: Browser, address: str, locale: str, width: int = 1440, heig
 
 
 IN_EVERY_RUN = {"de", "ja", "ar"}
-"""The others differ by their catalogues, which `tests/ui/test_languages.py` reads; each is seen in `make test-slow`."""
+"""The others differ by their catalogues, which `tests/ui` reads; `make test-slow` sees all."""
+LISTED = [code if code in IN_EVERY_RUN else pytest.param(code, marks=pytest.mark.slow) for code in LANGUAGES]
 
 
 @pytest.mark.parametrize(

@@ -117,20 +117,14 @@ class BatchEvents:
         self._sessions, self._models, self._page, self._form = sessions, models, page, form
         self._lane, self._pages = lane, pages
 
-    def connect(self, joined: Any) -> None:
-        """Connect the events.
-
-        Args:
-            joined: the event after which a visit that was reloaded is known again.
-        """
+    def connect(self) -> None:
+        """Connect the events."""
         page = self._page
         given = {page.videos, page.voices, page.consent, *self._form.components}
         page.run.click(self.start, given, [page.ticket, *page.outputs], **QUIET)
         watched = {"show_progress": "minimal", "show_progress_on": [page.status], **WATCHED}
         page.ticket.change(self.watch, None, page.outputs, **watched)
         page.cancel.click(self.cancel, None, [page.cancel], **UNQUEUED)
-        restored = [*self._pages.outputs("many"), page.ticket, page.videos, page.voices, page.consent]
-        joined.then(self.join, None, restored, **QUIET)
 
     def start(self, request: gr.Request, values: Values) -> Updates:
         """Start a batch, with a new ticket to watch it; or say why it cannot."""
@@ -167,14 +161,6 @@ class BatchEvents:
                 if isinstance(item, Done):
                     folder.replace_older()
                 yield item
-
-    def join(self, request: gr.Request) -> Updates:
-        """Give a page that was reloaded the files of its batch again, and let it watch that."""
-        session, page = self._sessions.get(request.session_hash), self._page
-        if session.batch is None:
-            return {page.ticket: gr.skip()}
-        shown = self._pages.show("many") if session.batch[0].running else {}
-        return {page.ticket: secrets.token_hex(8), **session.batch[1], **shown}
 
     def watch(self, request: gr.Request) -> Iterator[Updates]:
         """Watch the visitor's batch; show the progress, and each outcome at the end."""
