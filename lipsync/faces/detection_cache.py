@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import os
 import zipfile
@@ -37,7 +36,7 @@ from lipsync.faces.detectors.base import FaceDetector
 from lipsync.options import FaceOptions, MediaOptions, OptionGroup
 from lipsync.types import Face, IntArray
 from lipsync.utils.atomic_write import atomic_write
-from lipsync.utils.file_digest import content_hash
+from lipsync.utils.file_digest import code_digest, content_hash, file_state, weights_hash
 from lipsync.utils.owned_folder import remove_abandoned
 
 LIMIT_BYTES = 500_000_000
@@ -74,7 +73,7 @@ class DetectionKey:
     def is_current(self) -> bool:
         """Whether the video is unchanged since it was hashed."""
         with contextlib.suppress(OSError):
-            return _file_state(self.video) == self.state
+            return file_state(self.video) == self.state
         return False
 
 
@@ -99,7 +98,7 @@ def detection_key(
     return digest_key(
         video,
         code or code_digest(*_FOLDERS),
-        content_hash(detector.weights),
+        weights_hash(detector.weights),
         type(detector).__qualname__,
         relevant_settings(media),
         relevant_settings(faces),
@@ -117,17 +116,12 @@ def digest_key(video: Path, code: str, *parts: str, last: bytes = b"") -> Detect
     Raises:
         OSError: the video cannot be read.
     """
-    state = _file_state(video)
+    state = file_state(video)
     digest = hashlib.blake2b(digest_size=32)
     for part in (code, content_hash(video), *parts):
         digest.update(part.encode() + b"\0")
     digest.update(last)
     return DetectionKey(digest.hexdigest(), video, state)
-
-
-def _file_state(file: Path) -> tuple[int, ...]:
-    stat = file.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def _as_before(setting: dataclasses.Field[object], value: object) -> bool:
@@ -145,22 +139,6 @@ def relevant_settings(options: OptionGroup) -> str:
             if one.name not in _IRRELEVANT_SETTINGS and not _as_before(one, getattr(options, one.name))
         ]
     )
-
-
-@functools.cache
-def code_digest(*folders: Path) -> str:
-    """Digest of the code in these folders, and of package versions."""
-    import cv2
-    import onnxruntime
-    import torch
-
-    digest = hashlib.blake2b(digest_size=32)
-    for folder in folders:
-        for file in sorted(folder.rglob("*.py")):
-            digest.update(file.read_bytes())
-    for package in (np, cv2, onnxruntime, torch):
-        digest.update(package.__version__.encode())
-    return digest.hexdigest()
 
 
 class DetectionCache:

@@ -13,7 +13,6 @@ visitors gives each a folder of their own.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import io
 import os
@@ -33,7 +32,7 @@ from lipsync.generators.base import AudioRows, GeneratorSpec, LipGenerator
 from lipsync.options import GeneratorOptions
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, Crops, FloatArray, Frame, Mouths
-from lipsync.utils.file_digest import content_hash
+from lipsync.utils.file_digest import code_digest, weights_hash
 
 LIMIT_BYTES = 400_000_000
 """Ten seconds of a face 350 pixels wide take about 200 MB with the built-in model, 30 MB with Wav2Lip's."""
@@ -69,19 +68,14 @@ def generator_key(variant: str, weights: Path, options: GeneratorOptions, device
     Raises:
         OSError: the weights cannot be read.
     """
-    parts = (_code_digest(), variant, content_hash(weights), options.number_format, device)
+    parts = (
+        code_digest(Path(__file__).parent),
+        variant,
+        weights_hash(weights),
+        options.number_format,
+        device,
+    )
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=32).hexdigest()
-
-
-@functools.cache
-def _code_digest() -> str:
-    """Digest of the code of all generators and of PyTorch's version."""
-    import torch
-
-    digest = hashlib.blake2b(torch.__version__.encode(), digest_size=32)
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 class _CachedGenerator:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,11 +23,12 @@ from lipsync.media.provenance import (
 from lipsync.media.provenance.manifest import PARENT, check_signing
 from lipsync.options import SyncOptions, declared_options
 from lipsync.types import TimeRange
+from lipsync.utils.file_digest import weights_hash
 from lipsync.utils.option_group import Box
 
 _MACHINE = frozenset({"device", "batch_size", "number_format", "encoder", "without_enhancer", "score"})
 """Settings of the machine and of reports, which the manifest does not tell."""
-_VERSION_DIGITS, _BLOCK_BYTES = 12, 1 << 20
+_VERSION_DIGITS = 12
 _NO_PACKAGE = (
     "The result is marked as AI-made by metadata alone: c2pa-python is not installed, or not made for "
     "this machine."
@@ -166,14 +165,4 @@ def _plain(value: Any) -> Any:
 
 def weights_version(path: Path) -> str:
     """The first digits of the SHA-256 of a checkpoint."""
-    stat = path.stat()
-    return _digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=16)
-def _digest(path: Path, size: int, changed: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return f"sha256:{digest.hexdigest()[:_VERSION_DIGITS]}"
+    return f"sha256:{weights_hash(path, 'sha256')[:_VERSION_DIGITS]}"

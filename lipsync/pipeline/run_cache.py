@@ -8,7 +8,7 @@ from lipsync.context import RunContext
 from lipsync.devices import choose_device
 from lipsync.faces import DetectionCache
 from lipsync.generators import LipGenerator
-from lipsync.generators.mouth_cache import MouthCache, generator_key
+from lipsync.generators.mouth_cache import LIMIT_BYTES, MouthCache, generator_key
 
 _DETECTION_BYTES = 50_000_000
 
@@ -34,7 +34,7 @@ class RunCache(DetectionCache):
         mouth_bytes: size of all mouths together; see `MouthCache`.
     """
 
-    def __init__(self, folder: Path, mouth_bytes: int = 400_000_000) -> None:
+    def __init__(self, folder: Path, mouth_bytes: int = LIMIT_BYTES) -> None:
         super().__init__(folder / "faces", limit_bytes=_DETECTION_BYTES)
         self.mouths = MouthCache(folder / "mouths", mouth_bytes)
 

@@ -11,10 +11,10 @@ import numpy as np
 import lipsync
 from lipsync.dubbing import SpeakerTurn
 from lipsync.faces import DetectionCache
-from lipsync.faces.detection_cache import code_digest, digest_key, relevant_settings
+from lipsync.faces.detection_cache import digest_key, relevant_settings
 from lipsync.options import MediaOptions
 from lipsync.segments import FacePoint
-from lipsync.utils.file_digest import content_hash
+from lipsync.utils.file_digest import code_digest, weights_hash
 from lipsync.weights import find
 
 _NETWORKS = ("expert", "builtin", "sface")
@@ -37,7 +37,7 @@ def cached_turns(
         return search()
     weights = [path for name in _NETWORKS if (path := find(name))]
     code = code_digest(Path(lipsync.__file__).parent)
-    key = digest_key(video, code, "turns", relevant_settings(media), *map(content_hash, weights))
+    key = digest_key(video, code, "turns", relevant_settings(media), *map(weights_hash, weights))
     turns = cache.get_as(key, _from_arrays)
     if turns is None:
         turns = search()

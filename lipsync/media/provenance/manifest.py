@@ -6,7 +6,6 @@ C2PA Technical Specification 2.2. File names, paths and texts of the user are ne
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import mimetypes
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO
 
 from lipsync.media.provenance.certificates import Credentials
 from lipsync.media.provenance.xmp import DIGITAL_SOURCE_TYPE
+from lipsync.utils.file_digest import content_hash
 
 SETTINGS_KEY, _SIDECAR_TYPE = "org.lipsync.settings", "application/c2pa"
 PARENT = "parentOf"
@@ -94,11 +94,8 @@ def sign_beside(edit: Edit, credentials: Credentials, media_type: str, source: P
     Raises:
         As `sign_embedded`.
     """
-    digest = hashlib.sha256()
-    with source.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    binding = {"name": "whole file", "alg": "sha256", "hash": list(digest.digest()), "pad": []}
+    digest = list(bytes.fromhex(content_hash(source, "sha256")))
+    binding = {"name": "whole file", "alg": "sha256", "hash": digest, "pad": []}
     builder = _builder(edit, {"label": "c2pa.hash.data", "data": binding})
     builder.set_no_embed()
     # Its content is hashed above: c2pa-python does not know the container, and would only copy it.
