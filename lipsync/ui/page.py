@@ -89,10 +89,9 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         sessions = Sessions(Path(page.GRADIO_CACHE), protected, grace, gradio)
         models, lane = CachedModels(), Lane()
         build_api(sessions, models, lane)  # first, so that the endpoints get the plain names
-        pages = TabSelector(tabs)
         connect_sync(page, sync, sessions, models, lane, frozenset(allow_networks))
-        BatchEvents(sessions, models, batch, sync.form, lane, pages).connect()
-        InspectEvents(sessions, inspect).connect(pages, sync.inputs)
+        BatchEvents(sessions, models, batch, sync.form, lane).connect()
+        InspectEvents(sessions, inspect).connect(TabSelector(tabs), sync.inputs)
         page.unload(_end_session(sessions, gradio))
     page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue
     gradio.set_up_queue(sessions.claim)

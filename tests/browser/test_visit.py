@@ -97,9 +97,8 @@ def test_two_visitors_one_runs_and_the_other_previews_and_waits(
 
 
 def test_a_cancel_keeps_what_is_done_of_a_batch(
-    page: Page, grace_for_reloads: None, held: threading.Event, short_voice: Any, tmp_path: Any
+    page: Page, held: threading.Event, short_voice: Any, tmp_path: Any
 ) -> None:
-    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("tab", name="Batch").click()
     second = shutil.copy(FACE, tmp_path / "second.jpg")
     page.locator("#batch-videos input[type=file]").set_input_files([FACE, second])

@@ -30,14 +30,14 @@ from lipsync.ui.components.status import (
     status_line,
     waiting_line,
 )
-from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.handlers import BatchItem, BatchOutputs
 from lipsync.ui.jobs import MAX_WAITING, Lane, Report, Stopping, VisitJob, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
-from lipsync.ui.sessions import BATCH, Session, Sessions
+from lipsync.ui.sessions import Session, Sessions
 
+_KIND = "batch"
 _MIN_COLUMN_WIDTH = 320
 """Pixels per column of files; on a phone the columns are stacked."""
 
@@ -102,20 +102,13 @@ class BatchEvents:
         models: shared by all visitors.
         form: of the sync tab, whose settings are used.
         lane: of all that make videos.
-        pages: the tabs of the page, of which this is "many".
     """
 
     def __init__(
-        self,
-        sessions: Sessions,
-        models: ModelProvider,
-        page: BatchPage,
-        form: SyncForm,
-        lane: Lane,
-        pages: TabSelector,
+        self, sessions: Sessions, models: ModelProvider, page: BatchPage, form: SyncForm, lane: Lane
     ) -> None:
         self._sessions, self._models, self._page, self._form = sessions, models, page, form
-        self._lane, self._pages = lane, pages
+        self._lane = lane
 
     def connect(self) -> None:
         """Connect the events."""
@@ -132,7 +125,7 @@ class BatchEvents:
         videos, voices = values[page.videos] or [], values[page.voices] or []
         session = self._sessions.get(request.session_hash, *videos, *voices)
         watched: Updates = {page.ticket: secrets.token_hex(8), **set_busy(page, True)}
-        if session.batch is not None and session.batch[0].running:  # pressed twice
+        if session.batch is not None and session.batch.running:  # pressed twice
             return watched
         try:
             options = self._form.options(values)  # without the time ranges, which are of the one video
@@ -143,10 +136,9 @@ class BatchEvents:
                 raise InputError(strings.QUEUE_FULL, hint=strings.QUEUE_FULL_HINT)
         except Exception as error:  # shown to the visitor, whatever it is
             return {page.status: error_line(error), page.zip: gr.File(visible=False)}
-        cancel = session.start(BATCH)
+        cancel = session.start(_KIND)
         work = partial(self._work, session, (videos, voices, options), cancel)
-        kept = {one: values[one] for one in (page.videos, page.voices, page.consent)}
-        session.batch = (VisitJob(work, cancel), kept)
+        session.batch = VisitJob(work, cancel)
         line = status_line(strings.STATUS_STARTING, "busy")
         return {**watched, page.status: line, page.zip: gr.File(visible=False)}
 
@@ -155,7 +147,7 @@ class BatchEvents:
     ) -> Iterator[Waiting | Report | Done[BatchOutputs]]:
         """The batch, at its turn; its archive takes the place of that of the batch before."""
         videos, voices, options = given
-        with session.job_folder(BATCH) as folder:
+        with session.job_folder(_KIND) as folder:
             made = handlers.run_batch(videos, voices, options, folder.path, cancel, self._models)
             for item in self._lane.in_turn(made, cancel):
                 if isinstance(item, Done):
@@ -169,7 +161,7 @@ class BatchEvents:
             return
         yield set_busy(page, True)
         try:
-            for item in session.batch[0].watch():
+            for item in session.batch.watch():
                 if isinstance(item, Waiting | Stopping):
                     yield {page.status: waiting_line(item)}
                 elif isinstance(item, Done):
@@ -188,7 +180,7 @@ class BatchEvents:
 
     def cancel(self, request: gr.Request) -> Updates:
         """Cancel the visitor's batch; who watches it is told, and within a second or two what was made."""
-        self._sessions.get(request.session_hash).cancel(BATCH)
+        self._sessions.get(request.session_hash).cancel(_KIND)
         return {self._page.cancel: gr.Button(interactive=False)}
 
 

@@ -58,8 +58,8 @@ def connect_sync(
     models: ModelProvider,
     lane: Lane,
     allow: frozenset[Any] = frozenset(),
-) -> Any:
-    """Connect the events of the tab; returns the event after which a reloaded visit is known again.
+) -> None:
+    """Connect the events of the tab.
 
     Args:
         models: shared by all visitors.
@@ -82,4 +82,4 @@ def connect_sync(
     PreviewEvents(sessions, models, inputs, page.form, page.outputs, past).connect()
     runs = RunEvents(sessions, models, page.form, page.settings, page.outputs, past, lane)
     runs.connect()
-    return VisitEvents(sessions, inputs, page.form, page.settings, page.outputs, runs).connect(blocks)
+    VisitEvents(sessions, inputs, page.form, page.settings, page.outputs, runs).connect(blocks)
