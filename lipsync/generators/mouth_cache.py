@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.generators.base import AudioRows, GeneratorSpec, LipGenerator
+from lipsync.generators.base import AudioRows, LipGenerator
+from lipsync.generators.wrapped import WrappedGenerator
 from lipsync.options import GeneratorOptions
 from lipsync.progress import CancelToken
 from lipsync.types import AudioClip, Crops, FloatArray, Frame, Mouths
@@ -78,30 +79,26 @@ def generator_key(variant: str, weights: Path, options: GeneratorOptions, device
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=32).hexdigest()
 
 
-class _CachedGenerator:
+class _CachedGenerator(WrappedGenerator):
     """A `LipGenerator` that generates only what the cache lacks."""
 
     def __init__(self, generator: LipGenerator, entries: _Entries) -> None:
-        self._generator, self._entries = generator, entries
+        super().__init__(generator)
+        self._entries = entries
 
     @property
     def batch_size(self) -> int:
         """See `LipGenerator`."""
-        return self._generator.batch_size
+        return self.wrapped.batch_size
 
     @batch_size.setter
     def batch_size(self, value: int) -> None:
-        self._generator.batch_size = value
+        self.wrapped.batch_size = value
 
     @property
     def concurrent_batches(self) -> int:
         """See `LipGenerator`."""
-        return self._generator.concurrent_batches
-
-    @property
-    def spec(self) -> GeneratorSpec:
-        """See `LipGenerator`."""
-        return self._generator.spec
+        return self.wrapped.concurrent_batches
 
     def encode_audio(
         self,
@@ -121,7 +118,7 @@ class _CachedGenerator:
         name = self._entries.name(audio.samples, given)
         rows: AudioRows | None = self._entries.get_rows(name)
         if rows is None:
-            rows = self._generator.encode_audio(audio, fps, frames, lead, cancel)
+            rows = super().encode_audio(audio, fps, frames, lead, cancel)
             if isinstance(rows, np.ndarray):
                 self._entries.put_rows(name, rows)
         return rows
@@ -129,12 +126,12 @@ class _CachedGenerator:
     def generate(self, crops: Crops, audio_rows: FloatArray) -> Mouths:
         """See `LipGenerator`; equal to the bit to what was generated when the mouth was kept."""
         if len(crops) != len(audio_rows):
-            return self._generator.generate(crops, audio_rows)  # explains what does not fit
+            return self.wrapped.generate(crops, audio_rows)  # explains what does not fit
         names = [self._entries.name(crop, row) for crop, row in zip(crops, audio_rows, strict=True)]
         mouths = [self._entries.get(name, crop) for name, crop in zip(names, crops, strict=True)]
         missing = [index for index, mouth in enumerate(mouths) if mouth is None]
         if missing:
-            drawn = self._generator.generate(_chosen(crops, missing), audio_rows[missing])
+            drawn = self.wrapped.generate(_chosen(crops, missing), audio_rows[missing])
             for index, mouth in zip(missing, drawn, strict=True):
                 self._entries.put(names[index], mouth, crops[index])
                 mouths[index] = mouth

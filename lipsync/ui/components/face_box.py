@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,10 +13,10 @@ from lipsync.blending import draw_overlay
 from lipsync.media.video.images import resize_image
 from lipsync.types import Preview
 from lipsync.ui.components.data_urls import jpeg_data_url
+from lipsync.ui.components.html_component import html_component
 from lipsync.ui.components.status import UNQUEUED, Updates
 from lipsync.ui.languages import strings
 
-_FOLDER = Path(__file__).parent
 _MAX_SIDE = 1280
 """Longest side of the picture that is sent; the box is in pixels of the frame itself."""
 _EDITED = "() => document.querySelector('#overlay .stage').parentElement.edited()"
@@ -25,14 +24,7 @@ _EDITED = "() => document.querySelector('#overlay .stage').parentElement.edited(
 
 def build_face_box() -> gr.HTML:
     """Build the component; its value is what `face_box_value` returns."""
-    return gr.HTML(
-        {},
-        html_template=_markup(),
-        css_template=(_FOLDER / "face_box.css").read_text("utf-8"),
-        js_on_load=(_FOLDER / "face_box.js").read_text("utf-8"),
-        apply_default_css=False,
-        elem_id="overlay",
-    )
+    return html_component("face_box", _markup(), "overlay")
 
 
 def face_box_value(drawn: Preview, *, fixed: bool) -> dict[str, Any]:

@@ -7,18 +7,17 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from lipsync.ui.components.html_component import html_component
 from lipsync.ui.components.status import Updates
 from lipsync.ui.components.upload_fields import FileButton, FileField
 from lipsync.ui.languages import strings
 from lipsync.ui.script_rows import ScriptRow, segment_text, write_rows
 
 SCRIPT_TYPES = [".srt", ".vtt", ".csv", ".tsv", ".json"]
-_FOLDER = Path(__file__).parent
 _ELEMENT = "document.querySelector('#segment-editor .se')?.parentElement"
 _TELL = """(told) => {{
   {element}?.dispatchEvent(new CustomEvent('lipsync-told', {{detail: told ? JSON.parse(told) : {{}}}}));
@@ -81,14 +80,7 @@ def build_segment_editor() -> SegmentEditor:
                 strings.SCRIPT_LOAD, size="sm", file_types=SCRIPT_TYPES, min_width=120, elem_id="load-script"
             )
         note = gr.HTML(elem_id="segments-note")
-        view = gr.HTML(
-            {},
-            html_template=_markup(),
-            css_template=(_FOLDER / "segment_editor.css").read_text("utf-8"),
-            js_on_load=(_FOLDER / "segment_editor.js").read_text("utf-8"),
-            apply_default_css=False,
-            elem_id="segment-editor",
-        )
+        view = html_component("segment_editor", _markup(), "segment-editor")
         more_voices = FileField(
             label=strings.MORE_VOICES,
             file_count="multiple",

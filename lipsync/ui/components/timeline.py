@@ -20,13 +20,13 @@ from lipsync.progress import CancelToken
 from lipsync.types import Frame, TimeRange
 from lipsync.ui.components.changes import new_values
 from lipsync.ui.components.data_urls import jpeg_data_url
+from lipsync.ui.components.html_component import html_component
 from lipsync.ui.components.range_table import RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
 from lipsync.ui.languages import strings
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.utils.atomic_write import write_text
 
-_FOLDER = Path(__file__).parent
 _SHOW_PARTS = """(...texts) => {{
   const timeline = document.querySelector('#timeline .tl')?.parentElement;
   timeline?.dispatchEvent(new CustomEvent('lipsync-parts', {{detail: {{lane: '{lane}', texts}}}}));
@@ -65,14 +65,7 @@ class Timeline:
 
 def build_timeline(video: RangeTable, voice: RangeTable) -> Timeline:
     """Build the timeline; it is hidden as long as there is nothing to cut."""
-    view = gr.HTML(
-        {},
-        html_template=_markup(),
-        css_template=(_FOLDER / "timeline.css").read_text("utf-8"),
-        js_on_load=(_FOLDER / "timeline.js").read_text("utf-8"),
-        apply_default_css=False,
-        elem_id="timeline",
-    )
+    view = html_component("timeline", _markup(), "timeline")
     return Timeline(view, gr.JSON(visible=False), {"video": video, "voice": voice})
 
 

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from lipsync.types import SyncResult
+from lipsync.ui.components.html_component import html_component
 from lipsync.ui.labels import choice_label
 from lipsync.ui.languages import strings
 
-_FOLDER = Path(__file__).parent
 _SPEEDS = ("1", "0.5", "0.25", "0.1")
 
 
 def build_wipe() -> gr.HTML:
     """Build the component; it plays the video of the player with the element id "side-by-side"."""
-    return gr.HTML(
-        {},
-        html_template=_markup(),
-        css_template=(_FOLDER / "wipe.css").read_text("utf-8"),
-        js_on_load=(_FOLDER / "wipe.js").read_text("utf-8"),
-        apply_default_css=False,
-        elem_id="wipe",
-    )
+    return html_component("wipe", _markup(), "wipe")
 
 
 def wipe_value(results: Sequence[SyncResult]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ The worker starts with the first crop to draw, after face detection, and ends wi
 from __future__ import annotations
 
 import dataclasses
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,13 @@ import torch
 
 from lipsync.context import ModelProvider
 from lipsync.enhancers import Enhancer, EnhancerSpec, Upscaler, UpscalerSpec
-from lipsync.generators import AudioRows, GeneratorSpec, LipGenerator
+from lipsync.generators import LipGenerator
 from lipsync.generators.batched import BatchedGenerator
+from lipsync.generators.wrapped import WrappedGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.sync_score import SyncExpert
-from lipsync.types import AudioClip, Crops, FloatArray, Frame, Mouths
+from lipsync.types import Crops, FloatArray, Frame, Mouths
 from lipsync.ui.zerogpu.gpu_worker import GpuRunner, GpuWorkerClient, options_as_json
 
 
@@ -95,32 +95,19 @@ class RemoteModels:
         return self._local.expert()
 
 
-class _RemoteGenerator:
+class _RemoteGenerator(WrappedGenerator):
     """Encodes audio locally and generates mouths in the worker."""
 
     def __init__(
         self, local: LipGenerator, worker: GpuWorkerClient, model: dict[str, Any], batch_size: int
     ) -> None:
-        self._local, self._worker, self._model = local, worker, model
-        self.batch_size = batch_size
+        super().__init__(local)
+        self._worker, self._model = worker, model
+        self.batch_size = batch_size  # of the worker's device
 
     @property
     def concurrent_batches(self) -> int:
         return 1
-
-    @property
-    def spec(self) -> GeneratorSpec:
-        return self._local.spec
-
-    def encode_audio(
-        self,
-        audio: AudioClip,
-        fps: Fraction | float,
-        frames: int,
-        lead: int = 0,
-        cancel: CancelToken | None = None,
-    ) -> AudioRows:
-        return self._local.encode_audio(audio, fps, frames, lead, cancel)
 
     def generate(self, crops: Crops, audio_rows: FloatArray) -> Mouths:
         if self.spec.crop_size is None:
