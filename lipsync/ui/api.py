@@ -15,10 +15,12 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.blending import draw_overlay
 from lipsync.context import ModelProvider
 from lipsync.errors import InputError
 from lipsync.generators import GENERATORS
 from lipsync.inspection.report import InspectOptions
+from lipsync.media import write_image
 from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken
 from lipsync.ui import handlers
@@ -267,6 +269,8 @@ class Api:
             options = sync_options(video_ranges, voice_ranges, settings, preset)
             given = sync_request(video, voice, options, segments, more_voices)
             files = handlers.render_preview(given, at, folder.path, cancel, self._models)
+            overlay = folder.path / "overlay.jpg"
+            write_image(overlay, draw_overlay(files.preview))
             folder.replace_older()
         drawn = files.preview
         people = [
@@ -280,7 +284,7 @@ class Api:
             for person in drawn.people
         ]
         return (
-            str(files.overlay),
+            str(overlay),
             str(files.result),
             {"box": drawn.box and tuple(drawn.box), "variant": drawn.variant, "people": people},
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -20,6 +19,7 @@ from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
 from lipsync.segments import FaceChoice, FacePoint
 from lipsync.types import Frame
+from lipsync.ui.components.data_urls import jpeg_data_url
 from lipsync.utils.atomic_write import write_text
 
 _DETECT_SIDE = 640
@@ -29,7 +29,7 @@ _MARGIN = 0.3
 """Of the face's longer side, on all sides: detectors box a face from the brows to the chin."""
 _REACH = 0.75
 """Sides of a face from its middle, within which a point means it."""
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 80]
+_QUALITY = 80
 _MOMENTS = 4
 _MOST = 12
 
@@ -169,8 +169,7 @@ def thumbnail(frame: Frame, box: Sequence[float], side: int = _THUMBNAIL) -> str
     """
     crop = face_crop(frame, box)
     small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", small[..., ::-1], _JPEG)
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    return jpeg_data_url(np.asarray(small, np.uint8), _QUALITY)
 
 
 def face_crop(frame: Frame, box: Sequence[float]) -> Frame:

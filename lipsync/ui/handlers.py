@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lipsync.blending import draw_overlay
 from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
@@ -227,13 +226,12 @@ class PreviewFiles:
 
     Attributes:
         preview: the frame and its face boxes.
-        overlay, result: images of the source with face box and mask, and of the result.
+        result: image of the result.
         face: the face enlarged, before and after; None without one.
         faces: thumbnails of the faces from left to right; empty where there is only one.
     """
 
     preview: Preview
-    overlay: Path
     result: Path
     face: Path | None
     faces: tuple[Path, ...]
@@ -258,14 +256,13 @@ def render_preview(
         cache=request.cache,
         **request.speakers,
     )
-    overlay, result = folder / "overlay.jpg", folder / "result.jpg"
-    write_image(overlay, draw_overlay(drawn))
+    result = folder / "result.jpg"
     write_image(result, drawn.result, METADATA_MARKS)
     faces = []
     for number, person in enumerate(drawn.people if len(drawn.people) > 1 else ()):
         faces.append(folder / f"face_{number}.jpg")
         write_image(faces[-1], face_crop(drawn.source, person.box))
-    return PreviewFiles(drawn, overlay, result, _write_face(drawn, folder), tuple(faces))
+    return PreviewFiles(drawn, result, _write_face(drawn, folder), tuple(faces))
 
 
 def _write_face(drawn: Preview, folder: Path) -> Path | None:
