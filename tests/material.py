@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+import pytest
 
+from lipsync.speech.text_to_speech import installed_synthesizers
 from tests.make_media import run_ffmpeg
 
 SAMPLES = Path(__file__).resolve().parents[1] / "lipsync" / "samples"
 FACE, VOICE = SAMPLES / "face.jpg", SAMPLES / "voice.mp3"
 FPS = 25
+needs_espeak = pytest.mark.skipif("espeak" not in installed_synthesizers(), reason="no espeak-ng here")
 
 
 def make_head(path: Path, *, parts: Sequence[float], size: tuple[int, int] = (320, 240)) -> Path:

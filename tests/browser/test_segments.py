@@ -10,13 +10,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lipsync.media import open_video
-from lipsync.speech.text_to_speech import installed_synthesizers
 from tests.browser.steps import finished, no_serious_findings, run, saved, unfold
 from tests.make_media import run_ffmpeg
-from tests.material import FACE, SAMPLES, VOICE
+from tests.material import FACE, SAMPLES, VOICE, needs_espeak
 
 pytestmark = pytest.mark.browser
-needs_espeak = pytest.mark.skipif("espeak" not in installed_synthesizers(), reason="no espeak-ng here")
 EDITOR = "Several speakers"
 SCRIPT = """1
 00:00:00,100 --> 00:00:01,200

@@ -14,7 +14,6 @@ from lipsync.media import probe_audio
 from lipsync.options import SyncOptions
 from lipsync.progress import CancelToken
 from lipsync.segments import FacePoint, Segment, parse_segments
-from lipsync.speech.text_to_speech import installed_synthesizers
 from lipsync.types import TimeRange
 from lipsync.ui.face_thumbnails import FaceFinder, face_crop
 from lipsync.ui.request import SyncRequest
@@ -31,10 +30,9 @@ from lipsync.ui.script_rows import (
     write_rows,
 )
 from lipsync.ui.spoken_rows import overlong_rows, spoken_seconds, with_silence, with_speech
-from tests.material import FACE, VOICE, make_head
+from tests.material import FACE, VOICE, make_head, needs_espeak
 
 TEXT = "0-4.5 face=0 voice=0-4.5\n5-9 face=0.7,0.4@12 voice=1- file=1\n10-"
-needs_espeak = pytest.mark.skipif("espeak" not in installed_synthesizers(), reason="no espeak-ng here")
 
 
 def test_rows_hold_what_the_language_of_segments_says() -> None:

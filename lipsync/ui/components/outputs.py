@@ -10,6 +10,7 @@ import gradio as gr
 from lipsync.ui.components.face_box import build_face_box
 from lipsync.ui.components.status import run_and_cancel, status_line
 from lipsync.ui.components.tab_selector import TabSelector
+from lipsync.ui.components.time_slider import TimeSlider
 from lipsync.ui.components.wipe import build_wipe
 from lipsync.ui.languages import strings
 
@@ -165,7 +166,7 @@ def _build_preview() -> PreviewTab:
         elem_id="faces",
     )
     with gr.Row(elem_classes="bottom"):
-        time = gr.Slider(
+        time = TimeSlider(
             0,
             1,
             value=0,

@@ -19,14 +19,15 @@ from lipsync.ui.languages import strings
 from lipsync.ui.sessions import Sessions
 
 
-class _WithoutStub(ComponentMeta):
+class WithoutStub(ComponentMeta):
     """Metaclass of components beside whose source Gradio writes no .pyi file."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> Any:
+        """Make the class as any other."""
         return ABCMeta.__new__(cls, name, bases, attributes)
 
 
-class FileField(gr.File, metaclass=_WithoutStub):
+class FileField(gr.File, metaclass=WithoutStub):
     """An upload of files; its values are their paths.
 
     `gr.File` itself leaves an empty file for each of them. A class, as Gradio makes a component anew for each
@@ -42,7 +43,7 @@ class FileField(gr.File, metaclass=_WithoutStub):
         return _checked_path(f, self.file_types)
 
 
-class FileButton(gr.UploadButton, metaclass=_WithoutStub):
+class FileButton(gr.UploadButton, metaclass=WithoutStub):
     """A button that uploads a file; see `FileField`."""
 
     is_template = True
@@ -63,7 +64,7 @@ def _checked_path(file: FileData, types: list[str] | None) -> str:
     return file.path
 
 
-class PhotoField(gr.Image, metaclass=_WithoutStub):
+class PhotoField(gr.Image, metaclass=WithoutStub):
     """An upload of a photo; its value is the path of the file, whatever its format.
 
     `gr.Image` itself opens every upload, which ends in an internal error for formats that it does not know,
