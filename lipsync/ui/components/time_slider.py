@@ -8,14 +8,15 @@ from lipsync.ui.components.upload_fields import WithoutStub
 
 
 class TimeSlider(gr.Slider, metaclass=WithoutStub):
-    """A slider that takes its nearest end for a value beyond.
+    """A slider whose upper end only the browser checks.
 
-    `gr.Slider` refuses the whole event with an error, such as the one that watches a run: a value that was
-    sent while the result became shorter is beyond its new end.
+    `gr.Slider` refuses the whole event, such as the one that watches a run, for a value beyond the end that
+    the server knows. The browser may know another: it drops answers that newer ones have overtaken, and its
+    value may have been sent before the result became shorter. What uses its time takes the last frame beyond.
     """
 
     is_template = True  # the browser shows a `gr.Slider`
 
     def preprocess(self, payload: float) -> float:
-        """Return the value within the slider's bounds."""
-        return float(super().preprocess(min(max(payload, self.minimum), self.maximum)))
+        """Return the value, at least the lower end."""
+        return max(float(payload), self.minimum)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -160,7 +161,7 @@ class PreviewEvents:
             took = duration_text(round(estimate.seconds))
             line += strings.STATUS_ESTIMATE.format(time=took, size=estimate.bytes / 1e6)
         session.ready = True
-        last = round(float((plan.frames - 1) / plan.fps), 2)
+        last = _last_moment(plan.frames, plan.fps)
         if (at or 0) > last:
             session.moment_chosen_for = None  # it is gone
         label = strings.RUN_READY.format(length=duration_text(plan.seconds))
@@ -220,6 +221,7 @@ class PreviewEvents:
         Of texts that are still to be spoken it is the first line.
         """
         job = with_silence(given, session.folder).open()
+        at = min(at, _last_moment(len(job.timeline), job.video.fps))  # the result may have become shorter
         if given.rows:
             first = job.segments[0]
             return at or round((first.start + first.end) / 2, 2)
@@ -315,6 +317,11 @@ def _voice_notices(given: SyncRequest) -> list[str]:
     """What is said of the voice as soon as it is there."""
     seconds = given.plan().voice_seconds
     return [strings.NOTICE_SHORT_VOICE.format(seconds=seconds)] if seconds < _SHORT_VOICE_SECONDS else []
+
+
+def _last_moment(frames: int, fps: Fraction) -> float:
+    """The time of a result's last frame in seconds, to the hundredths that the slider has."""
+    return int(100 * (frames - 1) / fps) / 100
 
 
 def _missing(given: SyncRequest) -> str:
