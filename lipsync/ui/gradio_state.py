@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
+from gradio.components.base import _Keywords
 from gradio.context import LocalContext
 from gradio.route_utils import GradioMultiPartParser
 from starlette.datastructures import FormData
@@ -96,9 +97,15 @@ def send_whole_updates(page: gr.Blocks) -> None:
 
     Gradio sends what has changed since the update before. Its front end applies that in place, to values that
     a busy browser has not shown yet, which so loses properties of updates. When the generator has ended,
-    Gradio sends the last update again, over what the visitor did in between.
+    Gradio sends the last update again, over what the visitor did in between; and where there was none, empty
+    values, which take the texts from buttons.
     """
-    in_parts = page.handle_streaming_diffs
+    in_parts, answer = page.handle_streaming_diffs, page.postprocess_data
+
+    async def no_empty_values(block_fn: BlockFunction, predictions: Any, state: Any) -> list[Any]:
+        if block_fn.api_visibility == "private" and _has_ended(predictions):
+            return [gr.skip() for _ in block_fn.outputs]
+        return await answer(block_fn, predictions, state)
 
     def whole(
         block_fn: BlockFunction,
@@ -119,6 +126,13 @@ def send_whole_updates(page: gr.Blocks) -> None:
         return data if is_first else [[["replace", [], one]] for one in data]
 
     page.handle_streaming_diffs = whole  # type: ignore[method-assign]
+    page.postprocess_data = no_empty_values  # type: ignore[method-assign]
+
+
+def _has_ended(predictions: Any) -> bool:
+    """Whether they are what Gradio takes for the values of a generator that has no more."""
+    first = predictions[0] if isinstance(predictions, tuple) and predictions else predictions
+    return first is _Keywords.FINISHED_ITERATING
 
 
 def remove_broken_uploads() -> None:

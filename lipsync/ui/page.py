@@ -89,9 +89,10 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         sessions = Sessions(Path(page.GRADIO_CACHE), protected, grace, gradio)
         models, lane = CachedModels(), Lane()
         build_api(sessions, models, lane)  # first, so that the endpoints get the plain names
-        connect_sync(page, sync, sessions, models, lane, frozenset(allow_networks))
-        BatchEvents(sessions, models, batch, sync.form, lane).connect()
-        InspectEvents(sessions, inspect).connect(TabSelector(tabs), sync.inputs)
+        pages = TabSelector(tabs)
+        joined = connect_sync(page, sync, sessions, models, lane, frozenset(allow_networks))
+        BatchEvents(sessions, models, batch, sync.form, lane, pages).connect(joined)
+        InspectEvents(sessions, inspect).connect(pages, sync.inputs)
         page.unload(_end_session(sessions, gradio))
     page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue
     gradio.set_up_queue(sessions.claim)

@@ -40,8 +40,8 @@ a session: an hour, to fetch its result."""
 TEMPORARY_HINT = "Set GRADIO_TEMP_DIR to a folder that can be written and has space."
 MAX_HISTORY = 8
 """Results of a visit that are kept."""
-RUN = "run"
-"""The kind of job that goes on while its page is away."""
+RUN, BATCH = "run", "batch"
+"""The kinds of jobs that go on while their page is away."""
 _CLOSE_SECONDS = 10.0
 _OWN = ("visits-", "")
 
@@ -93,7 +93,7 @@ class Session:
         visit: secret by which the same browser finds the session again after a reload.
         values: what the page's fields held last.
         job: the run; it goes on while the page is away.
-        batch: the batch; it ends with its page.
+        batch: the batch, likewise; and what the fields of its tab held when it began.
         history: results of this visit, the oldest first.
         moment_chosen_for: voice for which the visitor has chosen the time to preview; None before that.
         reading: held while a file is read for the timeline, so that no two events read the same.
@@ -108,7 +108,7 @@ class Session:
         self.visit = secrets.token_urlsafe(24)
         self.values: dict[Any, Any] = {}
         self.job: VisitJob[Any] | None = None
-        self.batch: VisitJob[Any] | None = None
+        self.batch: tuple[VisitJob[Any], dict[Any, Any]] | None = None
         self.history: list[RunOutputs] = []
         self.moment_chosen_for: str | None = None
         self.reading = threading.Lock()
@@ -132,16 +132,16 @@ class Session:
         del self.history[:-MAX_HISTORY]
 
     def leave(self) -> None:
-        """Cancel what is of no use to a page that may come back; a run goes on."""
+        """Cancel what is of no use to a page that may come back; a run and a batch go on."""
         with self._lock:
             for kind, token in self._tokens.items():
-                if kind != RUN:
+                if kind not in (RUN, BATCH):
                     token.cancel()
 
     def close(self) -> None:
         """Cancel all jobs, and wait for the end of those that write into the folder."""
         self.cancel()
-        for job in (self.job, self.batch):
+        for job in (self.job, self.batch and self.batch[0]):
             if job is not None:
                 job.join(_CLOSE_SECONDS)
 

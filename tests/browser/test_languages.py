@@ -32,10 +32,7 @@ IN_EVERY_RUN = {"de", "ja", "ar"}
 LISTED = [code if code in IN_EVERY_RUN else pytest.param(code, marks=pytest.mark.slow) for code in LANGUAGES]
 
 
-@pytest.mark.parametrize(
-    "code",
-    [code if code in IN_EVERY_RUN else pytest.param(code, marks=pytest.mark.slow) for code in LANGUAGES],
-)
+@pytest.mark.parametrize("code", LISTED)
 def test_each_language_has_all_of_the_page(browser: Browser, address: str, code: str) -> None:
     words = catalogue(code) if code != "en" else {}
     language = LANGUAGES[code]
@@ -56,6 +53,8 @@ def test_each_language_has_all_of_the_page(browser: Browser, address: str, code:
     page.locator("#voice-check").click()  # told by the server
     told = "This is not a link to a web page"
     expect(page.locator("#voice-link-about .bad")).to_contain_text(words.get(told, told))
+    page.locator("#pages [role=tab]").nth(1).click()
+    expect(page.locator("#batch-run")).to_contain_text(words.get("Make all videos", "Make all videos"))
     page.context.close()
 
 

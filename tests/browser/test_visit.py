@@ -97,9 +97,10 @@ def test_two_visitors_one_runs_and_the_other_previews_and_waits(
     finished(other)
 
 
-def test_a_cancel_keeps_what_is_done_of_a_batch(
-    page: Page, held: threading.Event, short_voice: Any, tmp_path: Any
+def test_a_batch_survives_a_reload_and_a_cancel_keeps_what_is_done(
+    page: Page, grace_for_reloads: None, held: threading.Event, short_voice: Any, tmp_path: Any
 ) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("tab", name="Batch").click()
     second = shutil.copy(FACE, tmp_path / "second.jpg")
     page.locator("#batch-videos input[type=file]").set_input_files([FACE, second])
@@ -109,9 +110,16 @@ def test_a_cancel_keeps_what_is_done_of_a_batch(
     expect(page.locator("#batch-videos")).to_contain_text("second")
     page.locator("#batch-run").click()
     expect(page.locator("#batch-status")).to_contain_text("2 of 2")
+    page.reload()
+    expect(page.locator("#batch-status progress")).to_be_visible()  # its tab is in front
+    expect(page.locator("#batch-videos")).to_contain_text("second")
+    expect(page.locator("#batch-run")).to_have_text("Make all videos")
     page.locator("#batch-cancel").click()
     expect(page.locator("#batch-status")).to_contain_text("1 of 2 done")
     expect(page.locator("#batch-status")).to_contain_text("not made: cancelled")
+    page.reload()
+    page.get_by_role("tab", name="Batch").click()
+    expect(page.locator("#batch-status")).to_contain_text("1 of 2 done")
     archive = zipfile.ZipFile(saved(page, "#batch-zip a", tmp_path))
     assert sorted(archive.namelist()) == ["face_synced.mp4", "lipsync_results.settings.json"]
 

@@ -30,25 +30,21 @@ from lipsync.ui.components.status import (
     status_line,
     waiting_line,
 )
+from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.upload_fields import FileField
 from lipsync.ui.handlers import BatchItem, BatchOutputs
 from lipsync.ui.jobs import MAX_WAITING, Lane, Report, Stopping, VisitJob, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
-from lipsync.ui.sessions import Session, Sessions
+from lipsync.ui.sessions import BATCH, Session, Sessions
 
-_KIND = "batch"
 _MIN_COLUMN_WIDTH = 320
 """Pixels per column of files; on a phone the columns are stacked."""
 
 
 @dataclass(frozen=True)
 class BatchPage:
-    """The components of the tab.
-
-    Attributes:
-        ticket: State; a new value watches the batch.
-    """
+    """The components of the tab."""
 
     videos: gr.File
     voices: gr.File
@@ -57,7 +53,6 @@ class BatchPage:
     cancel: gr.Button
     status: gr.HTML
     zip: gr.File
-    ticket: gr.State
 
     @property
     def outputs(self) -> list[Any]:
@@ -90,7 +85,7 @@ def build_batch() -> BatchPage:
         run, cancel = run_and_cancel(strings.BATCH_RUN, "batch-")
         status = gr.HTML(elem_id="batch-status")
         archive = FileField(label=strings.BATCH_ZIP, visible=False, interactive=False, elem_id="batch-zip")
-    return BatchPage(videos, voices, consent, run, cancel, status, archive, gr.State(""))
+    return BatchPage(videos, voices, consent, run, cancel, status, archive)
 
 
 class BatchEvents:
@@ -102,30 +97,46 @@ class BatchEvents:
         models: shared by all visitors.
         form: of the sync tab, whose settings are used.
         lane: of all that make videos.
+        pages: the tabs of the page, of which this is "many".
     """
 
     def __init__(
-        self, sessions: Sessions, models: ModelProvider, page: BatchPage, form: SyncForm, lane: Lane
+        self,
+        sessions: Sessions,
+        models: ModelProvider,
+        page: BatchPage,
+        form: SyncForm,
+        lane: Lane,
+        pages: TabSelector,
     ) -> None:
         self._sessions, self._models, self._page, self._form = sessions, models, page, form
-        self._lane = lane
+        self._lane, self._pages = lane, pages
+        # A new value watches the batch. Not within the tab: Gradio announces any answer about what is in a
+        # tab that was not opened yet as a change, also that nothing has changed.
+        self._ticket = gr.State("")
 
-    def connect(self) -> None:
-        """Connect the events."""
+    def connect(self, joined: Any) -> None:
+        """Connect the events.
+
+        Args:
+            joined: the event after which a visit that was reloaded is known again.
+        """
         page = self._page
         given = {page.videos, page.voices, page.consent, *self._form.components}
-        page.run.click(self.start, given, [page.ticket, *page.outputs], **QUIET)
+        page.run.click(self.start, given, [self._ticket, *page.outputs], **QUIET)
         watched = {"show_progress": "minimal", "show_progress_on": [page.status], **WATCHED}
-        page.ticket.change(self.watch, None, page.outputs, **watched)
+        self._ticket.change(self.watch, None, page.outputs, **watched)
         page.cancel.click(self.cancel, None, [page.cancel], **UNQUEUED)
+        restored = [*self._pages.outputs("many"), self._ticket, page.videos, page.voices, page.consent]
+        joined.then(self.join, None, restored, **QUIET)
 
     def start(self, request: gr.Request, values: Values) -> Updates:
         """Start a batch, with a new ticket to watch it; or say why it cannot."""
         page = self._page
         videos, voices = values[page.videos] or [], values[page.voices] or []
         session = self._sessions.get(request.session_hash, *videos, *voices)
-        watched: Updates = {page.ticket: secrets.token_hex(8), **set_busy(page, True)}
-        if session.batch is not None and session.batch.running:  # pressed twice
+        watched: Updates = {self._ticket: secrets.token_hex(8), **set_busy(page, True)}
+        if session.batch is not None and session.batch[0].running:  # pressed twice
             return watched
         try:
             options = self._form.options(values)  # without the time ranges, which are of the one video
@@ -136,9 +147,10 @@ class BatchEvents:
                 raise InputError(strings.QUEUE_FULL, hint=strings.QUEUE_FULL_HINT)
         except Exception as error:  # shown to the visitor, whatever it is
             return {page.status: error_line(error), page.zip: gr.File(visible=False)}
-        cancel = session.start(_KIND)
+        cancel = session.start(BATCH)
         work = partial(self._work, session, (videos, voices, options), cancel)
-        session.batch = VisitJob(work, cancel)
+        kept = {one: values[one] for one in (page.videos, page.voices, page.consent)}
+        session.batch = (VisitJob(work, cancel), kept)
         line = status_line(strings.STATUS_STARTING, "busy")
         return {**watched, page.status: line, page.zip: gr.File(visible=False)}
 
@@ -147,12 +159,20 @@ class BatchEvents:
     ) -> Iterator[Waiting | Report | Done[BatchOutputs]]:
         """The batch, at its turn; its archive takes the place of that of the batch before."""
         videos, voices, options = given
-        with session.job_folder(_KIND) as folder:
+        with session.job_folder(BATCH) as folder:
             made = handlers.run_batch(videos, voices, options, folder.path, cancel, self._models)
             for item in self._lane.in_turn(made, cancel):
                 if isinstance(item, Done):
                     folder.replace_older()
                 yield item
+
+    def join(self, request: gr.Request) -> Updates:
+        """Give a page that was reloaded the files of its batch again, and let it watch that."""
+        session = self._sessions.get(request.session_hash)
+        if session.batch is None:
+            return {self._ticket: gr.skip()}
+        shown = self._pages.show("many") if session.batch[0].running else {}
+        return {self._ticket: secrets.token_hex(8), **session.batch[1], **shown}
 
     def watch(self, request: gr.Request) -> Iterator[Updates]:
         """Watch the visitor's batch; show the progress, and each outcome at the end."""
@@ -161,7 +181,7 @@ class BatchEvents:
             return
         yield set_busy(page, True)
         try:
-            for item in session.batch.watch():
+            for item in session.batch[0].watch():
                 if isinstance(item, Waiting | Stopping):
                     yield {page.status: waiting_line(item)}
                 elif isinstance(item, Done):
@@ -180,7 +200,7 @@ class BatchEvents:
 
     def cancel(self, request: gr.Request) -> Updates:
         """Cancel the visitor's batch; who watches it is told, and within a second or two what was made."""
-        self._sessions.get(request.session_hash).cancel(_KIND)
+        self._sessions.get(request.session_hash).cancel(BATCH)
         return {self._page.cancel: gr.Button(interactive=False)}
 
 

@@ -58,8 +58,8 @@ def connect_sync(
     models: ModelProvider,
     lane: Lane,
     allow: frozenset[Any] = frozenset(),
-) -> None:
-    """Connect the events of the tab.
+) -> Any:
+    """Connect the events of the tab; returns the event after which a reloaded visit is known again.
 
     Args:
         models: shared by all visitors.
@@ -82,4 +82,4 @@ def connect_sync(
     PreviewEvents(sessions, models, inputs, page.form, page.outputs, past).connect()
     runs = RunEvents(sessions, models, page.form, page.settings, page.outputs, past, lane)
     runs.connect()
-    VisitEvents(sessions, inputs, page.form, page.settings, page.outputs, runs).connect(blocks)
+    return VisitEvents(sessions, inputs, page.form, page.settings, page.outputs, runs).connect(blocks)

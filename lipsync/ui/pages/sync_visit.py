@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from typing import Any
 
 import gradio as gr
 
@@ -41,8 +42,8 @@ class VisitEvents:
         self._sessions, self._form, self._out, self._runs = sessions, form, outputs, runs
         self._inputs, self._compare = inputs, settings.compare
 
-    def connect(self, page: gr.Blocks) -> None:
-        """Connect the events."""
+    def connect(self, page: gr.Blocks) -> Any:
+        """Connect the events; returns that of joining."""
         out = self._out
         visit = gr.Textbox(visible=False)
         tables = [one for table in self._form.ranges.values() for one in table.outputs]
@@ -55,6 +56,7 @@ class VisitEvents:
         self._visit = visit
         joined.then(None, visit, None, js=_KEEP, **QUIET)
         out.result.again.click(self.show_again, {out.result.history, out.preview.time}, out.of_run, **QUIET)
+        return joined
 
     def join(self, visit: str, request: gr.Request) -> Updates:
         """Give a page that was reloaded its inputs, settings and results again, and let it watch the run."""
