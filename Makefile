@@ -59,7 +59,7 @@ wheel: $(VENV)/.ready-dev
 # sed takes out of each line what [tool.uv] in pyproject.toml says of all of them.
 pins: $(VENV)/.ready-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header \
-	  --extra train --extra gfpgan --extra separate --extra speak --extra english --extra youtube --extra dev --extra docs \
+	  --extra train --extra gfpgan --extra separate --extra speak --extra english --extra youtube --extra cluster --extra dev --extra docs \
 	  pyproject.toml --output-file constraints.txt
 	{ echo "# Exact versions that were tested, for Python 3.10 to 3.14. Made by: make pins"; \
 	  grep -v '^#' constraints.txt | sed -E \

@@ -24,6 +24,7 @@ page show the same text.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 
 class LipsyncError(Exception):
@@ -50,6 +51,14 @@ class LipsyncError(Exception):
         """The message with every part but what was given put through `reword`."""
         what, hint = reword(self.what), reword(self.hint)
         return " ".join(filter(None, [f"{what}: {self.given}." if self.given else f"{what}.", hint]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied as it is into another process: `Exception` would pass the text alone to `__init__`."""
+        return _copied, (type(self), self.args), self.__dict__
+
+
+def _copied(kind: type[LipsyncError], arguments: tuple[Any, ...]) -> LipsyncError:
+    return kind.__new__(kind, *arguments)
 
 
 class InputError(LipsyncError):

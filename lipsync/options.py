@@ -495,6 +495,31 @@ class LinkOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class ClusterOptions(OptionGroup):
+    """Many videos on Ray: workers and their share of the machines.
+
+    Not part of `SyncOptions`: what a video looks like does not depend on where it is made.
+    """
+
+    workers: int = option(0, "processes that make videos; 0: as many as there is room for", min=0, max=10_000)
+    worker_cpus: int = option(1, "CPU cores of a worker", min=1, max=256, unit="cores")
+    worker_gpus: float | None = option(
+        None,
+        "share of a GPU that a worker has; none: by its memory, and no GPU where the cluster has none",
+        min=0,
+        max=16,
+        unit="GPUs",
+    )
+    send_limit: int = option(
+        200,
+        "largest file that is sent to or from a worker which does not see its path",
+        min=0,
+        max=2000,
+        unit="MB",
+    )
+
+
+@dataclass(frozen=True)
 class SyncOptions:
     """All settings of one run; field names are unique across the groups.
 

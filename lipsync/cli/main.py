@@ -46,7 +46,7 @@ COMMANDS = (
     Command(
         "preview", "draw one frame: source with face box and mask, and result", "run:add_preview_command"
     ),
-    Command("batch", "make several videos with one voice, or each with its own", "run:add_batch_command"),
+    Command("batch", "make several videos with one voice, or each with its own", "batch:add_batch_command"),
     Command("weights", "list the known models, or download some", "weights:add_weights_command"),
     Command("train", "train your own model: prepare videos, train on them", "train:add_train_commands"),
     Command("evaluate", "measure the lip sync of videos or models", "evaluate:add_evaluate_command"),

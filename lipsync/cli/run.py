@@ -1,4 +1,4 @@
-"""`lipsync run`, `preview` and `batch`: a lip-synced video, one frame, or several."""
+"""`lipsync run` and `preview`: a lip-synced video, or one frame."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_
 from lipsync.cli.outputs import add_json, add_overwrite, check_outputs, print_json
 from lipsync.cli.parser import CommandParser, in_flags
 from lipsync.cli.signing import add_signing
-from lipsync.cli.terminal import EXIT_ERROR, ProgressBar, cancel_on_interrupt, heavy_imports
-from lipsync.errors import Cancelled, InputError, LipsyncError
+from lipsync.cli.terminal import ProgressBar, cancel_on_interrupt, heavy_imports
 from lipsync.options import LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources import LocalFile, is_link, open_source
 from lipsync.types import SyncResult
-from lipsync.utils.atomic_write import check_not_there, check_place
+from lipsync.utils.atomic_write import check_not_there
 from lipsync.utils.checked_file import checked_file
 from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked, temporary_folder
 
@@ -69,19 +68,6 @@ def add_preview_command(parser: CommandParser) -> None:
     add_segments(parser)
     add_options(parser, *SYNC_GROUPS, LinkOptions(), brief=True)
     parser.set_defaults(command=_preview)
-
-
-def add_batch_command(parser: CommandParser) -> None:
-    """Add the arguments of `batch`."""
-    parser.add_argument("--videos", nargs="+", type=Path, required=True, metavar="FILE")
-    parser.add_argument(
-        "--voices", nargs="+", type=Path, required=True, metavar="FILE", help="one, or one per video"
-    )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
-    add_json(parser)
-    add_signing(parser)
-    add_options(parser, *SYNC_GROUPS, brief=True)
-    parser.set_defaults(command=_batch)
 
 
 def _add_inputs(parser: CommandParser) -> None:
@@ -191,9 +177,9 @@ def _run(arguments: argparse.Namespace) -> int:
         plot_score(result.score, arguments.score_plot)
     _print_notes([one for one in result.warnings if one not in said], arguments.flags)
     if arguments.json:
-        print_json(_as_values(result))
+        print_json(result_values(result))
     else:
-        print(in_flags(_as_text(result), arguments.flags))
+        print(in_flags(result_text(result), arguments.flags))
     return 0
 
 
@@ -202,7 +188,8 @@ def _print_notes(warnings: Iterable[str], flags: Mapping[str, str]) -> None:
         print(f"Note: {in_flags(warning, flags)}", file=sys.stderr)
 
 
-def _as_text(result: SyncResult) -> str:
+def result_text(result: SyncResult) -> str:
+    """The result for the terminal."""
     total = result.timings["total"]
     score = "\n" + " ".join(result.score.words) if result.score else ""
     return (
@@ -213,7 +200,7 @@ def _as_text(result: SyncResult) -> str:
     )
 
 
-def _as_values(result: SyncResult) -> dict[str, Any]:
+def result_values(result: SyncResult) -> dict[str, Any]:
     """The result for JSON."""
     plain = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
     return plain | {
@@ -266,51 +253,3 @@ def _preview(arguments: argparse.Namespace) -> int:
     else:
         print(arguments.output)
     return 0
-
-
-def _batch(arguments: argparse.Namespace) -> int:
-    options = read_sync_options(arguments)
-    videos, voices = arguments.videos, arguments.voices
-    if len(voices) not in (1, len(videos)):
-        raise InputError(
-            "The numbers of voices and videos do not match",
-            given=f"{len(voices)} voices, {len(videos)} videos",
-            hint="Give one voice for all videos, or one per video.",
-        )
-    with heavy_imports():
-        from lipsync.pipeline.job import free_name
-        from lipsync.pipeline.model_provider import CachedModels
-        from lipsync.pipeline.provenance import choose_signing
-
-    choose_signing(options.report.provenance, arguments.sign_cert, arguments.sign_key)
-    models, failed, made = CachedModels(), list[dict[str, str]](), list[SyncResult]()
-    with cancel_on_interrupt() as cancel:
-        check_place(arguments.output / "any.mp4")
-        for number, video in enumerate(videos):
-            voice = voices[number % len(voices)]
-            output = free_name(arguments.output / video.name, options.media.codec)  # nothing is overwritten
-            try:
-                with ProgressBar() as bar:
-                    result = lipsync.sync(
-                        *(video, voice, options, bar.update, cancel),
-                        output=output,
-                        overwrite=False,
-                        models=models,
-                        sign_cert=arguments.sign_cert,
-                        sign_key=arguments.sign_key,
-                    )
-                made.append(result)
-                if not arguments.json:
-                    print(_as_text(result), flush=True)
-            except Cancelled as cancelled:
-                cancelled.kept = f"{len(made)} of {len(videos)} videos were made."
-                raise
-            except LipsyncError as error:  # the others are still made
-                text = error.worded(lambda part: in_flags(part, arguments.flags))
-                failed.append({"video": str(video), "error": text})
-                print(f"{video}: {text}", file=sys.stderr)
-    if arguments.json:
-        print_json({"made": [_as_values(result) for result in made], "failed": failed})
-    else:
-        print(f"{len(made)} of {len(videos)} made.")
-    return EXIT_ERROR if failed else 0

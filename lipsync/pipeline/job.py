@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -225,16 +225,17 @@ def plan(
     )
 
 
-def free_name(video: Path, codec: str = "h264") -> Path:
+def free_name(video: Path, codec: str = "h264", taken: Collection[Path] = ()) -> Path:
     """Default path of the result: `clip_synced.mp4` next to `clip.*`, numbered if that exists.
 
     Args:
         codec: its usual container gives the suffix.
+        taken: paths that are not free although nothing is there yet.
     """
     suffix = VIDEO_CODECS[codec].suffixes[0]
     candidate = video.with_name(fitting_name("", video.stem, f"_synced{suffix}"))
     number = 2
-    while candidate.exists():
+    while candidate in taken or candidate.exists():
         candidate = video.with_name(fitting_name("", video.stem, f"_synced_{number}{suffix}"))
         number += 1
     return candidate

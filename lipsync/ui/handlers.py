@@ -20,6 +20,7 @@ from lipsync.media.provenance import METADATA_MARKS
 from lipsync.options import MediaOptions, SyncOptions
 from lipsync.pipeline.excerpt import Excerpt, excerpt
 from lipsync.pipeline.job import free_name
+from lipsync.pipeline.overall import Overall, stage_weights
 from lipsync.pipeline.preview import preview
 from lipsync.pipeline.provenance import choose_signing, describe_comparison
 from lipsync.progress import CancelToken, Progress, ProgressCallback
@@ -29,7 +30,6 @@ from lipsync.ui.components.score_card import write_scores
 from lipsync.ui.face_thumbnails import face_crop
 from lipsync.ui.formatting import error_text
 from lipsync.ui.languages import strings
-from lipsync.ui.overall import Overall, stage_weights
 from lipsync.ui.request import SyncRequest
 from lipsync.ui.settings_file import settings_json
 from lipsync.ui.spoken_rows import overlong_rows, with_speech

@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeAlias
 import gradio as gr
 
 from lipsync.errors import Cancelled, LipsyncError
+from lipsync.pipeline.overall import RunProgress
 from lipsync.progress import Progress
 from lipsync.ui.formatting import error_text, progress_text, strip_folders, waiting_text
 from lipsync.ui.jobs import Stopping, Waiting
 from lipsync.ui.languages import strings
-from lipsync.ui.overall import RunProgress
 
 Updates: TypeAlias = dict[Any, Any]
 """What a handler returns: new values or properties, by component."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lipsync.options import SyncOptions
+from lipsync.pipeline.overall import Overall, RunProgress, stage_weights
 from lipsync.progress import Progress
-from lipsync.ui.overall import Overall, RunProgress, stage_weights
 
 
 class Clock:
