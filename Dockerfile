@@ -14,9 +14,15 @@ RUN pip install --no-cache-dir --upgrade pip setuptools wheel \
     && pip install --no-cache-dir -c constraints.txt torch torchvision numpy cython \
     && pip install --no-cache-dir -c constraints.txt --no-build-isolation -r requirements.txt
 COPY . .
+# Extras of pyproject.toml, with commas:  docker build --build-arg EXTRAS=cluster .
+ARG EXTRAS=""
+RUN if [ -n "$EXTRAS" ]; then \
+        pip install --no-cache-dir hatchling \
+        && pip install --no-cache-dir -c constraints.txt --no-build-isolation --only-deps ".[$EXTRAS]"; \
+    fi
 
 # Not root; it may write only into its own home.
-RUN install --directory --owner lipsync --group lipsync /home/lipsync/weights /home/lipsync/visits
+RUN install --directory --owner lipsync --group lipsync /home/lipsync/weights /home/lipsync/visits /media/lipsync
 USER lipsync
 ENV LIPSYNC_WEIGHTS=/home/lipsync/weights \
     GRADIO_TEMP_DIR=/home/lipsync/visits \

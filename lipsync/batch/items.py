@@ -84,16 +84,19 @@ class Outcome:
     error: LipsyncError | None = None
 
 
-def plan_items(pairs: Sequence[tuple[Path, Path]], folder: Path, codec: str) -> list[BatchItem]:
+def plan_items(
+    pairs: Sequence[tuple[Path, Path]], folder: Path, codec: str, most_letters: int = 255
+) -> list[BatchItem]:
     """The items of (video, voice) pairs, each with a name in `folder` of its own that is not taken.
 
     Args:
         codec: its usual container gives the suffix.
+        most_letters: of the video's name that the result has in its own.
     """
     items: list[BatchItem] = []
     taken: set[Path] = set()
     for video, voice in pairs:
-        output = free_name(folder.absolute() / video.name, codec, taken)
+        output = free_name(folder.absolute() / f"{video.stem[:most_letters]}{video.suffix}", codec, taken)
         taken.add(output)
         items.append(BatchItem(video.absolute(), voice.absolute(), output))
     return items

@@ -15,6 +15,7 @@ import signal
 import socket
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ def cluster(where: str) -> Iterator[Any]:
         _read_environment()
         cleanup.callback(ray.shutdown)
         try:
-            with _same_signal_handlers():
+            with _same_signal_handlers(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the error says it all
                 if where == LOCAL:
                     _start(ray, cleanup)
                 else:
@@ -156,7 +158,7 @@ def _explained(error: Exception, where: str) -> ToolError:
     hint = (
         "Start one with `ray start --head`."
         if where == AUTO
-        else "Its versions of Ray and Python must be ours."
+        else "Its token, and its versions of Ray and Python, must be ours."
     )
     return ToolError("The cluster could not be joined", given=f"{where} ({first})", hint=hint)
 

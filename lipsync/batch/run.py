@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from lipsync.batch.items import BatchItem, BatchSettings, FileMark, Outcome
@@ -16,6 +17,29 @@ from lipsync.options import ClusterOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.utils.disk_errors import write_error
 from lipsync.utils.owned_folder import new_folders, owned_folder, remove_abandoned
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that batches are made on, one at a time.
+
+    Attributes:
+        ray: the package, connected; see `ray_cluster.cluster`.
+        options: number of workers, and what each takes.
+    """
+
+    ray: Any
+    options: ClusterOptions
+
+    def make(
+        self,
+        items: Sequence[BatchItem],
+        settings: BatchSettings,
+        progress: ProgressCallback,
+        cancel: CancelToken,
+    ) -> Iterator[Outcome]:
+        """Make videos; as `make_on_cluster`."""
+        return make_on_cluster(self.ray, items, settings, self.options, progress, cancel)
 
 
 def make_on_cluster(

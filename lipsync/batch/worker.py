@@ -23,6 +23,8 @@ from lipsync.progress import CancelToken, Progress
 from lipsync.types import SyncResult
 from lipsync.utils.owned_folder import temporary_folder
 
+UNEXPECTED = "The video could not be made"
+"""Of an error that is none of this package's; its text may name files of the machine."""
 LIMIT_HINT = (
     "Put the videos and the results where all machines see them under the same path, or raise 'send_limit'."
 )
@@ -129,8 +131,8 @@ class BatchWorker:
             return Reply(Outcome(task.number, error=error))
         except Exception as error:  # of any kind: the others are still made
             logging.getLogger(__name__).exception("a video failed")
-            what, given_text = "The video could not be made", f"{type(error).__name__}: {error}"
-            return Reply(Outcome(task.number, error=ToolError(what, given=given_text)))
+            told = ToolError(UNEXPECTED, given=f"{type(error).__name__}: {error}")
+            return Reply(Outcome(task.number, error=told))
 
     def _sync(self, video: Path, voice: Path, output: Path) -> SyncResult:
         settings, overall = self._settings, Overall(stage_weights(self._settings.options))

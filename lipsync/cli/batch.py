@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lipsync
+from lipsync.batch.ray_cluster import check_cluster, cluster
+from lipsync.cli.cluster import add_cluster
 from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
 from lipsync.cli.outputs import add_json, print_json
 from lipsync.cli.parser import CommandParser, in_flags
@@ -33,15 +35,10 @@ def add_batch_command(parser: CommandParser) -> None:
         "--voices", nargs="+", type=Path, required=True, metavar="FILE", help="one, or one per video"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
-    parser.add_argument(
-        "--on",
-        metavar="CLUSTER",
-        help="make the videos at the same time on Ray: ray (a cluster on this machine), "
-        "auto (the one that runs here), or ray://HOST:PORT (default: one after the other)",
-    )
+    add_cluster(parser, "--on", "make the videos at the same time on Ray")
     add_json(parser)
     add_signing(parser)
-    add_options(parser, *SYNC_GROUPS, ClusterOptions(), brief=True)
+    add_options(parser, *SYNC_GROUPS, brief=True)
     parser.set_defaults(command=_batch)
 
 
@@ -49,8 +46,6 @@ def _batch(arguments: argparse.Namespace) -> int:
     options, videos = read_sync_options(arguments), arguments.videos
     voices = _one_per_video(arguments.voices, videos)
     if arguments.on is not None:
-        from lipsync.batch.ray_cluster import check_cluster
-
         check_cluster(arguments.on)
     with heavy_imports():
         from lipsync.batch.items import BatchSettings, plan_items
@@ -131,7 +126,6 @@ def _make_on_cluster(
     items: Sequence[BatchItem], settings: BatchSettings, arguments: argparse.Namespace, cancel: CancelToken
 ) -> Iterator[Outcome]:
     """Make the videos on a cluster."""
-    from lipsync.batch.ray_cluster import cluster
     from lipsync.batch.run import make_on_cluster
 
     with ExitStack() as cleanup:

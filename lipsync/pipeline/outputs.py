@@ -32,6 +32,7 @@ from lipsync.pipeline.arguments import Redraw, SyncArguments
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.preparation import choose_weights
 from lipsync.pipeline.provenance import Signing, describe_run
+from lipsync.pipeline.shared_parts import PartFile
 from lipsync.pipeline.stages import RenderPlan
 from lipsync.segments import PlacedSegment
 from lipsync.speech import transcribe
@@ -75,6 +76,31 @@ class Output:
             starts = range(writer.finished, frames, step)
             self.made = [range(writer.finished)]
             self.remaining = [range(start, min(start + step, frames)) for start in starts]
+
+    def cut(self, starts: Sequence[int]) -> list[PartFile]:
+        """Cut a result whose parts are shared; the parts as files."""
+        assert isinstance(self._writer, ResumableWriter)
+        self._writer.cut(starts)
+        writer = self._writer
+        return [
+            PartFile(part, writer.part_path(number), writer.part_spec(number))
+            for number, part in enumerate(writer.parts)
+        ]
+
+    def made_parts(self) -> set[int]:
+        """Numbers of the shared parts that are there."""
+        assert isinstance(self._writer, ResumableWriter)
+        return {number for number in range(len(self._writer.parts)) if self._writer.is_complete(number)}
+
+    def part_frames(self, number: int) -> Generator[YuvFrame, None, None]:
+        """The frames of a shared part, read back."""
+        assert isinstance(self._writer, ResumableWriter)
+        yield from self._writer.part_frames_of(number)
+
+    def skip(self, number: int) -> None:
+        """Take a shared part as another process has written it."""
+        assert isinstance(self._writer, ResumableWriter)
+        self._writer.skip(number)
 
     @property
     def finished(self) -> int:
@@ -145,6 +171,7 @@ class Target(NamedTuple):
         overwrite: replace a file of this name.
         signing: how it is marked as AI-made.
         redraw: parts of an earlier result that alone are drawn; None for all.
+        shared: other processes draw parts.
     """
 
     path: Path
@@ -152,6 +179,7 @@ class Target(NamedTuple):
     overwrite: bool
     signing: Signing
     redraw: Redraw | None = None
+    shared: bool = False
 
 
 def check_free(given: SyncArguments) -> None:
@@ -211,8 +239,14 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         changed = _changed_frames(target.redraw, job)
         earlier = target.redraw.result
         writer = SmartCopyWriter(target.path, spec, earlier, changed, cancel=context.cancel)
-    elif target.resume:
-        writer = ResumableWriter(target.path, spec, key=_resume_key(job, context), cancel=context.cancel)
+    elif target.resume or target.shared:
+        writer = ResumableWriter(
+            target.path,
+            spec,
+            key=_resume_key(job, context),
+            shared=target.shared,
+            cancel=context.cancel,
+        )
     else:
         writer = FrameWriter(target.path, spec, cancel=context.cancel)
     with writer:

@@ -292,7 +292,7 @@ def _audio_rows(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:
 
 # --- blend -------------------------------------------------------------------------------------
 
-_MAX_STEP = 2
+MAX_STEP = 2
 """Largest step in video frames that a changed frame rate causes; a larger one is a jump."""
 
 
@@ -351,7 +351,7 @@ def _blend_face(
 
 def _follows(previous: tuple[int, int] | None, current: tuple[int, int], cuts: Sequence[int]) -> bool:
     """Whether `current` is the next frame of the same shot; both are numbers in result and video."""
-    if previous is None or current[0] != previous[0] + 1 or abs(current[1] - previous[1]) > _MAX_STEP:
+    if previous is None or current[0] != previous[0] + 1 or abs(current[1] - previous[1]) > MAX_STEP:
         return False
     return bisect_right(cuts, current[1]) == bisect_right(cuts, previous[1])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from lipsync.context import ModelProvider, RunContext
 from lipsync.devices import choose_device, free_memory
 from lipsync.enhancers import FaceEnhancement, Upscaler
 from lipsync.faces import DetectionCache, recognition_warnings
-from lipsync.media import VideoReader, YuvFrame
+from lipsync.media import FrameWriter, VideoReader, YuvFrame
 from lipsync.media.subtitle_formats import Cue
 from lipsync.media.video.deep import DeepFrame, DeepResult
 from lipsync.options import SyncOptions
@@ -29,6 +31,7 @@ from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhan
 from lipsync.pipeline.provenance import choose_signing
 from lipsync.pipeline.rest_watch import RestWatch
 from lipsync.pipeline.scoring import SyncScorer
+from lipsync.pipeline.shared_parts import PartBoard, PartTask, lead_of
 from lipsync.pipeline.stages import Chunk, RenderPlan
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.segments import Segment
@@ -90,17 +93,29 @@ def sync(
         LipsyncError: what happened, what was given and what to do next. The result appears under its name
             only when it is complete; otherwise nothing is left behind, except with `resume`.
     """
-    started = time.perf_counter()
-
-    # 1. Check the arguments and open the inputs. All cheap checks come first.
     given = check_arguments(
         SyncArguments, options, video=video, voice=voice, output=output, segments=segments,
         more_voices=more_voices, cues=cues, resume=resume, overwrite=overwrite, progress=progress,
         cancel=cancel, cache=cache, redraw=redraw, sign_cert=sign_cert, sign_key=sign_key,
     )  # fmt: skip
+    return run(given, given.context(choose_provider(models, networks)))
+
+
+def run(given: SyncArguments, context: RunContext, board: PartBoard | None = None) -> SyncResult:
+    """A copy of a video whose lips match a voice; `sync` with its arguments checked.
+
+    Args:
+        board: lets other processes draw parts of a long result.
+
+    Raises:
+        LipsyncError: as `sync`. Where parts are shared, those that are made stay.
+    """
+    started = time.perf_counter()
+
+    # 1. Open the inputs. All cheap checks come first.
+    cache = given.cache
     outputs.check_free(given)
     signing = choose_signing(given.options.report.provenance, given.sign_cert, given.sign_key)
-    context = given.context(choose_provider(models, networks))
     job, speaker_warnings = assign_speakers(open_job(given), context, cache=cache)
     job, background_warnings = keep_background(job, context)
     sizes = outputs.input_sizes(job)
@@ -111,7 +126,10 @@ def sync(
         given.overwrites,
         signing,
         given.redraw,
+        board is not None and board.divides(len(job.timeline), job.video.fps),
     )
+    if not target.shared:
+        board = None
     faces = job.face_options(context.options)
     job_warnings = [
         *job.video.warnings,
@@ -145,9 +163,18 @@ def sync(
         free_memory(choose_device(context.options.generator.device))  # of the detector and the checkpoint
 
         # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently.
-        frames = _frames(plan, out, (scorer, watch), (enhancement, upscaler), context)
+        frames: Iterator[YuvFrame | DeepResult | MadePart]
+        if board is None:
+            frames = _frames(plan, out, (scorer, watch), (enhancement, upscaler), context)
+        else:
+            cleanup.callback(board.close)
+            frames = _shared_frames(board, plan, out, (scorer, watch), (enhancement, upscaler), context)
         report = context.stage("Drawing lips", len(job.timeline), done=out.finished)
         for frame in cleanup.enter_context(Prefetcher(frames, 2, context.cancel, "measure")):
+            if isinstance(frame, MadePart):
+                out.skip(frame.number)
+                report.advance(frame.frames)
+                continue
             with context.timer("write"):
                 out.write(frame)
             report.advance(preview=lambda frame=frame: stages.reduced(outputs.in_8_bits(frame)))  # type: ignore[misc]
@@ -202,10 +229,78 @@ def _frames(
         for chunk in chunks:
             for observer in observers:
                 observer.update(chunk)
-            if originals is not None:
-                yield from map(DeepResult, chunk.results, chunk.frames, originals)
-            elif not is_made:
-                yield from stages.upscale(chunk, upscaler, context)
+            if not is_made:
+                yield from _results(chunk, originals, upscaler, context)
+
+
+@dataclass(frozen=True)
+class MadePart:
+    """A part of the result that another process has written, in place of its frames."""
+
+    number: int
+    frames: int
+
+
+def _shared_frames(
+    board: PartBoard,
+    plan: RenderPlan,
+    out: outputs.Output,
+    observers: tuple[SyncScorer, RestWatch],
+    enhancers: tuple[FaceEnhancement | None, Upscaler | None],
+    context: RunContext,
+) -> Iterator[YuvFrame | DeepResult | MadePart]:
+    """The frames of the parts that nobody else draws, and a mark for each that somebody has."""
+    enhancement, upscaler = enhancers
+    files = out.cut(board.starts(plan))
+    board.open(plan, files, out.made_parts())
+    for number, file in enumerate(files):
+        part = file.part
+        originals = None
+        is_made = board.take(number, context.cancel)
+        if is_made:
+            chunks = stages.finished_chunks(plan, out.part_frames(number), part, context.cancel)
+        else:
+            originals = _originals(plan, part, out.chroma, context)
+            chunks = _render(plan, part, enhancement, context, lead_of(plan, part))
+        for chunk in chunks:
+            for observer in observers:
+                observer.update(chunk)
+            if not is_made:
+                yield from _results(chunk, originals, upscaler, context)
+        if is_made:
+            yield MadePart(number, len(part))
+
+
+def draw_part(task: PartTask, context: RunContext) -> None:
+    """Draw a part of another process's run, and write its file.
+
+    Raises:
+        LipsyncError: as `sync`; then there is no file.
+    """
+    part, spec = task.file.part, task.file.spec
+    enhancement, upscaler, _ = load_enhancers(context)
+    variant, weights = choose_weights(context)
+    generator = context.models.generator(variant, weights, context.options.generator)
+    plan = replace(task.plan, generator=generator)
+    label = outputs.make_label(context.options, spec.width, spec.height)
+    with FrameWriter(task.file.path, spec, cancel=context.cancel) as writer:
+        out = outputs.Output(writer, len(part), label)
+        originals = _originals(plan, part, out.chroma, context)
+        report = context.stage("Drawing lips", len(part))
+        for chunk in _render(plan, part, enhancement, context, task.lead):
+            for frame in _results(chunk, originals, upscaler, context):
+                out.write(frame)
+                report.advance()
+
+
+def _results(
+    chunk: Chunk, originals: Iterator[DeepFrame] | None, upscaler: Upscaler | None, context: RunContext
+) -> Iterator[YuvFrame | DeepResult]:
+    """The frames of a chunk as they are written."""
+    if originals is not None:
+        yield from map(DeepResult, chunk.results, chunk.frames, originals)
+    else:
+        yield from stages.upscale(chunk, upscaler, context)
 
 
 def _originals(plan: RenderPlan, part: range, chroma: str, context: RunContext) -> Iterator[DeepFrame] | None:
@@ -216,14 +311,26 @@ def _originals(plan: RenderPlan, part: range, chroma: str, context: RunContext) 
 
 
 def _render(
-    plan: RenderPlan, part: range, enhancement: FaceEnhancement | None, context: RunContext
+    plan: RenderPlan,
+    part: range,
+    enhancement: FaceEnhancement | None,
+    context: RunContext,
+    lead: int | None = None,
 ) -> Iterator[Chunk]:
-    """The rendered chunks of one range of frames; each stage runs in its own thread."""
+    """The rendered chunks of one range of frames; each stage runs in its own thread.
+
+    Args:
+        lead: number of an earlier frame from which on they are blended, for the smoothing over time.
+    """
+    first = part.start if lead is None else lead
     with ExitStack() as threads:
         chunks: Iterable[Chunk] = stages.read_chunks(plan, part, context)
+        if first < part.start:
+            chunks = chain(stages.read_chunks(plan, range(first, part.start), context), chunks)
         chunks = threads.enter_context(Prefetcher(chunks, 1, context.cancel, "read"))
         chunks = stages.draw(chunks, plan, context)
         chunks = threads.enter_context(Prefetcher(chunks, 1, context.cancel, "draw"))
         chunks = stages.blend(chunks, plan, context)
+        chunks = (chunk for chunk in chunks if chunk.first >= part.start)
         chunks = stages.enhance(chunks, enhancement, context)
         yield from threads.enter_context(Prefetcher(chunks, 1, context.cancel, "blend"))

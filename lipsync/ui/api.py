@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.batch.run import Cluster
 from lipsync.blending import draw_overlay
 from lipsync.context import ModelProvider
 from lipsync.errors import InputError
@@ -48,9 +49,9 @@ _LANES = {"preview": PREVIEWS, "inspect": INSPECTIONS}
 """The lanes of endpoints that run models beside the runs; those that make videos wait by themselves."""
 
 
-def build_api(sessions: Sessions, models: ModelProvider, lane: Lane) -> None:
+def build_api(sessions: Sessions, models: ModelProvider, lane: Lane, cluster: Cluster | None = None) -> None:
     """Register the endpoints; their components are not visible on the page."""
-    api = Api(sessions, models, lane)
+    api = Api(sessions, models, lane, cluster)
     with gr.Column(visible=False):
         trigger = gr.Button()
         video, voice = FileField(label="video"), FileField(label="voice")
@@ -114,8 +115,11 @@ def _errors_for_callers() -> Iterator[None]:
 class Api:
     """The endpoints. Callers get errors with the same text as on the page."""
 
-    def __init__(self, sessions: Sessions, models: ModelProvider, lane: Lane) -> None:
+    def __init__(
+        self, sessions: Sessions, models: ModelProvider, lane: Lane, cluster: Cluster | None = None
+    ) -> None:
         self._sessions, self._models, self._lane = sessions, models, lane
+        self._cluster = cluster
 
     @contextlib.contextmanager
     def _session(self, request: gr.Request, *uploads: str) -> Iterator[Session]:
@@ -316,7 +320,7 @@ class Api:
             check_agreed(agreed)
             options = sync_options("", "", settings, preset)
             running = handlers.run_batch(
-                videos or [], voices or [], options, folder.path, cancel, self._models
+                videos or [], voices or [], options, folder.path, cancel, self._models, self._cluster
             )
             for item in self._lane.in_turn(running, cancel):
                 if isinstance(item, Done):

@@ -33,7 +33,7 @@ def _amount(progress: Progress) -> str:
         return ""
     if progress.counts_bytes:
         return strings.STATUS_BYTES.format(done=progress.done / 1e6, total=progress.total / 1e6)
-    texts = {"s": strings.STATUS_SECONDS, "line": strings.STATUS_LINES}
+    texts = {"s": strings.STATUS_SECONDS, "line": strings.STATUS_LINES, "video": strings.STATUS_VIDEOS}
     return texts.get(progress.unit, strings.STATUS_FRAMES).format(done=progress.done, total=progress.total)
 
 

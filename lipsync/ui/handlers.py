@@ -8,10 +8,14 @@ import zipfile
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
+from lipsync.batch.items import BatchSettings, Outcome, plan_items
+from lipsync.batch.run import Cluster
+from lipsync.batch.worker import UNEXPECTED
 from lipsync.context import ModelProvider
 from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
@@ -345,6 +349,7 @@ def run_batch(
     folder: Path,
     cancel: CancelToken,
     models: ModelProvider,
+    cluster: Cluster | None = None,
 ) -> Iterator[tuple[str, Progress] | Done[BatchOutputs]]:
     """Run several jobs with the same settings; one that fails does not stop the others.
 
@@ -354,6 +359,7 @@ def run_batch(
         voices: one for all videos, or one per video.
         folder: where the files are written; the caller removes it after an error.
         models: the page's models.
+        cluster: where the videos are made at the same time; None makes them here, one after the other.
 
     Yields:
         (label of the current video, progress of the whole), and the outputs last.
@@ -363,6 +369,31 @@ def run_batch(
         Cancelled: the batch was cancelled before the first result.
     """
     pairs = batch_pairs(videos, voices)
+    if cluster is None:
+        items, results = yield from _made_here(pairs, options, folder, cancel, models)
+    else:
+        items, results = yield from _made_on(cluster, pairs, options, folder, cancel)
+    if not results:
+        raise InputError(strings.BATCH_FAILED, given=items[-1].notes)
+    settings = folder / f"{_ARCHIVE}.settings.json"
+    used = SyncRequest(None, None, options).with_variant(results[0].variant).options
+    write_text(settings, settings_json(used))
+    archive = _zip([*(result.path for result in results), settings], folder / f"{_ARCHIVE}.zip")
+    yield Done(BatchOutputs(archive, tuple(items)))
+
+
+Made: TypeAlias = tuple[list[BatchItem], list[SyncResult]]
+"""Outcome of each video of a batch, and the results."""
+
+
+def _made_here(
+    pairs: Sequence[tuple[str, str]],
+    options: SyncOptions,
+    folder: Path,
+    cancel: CancelToken,
+    models: ModelProvider,
+) -> Generator[tuple[str, Progress], None, Made]:
+    """The videos of a batch, made one after the other."""
     items: list[BatchItem] = []
     results: list[SyncResult] = []
     overall = Overall(stage_weights(options), len(pairs))
@@ -388,13 +419,46 @@ def run_batch(
             break
         except Exception as error:  # of any kind: the others are still made, and those made are kept
             items.append(BatchItem(name, error_text(error), False))
-    if not results:
-        raise InputError(strings.BATCH_FAILED, given=items[-1].notes)
-    settings = folder / f"{_ARCHIVE}.settings.json"
-    used = SyncRequest(None, None, options).with_variant(results[0].variant).options
-    write_text(settings, settings_json(used))
-    archive = _zip([*(result.path for result in results), settings], folder / f"{_ARCHIVE}.zip")
-    yield Done(BatchOutputs(archive, tuple(items)))
+    return items, results
+
+
+def _made_on(
+    cluster: Cluster,
+    pairs: Sequence[tuple[str, str]],
+    options: SyncOptions,
+    folder: Path,
+    cancel: CancelToken,
+) -> Generator[tuple[str, Progress], None, Made]:
+    """The videos of a batch, made at the same time on a cluster."""
+    short = [(Path(video), Path(voice)) for video, voice in pairs]
+    planned = plan_items(short, folder, options.media.codec, most_letters=80)
+    outcomes: dict[int, Outcome] = {}
+
+    def make(progress: ProgressCallback) -> None:
+        for one in cluster.make(planned, BatchSettings(options), progress, cancel):
+            outcomes[one.number] = one
+
+    try:
+        for item in run_in_thread(make, cancel):
+            if not isinstance(item, Done):
+                yield "", item
+    except Cancelled:
+        if not any(one.result for one in outcomes.values()):
+            raise
+    items, results = list[BatchItem](), list[SyncResult]()
+    for number, (video, _) in enumerate(pairs):
+        one, name = outcomes.get(number), Path(video).name
+        if one is None:
+            items.append(BatchItem(name, strings.STATUS_CANCELLED, False))
+        elif one.result is None:
+            error: Exception = one.error or Cancelled()
+            if one.error and one.error.what == UNEXPECTED:  # logged, and hidden from visitors
+                error = RuntimeError(str(one.error))
+            items.append(BatchItem(name, error_text(error), False))
+        else:
+            items.append(BatchItem(name, " ".join(one.result.warnings), True))
+            results.append(one.result)
+    return items, results
 
 
 def batch_pairs(videos: Sequence[str], voices: Sequence[str]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from lipsync.batch.run import Cluster
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.ui.api import build_api
 from lipsync.ui.components.tab_selector import TabSelector
@@ -58,13 +59,16 @@ def launch_settings() -> dict[str, Any]:
     }
 
 
-def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECONDS) -> gr.Blocks:
+def build_page(
+    *, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECONDS, cluster: Cluster | None = None
+) -> gr.Blocks:
     """Build the page; the caller launches it with `launch_settings`.
 
     Args:
         allow_networks: networks that links may reach although they are not public. For tests only:
             no setting leads here.
         grace: seconds that a visitor's files are kept after they have left.
+        cluster: where batches are made; None for this process.
 
     Raises:
         DiskFullError, OutputError: the folder for visitors' files cannot be made.
@@ -88,10 +92,10 @@ def build_page(*, allow_networks: Iterable[Any] = (), grace: float = GRACE_SECON
         gradio = GradioState(page)
         sessions = Sessions(Path(page.GRADIO_CACHE), protected, grace, gradio)
         models, lane = CachedModels(), Lane()
-        build_api(sessions, models, lane)  # first, so that the endpoints get the plain names
+        build_api(sessions, models, lane, cluster)  # first, so that the endpoints get the plain names
         pages = TabSelector(tabs)
         joined = connect_sync(page, sync, sessions, models, lane, frozenset(allow_networks))
-        BatchEvents(sessions, models, batch, sync.form, lane, pages).connect(joined)
+        BatchEvents(sessions, models, batch, sync.form, lane, pages, cluster).connect(joined)
         InspectEvents(sessions, inspect).connect(pages, sync.inputs)
         page.unload(_end_session(sessions, gradio))
     page.queue(max_size=MAX_QUEUE, default_concurrency_limit=None, api_open=False)  # nothing passes the queue

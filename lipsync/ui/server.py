@@ -12,7 +12,10 @@ from types import FrameType
 
 from gradio.utils import get_upload_folder
 
+from lipsync.batch import ray_cluster
+from lipsync.batch.run import Cluster
 from lipsync.errors import OptionError
+from lipsync.options import ClusterOptions
 from lipsync.ui.page import build_page, launch_settings
 from lipsync.ui.sessions import GRACE_SECONDS, TEMPORARY_HINT
 from lipsync.utils.disk_errors import write_error
@@ -31,6 +34,8 @@ def serve(
     share: bool = False,
     mcp: bool = False,
     grace: float = GRACE_SECONDS,
+    batch_on: str | None = None,
+    workers: ClusterOptions | None = None,
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
@@ -40,16 +45,28 @@ def serve(
         share: create a public link.
         mcp: serve the endpoints as MCP tools as well.
         grace: seconds that a visitor's files are kept after they have left.
+        batch_on: the cluster that makes the videos of batches, as `batch.ray_cluster` names them.
+        workers: of that cluster.
 
     Raises:
         OptionError: the address cannot be listened on.
+        ToolError: the cluster cannot be started or joined.
         DiskFullError, OutputError: the temporary folder cannot be used.
     """
     limit_arenas()  # before the first threads
     if host is not None or port is not None:
         check_address(host, port)
-    with contextlib.suppress(KeyboardInterrupt), _interrupted_by_sigterm(), temporary_folder():
-        page = build_page(grace=grace)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        _interrupted_by_sigterm(),
+        temporary_folder(),
+        contextlib.ExitStack() as cleanup,
+    ):
+        cluster = None
+        if batch_on is not None:
+            ray = cleanup.enter_context(ray_cluster.cluster(batch_on))
+            cluster = Cluster(ray, workers or ClusterOptions())
+        page = build_page(grace=grace, cluster=cluster)
         try:
             with direct_local_connections(host):
                 page.launch(

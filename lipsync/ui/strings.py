@@ -394,6 +394,7 @@ STATUS_STOPPING = "Stopping…"
 STATUS_STOPPED = "Stopped. Nothing was kept."
 STATUS_SECONDS = "{done} of {total} s"
 STATUS_LINES = "{done} of {total} lines"
+STATUS_VIDEOS = "{done} of {total} videos"
 STATUS_FRAMES, STATUS_BYTES, STATUS_LEFT = (
     "{done} of {total} frames",
     "{done:.1f} of {total:.1f} MB",

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Generator
+from bisect import bisect_right
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -74,13 +75,15 @@ class ResumableWriter:
         key: identifies the job, such as a hash of its files and settings; parts of another job under
             the same name are removed.
         part_frames: frames per part; 0 means `PART_SECONDS`.
+        shared: other processes write parts too; `cut` says which parts there are before the first frame.
         cancel: polled all the time.
 
     Attributes:
         path: the absolute path of the file; at the end as it is called, see `OutputSpec.overwrite`.
         spec: as given.
         part_frames: frames per part.
-        finished: frames written by earlier runs, which must not be written again.
+        parts: frames of each part.
+        finished: frames written by earlier runs, which must not be written again; 0 where parts are shared.
         signed: the file has a signed manifest.
         warnings: sentences for the user.
 
@@ -97,14 +100,16 @@ class ResumableWriter:
         *,
         key: str,
         part_frames: int = 0,
+        shared: bool = False,
         cancel: CancelToken | None = None,
     ) -> None:
         self.path = checked_target(Path(path).absolute(), spec)
         self.spec = spec
         self.part_frames = part_frames or max(1, round(PART_SECONDS * spec.fps))
-        self._key = key
+        self._key, self._shared = key, shared
+        self.parts = part_ranges(range(0, spec.frames, self.part_frames), spec.frames)
         self._cancel = cancel or CancelToken()
-        self._folder = self.path.with_name(fitting_name(".", self.path.name, ".parts"))
+        self._folder = parts_folder(self.path)
         self._cleanup = ExitStack()
         self._part: FrameWriter | None = None
         self.finished = self._written = 0
@@ -124,15 +129,52 @@ class ResumableWriter:
             except OSError as error:
                 raise result_error(error, self.path) from error
             self._cleanup = cleanup.pop_all()
-        self.finished = self._written = self._kept_frames()
+        if not self._shared:
+            self.finished = self._written = self._kept_frames()
         return self
+
+    def cut(self, starts: Sequence[int]) -> None:
+        """Say with which frames the parts begin, the first of them with 0; only where parts are shared.
+
+        Parts of an earlier run that was cut in the same way are kept.
+
+        Raises:
+            OutputError, DiskFullError: it cannot be written down.
+        """
+        self.parts = part_ranges(starts, self.spec.frames)
+        about = self._folder / "job.json"
+        before, now = _read_json(about), self._about() | {"starts": list(starts)}
+        if before == now:
+            return
+        for old in self._folder.glob("part*"):
+            old.unlink()
+        with atomic_write(about, explain=result_error) as new:
+            new.write_text(json.dumps(now), "utf-8")
+
+    def is_complete(self, number: int) -> bool:
+        """Whether a part has all of its frames."""
+        return _count_frames(self.part_path(number)) == len(self.parts[number])
+
+    def part_spec(self, number: int) -> OutputSpec:
+        """What `FrameWriter` needs to write a part."""
+        return replace(self.spec, frames=len(self.parts[number]), audio=None, kept=None, marks=None)
+
+    def part_frames_of(self, number: int) -> Generator[YuvFrame, None, None]:
+        """Read back the frames of a part, as they are in its file."""
+        part = open_video(self.part_path(number))
+        for frame in part.read_yuv(np.arange(part.frame_count), cancel=self._cancel):
+            yield frame.cropped(self.spec.width, self.spec.height)
+
+    def skip(self, number: int) -> None:
+        """Take a part as it is in its file, which another process has written."""
+        if self._written != self.parts[number].start:
+            raise ValueError(f"part {number} is not the next one")
+        self._written = self.parts[number].stop
 
     def earlier_frames(self) -> Generator[YuvFrame, None, None]:
         """Read back the frames that earlier runs have written, as they are in the parts."""
         for number in range(math.ceil(self.finished / self.part_frames)):
-            part = open_video(self._part_path(number))
-            for frame in part.read_yuv(np.arange(part.frame_count), cancel=self._cancel):
-                yield frame.cropped(self.spec.width, self.spec.height)
+            yield from self.part_frames_of(number)
 
     def write(self, frame: YuvFrame | DeepFrame | Frame) -> None:
         """Append one frame; see `FrameWriter.write`."""
@@ -146,11 +188,10 @@ class ResumableWriter:
             part.__exit__(None, None, None)
 
     def _open_part(self) -> FrameWriter:
-        number, left = self._written // self.part_frames, self.spec.frames - self._written
-        if left < 1:
+        if self._written >= self.spec.frames:
             raise ValueError(f"only {self.spec.frames} frames were announced")
-        spec = replace(self.spec, frames=min(left, self.part_frames), audio=None, kept=None, marks=None)
-        return FrameWriter(self._part_path(number), spec, cancel=self._cancel).__enter__()
+        number = bisect_right([part.start for part in self.parts], self._written) - 1
+        return FrameWriter(self.part_path(number), self.part_spec(number), cancel=self._cancel).__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -175,7 +216,7 @@ class ResumableWriter:
 
     def _remove_unless_parts(self) -> None:
         """Remove the folder where nothing in it is of use to a later run."""
-        if not self._part_path(0).exists():
+        if not self.part_path(0).exists():
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _finish(self) -> None:
@@ -184,8 +225,7 @@ class ResumableWriter:
         if self._written != self.spec.frames:
             raise incomplete(self._written, self.spec.frames)
         listing = self._folder / "parts.txt"
-        count = math.ceil(self.spec.frames / self.part_frames)
-        names = [f"file {self._part_path(number).name}" for number in range(count)]
+        names = [f"file {self.part_path(number).name}" for number in range(len(self.parts))]
         with atomic_write(listing) as new:
             new.write_text("\n".join(["ffconcat version 1.0", *names, ""]), "utf-8")
         try:
@@ -198,7 +238,7 @@ class ResumableWriter:
             raise result_error(error, self.path) from error
         self.path, self.signed = marked.path, marked.signed
         self.warnings += marked.warnings
-        self._part_path(0).unlink(missing_ok=True)  # the folder is of no use any more
+        self.part_path(0).unlink(missing_ok=True)  # the folder is of no use any more
 
     def _concatenate(self, listing: Path, track: EncodedTrack | None, new: Path) -> None:
         """Write parts and audio as one file."""
@@ -222,7 +262,8 @@ class ResumableWriter:
 
     # --- the folder of parts ----------------------------------------------------------------------
 
-    def _part_path(self, number: int) -> Path:
+    def part_path(self, number: int) -> Path:
+        """The file of a part."""
         suffix = ".mp4" if ".mp4" in VIDEO_CODECS[self.spec.codec].suffixes else ".mov"
         return self._folder / f"part{number:05d}{suffix}"
 
@@ -244,12 +285,11 @@ class ResumableWriter:
         Raises:
             OutputError: the job is not begun yet, and a file is there that must not be replaced.
         """
-        about, now = self._folder / "job.json", {"key": self._key, "part_frames": self.part_frames}
-        try:
-            before = json.loads(about.read_text("utf-8"))
-        except (OSError, ValueError):
-            before = None
-        if before == now and self._part_path(0).exists():
+        about, now = self._folder / "job.json", self._about()
+        before = _read_json(about)
+        if self._shared and isinstance(before, dict):  # where it was cut is for `cut` to compare
+            before = {name: value for name, value in before.items() if name != "starts"}
+        if before == now and (self._shared or self.part_path(0).exists()):
             return
         check_not_there(self.path, overwrite=self.spec.overwrite)
         for old in self._folder.glob("part*"):
@@ -259,13 +299,32 @@ class ResumableWriter:
 
     def _kept_frames(self) -> int:
         """Frames in the parts, from the first on, that have all of their frames."""
-        number = 0
-        while number * self.part_frames < self.spec.frames:
-            expected = min(self.part_frames, self.spec.frames - number * self.part_frames)
-            if _count_frames(self._part_path(number)) != expected:
-                break
-            number += 1
-        return min(number * self.part_frames, self.spec.frames)
+        for number, part in enumerate(self.parts):
+            if not self.is_complete(number):
+                return part.start
+        return self.spec.frames
+
+    def _about(self) -> dict[str, Any]:
+        """What is written down of the job."""
+        return {"key": self._key, "part_frames": self.part_frames}
+
+
+def parts_folder(path: Path) -> Path:
+    """The folder of the parts of a result."""
+    return path.with_name(fitting_name(".", path.name, ".parts"))
+
+
+def part_ranges(starts: Sequence[int], frames: int) -> list[range]:
+    """The frames of each part, by the first frames of all."""
+    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], frames], strict=True)]
+
+
+def _read_json(path: Path) -> Any:
+    """What a file holds; None where it cannot be read."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _count_frames(path: Path) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 _STAGES = (
     "Finding faces",
     "Drawing lips",
+    "Making videos",
     "Measuring lip sync",
     "Measuring loudness",
     "Transcribing speech",

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.batch.run import Cluster
 from lipsync.context import ModelProvider
 from lipsync.errors import InputError
 from lipsync.options import SyncOptions
@@ -98,6 +99,7 @@ class BatchEvents:
         form: of the sync tab, whose settings are used.
         lane: of all that make videos.
         pages: the tabs of the page, of which this is "many".
+        cluster: where the videos of a batch are made at the same time; None for here.
     """
 
     def __init__(
@@ -108,9 +110,10 @@ class BatchEvents:
         form: SyncForm,
         lane: Lane,
         pages: TabSelector,
+        cluster: Cluster | None = None,
     ) -> None:
         self._sessions, self._models, self._page, self._form = sessions, models, page, form
-        self._lane, self._pages = lane, pages
+        self._lane, self._pages, self._cluster = lane, pages, cluster
         # A new value watches the batch. Not within the tab: Gradio announces any answer about what is in a
         # tab that was not opened yet as a change, also that nothing has changed.
         self._ticket = gr.State("")
@@ -160,7 +163,9 @@ class BatchEvents:
         """The batch, at its turn; its archive takes the place of that of the batch before."""
         videos, voices, options = given
         with session.job_folder(BATCH) as folder:
-            made = handlers.run_batch(videos, voices, options, folder.path, cancel, self._models)
+            made = handlers.run_batch(
+                videos, voices, options, folder.path, cancel, self._models, self._cluster
+            )
             for item in self._lane.in_turn(made, cancel):
                 if isinstance(item, Done):
                     folder.replace_older()
