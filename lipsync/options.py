@@ -71,8 +71,12 @@ CODECS = {
     "prores": "ProRes 422 HQ, 10 bits",
     "dnxhr": "DNxHR HQX, 10 bits",
     "ffv1": "FFV1, lossless",
+    "png": "PNG images and a WAV file in a folder",
 }
 """Video codecs of results; containers and settings are in `lipsync.media.output_formats`."""
+SEQUENCES = ("png",)
+"""Those that make a folder with a file for each frame."""
+LAYERS = ("none", "mouth")
 ENCODERS = ("software", "hardware")
 ROTATIONS = (0, 90, 180, 270)
 PAGE_GROUPS = ("main", "face", "more")
@@ -157,8 +161,16 @@ class MediaOptions(OptionGroup):
     )
     codec: str = option(
         "h264",
-        "video codec; prores and dnxhr need a .mov file, ffv1 an .mkv or .mov",
+        "video codec; prores and dnxhr need a .mov file, ffv1 an .mkv or .mov, png a folder of images",
         choices=tuple(CODECS),
+        common=True,
+        later=True,
+    )
+    layer: str = option(
+        "none",
+        "'mouth' writes only what was drawn, transparent elsewhere, to lay over the video in an editor "
+        "(codec prores or png)",
+        choices=LAYERS,
         common=True,
         later=True,
     )

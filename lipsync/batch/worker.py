@@ -15,7 +15,8 @@ from pathlib import Path
 
 import lipsync
 from lipsync.batch.items import BatchItem, BatchSettings, FileMark, Outcome
-from lipsync.errors import InputError, LipsyncError, ToolError
+from lipsync.errors import InputError, LipsyncError, OptionError, ToolError
+from lipsync.options import SEQUENCES
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.pipeline.overall import Overall, stage_weights
 from lipsync.pipeline.sync import sync
@@ -155,6 +156,9 @@ class BatchWorker:
         if self._sees_outputs:
             yield item.free_output(self._settings.options.media.codec)
             return
+        if self._settings.options.media.codec in SEQUENCES:
+            what = "A worker cannot send an image sequence, and does not see the folder of the results"
+            raise OptionError(what, given=item.output, hint="Share the folder, or choose another 'codec'.")
         with temporary_folder() as folder:
             results = folder / "results"
             results.mkdir()

@@ -42,3 +42,19 @@ def check_outputs(arguments: argparse.Namespace, *paths: Path | None) -> None:
             check_not_there(path, overwrite=arguments.overwrite)
             check_place(path)
     cancel.check()
+
+
+def check_folder_output(arguments: argparse.Namespace, path: Path, codec: str) -> None:
+    """As `check_outputs` for the folder of an image sequence.
+
+    Raises:
+        OutputError, DiskFullError, Cancelled: as `check_outputs`.
+    """
+    from lipsync.media.output_formats import check_codec
+    from lipsync.media.video.image_sequence import check_folder
+
+    check_codec(path, codec)
+    check_folder(path, overwrite=arguments.overwrite)
+    with cancel_on_interrupt() as cancel:
+        check_place(path / "frame.png")
+    cancel.check()

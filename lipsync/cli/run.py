@@ -20,11 +20,11 @@ from lipsync.cli.conversation import (
     conversation_inputs,
 )
 from lipsync.cli.flags import SYNC_GROUPS, add_options, read_options, read_sync_options
-from lipsync.cli.outputs import add_json, add_overwrite, check_outputs, print_json
+from lipsync.cli.outputs import add_json, add_overwrite, check_folder_output, check_outputs, print_json
 from lipsync.cli.parser import CommandParser, in_flags
 from lipsync.cli.signing import add_signing
 from lipsync.cli.terminal import ProgressBar, cancel_on_interrupt, heavy_imports
-from lipsync.options import LinkOptions
+from lipsync.options import SEQUENCES, LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources import LocalFile, is_link, open_source
 from lipsync.types import SyncResult
@@ -40,7 +40,8 @@ def add_run_command(parser: CommandParser) -> None:
         "-o",
         "--output",
         type=Path,
-        help="file to write (default: a new name next to VIDEO; for a link, in the current folder)",
+        help="file to write, or folder with --codec png (default: a new name next to VIDEO; for a link, in "
+        "the current folder)",
     )
     add_json(parser)
     add_overwrite(parser)
@@ -137,14 +138,18 @@ def _fetched_inputs(
 def _run(arguments: argparse.Namespace) -> int:
     checked = _check_inputs(arguments)
     check_outputs(arguments, arguments.score_plot)
-    if arguments.output and not arguments.resume:  # of one to be resumed the writer knows whether it is begun
-        check_outputs(arguments, arguments.output)
+    options = read_sync_options(arguments)
+    # Of a run to be resumed the writer knows whether it is begun.
+    output = None if arguments.resume else arguments.output
+    if options.media.codec not in SEQUENCES:
+        check_outputs(arguments, output)
     with heavy_imports():
-        from lipsync.media import open_video
         from lipsync.pipeline.job import free_name
         from lipsync.pipeline.provenance import choose_signing
 
-    choose_signing(read_sync_options(arguments).report.provenance, arguments.sign_cert, arguments.sign_key)
+    if output is not None and options.media.codec in SEQUENCES:
+        check_folder_output(arguments, output, options.media.codec)
+    choose_signing(options.report.provenance, arguments.sign_cert, arguments.sign_key)
     with (
         cancel_on_interrupt() as cancel,
         ProgressBar() as bar,
@@ -154,7 +159,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if output is None and is_link(arguments.video):  # next to the video is a folder that is removed
             output = free_name(Path.cwd() / inputs.video.name, inputs.options.media.codec)
         voice, speakers, cues = conversation_inputs(arguments, checked, inputs, bar.update, cancel)
-        said = open_video(inputs.video, inputs.options.media).warnings
+        said = lipsync.plan(inputs.video, voice, inputs.options, output=output, **speakers).warnings
         _print_notes(said, arguments.flags)  # before the work that could be in vain
         result = lipsync.sync(
             inputs.video,

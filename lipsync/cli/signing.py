@@ -29,7 +29,13 @@ def add_signing(parser: CommandParser) -> None:
 
 def add_verify_command(parser: CommandParser) -> None:
     """Add the arguments of `verify`."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="video, photo or audio")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="video, photo or audio, or the folder of an image sequence",
+    )
     parser.add_argument(
         "--trust",
         type=Path,
@@ -42,7 +48,8 @@ def add_verify_command(parser: CommandParser) -> None:
 
 def _verify(arguments: argparse.Namespace) -> int:
     for path in arguments.files:
-        checked_file(path)
+        if not path.is_dir():
+            checked_file(path)
     anchors = _anchors(arguments.trust) if arguments.trust else b""
     with heavy_imports():
         from lipsync.media.provenance import read_provenance

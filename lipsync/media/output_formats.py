@@ -56,10 +56,15 @@ class VideoCodec:
     Attributes:
         title: for the user.
         encoder: ffmpeg's name of it.
-        suffixes: of the containers that hold it, the usual one first.
+        suffixes: of the containers that hold it, the usual one first; "" for a folder with a
+            file for each frame.
         pixels: ffmpeg's pixel format of 8-bit frames.
         deep: pixel formats of frames with more bits, by how their chroma is sampled ("420", "422", "444");
             empty where it has 8 bits only.
+        limited: suffixes of containers in which it cannot say that values are of full range: they are
+            converted to limited range.
+        alpha: pixel formats of transparent frames, of 8 bits and of more; empty where it holds none.
+        alpha_settings: ffmpeg's output options for those, in place of `settings`.
         settings: ffmpeg's output options, beside the quality.
         crf: maps x264's rate factor to the encoder's; None where it has no quality.
         smallest: width and height that it needs at least.
@@ -70,9 +75,17 @@ class VideoCodec:
     suffixes: tuple[str, ...]
     pixels: str = "yuv420p"
     deep: Mapping[str, str] = field(default_factory=dict)
+    limited: tuple[str, ...] = ()
+    alpha: tuple[str, ...] = ()
+    alpha_settings: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     crf: Callable[[int], int] | None = None
     smallest: tuple[int, int] = (1, 1)
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the result is a folder with a file for each frame."""
+        return self.suffixes == ("",)
 
     def deep_format(self, chroma: str) -> str:
         """The pixel format nearest to a source's sampling of chroma; "" where it has 8 bits only."""
@@ -106,6 +119,9 @@ VIDEO_CODECS: Mapping[str, VideoCodec] = MappingProxyType(
             (".mov",),
             "yuv422p10le",
             deep={"422": "yuv422p10le"},
+            limited=(".mov",),
+            alpha=("yuva444p10le", "yuva444p10le"),
+            alpha_settings={"profile:v": 4, "vendor": "apl0", "alpha_bits": 16},
             settings={"profile:v": 3, "vendor": "apl0"},
         ),
         "dnxhr": VideoCodec(
@@ -122,11 +138,25 @@ VIDEO_CODECS: Mapping[str, VideoCodec] = MappingProxyType(
             "ffv1",
             (".mkv", ".mov"),
             deep=_ALL_CHROMA,
+            limited=(".mov",),
             settings={"level": 3, "g": 1, "slices": 4, "slicecrc": 1},
+        ),
+        "png": VideoCodec(
+            "PNG",
+            "png",
+            ("",),
+            "rgb24",
+            deep=_ALL_CHROMA,
+            alpha=("rgba", "rgba64le"),
+            settings={"compression_level": 3, "pred": "up"},
         ),
     }
 )
 """By the name that the setting `codec` has."""
+
+
+_OF_ONE_FILE = (".png", ".zip", ".avi", ".webm", ".m4v")
+"""Endings that nobody gives a folder."""
 
 
 def check_codec(path: Path, codec: str) -> None:
@@ -135,8 +165,13 @@ def check_codec(path: Path, codec: str) -> None:
     Raises:
         OutputError: it does not, or results are not written in it.
     """
-    output_format(path)
     row = VIDEO_CODECS[codec]
+    if row.is_sequence:
+        if path.suffix.lower() in (*OUTPUT_FORMATS, *_OF_ONE_FILE):
+            what = f"A {row.title} sequence is a folder, and not a file of this kind"
+            raise OutputError(what, given=path.name, hint="Name a folder, or choose another 'codec'.")
+        return
+    output_format(path)
     if path.suffix.lower() not in row.suffixes:
         raise OutputError(
             f"{row.title} is not written into this kind of file",

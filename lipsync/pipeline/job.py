@@ -17,6 +17,7 @@ from lipsync.media.clock import DEFAULT_TRACK
 from lipsync.media.output_formats import VIDEO_CODECS
 from lipsync.options import FaceOptions, SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
+from lipsync.pipeline.output_limits import check_layer, output_warnings
 from lipsync.segments import FaceChoice, PlacedSegment, Segment, place_segments
 from lipsync.types import IntArray, Plan
 from lipsync.utils.file_names import fitting_name
@@ -115,6 +116,7 @@ def open_job(given: JobArguments) -> Job:
             they need is missing.
     """
     job = _opened(given)
+    check_layer(job.video, given.options)
     _check_separation(job, given)
     return job
 
@@ -202,8 +204,13 @@ def plan(
     *,
     segments: Sequence[Segment] = (),
     more_voices: Sequence[str | Path] = (),
+    output: str | Path | None = None,
 ) -> Plan:
     """Properties of the result that `sync` would make; needs no network and no decoding.
+
+    Args:
+        video, voice, options, segments, more_voices: as of `sync`.
+        output: the file to write, whose container may not hold all; by default of the codec's usual kind.
 
     Raises:
         LipsyncError: as `sync`, if files, time ranges, segments or settings are invalid.
@@ -213,6 +220,7 @@ def plan(
     )
     job = open_job(given)
     reader = job.video
+    target = Path(output or f"result{VIDEO_CODECS[given.options.media.codec].suffixes[0]}")
     scale = 2 if given.options.enhance.upscaler != "none" else 1
     return Plan(
         frames=len(job.timeline),
@@ -221,7 +229,10 @@ def plan(
         height=reader.height * scale,
         video_seconds=0.0 if reader.is_still else float(reader.frame_count / reader.fps),
         voice_seconds=job.voices[0].duration,
-        warnings=reader.warnings,
+        warnings=(
+            *reader.warnings,
+            *output_warnings(reader, job.timeline, target, given.options),
+        ),
     )
 
 

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -18,18 +17,19 @@ from lipsync.enhancers import Upscaler
 from lipsync.errors import DownloadError, MediaError, OptionError, RangeError, ToolError, WeightsError
 from lipsync.faces import UnusedReason
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, YuvFrame
-from lipsync.media.kept_tracks import KeptTracks, find_kept_tracks
 from lipsync.media.output_formats import VIDEO_CODECS, check_codec, output_format
 from lipsync.media.provenance import Edit, Marked, Marks, mark_and_move, sidecar_path
 from lipsync.media.subtitle_formats import Cue, format_srt
 from lipsync.media.subtitles import add_subtitles
-from lipsync.media.tags import SourceTags, read_tags
 from lipsync.media.video.deep import DeepResult
+from lipsync.media.video.mouth_layer import LayerResult, alpha_levels
 from lipsync.media.video.smart_copy_writer import SmartCopyWriter
 from lipsync.media.video.visible_label import VisibleLabel
-from lipsync.options import MediaOptions, SyncOptions
+from lipsync.media.video.writer import check_target_free
+from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import Redraw, SyncArguments
 from lipsync.pipeline.job import Job
+from lipsync.pipeline.output_limits import keeps_depth, kept_tags, kept_tracks
 from lipsync.pipeline.preparation import choose_weights
 from lipsync.pipeline.provenance import Signing, describe_run
 from lipsync.pipeline.shared_parts import PartFile
@@ -40,12 +40,11 @@ from lipsync.speech.subtitles import to_cues
 from lipsync.utils.atomic_write import check_not_there, working_path, write_text
 from lipsync.utils.disk_errors import write_error
 from lipsync.utils.file_digest import content_hash
+from lipsync.utils.file_names import fitting_name
 from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked
 
 _FADE_SECONDS = 0.3
 """A mouth begins to open before its line, and closes after it."""
-_CUT_SECONDS = 0.5
-"""A result that ends this much before its source still shows all of it."""
 
 
 Writer: TypeAlias = FrameWriter | ResumableWriter | SmartCopyWriter
@@ -144,7 +143,7 @@ class Output:
         elif isinstance(self._writer, SmartCopyWriter):
             yield from self._writer.kept_frames(part)
 
-    def write(self, frame: YuvFrame | DeepResult) -> None:
+    def write(self, frame: YuvFrame | DeepResult | LayerResult) -> None:
         """Append one frame.
 
         Raises:
@@ -153,6 +152,11 @@ class Output:
         shown = in_8_bits(frame)
         if self._label is not None:
             shown = self._label.draw(shown)
+        if isinstance(frame, LayerResult):
+            assert isinstance(self._writer, FrameWriter)  # `check_free` refuses the others
+            levels = alpha_levels(self._writer.spec.alpha_format)
+            self._writer.write(frame.layer(shown, levels))
+            return
         deep = frame if isinstance(frame, DeepResult) else None
         self._writer.write(deep.original.with_changes(deep.before, shown) if deep else shown)
 
@@ -182,6 +186,11 @@ class Target(NamedTuple):
     shared: bool = False
 
 
+def has_parts(options: SyncOptions) -> bool:
+    """Whether a result can be written in parts, so that it can be resumed and others can draw some."""
+    return not VIDEO_CODECS[options.media.codec].is_sequence and options.media.layer == "none"
+
+
 def check_free(given: SyncArguments) -> None:
     """Check that the result replaces nothing that it must not, before any work.
 
@@ -193,16 +202,34 @@ def check_free(given: SyncArguments) -> None:
     """
     if given.resume and given.redraw is not None:
         raise OptionError("Parts that are drawn alone cannot be resumed", hint="Leave out 'resume'.")
+    codec = given.options.media.codec
+    if given.options.media.layer != "none" and (given.resume or given.redraw is not None):
+        what = "A mouth layer cannot be resumed, nor parts of it drawn alone"
+        raise OptionError(what, hint="Make the whole of it, or leave out 'layer'.")
+    is_sequence = VIDEO_CODECS[codec].is_sequence
+    if is_sequence and (given.resume or given.redraw is not None):
+        what = "An image sequence cannot be resumed, nor parts of it drawn alone"
+        raise OptionError(
+            what, given=f"codec={codec}", hint="Make the whole of it, or choose another 'codec'."
+        )
     if given.output is None:
         return
-    check_codec(given.output, given.options.media.codec)
+    check_codec(given.output, codec)
     if given.resume:
         return
-    check_not_there(given.output, overwrite=given.overwrite)
+    check_target_free(given.output, codec, overwrite=given.overwrite)
     if given.options.report.subtitles != "none":
-        check_not_there(given.output.with_suffix(".srt"), overwrite=given.overwrite)
-    if given.options.report.provenance == "signed" and not output_format(given.output).xmp:
+        check_not_there(_subtitle_path(given.output, codec), overwrite=given.overwrite)
+    beside = not is_sequence and not output_format(given.output).xmp
+    if given.options.report.provenance == "signed" and beside:
         check_not_there(sidecar_path(given.output), overwrite=given.overwrite)
+
+
+def _subtitle_path(target: Path, codec: str) -> Path:
+    """Where the subtitles of a result go."""
+    if VIDEO_CODECS[codec].is_sequence:
+        return target.with_name(fitting_name("", target.name, ".srt"))
+    return target.with_suffix(".srt")
 
 
 @contextmanager
@@ -215,7 +242,7 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         NotCopyableError: the earlier result of `target.redraw` cannot be used.
     """
     scale = upscaler.spec.scale if upscaler else 1
-    deep = keeps_depth(job, upscaler is not None, context.options)
+    deep = keeps_depth(job.video, upscaler is not None, context.options)
     spec = OutputSpec(
         width=job.video.width * scale,
         height=job.video.height * scale,
@@ -224,11 +251,12 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         audio=job.audio,
         source=(deep and job.video.original) or job.video.info,
         deep=deep,
-        kept=kept_tracks(job, target.path, context.options)[0],
+        layer=context.options.media.layer != "none",
+        kept=kept_tracks(job.video, job.timeline, target.path, context.options)[0],
         quality=context.options.media.quality,
         encoder=context.options.media.encoder,
         codec=context.options.media.codec,
-        tags=_kept_tags(job, context),
+        tags=kept_tags(job.video, job.timeline, context.options.media),
         marks=target.signing.marks(_edit(job, context)),
         overwrite=target.overwrite,
     )
@@ -271,21 +299,9 @@ def _changed_frames(redraw: Redraw, job: Job) -> list[range]:
     return ranges
 
 
-def keeps_depth(job: Job, upscales: bool, options: SyncOptions) -> bool:
-    """Whether the result keeps more than 8 bits of its source."""
-    return job.video.original is not None and bool(VIDEO_CODECS[options.media.codec].deep) and not upscales
-
-
-def in_8_bits(frame: YuvFrame | DeepResult) -> YuvFrame:
+def in_8_bits(frame: YuvFrame | DeepResult | LayerResult) -> YuvFrame:
     """A result frame for display."""
-    return frame.frame if isinstance(frame, DeepResult) else frame
-
-
-def depth_warnings(job: Job, options: SyncOptions) -> list[str]:
-    """A warning where upscaling takes bits that the codec could hold."""
-    if options.enhance.upscaler != "none" and keeps_depth(job, False, options):
-        return ["Upscaled frames have 8 bits and standard range; without 'upscaler' the source's are kept."]
-    return []
+    return frame if isinstance(frame, YuvFrame) else frame.frame
 
 
 def make_label(options: SyncOptions, width: int, height: int) -> VisibleLabel | None:
@@ -297,44 +313,6 @@ def _edit(job: Job, context: RunContext) -> Edit:
     model = choose_weights(context)
     voices = [voice.info.path for voice in job.voices]
     return describe_run(job.video.info.path, voices, job.video.is_still, model, context.options)
-
-
-def _kept_tags(job: Job, context: RunContext) -> SourceTags:
-    """The source's tags where the result shows all of it from its first frame on, in its own rate.
-
-    Its own audio is often a frame or two shorter than its picture.
-    """
-    media, video = context.options.media, job.video
-    return read_tags(video.info.path, media.video_track) if _shows_all(job, media) else SourceTags()
-
-
-def _shows_all(job: Job, media: MediaOptions) -> bool:
-    """Whether the result shows all of its source from its first frame on, in its own time."""
-    video, frames = job.video, len(job.timeline)
-    whole = not video.is_still and not media.video_ranges and video.fps == video.info.fps
-    whole = whole and video.frame_count - _CUT_SECONDS * video.fps <= frames <= video.frame_count
-    return whole and np.array_equal(job.timeline, np.arange(frames))
-
-
-def kept_tracks(job: Job, target: Path, options: SyncOptions) -> tuple[KeptTracks | None, tuple[str, ...]]:
-    """The source's other tracks that the result keeps, and warnings about those that it does not.
-
-    Raises:
-        MediaError: the file cannot be read.
-    """
-    if not options.media.keep_tracks or job.video.is_still:
-        return None, ()
-    if not _shows_all(job, options.media):
-        return None, (
-            "The video's other tracks and chapters are not kept: the result does not show all of it in its "
-            "own time.",
-        )
-    kept, warnings = find_kept_tracks(job.video.info.path, target, job.video.start), tuple[str, ...]()
-    if options.report.subtitles == "track" and any(name.startswith("s") for name, _ in kept.streams):
-        streams = tuple(one for one in kept.streams if not one[0].startswith("s"))
-        kept = replace(kept, streams=streams)
-        warnings = ("The video's own subtitles are not kept: those of what is said take their place.",)
-    return kept, kept.warnings + warnings
 
 
 def _resume_key(job: Job, context: RunContext) -> str:
@@ -389,8 +367,9 @@ def write_subtitles(
     target, marked = out.path, Marked(out.path, out.signed, ())
     if subtitles is None or not subtitles.cues:
         return None, marked
-    path = write_text(target.with_suffix(".srt"), format_srt(subtitles.cues), overwrite=overwrite)
-    if options.report.subtitles == "track":
+    codec = options.media.codec
+    path = write_text(_subtitle_path(target, codec), format_srt(subtitles.cues), overwrite=overwrite)
+    if options.report.subtitles == "track" and not VIDEO_CODECS[codec].is_sequence:
         try:
             with working_path(target) as new:
                 add_subtitles(target, path, subtitles.language, target=new)

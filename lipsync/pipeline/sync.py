@@ -18,6 +18,7 @@ from lipsync.faces import DetectionCache, recognition_warnings
 from lipsync.media import FrameWriter, VideoReader, YuvFrame
 from lipsync.media.subtitle_formats import Cue
 from lipsync.media.video.deep import DeepFrame, DeepResult
+from lipsync.media.video.mouth_layer import LayerResult
 from lipsync.options import SyncOptions
 from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.active_speakers import assign_speakers
@@ -27,6 +28,7 @@ from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import channel_warnings, free_name, length_warnings, open_job
 from lipsync.pipeline.living_photo import bring_to_life
 from lipsync.pipeline.model_provider import choose_provider
+from lipsync.pipeline.output_limits import output_warnings
 from lipsync.pipeline.preparation import Preparation, choose_weights, load_enhancers
 from lipsync.pipeline.provenance import choose_signing
 from lipsync.pipeline.rest_watch import RestWatch
@@ -67,7 +69,8 @@ def sync(
         options: all settings; the defaults suit most material.
         progress: called with a `Progress` at most ten times a second, from this thread.
         cancel: `cancel.cancel()` in another thread ends the job within about a second.
-        output: the file to write (.mp4, .mov or .mkv); by default a new name next to `video`.
+        output: the file to write (.mp4, .mov or .mkv), or the folder with `codec="png"`; by default a new
+            name next to `video`.
         segments: who speaks when, for several speakers or parts of a video; the result is then as long as
             the video, with its own audio outside of the segments.
         more_voices: further voices for the segments; `voice` has index 0.
@@ -126,15 +129,16 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
         given.overwrites,
         signing,
         given.redraw,
-        board is not None and board.divides(len(job.timeline), job.video.fps),
+        board is not None
+        and outputs.has_parts(context.options)
+        and board.divides(len(job.timeline), job.video.fps),
     )
     if not target.shared:
         board = None
     faces = job.face_options(context.options)
     job_warnings = [
         *job.video.warnings,
-        *outputs.depth_warnings(job, context.options),
-        *outputs.kept_tracks(job, target.path, context.options)[1],
+        *output_warnings(job.video, job.timeline, target.path, context.options),
         *length_warnings(job, context.options),
         *channel_warnings(job),
         *recognition_warnings(faces),
@@ -163,7 +167,7 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
         free_memory(choose_device(context.options.generator.device))  # of the detector and the checkpoint
 
         # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently.
-        frames: Iterator[YuvFrame | DeepResult | MadePart]
+        frames: Iterator[YuvFrame | DeepResult | LayerResult | MadePart]
         if board is None:
             frames = _frames(plan, out, (scorer, watch), (enhancement, upscaler), context)
         else:
@@ -202,7 +206,7 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
             *prepared.audio.warnings,
             *watch.warnings(),
             *subtitle_warnings,
-            *dict.fromkeys((*signing.warnings, *out.warnings, *marked.warnings)),
+            *_new((*signing.warnings, *out.warnings, *marked.warnings), job_warnings),
             *outputs.pass_through_warnings(plan),
         ),
         score=scorer.card(),
@@ -211,13 +215,18 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
     )
 
 
+def _new(warnings: Iterable[str], said: Sequence[str]) -> list[str]:
+    """Each warning once, without those that were said before."""
+    return [one for one in dict.fromkeys(warnings) if one not in said]
+
+
 def _frames(
     plan: RenderPlan,
     out: outputs.Output,
     observers: tuple[SyncScorer, RestWatch],
     enhancers: tuple[FaceEnhancement | None, Upscaler | None],
     context: RunContext,
-) -> Iterator[YuvFrame | DeepResult]:
+) -> Iterator[YuvFrame | DeepResult | LayerResult]:
     """The frames still to be written; the observers also get those of an earlier run."""
     enhancement, upscaler = enhancers
     for part, is_made in out.pieces():
@@ -248,7 +257,7 @@ def _shared_frames(
     observers: tuple[SyncScorer, RestWatch],
     enhancers: tuple[FaceEnhancement | None, Upscaler | None],
     context: RunContext,
-) -> Iterator[YuvFrame | DeepResult | MadePart]:
+) -> Iterator[YuvFrame | DeepResult | LayerResult | MadePart]:
     """The frames of the parts that nobody else draws, and a mark for each that somebody has."""
     enhancement, upscaler = enhancers
     files = out.cut(board.starts(plan))
@@ -295,12 +304,22 @@ def draw_part(task: PartTask, context: RunContext) -> None:
 
 def _results(
     chunk: Chunk, originals: Iterator[DeepFrame] | None, upscaler: Upscaler | None, context: RunContext
-) -> Iterator[YuvFrame | DeepResult]:
+) -> Iterator[YuvFrame | DeepResult | LayerResult]:
     """The frames of a chunk as they are written."""
-    if originals is not None:
+    if context.options.media.layer != "none":
+        yield from _layers(chunk, originals)
+    elif originals is not None:
         yield from map(DeepResult, chunk.results, chunk.frames, originals)
     else:
         yield from stages.upscale(chunk, upscaler, context)
+
+
+def _layers(chunk: Chunk, originals: Iterator[DeepFrame] | None) -> Iterator[LayerResult]:
+    """The frames of a chunk with their masks."""
+    for index, (frame, before) in enumerate(zip(chunk.results, chunk.frames, strict=True)):
+        of_frame = zip(chunk.faces, chunk.masks, strict=True)
+        masks = [mask for face, mask in of_frame if face.index == index and mask is not None]
+        yield LayerResult(frame, before, next(originals) if originals else None, masks)
 
 
 def _originals(plan: RenderPlan, part: range, chroma: str, context: RunContext) -> Iterator[DeepFrame] | None:

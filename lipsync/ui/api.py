@@ -167,8 +167,8 @@ class Api:
             preset: draft, standard or best; settings go before it.
 
         Returns:
-            The finished video as a file, and a report with its length, size, model, warnings, score and
-            the settings used. Before that, progress reports without a file.
+            The finished video as a file, of an image sequence a zip file, and a report with its length, size,
+            model, warnings, score and the settings used. Before that, progress reports without a file.
         """
         uploads = [video, voice, *(more_voices or [])]
         with _errors_for_callers(), self._job(request, "api", *uploads) as (folder, cancel):
@@ -180,7 +180,7 @@ class Api:
                 if isinstance(item, Done):
                     [made] = item.value.results
                     folder.keep()
-                    yield str(made.path), sync_report(item.value, made)
+                    yield str(item.value.downloads[0]), sync_report(item.value, made)
                 else:
                     yield None, progress_report(item, progress)
 

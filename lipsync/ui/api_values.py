@@ -89,7 +89,7 @@ def comparison_report(
     outputs: handlers.RunOutputs,
 ) -> tuple[str | None, str | None, str | None, dict[str, Any]]:
     """Both videos, the one side by side, and what is told of them."""
-    first, *others = (str(result.path) for result in outputs.results)
+    first, *others = map(str, outputs.downloads)
     report = {"results": [sync_report(outputs, result) for result in outputs.results]}
     side_by_side = str(outputs.side_by_side) if outputs.side_by_side else None
     return first, others[0] if others else None, side_by_side, {**report, "failed": outputs.failed}

@@ -21,6 +21,7 @@ from lipsync.errors import Cancelled, InputError, LipsyncError
 from lipsync.media import open_video, probe_audio, probe_video, write_image, write_side_by_side
 from lipsync.media.output_formats import VIDEO_CODECS
 from lipsync.media.provenance import METADATA_MARKS
+from lipsync.media.video.sequence_copy import write_sequence_copy
 from lipsync.options import MediaOptions, SyncOptions
 from lipsync.pipeline.excerpt import Excerpt, excerpt
 from lipsync.pipeline.job import free_name
@@ -64,6 +65,8 @@ class RunOutputs:
         failed: of the comparison, whose first result was kept: the second model, and why; "" otherwise.
         scores: the score cards, as JSON; None where nothing was measured.
         request: the inputs.
+        archives: of image sequences, one per model: zip files of their folders. The results are then videos
+            to watch; empty otherwise.
     """
 
     results: tuple[SyncResult, ...]
@@ -72,6 +75,12 @@ class RunOutputs:
     scores: Path | None
     request: SyncRequest
     failed: str = ""
+    archives: tuple[Path, ...] = ()
+
+    @property
+    def downloads(self) -> tuple[Path, ...]:
+        """The results as files, one per model."""
+        return self.archives or tuple(result.path for result in self.results)
 
 
 def run_sync(
@@ -102,6 +111,7 @@ def run_sync(
     video, _ = request.files()
     variants = [request.options.generator.variant, *([compare_with] if compare_with else [])]
     results: list[SyncResult] = []
+    archives: list[Path] = []
     overall = Overall(stage_weights(request.options), len(variants), expected)
     failed = yield from _fetch_second(compare_with, cancel)
     container = VIDEO_CODECS[request.options.media.codec].suffixes[0]
@@ -112,8 +122,12 @@ def run_sync(
         try:
             for item in run_job(request.with_variant(variant), output, cancel, models):
                 if isinstance(item, Done):
-                    warnings = (*request.notes, *item.value.warnings)
-                    results.append(dataclasses.replace(item.value, warnings=warnings))
+                    made = item.value
+                    if made.path.is_dir():
+                        made, archive = yield from _pack_sequence(made, cancel)
+                        archives.append(archive)
+                    warnings = (*request.notes, *made.warnings)
+                    results.append(dataclasses.replace(made, warnings=warnings))
                     overall.finish()
                 else:
                     yield (label if len(variants) > 1 else ""), overall.update(item)
@@ -133,7 +147,26 @@ def run_sync(
                     side_by_side = step.value
                 else:
                     yield "", overall.update(step)
-    yield Done(dataclasses.replace(outputs, side_by_side=side_by_side))
+    yield Done(dataclasses.replace(outputs, side_by_side=side_by_side, archives=tuple(archives)))
+
+
+def _pack_sequence(
+    made: SyncResult, cancel: CancelToken
+) -> Generator[tuple[str, Progress], None, tuple[SyncResult, Path]]:
+    """Pack an image sequence; returns the result as a video to watch, and the zip file."""
+    names = [made.path.with_name(fitting_name("", made.path.name, suffix)) for suffix in (".mp4", ".zip")]
+
+    def pack(_: ProgressCallback) -> tuple[SyncResult, Path]:
+        copy = write_sequence_copy(made.path, names[0], made.fps, cancel)
+        archive = _zip([made.path], names[1])
+        warnings = (*made.warnings, strings.SEQUENCE_SHOWN)
+        return dataclasses.replace(made, path=copy, warnings=warnings), archive
+
+    for item in run_in_thread(pack, cancel):
+        if isinstance(item, Done):
+            return item.value
+        yield "", item
+    raise RuntimeError("the sequence was not packed")
 
 
 def speak_texts(
@@ -474,11 +507,14 @@ def batch_pairs(videos: Sequence[str], voices: Sequence[str]) -> list[tuple[str,
 
 
 def _zip(paths: Sequence[Path], target: Path) -> Path:
-    """Move files into one archive, uncompressed since videos are compressed already."""
+    """Move files and folders into one archive, uncompressed since they are compressed already."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path in paths:
-            archive.write(path, path.name)
-            path.unlink()
+            for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+                archive.write(file, file.relative_to(path.parent))
+                file.unlink()
+            if path.is_dir():
+                path.rmdir()
     return target
 
 

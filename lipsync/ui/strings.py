@@ -230,6 +230,7 @@ LABELS = {
     "rotate": "Rotate",
     "codec": "Video codec",
     "keep_tracks": "Keep other tracks",
+    "layer": "Layer for editors",
     "static": "First frame only",
     "pad_top": "Pad top",
     "pad_bottom": "Pad bottom",
@@ -298,7 +299,9 @@ CHOICES: dict[str, dict[Any, str]] = {
         "prores": "ProRes 422 HQ (mov)",
         "dnxhr": "DNxHR HQX (mov)",
         "ffv1": "FFV1, lossless (mkv)",
+        "png": "PNG images and WAV sound (zip)",
     },
+    "layer": {"none": "none", "mouth": "only what was drawn"},
 }
 """Labels of values, where the value itself says too little."""
 ON, OFF = "on", "off"
@@ -424,6 +427,7 @@ GONE, GONE_HINT = "The file is no longer here", "Files are removed when a visito
 # --- result --------------------------------------------------------------------------------------
 RESULT, RESULT_OTHER = "Result", "Result of {variant}"
 RESULT_SECOND_FAILED = "The second result could not be made. {why}"
+SEQUENCE_SHOWN = "Shown is an H.264 copy; the images are in the zip file to download."
 RESULT_EMPTY = "The finished video appears here."
 LIVE = "Newest frame"
 RESULT_DONE = (

@@ -136,3 +136,31 @@ def write_text(path: Path, text: str, *, overwrite: bool = True) -> Path:
             return move_into_place(part, path, overwrite=overwrite)
     except OSError as error:
         raise write_error(error, path) from error
+
+
+def move_folder_into_place(part: Path, path: Path, *, overwrite: bool) -> Path:
+    """Move a finished folder to its name, and return that name; as `move_into_place`.
+
+    A folder that is replaced goes into the one that holds `part`, and back if the move fails. An empty one
+    counts as none.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    free, number, old = path, 2, part.with_name("replaced")
+    while True:
+        with suppress(OSError):
+            free.rmdir()
+        if not os.path.lexists(free):
+            break
+        if overwrite:
+            free.replace(old)
+            break
+        free, number = path.with_name(numbered_name(path.name, number, "")), number + 1
+    try:
+        part.replace(free)
+    except OSError:
+        if os.path.lexists(old):
+            old.replace(free)
+        raise
+    return free

@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pytest
 
-from lipsync.context import RunContext
 from lipsync.errors import OptionError
 from lipsync.media import FrameWriter, OutputSpec, ResumableWriter, open_audio, open_video
 from lipsync.media.audio.mix import mix_segments
@@ -18,8 +17,7 @@ from lipsync.media.tags import SourceTags, read_tags
 from lipsync.options import MediaOptions, SyncOptions
 from lipsync.pipeline.arguments import JobArguments, check_arguments
 from lipsync.pipeline.job import open_job
-from lipsync.pipeline.model_provider import FreshModels
-from lipsync.pipeline.outputs import _kept_tags
+from lipsync.pipeline.output_limits import kept_tags
 from tests.make_media import make_sound, make_video, number_frame, read_number, run_ffmpeg
 
 TAGS = SourceTags("Ein Titel", "2024-05-01", "2024-05-01T10:00:00.000000Z", "10:00:00:00", "deu")
@@ -79,7 +77,7 @@ def test_tags_are_kept_where_the_whole_film_is_shown(
         settings = {"video_ranges": (TimeRange(0.2, 0.8),)}
     options = SyncOptions.from_flat(**settings)
     job = open_job(check_arguments(JobArguments, options, video=film, voice=film))
-    assert _kept_tags(job, RunContext(FreshModels(), options)) == (TAGS if kept else SourceTags())
+    assert kept_tags(job.video, job.timeline, options.media) == (TAGS if kept else SourceTags())
 
 
 def test_chapters_and_length_of_the_voice_stay_in_its_file(tmp_path: Path) -> None:

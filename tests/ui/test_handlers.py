@@ -14,6 +14,7 @@ import pytest
 
 from lipsync.errors import DownloadError, InputError, MediaError
 from lipsync.media import probe_video
+from lipsync.media.provenance import read_provenance
 from lipsync.options import SyncOptions
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.pipeline.preview import preview
@@ -70,6 +71,34 @@ def test_files_have_the_name_of_their_video_and_settings_the_model_that_was_take
         "My photo_synced.settings.json",
     ]
     assert json.loads(made.settings.read_text())["variant"] == made.results[0].variant != "auto"
+
+
+def test_an_image_sequence_is_downloaded_as_a_zip_file_and_shown_as_a_video(
+    tmp_path: Path, voice: Path
+) -> None:
+    options = SyncOptions.from_flat(variant="builtin", score=False, codec="png")
+    request = SyncRequest(str(FACE), str(voice), options)
+    *_, done = run_sync(request, "", tmp_path / "run", CancelToken(), CachedModels())
+    assert isinstance(done, Done)
+    made = done.value
+    [result], [archive] = made.results, made.downloads
+    assert probe_video(result.path).frame_count == 10 and "copy" in result.warnings[-1]
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path / "unpacked")
+    assert read_provenance(tmp_path / "unpacked" / "face_synced").state == "whole"
+    assert not (tmp_path / "run" / "face_synced").exists()
+    before, after = frame_pair(made, 0.2)
+    assert before.shape == after.shape == (512, 512, 3)
+
+
+def test_a_batch_of_image_sequences_has_a_folder_for_each(tmp_path: Path, voice: Path) -> None:
+    options = SyncOptions.from_flat(variant="builtin", score=False, codec="png")
+    given = [str(FACE)] * 2, [str(voice)]
+    *_, done = run_batch(*given, options, tmp_path, CancelToken(), CachedModels())
+    assert isinstance(done, Done)
+    with zipfile.ZipFile(done.value.archive) as packed:
+        folders = {Path(name).parent.name for name in packed.namelist()}
+    assert folders == {"face_synced", "face_synced_2", ""}
 
 
 @pytest.mark.parametrize("when", ["fetched", "run"])

@@ -1,4 +1,4 @@
-"""AAC encoding of an audio track: rates, channel layout, exact length."""
+"""Encoding of an audio track as AAC or WAV: rates, channel layout, exact length."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def bit_rate(rate: int, count: int) -> int:
 class EncodedTrack:
     """Audio track in a file of its own, encoded in the background; a context manager.
 
-    The file is AAC in MP4. Leaving the context ends the encoding; whoever owns the folder removes the file.
+    The file is AAC in MP4, or WAV of 24 bits where `path` ends so. Leaving the context ends the encoding;
+    whoever owns the folder removes the file.
 
     Args:
         audio: the audio to encode, at its own rate and channels.
@@ -94,8 +95,9 @@ class EncodedTrack:
 def encode_audio(
     audio: AudioReader, seconds: Fraction, path: Path, compact: bool, cancel: CancelToken
 ) -> None:
-    """Encode the audio as AAC into an MP4 file; see `EncodedTrack`."""
-    rate = SPEECH_RATE if compact else aac_rate(audio.info.sample_rate)
+    """Encode the audio into a file; see `EncodedTrack`."""
+    wav = path.suffix == ".wav"
+    rate = SPEECH_RATE if compact else audio.info.sample_rate if wav else aac_rate(audio.info.sample_rate)
     layout = "mono" if compact else channels.aac_layout(audio.layout)
     count = len(channels.AAC_LAYOUTS[layout])
     bits = _SPEECH_BITS if compact else bit_rate(rate, count)
@@ -107,7 +109,11 @@ def encode_audio(
             mixed = (channels.mix_channels(block, matrix) for block in blocks)
         exact = _exactly(resampled(mixed, audio, rate, count), round(seconds * rate), count, rate)
         try:
-            _write(equal_blocks(exact, _BLOCK), path, {"rate": rate, "layout": layout}, bits)
+            form = {"rate": rate, "layout": layout}
+            if wav:
+                _write_wav(equal_blocks(exact, _BLOCK), path, form)
+            else:
+                _write(equal_blocks(exact, _BLOCK), path, form, bits)
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise write_error(error, path.parent, "The audio cannot be written there") from error
@@ -129,6 +135,21 @@ def _write(blocks: Iterable[FloatArray], path: Path, form: dict[str, Any], bits:
             at += len(block)
             for part in planar.resample(frame):
                 container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+
+
+def _write_wav(blocks: Iterable[FloatArray], path: Path, form: dict[str, Any]) -> None:
+    """Write blocks (n, channels) as WAV of 24 bits; one of more than 4 GB as RF64 (EBU Tech 3306)."""
+    with path.open("wb") as file, av.open(file, "w", format="wav", options={"rf64": "auto"}) as container:
+        stream: Any = container.add_stream("pcm_s24le", **form)
+        at = 0
+        for block in blocks:
+            values = np.clip(np.rint(block.astype(np.float64) * (1 << 23)), -(1 << 23), (1 << 23) - 1)
+            data = np.ascontiguousarray(values.astype(np.int32) << 8).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(data, format="s32", layout=form["layout"])
+            frame.sample_rate, frame.pts = form["rate"], at
+            at += len(block)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
 

@@ -19,6 +19,7 @@ from lipsync.media.provenance.marks import (
     Marked,
     Marks,
     mark_and_move,
+    mark_and_move_folder,
     sidecar_path,
     sign_image,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Marks",
     "ProvenanceReport",
     "mark_and_move",
+    "mark_and_move_folder",
     "own_credentials",
     "read_credentials",
     "read_provenance",

@@ -13,8 +13,15 @@ from lipsync.errors import LipsyncError
 from lipsync.media.output_formats import output_format
 from lipsync.media.provenance import manifest, xmp
 from lipsync.media.provenance.certificates import Credentials
+from lipsync.media.provenance.listing import write_listing
 from lipsync.media.provenance.manifest import Edit
-from lipsync.utils.atomic_write import atomic_write, check_not_there, move_into_place
+from lipsync.progress import CancelToken
+from lipsync.utils.atomic_write import (
+    atomic_write,
+    check_not_there,
+    move_folder_into_place,
+    move_into_place,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +97,35 @@ def mark_and_move(part: Path, path: Path, marks: Marks | None, *, overwrite: boo
     elif replaced and not container.xmp:  # what lies there is of the file that was replaced
         with suppress(OSError):
             sidecar_path(path).unlink(missing_ok=True)
+    return Marked(path, signed, tuple(warnings))
+
+
+def mark_and_move_folder(
+    part: Path, path: Path, marks: Marks | None, *, overwrite: bool, cancel: CancelToken
+) -> Marked:
+    """Mark a folder of finished files and move it into place, as `mark_and_move`.
+
+    PNGs get the metadata. One manifest in the folder signs the digests of all files.
+
+    Raises:
+        OSError: it cannot be moved, or a file not be written.
+        Cancelled: the token was cancelled.
+    """
+    warnings, signed = list[str](), False
+    if marks is not None:
+        for image in part.glob("*.png"):
+            xmp.append_png_xmp(image)
+    if marks is not None and marks.edit and marks.credentials:
+        listing = write_listing(part, cancel)
+        try:
+            kind = manifest.media_type_of(listing)
+            beside = manifest.sign_beside(marks.edit, marks.credentials, kind, listing)
+            sidecar_path(listing).write_bytes(beside)
+            signed = True
+        except Exception as error:  # of c2pa-python; the result is whole without it
+            listing.unlink()
+            warnings.append(unsigned_warning(error))
+    path = move_folder_into_place(part, path, overwrite=overwrite)
     return Marked(path, signed, tuple(warnings))
 
 

@@ -1,13 +1,15 @@
 """IPTC digital source type as XMP metadata of videos and images.
 
 XMP Specification Part 3 (ISO 16684-3): in MP4 a top-level `uuid` box, in PNG an `iTXt` chunk. The box goes
-to the end of the file, where it moves no other, so that nothing is copied. Pillow writes that of images.
+to the end of the file, where it moves no other, so that nothing is copied; so does the chunk of the PNGs of
+a sequence. Pillow writes that of other images.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +29,7 @@ XMP_PACKET = f"""<?xpacket begin="\N{ZERO WIDTH NO-BREAK SPACE}" id="W5M0MpCehiH
 <?xpacket end="r"?>""".encode()
 _FOUND = re.compile(rb"DigitalSourceType[^>\"']*[>=][\"']?\s*(http[\w:/.\-]+)")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-_PNG_KEYWORD = b"XML:com.adobe.xmp"
+_PNG_KEYWORD, _PNG_END = b"XML:com.adobe.xmp", bytes.fromhex("0000000049454e44ae426082")
 _LARGEST_XMP = 1 << 20
 
 
@@ -39,6 +41,18 @@ def append_xmp(path: Path) -> None:
     """
     with path.open("ab") as file:
         file.write(struct.pack(">I4s", 24 + len(XMP_PACKET), b"uuid") + _XMP_UUID + XMP_PACKET)
+
+
+def append_png_xmp(path: Path) -> None:
+    """Append the digital source type as XMP to a finished PNG.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    body = b"iTXt" + _PNG_KEYWORD + bytes(5) + XMP_PACKET
+    with path.open("r+b") as file:
+        file.seek(-len(_PNG_END), 2)
+        file.write(struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + _PNG_END)
 
 
 def read_source_type(path: Path) -> str:
@@ -83,13 +97,14 @@ def _box_xmp(file: BinaryIO, size: int) -> bytes:
 
 
 def _png_xmp(file: BinaryIO) -> bytes:
-    """The XMP of a PNG; b"" where there is none before the pixels."""
+    """The XMP of a PNG; b"" where there is none."""
     file.seek(len(_PNG_START))
     while len(header := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", header)
-        if kind == b"IDAT" or length > _LARGEST_XMP:
-            return b""
+        if kind != b"iTXt" or length > _LARGEST_XMP:
+            file.seek(length + 4, 1)
+            continue
         body = file.read(length + 4)
-        if kind == b"iTXt" and body.startswith(_PNG_KEYWORD):
+        if body.startswith(_PNG_KEYWORD):
             return body
     return b""

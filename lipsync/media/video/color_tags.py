@@ -97,6 +97,17 @@ def rgb_to_yuv(stream: Any, info: VideoInfo) -> Any:
 # ------------------------------------------------------------------------------------- writing
 
 
+def result_rgb_arguments(info: VideoInfo) -> dict[str, Any]:
+    """Arguments of ffmpeg's scale filter for the RGB of a result's YUV frames."""
+    color_range = setparams_arguments(info)["range"]
+    return {
+        "in_color_matrix": _MATRICES[_space(info)],
+        "in_range": color_range,
+        "out_range": "pc",
+        "flags": _TO_RGB_FLAGS,
+    }
+
+
 def setparams_arguments(info: VideoInfo) -> dict[str, str]:
     """Arguments of ffmpeg's setparams filter for the tags of a result of this file.
 

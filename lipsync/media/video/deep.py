@@ -73,6 +73,31 @@ class DeepFrame:
         """Y, U and V."""
         return self.y, self.u, self.v
 
+    def to_rgb(self, box: PixelBox | None = None) -> npt.NDArray[np.uint16]:
+        """The frame, or the part of it in `box`, as RGB uint16 (h, w, 3), 65535 being the most.
+
+        A part has the same values as the same rectangle of the whole frame. The values are the file's: of HDR
+        those of its transfer function.
+        """
+        height, width = self.y.shape
+        x1, y1, x2, y2 = box or PixelBox(0, 0, width, height)
+        parts: list[npt.NDArray[np.uint16]] = []
+        for plane in self.planes:
+            down, across = self._steps(plane)
+            # Bicubic upsampling reads two samples more on each side.
+            top, left = max(0, y1 // down - 2), max(0, x1 // across - 2)
+            part = plane[top : -(-y2 // down) + 2, left : -(-x2 // across) + 2]
+            if down * across > 1:
+                size = (part.shape[1] * across, part.shape[0] * down)
+                part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_CUBIC), np.uint16)
+            y, x = y1 - top * down, x1 - left * across
+            parts.append(part[y : y + y2 - y1, x : x + x2 - x1])
+        matrix = self.color_space.yuv_to_rgb.copy()
+        matrix[:, 3] *= 65535 / 255
+        matrix[:, :3] *= 65535 / 255 / self._scale
+        rgb = cv2.transform(cv2.merge(parts).astype(np.float32), matrix)
+        return np.asarray(np.clip(np.rint(rgb), 0, 65535), np.uint16)
+
     def with_changes(self, before: YuvFrame, after: YuvFrame) -> DeepFrame:
         """The frame with what differs between two 8-bit frames, the first of which shows this one.
 

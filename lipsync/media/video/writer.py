@@ -1,11 +1,11 @@
-"""Video writer: frames and audio encoded into one file in one pass, atomically."""
+"""Video writer: frames and audio encoded in one pass, atomically."""
 
 from __future__ import annotations
 
 import contextlib
 import queue
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +23,12 @@ from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, med
 from lipsync.media.kept_tracks import KeptTracks, add_kept_tracks
 from lipsync.media.languages import language_code
 from lipsync.media.output_formats import VIDEO_CODECS, check_codec, output_format
-from lipsync.media.provenance import METADATA_MARKS, Marks, mark_and_move
+from lipsync.media.provenance import METADATA_MARKS, Marked, Marks, mark_and_move, mark_and_move_folder
 from lipsync.media.provenance.xmp import DIGITAL_SOURCE_TYPE, MATROSKA_TAG
 from lipsync.media.tags import SourceTags
-from lipsync.media.video import color_tags, encoder_settings
+from lipsync.media.video import color_tags, encoder_settings, image_sequence
 from lipsync.media.video.deep import DeepFrame
+from lipsync.media.video.mouth_layer import LayerFrame
 from lipsync.media.video.yuv import YuvFrame, even
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, VideoInfo
@@ -55,6 +56,7 @@ class OutputSpec:
         encoder: "software", or "hardware" with software as the fallback.
         codec: name in `VIDEO_CODECS`.
         deep: frames with more than 8 bits are written, see `deep_format`.
+        layer: transparent frames are written, see `alpha_format`.
         tags: of the source, that the result keeps.
         kept: other tracks of the source that the result keeps.
         marks: how the file says that AI made it; None for not at all.
@@ -75,6 +77,7 @@ class OutputSpec:
     encoder: str = "software"
     codec: str = "h264"
     deep: bool = False
+    layer: bool = False
     tags: SourceTags = field(default_factory=SourceTags)
     kept: KeptTracks | None = None
     marks: Marks | None = METADATA_MARKS
@@ -84,13 +87,25 @@ class OutputSpec:
 
     @property
     def encoded_size(self) -> tuple[int, int]:
-        """Width and height of the encoded video in pixels, both even."""
+        """Width and height of the encoded video in pixels, both even; images have the frames' own."""
+        if self.is_sequence:
+            return self.width, self.height
         return self.width + self.width % 2, self.height + self.height % 2
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the result is a folder of images, see `lipsync.media.video.image_sequence`."""
+        return VIDEO_CODECS[self.codec].is_sequence
 
     @property
     def deep_format(self) -> str:
         """ffmpeg's pixel format of the frames that are written, if they have more than 8 bits; else ""."""
         return VIDEO_CODECS[self.codec].deep_format(self.source.chroma) if self.deep else ""
+
+    @property
+    def alpha_format(self) -> str:
+        """ffmpeg's pixel format of the transparent frames that are written, if they are; else ""."""
+        return VIDEO_CODECS[self.codec].alpha[self.deep] if self.layer else ""
 
 
 class FrameWriter:
@@ -100,7 +115,7 @@ class FrameWriter:
     exception and all frames are written. On any exception nothing is left behind.
 
     Args:
-        path: the file to write: .mp4, .mov or .mkv. Missing folders are created.
+        path: the file to write: .mp4, .mov or .mkv, or the folder of a sequence. Missing folders are created.
         spec: size, length, audio and encoding.
         cancel: polled all the time, also while ffmpeg is busy.
 
@@ -125,7 +140,9 @@ class FrameWriter:
         self.signed = False
         self._color_space = color_tags.yuv_color_space(spec.source)
         self.encoder, warning = encoder_settings.choose_encoder(spec.encoder, *spec.encoded_size, spec.codec)
-        self.warnings: tuple[str, ...] = (warning,) if warning else ()
+        self.warnings: tuple[str, ...] = tuple(
+            filter(None, (warning, range_warning(self.path, spec.codec, spec.source)))
+        )
         self._cancel = cancel or CancelToken()
         self._cleanup = contextlib.ExitStack()
         # A thread writes to the pipe, because no other way of waiting for a pipe works on every system
@@ -137,11 +154,14 @@ class FrameWriter:
         self._running: FFmpegProcess | None = None
 
     def __enter__(self) -> FrameWriter:
-        check_not_there(self.path, overwrite=self.spec.overwrite)
+        check_target_free(self.path, self.spec.codec, overwrite=self.spec.overwrite)
         with contextlib.ExitStack() as cleanup:  # until the writer takes it over
             try:
                 self._partial = cleanup.enter_context(working_path(self.path))
-                self._partial.touch(exist_ok=False)
+                if self.spec.is_sequence:
+                    self._partial.mkdir()
+                else:
+                    self._partial.touch(exist_ok=False)
             except OSError as error:
                 raise result_error(error, self.path) from error
             self._track = encoded_track(self.spec, self._partial, self._cancel, cleanup)
@@ -162,19 +182,25 @@ class FrameWriter:
         self._drain()
         self._feeder.join()
 
-    def write(self, frame: YuvFrame | DeepFrame | Frame) -> None:
+    def write(self, frame: YuvFrame | DeepFrame | LayerFrame | Frame) -> None:
         """Append one frame.
 
         Args:
-            frame: of `VideoReader.read_yuv`, of `read_deep` where the spec says so, or RGB uint8
-                (height, width, 3).
+            frame: of `VideoReader.read_yuv`, of `read_deep` or transparent where the spec says so, or RGB
+                uint8 (height, width, 3).
 
         Raises:
             ValueError: it has another shape, dtype or colour space, or one frame too many is written.
             OutputError, DiskFullError, Cancelled: as the class.
         """
+        if isinstance(frame, LayerFrame):
+            if becomes_limited(self.path, self.spec.codec, self.spec.source):
+                frame = replace(frame, color_space=replace(frame.color_space, full_range=False))
+            planes = frame.planes(self.spec.alpha_format)
+            self._put(planes if self.spec.is_sequence else tuple(map(even, planes)))
+            return
         if isinstance(frame, DeepFrame):
-            self._put(frame.planes)
+            self._put((frame.to_rgb(),) if self.spec.is_sequence else frame.planes)
             return
         if not isinstance(frame, YuvFrame):
             if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
@@ -185,7 +211,7 @@ class FrameWriter:
             raise ValueError(f"expected {expected}, got {frame.width}x{frame.height}")
         if frame.color_space != self._color_space:
             raise ValueError(f"expected the colour space {self._color_space}, got {frame.color_space}")
-        self._put((even(frame.y), frame.u, frame.v))
+        self._put((frame.y if self.spec.is_sequence else even(frame.y), frame.u, frame.v))
 
     def _put(self, planes: tuple[npt.NDArray[Any], ...]) -> None:
         """Append the planes of one frame."""
@@ -213,17 +239,29 @@ class FrameWriter:
         stderr = running.stderr_tail()
         if status or says_disk_full(stderr):
             raise error_from_stderr(stderr, self.path, writing=True)
-        check_frame_count(self._partial, self.spec.frames)
-        if self.spec.kept is not None:
-            seconds = float(self.spec.frames / self.spec.fps)
-            add_kept_tracks(self._partial, self.spec.kept, seconds, self._cancel)
         try:
-            marks, overwrite = self.spec.marks, self.spec.overwrite
-            marked = mark_and_move(self._partial, self.path, marks, overwrite=overwrite)
+            marked = self._finish_folder() if self.spec.is_sequence else self._finish_file()
         except OSError as error:
             raise result_error(error, self.path) from error
         self.path, self.signed = marked.path, marked.signed
         self.warnings += marked.warnings
+
+    def _finish_file(self) -> Marked:
+        check_frame_count(self._partial, self.spec.frames)
+        if self.spec.kept is not None:
+            seconds = float(self.spec.frames / self.spec.fps)
+            add_kept_tracks(self._partial, self.spec.kept, seconds, self._cancel)
+        marks, overwrite = self.spec.marks, self.spec.overwrite
+        return mark_and_move(self._partial, self.path, marks, overwrite=overwrite)
+
+    def _finish_folder(self) -> Marked:
+        if self._track is not None:
+            self._track.path()
+        if (present := len(image_sequence.frames_of(self._partial))) != self.spec.frames:
+            raise incomplete(present, self.spec.frames)
+        marks, overwrite = self.spec.marks, self.spec.overwrite
+        image_sequence.check_folder(self.path, overwrite=True)  # again: work takes long
+        return mark_and_move_folder(self._partial, self.path, marks, overwrite=overwrite, cancel=self._cancel)
 
     def _enqueue(self, planes: tuple[npt.NDArray[Any], ...] | None) -> None:
         running = self._start()
@@ -273,20 +311,38 @@ class FrameWriter:
     def _graph(self) -> Any:
         spec = self.spec
         width, height = spec.encoded_size
-        codec, pixels = VIDEO_CODECS[spec.codec], spec.deep_format or "yuv420p"
+        codec, pixels = VIDEO_CODECS[spec.codec], spec.alpha_format or spec.deep_format or "yuv420p"
+        if spec.is_sequence and pixels == spec.deep_format:
+            pixels = "rgb48le"  # swscale's own conversion to 16 bits is too dark by one part in 256
         video = ffmpeg.input(
             "pipe:", f="rawvideo", pix_fmt=pixels, s=f"{width}x{height}", framerate=str(spec.fps)
         )
-        video = video.filter("setparams", **color_tags.setparams_arguments(spec.source))
+        source = spec.source
+        if limits := becomes_limited(self.path, spec.codec, spec.source):
+            source = replace(source, color_range="tv")
+        tags = color_tags.setparams_arguments(source if spec.layer else spec.source)
+        if pixels.startswith("rgb"):
+            tags |= {"colorspace": "gbr", "range": "pc"}
+        video = video.filter("setparams", **tags)
         video = video.filter("setsar", str(spec.source.sample_aspect_ratio))
+        stored = spec.alpha_format or spec.deep_format or codec.pixels
+        if limits and not spec.layer:
+            flags = "bicubic+accurate_rnd"
+            video = video.filter("scale", in_range="pc", out_range="tv", flags=flags).filter("format", stored)
         if spec.codec == "dnxhr":  # its encoder reads beyond frames without padding, as the pipe's are
             video = video.filter("copy")
         settings = encoder_settings.video_settings(self.encoder, spec.quality, spec.fps, spec.compact)
         if spec.parameter_set:
             settings["x264-params"] = f"sps-id={spec.parameter_set}"
-        settings |= color_tags.output_options(spec.source)
+        if spec.is_sequence:
+            if pixels == "yuv420p":
+                video = image_sequence.to_rgb(video, spec.source, codec.pixels)
+            return image_sequence.sequence_output(video, self._partial, settings)
+        settings |= color_tags.output_options(source)
         settings |= codec_tag(spec, self.path)
-        if (stored := spec.deep_format or codec.pixels) != pixels:
+        if spec.layer:
+            settings |= codec.alpha_settings
+        if stored != pixels:
             settings |= {"pix_fmt": stored, "sws_flags": "bicubic+accurate_rnd"}
         if not spec.compact:
             settings |= tag_settings(spec, self.path)
@@ -326,11 +382,11 @@ def encoded_track(
     """The audio track being encoded, in as many samples as the frames last; None without audio.
 
     Args:
-        beside: a temporary file in a folder of its own.
+        beside: a temporary file in a folder of its own, or the folder of a sequence.
     """
     if spec.audio is None:
         return None
-    path = beside.with_name("audio.m4a")
+    path = beside / image_sequence.SOUND_NAME if spec.is_sequence else beside.with_name("audio.m4a")
     track = EncodedTrack(spec.audio, spec.frames / spec.fps, path, spec.compact, cancel)
     return cleanup.enter_context(track)
 
@@ -356,7 +412,7 @@ def checked_target(path: Path, spec: OutputSpec) -> Path:
             hint="Choose another 'codec'.",
         )
     try:
-        if path.is_dir():
+        if path.is_dir() and not codec.is_sequence:
             raise OutputError("The output is a folder", given=path, hint="Add a file name to it.")
         for given in (spec.source.path, *(spec.audio.paths if spec.audio else ())):
             if path.exists() and given.exists() and path.samefile(given):
@@ -366,6 +422,35 @@ def checked_target(path: Path, spec: OutputSpec) -> Path:
     except OSError as error:
         raise result_error(error, path) from error
     return path
+
+
+def becomes_limited(path: Path, codec: str, source: VideoInfo) -> bool:
+    """Whether a result of a full-range source is converted to limited range, see `VideoCodec.limited`."""
+    full_range = color_tags.yuv_color_space(source).full_range
+    return full_range and path.suffix.lower() in VIDEO_CODECS[codec].limited
+
+
+def range_warning(path: Path, codec: str, source: VideoInfo) -> str:
+    """A warning where that takes levels away; "" where 8 bits become 10, or nothing is converted."""
+    row = VIDEO_CODECS[codec]
+    if not becomes_limited(path, codec, source) or row.pixels != "yuv420p":
+        return ""
+    return (
+        f"{row.title} in {path.suffix.lower()} does not hold the video's full range: its values are "
+        "converted to limited range. An .mkv holds them."
+    )
+
+
+def check_target_free(path: Path, codec: str, *, overwrite: bool) -> None:
+    """Check that a result replaces nothing that it must not.
+
+    Raises:
+        OutputError: there is a file or folder of that name.
+    """
+    if VIDEO_CODECS[codec].is_sequence:
+        image_sequence.check_folder(path, overwrite=overwrite)
+    else:
+        check_not_there(path, overwrite=overwrite)
 
 
 def check_frame_count(path: Path, frames: int) -> None:

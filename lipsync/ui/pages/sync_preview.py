@@ -168,7 +168,7 @@ class PreviewEvents:
         return {
             out.run: gr.Button(label, interactive="run" not in session.running),
             out.plan: status_line(line),
-            out.notices: notices_html(_voice_notices(given)),
+            out.notices: notices_html([*_voice_notices(given), *map(in_labels, plan.warnings)]),
             out.preview.time: gr.Slider(maximum=max(last, 0.04), value=min(float(at or 0), last)),
         }
 

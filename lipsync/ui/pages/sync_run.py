@@ -296,7 +296,7 @@ class RunEvents:
     def _show_downloads(self, outputs: RunOutputs) -> Updates:
         tab, first, scores = self._out.result, outputs.results[0], score_html(outputs.results)
         return {
-            tab.download: gr.DownloadButton(value=str(first.path), visible=True),
+            tab.download: gr.DownloadButton(value=str(outputs.downloads[0]), visible=True),
             tab.settings: gr.DownloadButton(value=str(outputs.settings), visible=True),
             tab.score: gr.HTML(scores, visible=bool(scores)),
             tab.score_file: gr.DownloadButton(
