@@ -232,6 +232,7 @@ def plan(
         warnings=(
             *reader.warnings,
             *output_warnings(reader, job.timeline, target, given.options),
+            *channel_warnings(job),
         ),
     )
 

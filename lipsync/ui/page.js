@@ -57,6 +57,32 @@ setInterval(() => {
   const side = document.querySelector("#right-side");
   side?.style.setProperty("--stuck-at", `${Math.min(12, innerHeight - side.offsetHeight - 12)}px`);
 }, 250);
+// Where the settings are below the preview, on phones, it is shown once more at the lower edge while they are in view.
+(() => {
+  const wide = matchMedia("(min-width: 900px)");
+  const strip = document.createElement("div");
+  strip.id = "near-preview";
+  strip.hidden = true;
+  strip.setAttribute("aria-hidden", "true"); // the same pictures again
+  const pictures = () => [...document.querySelectorAll("#previewed img, #face-zoom img")];
+  const isSeen = (one) => {
+    const { top, bottom } = one.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight * 0.7;
+  };
+  strip.addEventListener("click", () => pictures()[0]?.scrollIntoView({ block: "center" }));
+  setInterval(() => {
+    const settings = document.querySelector("#settings-side");
+    const shown = pictures();
+    strip.hidden = wide.matches || !settings || !shown.length || !isSeen(settings) || shown.some(isSeen);
+    if (strip.hidden) return;
+    if (!strip.isConnected) settings.closest(".gradio-container").append(strip);
+    const sources = shown.map((one) => one.src);
+    if (sources.join() !== [...strip.children].map((one) => one.src).join()) {
+      strip.replaceChildren(...sources.map((src) => Object.assign(new Image(), { src, alt: "" })));
+    }
+    strip.classList.toggle("pending", Boolean(document.querySelector("#preview-note .pending, #preview-note.pending")));
+  }, 250);
+})();
 // The keys are listed by a button, and by "?" wherever nothing is typed.
 addEventListener("click", (event) => {
   if (event.target.id === "show-keys") document.querySelector("#keys")?.showModal();

@@ -47,6 +47,7 @@ class SyncRequest:
     notes: tuple[str, ...] = ()
     redraw: Redraw | None = None
     rows: tuple[ScriptRow, ...] = ()
+    max_speedup: float = 1.0
 
     @property
     def is_complete(self) -> bool:

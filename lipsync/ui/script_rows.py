@@ -52,6 +52,11 @@ class ScriptRow:
         return not self.voice.isdecimal()
 
     @property
+    def has_own_sound(self) -> bool:
+        """Whether its sound is of this line alone: spoken, or a file that a script names for it."""
+        return self.is_spoken or (self.voice != "0" and bool(self.text.strip()) and not self.part.strip())
+
+    @property
     def time(self) -> TimeRange:
         """When, in the video.
 

@@ -1,4 +1,4 @@
-"""Texts of the segment editor as sounds: spoken, or silent while planning."""
+"""Sounds of the segment editor's lines: spoken, or silent while planning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync.dubbing import Script, ScriptLine, speak_lines
+from lipsync.dubbing import Script, ScriptLine, fill_lines, fit_lines, speak_lines
 from lipsync.errors import InputError
 from lipsync.media import probe_audio
 from lipsync.media.audio.wav import write_wav
@@ -32,6 +32,8 @@ _ROUNDING = 0.05
 def with_silence(request: SyncRequest, folder: Path) -> SyncRequest:
     """The request with silence in place of texts that have not been spoken yet, to be planned and checked.
 
+    Sounds of single lines are sped up or followed by silence to fit their times.
+
     Args:
         folder: of the visitor; has the texts that have been spoken.
 
@@ -42,11 +44,15 @@ def with_silence(request: SyncRequest, folder: Path) -> SyncRequest:
         return request
     segments_of(request.rows, [0] * len(request.rows))
     language = _language(request, folder)
-    sounds = [_sound(folder, row, language) for row in request.rows]
+    sounds = [_own_sound(request, folder, row, language) for row in request.rows]
     return _with_sounds(
         request,
         [
-            None if not row.is_spoken else sound if sound.exists() else _silence(folder, _expected(row))
+            None
+            if sound is None
+            else _fitted(folder, sound, row, request.max_speedup)
+            if sound.exists()
+            else _silence(folder, _expected(row))
             for row, sound in zip(request.rows, sounds, strict=True)
         ],
     )
@@ -85,12 +91,18 @@ def with_speech(
 
 
 def spoken_seconds(request: SyncRequest, folder: Path) -> list[float | None]:
-    """Length of each row's spoken text in seconds; None where it is not spoken, or has not been yet."""
+    """Length of each row's own sound in seconds, as it will be heard; None where there is none yet."""
     if not request.rows:
         return []
     language = _language(request, folder)
-    sounds = [_sound(folder, row, language) if row.is_spoken else None for row in request.rows]
-    return [probe_audio(one).duration if one and one.exists() else None for one in sounds]
+    lengths: list[float | None] = []
+    for row in request.rows:
+        sound = _own_sound(request, folder, row, language)
+        seconds = probe_audio(sound).duration if sound and sound.exists() else None
+        if seconds is not None and (span := _span(row)) is not None and seconds > span:
+            seconds = max(span, seconds / request.max_speedup)
+        lengths.append(seconds)
+    return lengths
 
 
 def overlong_rows(request: SyncRequest, folder: Path) -> list[str]:
@@ -126,8 +138,46 @@ def _speak(
                 shutil.copyfile(line.sound, part)
 
 
+def _own_sound(request: SyncRequest, folder: Path, row: ScriptRow, language: str) -> Path | None:
+    """File of a line's own sound, which may still have to be spoken; None for a part of a voice."""
+    if row.is_spoken:
+        return _sound(folder, row, language)
+    voices = [request.voice, *request.more_voices] if request.voice else []
+    known = row.has_own_sound and int(row.voice) < len(voices)
+    return Path(str(voices[int(row.voice)])) if known else None
+
+
+def _fitted(folder: Path, sound: Path, row: ScriptRow, max_speedup: float) -> Path:
+    """The sound, sped up or followed by silence to fit the line's time; made once.
+
+    Raises:
+        LipsyncError: the time or the sound cannot be read, or a file cannot be written.
+    """
+    span = _span(row)
+    if span is None:
+        return sound
+    kept = folder / "spoken" / f"{_hash(str(sound), f'{span:.3f}', f'{max_speedup:g}')}_fitted.wav"
+    if kept.exists():
+        return kept
+    with temporary_folder() as new:
+        script = Script((ScriptLine(1, 0.0, span, sound=sound),))
+        fitted = fill_lines(fit_lines(script, new, max_speedup), new).lines[0].sound
+        if fitted is None or fitted == sound:
+            return sound
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(kept) as part:
+            shutil.copyfile(fitted, part)
+    return kept
+
+
+def _span(row: ScriptRow) -> float | None:
+    """Seconds of a line; None to the end of the video."""
+    time = row.time
+    return None if time.end is None else time.end - time.start
+
+
 def _with_sounds(request: SyncRequest, sounds: list[Path | None]) -> SyncRequest:
-    """The request with a sound file for each spoken row.
+    """The request with a sound file for each row that has its own.
 
     Raises:
         InputError: a row needs the voice, and there is none.
@@ -151,8 +201,10 @@ def _with_sounds(request: SyncRequest, sounds: list[Path | None]) -> SyncRequest
 
 
 def _language(request: SyncRequest, folder: Path) -> str:
-    """Language of all spoken texts together; kept, since it takes a second to tell."""
+    """Language of all spoken texts together, "" without any; kept, since it takes a second to tell."""
     spoken = [row for row in request.rows if row.is_spoken]
+    if not spoken:
+        return ""
     given = request.options.transcript.spoken_language
     voices = [parse_speech_voice(name) for name in dict.fromkeys(row.voice for row in spoken)]
     text = "\n".join(row.text for row in spoken)

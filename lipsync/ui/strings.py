@@ -99,6 +99,8 @@ SPEAKERS_ABOUT = (
     "find who speaks, load a script with times (SRT, VTT, CSV or JSON), or add lines by hand."
 )
 MORE_VOICES = "Additional voices"
+MAX_SPEEDUP = "Speed up lines that are too long"
+MAX_SPEEDUP_INFO = "Up to this many times, at the same pitch. With 1 the end of such lines is not heard."
 SEGMENTS = "Segments, one per line"
 SEGMENTS_EXAMPLE = "0-4.5 face=0 voice=0-4.5\n5-9 face=1 voice=0-4 file=1"
 SEGMENTS_FOLD = "Paste as text"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from lipsync.errors import InputError
 from lipsync.media import probe_video
 from lipsync.progress import Progress
 from lipsync.ui import handlers
@@ -122,6 +127,101 @@ def test_a_batch_survives_a_reload_and_a_cancel_keeps_what_is_done(
     expect(page.locator("#batch-status")).to_contain_text("1 of 2 done")
     archive = zipfile.ZipFile(saved(page, "#batch-zip a", tmp_path))
     assert sorted(archive.namelist()) == ["face_synced.mp4", "lipsync_results.settings.json"]
+
+
+@pytest.fixture
+def files(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], set[Path]]:
+    """What is in the folder of visits and in that of temporary files."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    def found() -> set[Path]:
+        walks = [*os.walk(cache), *os.walk(temporary)]  # which is not put out by what is removed meanwhile
+        return {Path(folder, name) for folder, _, names in walks for name in names}
+
+    return found
+
+
+def only_those_are_left(before: set[Path], files: Callable[[], set[Path]]) -> None:
+    """A late event of a visitor who has gone puts the end off to 30 times `GRACE`."""
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: files() <= before, WAIT / 1000)
+    assert sorted(map(str, files() - before)) == []
+
+
+LEAVE: dict[str, Callable[[Page], object]] = {
+    "closes the tab": lambda page: page.close(),
+    "goes to another page": lambda page: page.goto("about:blank"),
+    "reloads, then quits": lambda page: (page.reload(), page.close()),
+}
+
+
+def upload_settings(page: Page, folder: Path) -> None:
+    settings = folder / "settings.json"
+    settings.write_text('{"feather": 20}')
+    with page.expect_file_chooser() as chooser:
+        page.locator("#load-settings").click()
+    chooser.value.set_files(settings)
+    expect(page.locator("#differences")).to_contain_text("20")
+
+
+def upload_broken(page: Page, folder: Path) -> None:
+    broken = folder / "broken.mp3"
+    broken.write_text("no sound")
+    page.locator("#voice input[type=file]").set_input_files(broken)
+    expect(page.get_by_text("no copy to look at could be made")).to_be_visible()
+    page.locator("#voice").get_by_role("button", name="Clear").click()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leave", LEAVE)
+def test_nothing_is_left_of_a_visit_with_uploads_that_were_not_used(
+    visit: Callable[..., Page], files: Callable[[], set[Path]], head: Path, tmp_path: Path, leave: str
+) -> None:
+    before = files()
+    page = visit()
+    upload_settings(page, tmp_path)
+    upload_broken(page, tmp_path)
+    page.locator("#video input[type=file]").set_input_files(head)
+    expect(page.locator("#overlay .stage-box")).to_be_visible()
+    assert files() > before
+    LEAVE[leave](page)
+    only_those_are_left(before, files)
+
+
+@pytest.mark.slow  # runs three times
+def test_nothing_is_left_of_results_and_of_runs_that_failed_or_were_broken_off(
+    visit: Callable[..., Page],
+    files: Callable[[], set[Path]],
+    short_voice: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, real = files(), handlers.run_job
+    page = visit()
+    page.on("dialog", lambda dialog: dialog.accept())
+    give(page, short_voice, photo=FACE)
+    run(page)
+    finished(page)
+    stop = threading.Event()
+
+    def fail(request: Any, output: Any, cancel: Any, models: Any) -> Iterator[Any]:
+        for item in real(request, output, cancel, models):
+            if isinstance(item, Progress) and item.done:
+                wait_until(lambda: not stop.is_set() or cancel.cancelled, WAIT / 1000)
+                if not stop.is_set():
+                    raise InputError("It failed in the middle")
+            yield item
+
+    monkeypatch.setattr(handlers, "run_job", fail)
+    page.locator("#run").click()
+    expect(page.locator("#status .bad")).to_contain_text("It failed in the middle")
+    stop.set()
+    page.locator("#run").click()
+    expect(page.locator("#status progress")).to_be_visible()
+    assert files() > before
+    page.close()  # in the middle of a run
+    only_those_are_left(before, files)
 
 
 NOTIFICATIONS = """() => {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import lipsync
 from lipsync.options import SyncOptions
-from lipsync.pipeline.arguments import JobArguments, check_arguments
-from lipsync.pipeline.job import channel_warnings, open_job
 from lipsync.segments import Segment, parse_segments
+from lipsync.types import TimeRange
 from tests.make_media import run_ffmpeg
 from tests.material import SAMPLES
 
@@ -23,11 +24,9 @@ def tone(path: Path, layout: str) -> Path:
     return path
 
 
-def warnings(voice: Path, segments: tuple[Segment, ...] = ()) -> list[str]:
-    given = check_arguments(
-        JobArguments, SyncOptions(), video=SAMPLES / "talk.mp4", voice=voice, segments=segments
-    )
-    return channel_warnings(open_job(given))
+def warnings(voice: Path, segments: tuple[Segment, ...] = (), **options: Any) -> list[str]:
+    given = SyncOptions.from_flat(**options)
+    return list(lipsync.plan(SAMPLES / "talk.mp4", voice, given, segments=segments).warnings)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +39,10 @@ def test_channels_that_are_mixed_down_are_told(
     found = warnings(tone(tmp_path / "voice.wav", layout), parse_segments(segments))
     assert len(found) == bool(mixed)
     assert all(re.search(mixed, warning) for warning in found)
+
+
+def test_tracks_that_are_left_out_are_told(tmp_path: Path) -> None:
+    voice = tone(tmp_path / "voice.wav", "stereo")
+    assert warnings(voice, video_ranges=(TimeRange(0, 1),)) == []
+    (told,) = warnings(voice, video_ranges=(TimeRange(0, 1),), keep_tracks=True)
+    assert "other tracks and chapters are not kept" in told

@@ -30,7 +30,7 @@ from lipsync.ui.script_rows import (
     write_rows,
 )
 from lipsync.ui.spoken_rows import overlong_rows, spoken_seconds, with_silence, with_speech
-from tests.material import FACE, VOICE, make_head, needs_espeak
+from tests.material import FACE, VOICE, make_head, make_voice, needs_espeak
 
 TEXT = "0-4.5 face=0 voice=0-4.5\n5-9 face=0.7,0.4@12 voice=1- file=1\n10-"
 
@@ -209,3 +209,25 @@ def test_texts_are_silent_in_a_plan_and_spoken_in_a_run(tmp_path: Path) -> None:
     assert [one.voice_file for one in with_speech(beside, tmp_path).segments] == [0, 2]
     with pytest.raises(LipsyncError):
         with_silence(SyncRequest(str(video), None, rows=beside.rows), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("max_speedup", "first", "warned"), [(1, 1.4, True), (1.25, 1.12, True), (2, 1, False)]
+)
+def test_sounds_of_lines_are_fitted_to_their_times(
+    tmp_path: Path, max_speedup: float, first: float, warned: bool
+) -> None:
+    long, short = (make_voice(tmp_path / f"{length}.wav", seconds=length) for length in (1.4, 0.4))
+    rows = (ScriptRow("0", "1", voice="1", text="Long"), ScriptRow("1", "2", voice="2", text="Short"))
+    given = SyncRequest(
+        str(FACE), str(VOICE), more_voices=(str(long), str(short)), rows=rows, max_speedup=max_speedup
+    )
+    spoken = with_speech(given, tmp_path)
+    files = [Path([spoken.voice, *spoken.more_voices][one.voice_file] or "") for one in spoken.segments]
+    lengths = [probe_audio(path).duration for path in files]
+    assert lengths == pytest.approx([first, 1], abs=0.03), "what is heard after a short line is silence"
+    assert spoken_seconds(given, tmp_path) == pytest.approx([first, 0.4], abs=0.03)
+    assert bool(overlong_rows(given, tmp_path)) == warned
+    assert [one.voice_file for one in with_silence(given, tmp_path).segments] == [
+        one.voice_file for one in spoken.segments
+    ]

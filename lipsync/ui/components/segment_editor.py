@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.dubbing.fitting import MAX_SPEEDUP
 from lipsync.ui.components.html_component import html_component
 from lipsync.ui.components.status import Updates
 from lipsync.ui.components.upload_fields import FileButton, FileField
@@ -49,6 +50,7 @@ class SegmentEditor:
     note: gr.HTML
     text: gr.Textbox
     again: gr.Textbox
+    speedup: gr.Slider
 
     @property
     def outputs(self) -> list[Any]:
@@ -88,13 +90,22 @@ def build_segment_editor() -> SegmentEditor:
             height=110,
             elem_id="more-voices",
         )
+        speedup = gr.Slider(
+            1,
+            MAX_SPEEDUP,
+            value=1,
+            step=0.05,
+            label=strings.MAX_SPEEDUP,
+            info=strings.MAX_SPEEDUP_INFO,
+            elem_id="max-speedup",
+        )
         with gr.Accordion(strings.SEGMENTS_FOLD, open=False, elem_id="segments-fold"):
             gr.Markdown(strings.SEGMENTS_ABOUT)
             text = gr.Textbox(
                 label=strings.SEGMENTS, placeholder=strings.SEGMENTS_EXAMPLE, lines=3, elem_id="segments"
             )
     rows, told, again = (gr.Textbox("", visible=False) for _ in range(3))
-    return SegmentEditor(view, rows, told, more_voices, script, find, stop, note, text, again)
+    return SegmentEditor(view, rows, told, more_voices, script, find, stop, note, text, again, speedup)
 
 
 def _markup() -> str:

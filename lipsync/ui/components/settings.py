@@ -15,7 +15,7 @@ from lipsync.ui.components.controls import group_sections, setting_control
 from lipsync.ui.components.differences import Differences
 from lipsync.ui.components.range_table import MAX_ROWS, RangeTable
 from lipsync.ui.components.status import QUIET, UNQUEUED, Updates
-from lipsync.ui.components.upload_fields import photo_field
+from lipsync.ui.components.upload_fields import FileButton, photo_field
 from lipsync.ui.formatting import error_text
 from lipsync.ui.labels import label
 from lipsync.ui.languages import strings
@@ -69,7 +69,7 @@ def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settin
                     controls |= {name: setting_control(name, visible=_shown_at_first(name)) for name in names}
                 if "which_face" in names:
                     reference = _build_reference()
-    load = gr.UploadButton(
+    load = FileButton(
         strings.SETTINGS_LOAD, file_types=[".json"], size="sm", elem_id="load-settings", variant="secondary"
     )
     _connect_preset(preset, controls)

@@ -204,6 +204,16 @@ _WARNINGS = (
     "The video is transparent; it is shown on {colour}. Another colour: 'matte'.",
     "The video is HDR; the result is converted to standard range (SDR, BT.709).",
     "The video is HDR; the result keeps its colours in 8 bits, so banding may be visible.",
+    "The video has {bits} bits; the result keeps {kept} of them.",
+    "The video has {bits} bits, and the result 8.",
+    "Codecs other than H.264 keep it ('codec').",
+    "Upscaled frames have 8 bits and standard range; without 'upscaler' the source's are kept.",
+    "The video's other tracks and chapters are not kept: the result does not show all of it in its own time.",
+    "The video's own subtitles are not kept: those of what is said take their place.",
+    "Track {number} of the video ({kind}, {codec}) is not kept: {suffix} does not hold it. An .mkv holds "
+    "more kinds.",
+    "The result's codec does not hold the {count} channels of {name} as they are: they are mixed into {kept},"
+    " as loud as before.",
     "The video has {fps} frames/s, and the lips move no more often.",
     "With fps=25 they move smoothly, and the picture stays as it is.",
 )

@@ -36,6 +36,7 @@ class SyncForm:
             "voice_video": inputs.voice_video,
             "rows": inputs.editor.rows,
             "more_voices": inputs.editor.more_voices,
+            "max_speedup": inputs.editor.speedup,
             "face_reference": settings.reference,
             **settings.controls,
         }
@@ -61,16 +62,17 @@ class SyncForm:
         given = self._by_name(values)
         options = self.options(values, **{name: table.read(values) for name, table in self.ranges.items()})
         rows = read_rows(given["rows"])
-        to_speak = any(row.is_spoken for row in rows)
+        to_fit = any(row.has_own_sound for row in rows)
         return SyncRequest(
             given["video"] or given["photo"],
             given["voice"] or given["voice_video"],
             options,
-            segments=() if to_speak else segments_of(rows),
+            segments=() if to_fit else segments_of(rows),
             more_voices=tuple(given["more_voices"] or ()),
             cache=cache,
-            cues=() if to_speak else cues_of(rows),
-            rows=rows if to_speak else (),
+            cues=() if to_fit else cues_of(rows),
+            rows=rows if to_fit else (),
+            max_speedup=float(given["max_speedup"] or 1),
         )
 
     def options(self, values: Values, **ranges: Any) -> SyncOptions:

@@ -14,7 +14,7 @@ from lipsync.errors import Cancelled
 from lipsync.pipeline.loudest import loudest_moment
 from lipsync.pipeline.preview import VOICE_SECONDS, preview_face
 from lipsync.progress import CancelToken
-from lipsync.types import Preview
+from lipsync.types import Plan, Preview
 from lipsync.ui import handlers
 from lipsync.ui.background import Done
 from lipsync.ui.components.changes import new_values
@@ -168,7 +168,7 @@ class PreviewEvents:
         return {
             out.run: gr.Button(label, interactive="run" not in session.running),
             out.plan: status_line(line),
-            out.notices: notices_html([*_voice_notices(given), *map(in_labels, plan.warnings)]),
+            out.notices: notices_html(_plan_notices(plan)),
             out.preview.time: gr.Slider(maximum=max(last, 0.04), value=min(float(at or 0), last)),
         }
 
@@ -264,8 +264,9 @@ class PreviewEvents:
 
     def _noticed(self, given: SyncRequest, drawn: Preview, session: Session) -> Updates:
         """What the preview shows to speak against a run: a silent voice, a photo without a face."""
-        heard = "{notice}" if given.plan().seconds <= VOICE_SECONDS else strings.NOTICE_AROUND
-        notices = _voice_notices(given) + [heard.format(notice=in_labels(one)) for one in drawn.warnings]
+        plan = given.plan()
+        heard = "{notice}" if plan.seconds <= VOICE_SECONDS else strings.NOTICE_AROUND
+        notices = _plan_notices(plan) + [heard.format(notice=in_labels(one)) for one in drawn.warnings]
         if drawn.box is None and given.is_photo and not given.segments:
             notices.append(strings.NOTICE_NO_FACE)
             session.ready = False
@@ -313,10 +314,11 @@ class PreviewEvents:
         return {self._form.fields[name]: value for name, value in zip(_FACE_SETTINGS, values, strict=True)}
 
 
-def _voice_notices(given: SyncRequest) -> list[str]:
-    """What is said of the voice as soon as it is there."""
-    seconds = given.plan().voice_seconds
-    return [strings.NOTICE_SHORT_VOICE.format(seconds=seconds)] if seconds < _SHORT_VOICE_SECONDS else []
+def _plan_notices(plan: Plan) -> list[str]:
+    """What is said as soon as video and voice are there: a short voice, what the result cannot keep."""
+    seconds = plan.voice_seconds
+    short = [strings.NOTICE_SHORT_VOICE.format(seconds=seconds)] if seconds < _SHORT_VOICE_SECONDS else []
+    return short + [in_labels(one) for one in plan.warnings]
 
 
 def _last_moment(frames: int, fps: Fraction) -> float:
