@@ -522,6 +522,14 @@ class ClusterOptions(OptionGroup):
         max=16,
         unit="GPUs",
     )
+    part_seconds: float = option(
+        60.0,
+        "usual length of the parts of a long video that several workers draw, cut at shots where there are "
+        "some; 0 leaves videos whole",
+        min=0,
+        max=3600,
+        unit="s",
+    )
     send_limit: int = option(
         200,
         "largest file that is sent to or from a worker which does not see its path",

@@ -43,21 +43,24 @@ class BatchSettings:
     Attributes:
         options: settings of every run.
         sign_cert, sign_key: as of `lipsync.sync`.
+        part_seconds: usual length of parts that several workers draw; 0 leaves videos whole.
     """
 
     options: SyncOptions
     sign_cert: Path | None = None
     sign_key: Path | None = None
+    part_seconds: float = 0.0
 
     def with_absolute_paths(self) -> BatchSettings:
         """The same for a process with another working folder."""
         groups = {
             one.name: _absolute(getattr(self.options, one.name)) for one in dataclasses.fields(self.options)
         }
-        return BatchSettings(
-            SyncOptions(**groups),
-            self.sign_cert and self.sign_cert.absolute(),
-            self.sign_key and self.sign_key.absolute(),
+        return dataclasses.replace(
+            self,
+            options=SyncOptions(**groups),
+            sign_cert=self.sign_cert and self.sign_cert.absolute(),
+            sign_key=self.sign_key and self.sign_key.absolute(),
         )
 
 

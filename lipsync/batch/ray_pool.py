@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import lipsync
 from lipsync.batch.items import BatchItem, BatchSettings, FileMark, Outcome
-from lipsync.batch.scheduler import Event, Finished, Lost, Ready
-from lipsync.batch.worker import BatchWorker, Reply, Task, WorkerInfo, check_size
+from lipsync.batch.scheduler import Event, Finished, Helped, Lost, Ready
+from lipsync.batch.worker import BatchWorker, Reply, Standing, Task, WorkerInfo, check_size
 from lipsync.errors import LipsyncError, ToolError
 from lipsync.options import ClusterOptions
 from lipsync.utils.atomic_write import move_into_place, working_path
@@ -22,8 +23,8 @@ WORKER_BYTES = 2 << 30
 WORKER_GPU_BYTES = 4 << 30
 """Memory of a GPU that a worker declares, where its share is not given."""
 MAX_GPU_WORKERS = 8
-_THREADS = 3
-"""Calls of an actor at the same time: the video, its progress, the cancel."""
+_THREADS = 5
+"""Calls of an actor at the same time: the video, its progress, claims of its parts, the cancel."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,17 @@ class _Actor:
         handle: Ray's.
         started: whether it has said that it is ready.
         task: what it is doing.
-        share: completed share of that.
-        asked: Ray's reference to the next share.
+        standing: how far that is.
+        asked: Ray's reference to the next standing.
+        helps: the worker whose video it draws a part of, and the name of its claim.
     """
 
     handle: Any
     started: bool = False
     task: Task | None = None
-    share: float = 0.0
+    standing: Standing = field(default_factory=Standing)
     asked: Any = None
+    helps: tuple[int, str] | None = None
 
 
 class RayPool:
@@ -120,8 +123,15 @@ class RayPool:
     def assign(self, worker: int, task: Task) -> None:
         """As `WorkerPool`."""
         actor = self._actors[worker]
-        actor.task, actor.share = task, 0.0
+        actor.task, actor.standing = task, Standing()
         self._calls[actor.handle.make.remote(task)] = worker
+
+    def help(self, worker: int, host: int) -> None:
+        """As `WorkerPool`; the part goes from worker to worker, not through this process."""
+        actor, claim = self._actors[worker], secrets.token_hex(8)
+        actor.helps = (host, claim)
+        part = self._actors[host].handle.claim.remote(claim)
+        self._calls[actor.handle.draw.remote(part)] = worker
 
     def events(self, seconds: float) -> list[Event]:
         """As `WorkerPool`."""
@@ -139,18 +149,18 @@ class RayPool:
                 events.append(event)
         return events
 
-    def shares(self) -> dict[int, float]:
+    def standings(self) -> dict[int, Standing]:
         """As `WorkerPool`."""
         for actor in self._actors.values():
             if actor.task is None:
                 continue
             if actor.asked is None:
-                actor.asked = actor.handle.share.remote()
+                actor.asked = actor.handle.standing.remote()
             elif self._ray.wait([actor.asked], timeout=0)[0]:
                 with suppress(self._ray.exceptions.RayError):  # `events` tells that it is lost
-                    actor.share = self._ray.get(actor.asked)
+                    actor.standing = self._ray.get(actor.asked)
                 actor.asked = None
-        return {number: actor.share for number, actor in self._actors.items() if actor.task}
+        return {number: actor.standing for number, actor in self._actors.items() if actor.task}
 
     def cancel(self) -> None:
         """As `WorkerPool`."""
@@ -173,17 +183,27 @@ class RayPool:
         try:
             answer = self._ray.get(call)
         except self._ray.exceptions.RayError as error:
+            self._tell_host(actor, False)
             return Lost(worker, _first_line(error), actor.started)
         if isinstance(answer, WorkerInfo):
             _check_worker(answer)
             actor.started = True
             return Ready(worker)
+        if isinstance(answer, bool):
+            self._tell_host(actor, answer)
+            return Helped(worker)
         task, actor.task = actor.task, None
         if not isinstance(answer, Reply) or task is None:
             raise ToolError("A worker gave an answer that is none", given=type(answer).__name__)
         if answer.outcome is None:
             return self._send(worker, task, answer.missing)
         return Finished(worker, _with_files(answer.outcome, task.item, answer.files))
+
+    def _tell_host(self, actor: _Actor, made: bool) -> None:
+        """Tell the worker whose video was helped with what became of the part."""
+        helps, actor.helps = actor.helps, None
+        if helps is not None and helps[0] in self._actors:
+            self._actors[helps[0]].handle.finish.remote(helps[1], made)
 
     def _send(self, worker: int, task: Task, missing: Sequence[FileMark]) -> Event | None:
         """Send the files that a worker does not see, with its task."""

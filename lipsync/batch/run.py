@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lipsync.batch.items import BatchItem, BatchSettings, FileMark, Outcome
@@ -13,6 +14,7 @@ from lipsync.batch.ray_pool import RayPool
 from lipsync.batch.scheduler import make_all
 from lipsync.batch.worker import Task
 from lipsync.errors import MediaError
+from lipsync.media.video.resumable_writer import parts_folder
 from lipsync.options import ClusterOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.utils.disk_errors import write_error
@@ -81,9 +83,11 @@ def make_on_cluster(
                 yield Outcome(number, error=error)
         if tasks:
             cleanup.callback(remove_abandoned, folder)  # by workers that were lost
-            yield from make_all(
-                RayPool(ray, settings.with_absolute_paths(), options, mark), tasks, progress, cancel
-            )
+            for parts in (parts_folder(item.output) for item in items):
+                if not parts.exists():
+                    cleanup.callback(shutil.rmtree, parts, ignore_errors=True)
+            sent = replace(settings.with_absolute_paths(), part_seconds=options.part_seconds)
+            yield from make_all(RayPool(ray, sent, options, mark), tasks, progress, cancel)
 
 
 def _task(number: int, item: BatchItem) -> Task:

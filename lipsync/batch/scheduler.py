@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from lipsync.batch.items import Outcome
-from lipsync.batch.worker import Task
+from lipsync.batch.worker import Standing, Task
 from lipsync.errors import Cancelled, ToolError
 from lipsync.pipeline.overall import RunProgress
 from lipsync.progress import CancelToken, ProgressCallback
@@ -40,6 +40,13 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Helped:
+    """A worker has drawn a part of another one's video, or found that there was none."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
 class Lost:
     """A worker is gone, with what it was doing.
 
@@ -53,7 +60,7 @@ class Lost:
     started: bool = True
 
 
-Event: TypeAlias = Ready | Finished | Lost
+Event: TypeAlias = Ready | Finished | Helped | Lost
 
 
 class WorkerPool(Protocol):
@@ -71,6 +78,10 @@ class WorkerPool(Protocol):
         """Give a task to a worker that has none; `Finished` or `Lost` follows."""
         ...
 
+    def help(self, worker: int, host: int) -> None:
+        """Have a worker that has no task draw a part of the host's video; `Helped` or `Lost` follows."""
+        ...
+
     def events(self, seconds: float) -> list[Event]:
         """What has happened; waits for it at most so long.
 
@@ -79,8 +90,8 @@ class WorkerPool(Protocol):
         """
         ...
 
-    def shares(self) -> dict[int, float]:
-        """Completed share of the task of each worker, as last told."""
+    def standings(self) -> dict[int, Standing]:
+        """How far the workers with a task are, as last told."""
         ...
 
     def cancel(self) -> None:
@@ -126,7 +137,9 @@ class _Run:
     Attributes:
         workers: all that were started and not stopped.
         busy: task of each worker that has one.
-        starting, idle: workers without.
+        helping: workers that draw a part of another one's video.
+        starting, idle: workers without work.
+        standings: how far the videos in work are.
         attempts: workers lost over each task.
     """
 
@@ -134,10 +147,12 @@ class _Run:
     waiting: deque[Task]
     workers: set[int] = field(default_factory=set)
     busy: dict[int, Task] = field(default_factory=dict)
+    helping: set[int] = field(default_factory=set)
     starting: set[int] = field(default_factory=set)
     idle: set[int] = field(default_factory=set)
     attempts: Counter[int] = field(default_factory=Counter)
     failed_starts: int = 0
+    standings: dict[int, Standing] = field(default_factory=dict)
 
     def fill(self) -> None:
         """Give each idle worker a task, and start as many as have work and room."""
@@ -145,7 +160,14 @@ class _Run:
             worker, task = self.idle.pop(), self.waiting.popleft()
             self.busy[worker] = task
             self.pool.assign(worker, task)
-        wanted = min(self.pool.room(), len(self.waiting) + len(self.busy))
+        parts = {host: standing.parts for host, standing in self.standings.items() if host in self.busy}
+        while self.idle and any(parts.values()):
+            host, worker = max(parts, key=lambda one: parts[one]), self.idle.pop()
+            parts[host] -= 1
+            self.helping.add(worker)
+            self.pool.help(worker, host)
+        work = len(self.waiting) + len(self.busy) + len(self.helping) + sum(parts.values())
+        wanted = min(self.pool.room(), work)
         while len(self.workers) < wanted:
             worker = self.pool.start()
             self.workers.add(worker)
@@ -158,6 +180,7 @@ class _Run:
             ToolError: no worker can be started, or the cluster is gone.
         """
         outcomes = []
+        self.standings = self.pool.standings()
         for event in self.pool.events(seconds):
             if isinstance(event, Ready):
                 self.failed_starts = 0
@@ -167,6 +190,9 @@ class _Run:
                 if self.busy.pop(event.worker, None) is not None:
                     self.idle.add(event.worker)
                     outcomes.append(event.outcome)
+            elif isinstance(event, Helped):
+                self.helping.discard(event.worker)
+                self.idle.add(event.worker)
             else:
                 outcomes += self._lose(event)
         return outcomes
@@ -175,6 +201,7 @@ class _Run:
         """Count a lost worker; its task is tried again, or given up."""
         self.starting.discard(event.worker)
         self.idle.discard(event.worker)
+        self.helping.discard(event.worker)
         self._stop(event.worker)
         if not event.started:
             self.failed_starts += 1
@@ -194,24 +221,25 @@ class _Run:
 
     def shares(self) -> list[float]:
         """Completed shares of the videos in work."""
-        told = self.pool.shares()
-        return [told.get(worker, 0.0) for worker in self.busy]
+        return [self.standings.get(worker, Standing()).share for worker in self.busy]
 
     def wind_down(self) -> Iterator[Outcome]:
         """Cancel what runs, and wait for it; yields the results that became whole meanwhile."""
         self.waiting.clear()
-        if not self.busy:
+        if not self.busy and not self.helping:
             return
         self.pool.cancel()
         deadline = time.monotonic() + _CANCEL_SECONDS
-        while self.busy and time.monotonic() < deadline:
+        while (self.busy or self.helping) and time.monotonic() < deadline:
             for event in self.pool.events(_POLL_SECONDS):
                 if isinstance(event, Ready):
                     continue
                 self.busy.pop(event.worker, None)
+                self.helping.discard(event.worker)
                 if isinstance(event, Finished) and event.outcome.result is not None:
                     yield event.outcome
         self.busy.clear()
+        self.helping.clear()
 
     def stop(self) -> None:
         """End all workers; those that still have a task are cancelled first."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +16,15 @@ from pathlib import Path
 
 import lipsync
 from lipsync.batch.items import BatchItem, BatchSettings, FileMark, Outcome
+from lipsync.context import RunContext
 from lipsync.errors import InputError, LipsyncError, OptionError, ToolError
+from lipsync.media.video.resumable_writer import parts_folder
 from lipsync.options import SEQUENCES
+from lipsync.pipeline.arguments import SyncArguments
 from lipsync.pipeline.model_provider import CachedModels
 from lipsync.pipeline.overall import Overall, stage_weights
-from lipsync.pipeline.sync import sync
+from lipsync.pipeline.shared_parts import PartBoard, PartTask
+from lipsync.pipeline.sync import draw_part, run
 from lipsync.progress import CancelToken, Progress
 from lipsync.types import SyncResult
 from lipsync.utils.owned_folder import temporary_folder
@@ -79,10 +84,23 @@ class Reply:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-class BatchWorker:
-    """Makes one video after the other.
+@dataclass(frozen=True)
+class Standing:
+    """How far a worker is with its video.
 
-    `share` and `cancel` are called from other threads meanwhile.
+    Attributes:
+        share: completed share, 0..1.
+        parts: parts of it that nobody draws yet.
+    """
+
+    share: float = 0.0
+    parts: int = 0
+
+
+class BatchWorker:
+    """Makes one video after the other, or parts of those of other workers.
+
+    All but `make` and `draw` are called from other threads meanwhile.
 
     Args:
         settings: of the batch.
@@ -95,6 +113,7 @@ class BatchWorker:
         self._sees_outputs = marker.is_here
         self._models, self._cancel = CachedModels(), CancelToken()
         self._share = 0.0
+        self._board: PartBoard | None = None
 
     def ready(self) -> WorkerInfo:
         """Where this worker runs, and which version."""
@@ -102,9 +121,35 @@ class BatchWorker:
         host = socket.gethostname()
         return WorkerInfo(lipsync.__version__, host, os.getpid(), needs_token, self._sees_outputs)
 
-    def share(self) -> float:
-        """Completed share of the current video, 0..1."""
-        return self._share
+    def standing(self) -> Standing:
+        """How far the current video is."""
+        board = self._board
+        return Standing(self._share, board.count if board else 0)
+
+    def claim(self, claim: str) -> PartTask | None:
+        """Take a part of the current video for another worker; None where there is none."""
+        board = self._board
+        return board.claim(claim) if board else None
+
+    def finish(self, claim: str, made: bool) -> None:
+        """Tell what became of a part that was claimed."""
+        board = self._board
+        if board is not None:
+            board.finish(claim, made)
+
+    def draw(self, task: PartTask | None) -> bool:
+        """Draw a part of another worker's video; whether it is there.
+
+        What keeps it from being drawn is told by the other worker, which then tries by itself.
+        """
+        if task is None or self._cancel.cancelled:
+            return False
+        try:
+            draw_part(task, RunContext(self._models, self._settings.options, cancel=self._cancel))
+        except Exception:  # of any kind, as said
+            logging.getLogger(__name__).exception("a part failed")
+            return False
+        return True
 
     def cancel(self) -> None:
         """End the current video within about a second, and all that follow at once."""
@@ -141,14 +186,28 @@ class BatchWorker:
         def follow(progress: Progress) -> None:
             self._share = overall.update(progress).share
 
-        return sync(
-            *(video, voice, settings.options, follow, self._cancel),
+        given = SyncArguments(
+            video=video,
+            voice=voice,
+            options=settings.options,
+            progress=follow,
+            cancel=self._cancel,
             output=output,
             overwrite=False,
-            models=self._models,
             sign_cert=settings.sign_cert,
             sign_key=settings.sign_key,
         )
+        if settings.part_seconds and self._sees_outputs:
+            self._board = PartBoard(settings.part_seconds)
+        try:
+            return run(given, given.context(self._models), self._board)
+        except LipsyncError as error:
+            error.kept = ""
+            raise
+        finally:
+            if self._board is not None:  # the parts of a worker that is lost stay for the next one
+                shutil.rmtree(parts_folder(output), ignore_errors=True)
+            self._board = None
 
     @contextmanager
     def _place(self, item: BatchItem) -> Iterator[Path]:

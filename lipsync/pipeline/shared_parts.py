@@ -103,6 +103,7 @@ class PartBoard:
         self._changed = threading.Condition()
         self._open: set[int] = set()
         self._made: set[int] = set()
+        self._failed: set[int] = set()
         self._claims: dict[str, int] = {}
         self._plan: RenderPlan | None = None
         self._files: list[PartFile] = []
@@ -147,11 +148,11 @@ class PartBoard:
         return PartTask(number, file, lead, _without_the_rest(plan, range(lead, file.part.stop)))
 
     def finish(self, claim: str, made: bool) -> None:
-        """Tell that a claimed part is there; or that it is not, so that somebody else has to draw it."""
+        """Tell that a claimed part is there; or that it is not, so that the run draws it by itself."""
         with self._changed:
             number = self._claims.pop(claim, None)
             if number is not None:
-                (self._made if made else self._open).add(number)
+                (self._made if made else self._failed).add(number)
                 self._changed.notify_all()
 
     def take(self, number: int, cancel: CancelToken) -> bool:
@@ -163,7 +164,7 @@ class PartBoard:
         with self._changed:
             while number not in self._made:
                 cancel.check("Drawing lips")
-                if number in self._open:
+                if number in self._open | self._failed:
                     self._open.discard(number)
                     return False
                 self._changed.wait(CancelToken.POLL_SECONDS)

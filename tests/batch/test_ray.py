@@ -165,6 +165,36 @@ def test_a_cancel_leaves_nothing_behind(
     assert temporary_folders() <= before
 
 
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A video of several shots, a voice, and the result of a plain run."""
+    folder = tmp_path_factory.mktemp("long")
+    head = make_head(folder / "head.mp4", parts=(5, -0.4, 5, 4), size=(320, 240))
+    voice = make_voice(folder / "voice.wav", seconds=14)
+    options = dataclasses.replace(QUICK, media=dataclasses.replace(QUICK.media, codec="ffv1"))
+    return head, voice, lipsync.sync(head, voice, options, output=folder / "plain.mkv").path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [None, 0, 1], ids=["none", "first", "second"])
+def test_a_long_video_is_drawn_by_several_workers(
+    killed: int | None, long_video: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    head, voice, plain = long_video
+    made = tmp_path / "made"
+    words = ["--workers", "2", "--codec", "ffv1", "--part-seconds", "2"]
+    running = Running([head], voice, made, *words)
+    wait_until(lambda: len(list(made.glob(".*.parts/part*.mkv"))) >= 2, PATIENT)
+    workers = running.workers()
+    assert len(workers) == 2  # of which one makes the video, and one was started to help
+    if killed is not None:
+        workers[killed].kill()
+    out, _ = running.wait()
+    assert "1 of 1 made." in out
+    [result] = made.iterdir()
+    assert_alike(result, plain)
+
+
 @pytest.mark.slow
 def test_two_hundred_small_items(material: tuple[Path, Path], tmp_path: Path) -> None:
     head, voice = material

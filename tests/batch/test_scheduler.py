@@ -10,8 +10,8 @@ import pytest
 
 from lipsync.batch import scheduler
 from lipsync.batch.items import BatchItem, Outcome
-from lipsync.batch.scheduler import Event, Finished, Lost, Ready, make_all
-from lipsync.batch.worker import Task
+from lipsync.batch.scheduler import Event, Finished, Helped, Lost, Ready, make_all
+from lipsync.batch.worker import Standing, Task
 from lipsync.errors import Cancelled, InputError, ToolError
 from lipsync.progress import CancelToken, Progress
 from tests.batch.results import made
@@ -36,6 +36,8 @@ class Pool:
     cancelled: bool = False
     assigned: list[tuple[int, int]] = field(default_factory=list)
     count: int = 0
+    parts: int = 0
+    helped: list[tuple[int, int]] = field(default_factory=list)
 
     def room(self) -> int:
         return self.fits
@@ -57,8 +59,13 @@ class Pool:
         events, self.waiting = self.waiting, []
         return events
 
-    def shares(self) -> dict[int, float]:
-        return dict.fromkeys(self.running, 0.5)
+    def standings(self) -> dict[int, Standing]:
+        return {worker: Standing(0.5, self.parts) for worker in self.running}
+
+    def help(self, worker: int, host: int) -> None:
+        self.helped.append((worker, host))
+        self.parts -= 1
+        self.waiting.append(Helped(worker))
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -164,3 +171,20 @@ def test_who_stops_listening_cancels_what_runs(monkeypatch: pytest.MonkeyPatch) 
     assert next(outcomes).number == 0
     outcomes.close()
     assert pool.cancelled and not pool.running
+
+
+def test_workers_without_a_video_of_their_own_draw_parts_of_others() -> None:
+    """Also those that are started for that; and parts come after whole videos."""
+
+    class Long(Pool):
+        def help(self, worker: int, host: int) -> None:
+            super().help(worker, host)
+            if not self.parts:
+                self.waiting.append(Finished(host, Outcome(0, made(Path("out")))))
+
+    pool = Long(lambda *_: None, fits=3, parts=4)
+    [outcome] = make_all(pool, tasks(1), lambda _: None, CancelToken())
+    assert outcome.result and pool.count == 3 and not pool.running
+    host = pool.assigned[0][0]
+    assert len(pool.helped) == 4 and {one for _, one in pool.helped} == {host}
+    assert host not in {worker for worker, _ in pool.helped}

@@ -43,7 +43,7 @@ def test_a_worker_writes_where_it_sees_the_folder_and_overwrites_nothing(
     first, second = worker.make(given).outcome, worker.make(given).outcome
     assert first and first.result and second and second.result
     assert [one.result.path.name for one in (first, second)] == ["face_synced.mp4", "face_synced_2.mp4"]
-    assert (first.number, worker.share()) == (7, pytest.approx(0.99, abs=0.01))
+    assert (first.number, worker.standing().share) == (7, pytest.approx(0.99, abs=0.01))
 
 
 def test_files_that_a_worker_does_not_see_are_asked_for_and_its_results_sent(
@@ -89,7 +89,7 @@ def test_an_error_of_any_kind_is_that_of_its_item(
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("of torch")
 
-    monkeypatch.setattr("lipsync.batch.worker.sync", fails)
+    monkeypatch.setattr("lipsync.batch.worker.run", fails)
     outcome = BatchWorker(BatchSettings(QUICK), marker, 10**8).make(task(FACE, voice, tmp_path / "o.mp4"))
     assert outcome.outcome and "RuntimeError: of torch" in str(outcome.outcome.error)
 

@@ -125,7 +125,7 @@ def test_a_run_that_was_ended_in_the_middle_goes_on_with_the_parts_that_are_ther
     with pytest.raises(Cancelled):
         run(given, writing, PartBoard(0.5))
     [folder] = tmp_path.iterdir()
-    first = folder / "part00000.mov"
+    first = folder / "part00000.mkv"
     before = first.stat().st_mtime_ns
     times = []
 

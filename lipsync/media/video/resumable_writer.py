@@ -156,8 +156,12 @@ class ResumableWriter:
         return _count_frames(self.part_path(number)) == len(self.parts[number])
 
     def part_spec(self, number: int) -> OutputSpec:
-        """What `FrameWriter` needs to write a part."""
-        return replace(self.spec, frames=len(self.parts[number]), audio=None, kept=None, marks=None)
+        """What `FrameWriter` needs to write a part.
+
+        It may replace one: of two that draw the same part, the first having been given up, both may finish.
+        """
+        frames = len(self.parts[number])
+        return replace(self.spec, frames=frames, audio=None, kept=None, marks=None, overwrite=True)
 
     def part_frames_of(self, number: int) -> Generator[YuvFrame, None, None]:
         """Read back the frames of a part, as they are in its file."""
@@ -264,7 +268,10 @@ class ResumableWriter:
 
     def part_path(self, number: int) -> Path:
         """The file of a part."""
-        suffix = ".mp4" if ".mp4" in VIDEO_CODECS[self.spec.codec].suffixes else ".mov"
+        suffixes = VIDEO_CODECS[
+            self.spec.codec
+        ].suffixes  # not .mov for FFV1, which loses the colour tags there
+        suffix = ".mp4" if ".mp4" in suffixes else suffixes[0]
         return self._folder / f"part{number:05d}{suffix}"
 
     def _acquire_lock(self) -> FileLock:
@@ -328,9 +335,11 @@ def _read_json(path: Path) -> Any:
 
 
 def _count_frames(path: Path) -> int:
-    """Frames that the file states; 0 if it cannot be read."""
+    """Frames of a file; 0 if it cannot be read."""
     try:
-        with path.open("rb") as file, av.open(file) as container:
-            return int(container.streams.video[0].frames)
+        with path.open("rb") as file, av.open(file, "r") as container:
+            stream = container.streams.video[0]
+            # Matroska does not state them.
+            return int(stream.frames) or sum(bool(packet.size) for packet in container.demux(stream))
     except (OSError, av.error.FFmpegError, IndexError):
         return 0

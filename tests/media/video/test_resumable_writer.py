@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,17 @@ def test_a_result_that_is_not_complete_is_not_put_in_place(tmp_path: Path) -> No
     with pytest.raises(OutputError, match="not complete"), writer(path) as result:
         result.write(number_frame(0))
     assert not path.exists()
+
+
+@pytest.mark.parametrize("codec", ["h264", "ffv1", "prores"])
+def test_parts_keep_the_tags_of_colours(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{'.mkv' if codec == 'ffv1' else '.mov'}"
+    source = replace(PLAIN, color_space="bt470bg", color_range="tv" if codec == "prores" else "pc")
+    write_until(path, 12, codec=codec, source=source)
+    assert finish(path, codec=codec, source=source) == 10
+    info = probe_video(path)
+    assert info.frame_count == COUNT
+    assert (info.color_range, codec == "prores" or info.color_space == "bt470bg") == (
+        source.color_range,
+        True,
+    )
