@@ -30,10 +30,11 @@ Ann: Good morning.
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2.2 s of somebody who speaks, beside somebody who does not."""
     path = tmp_path_factory.mktemp("pair") / "pair.mp4"
-    beside = "[0:v]scale=240:240[a];[1:v]scale=-2:240,crop=240:240[b];[a][b]hstack,format=yuv420p"
+    heads = "[0:v]crop=260:260:95:0,scale=240:240[a];[1:v]scale=-2:240,crop=240:240[b]"
     run_ffmpeg(
         "-i", SAMPLES / "talk.mp4", "-loop", "1", "-framerate", "25", "-i", FACE,
-        "-filter_complex", beside, "-t", "2.2", "-c:v", "libx264", "-crf", "18", path,
+        "-filter_complex", f"{heads};[a][b]hstack,format=yuv420p",
+        "-t", "2.2", "-c:v", "libx264", "-crf", "18", path,
     )  # fmt: skip
     return path
 
