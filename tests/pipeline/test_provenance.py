@@ -71,6 +71,10 @@ def test_every_way_to_a_result_marks_it(
     content = result.path.read_bytes()
     content += sidecar_path(result.path).read_bytes() if report.sidecar else b""
     assert b"Jane" not in content and os.fsencode(tmp_path) not in content
+    changed = bytearray(result.path.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    result.path.write_bytes(changed)
+    assert read_provenance(result.path).state == "tampered"
 
 
 def test_marks_can_be_fewer_or_none_and_frames_are_the_same(head: Path, voice: Path, tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ def test_two_models_in_one_run_end_side_by_side(tmp_path: Path, voice: Path) -> 
     assert [result.frames for result in made.results] == [10, 10]
     assert len({result.path for result in made.results}) == 2
     assert made.side_by_side and probe_video(made.side_by_side).width == 3 * 512
+    compared = read_provenance(made.side_by_side)
+    assert compared.state == "whole" and len(compared.ingredients) == 3
+    assert all("signed by lipsync" in one for one in compared.ingredients[1:])
     assert {what for what, _ in stages} == {"1 of 2: builtin", "2 of 2: builtin", ""}  # type: ignore[misc]
     assert json.loads(made.settings.read_text())["variant"] == "builtin"
     assert made.scores
@@ -98,6 +101,12 @@ def test_a_batch_of_image_sequences_has_a_folder_for_each(tmp_path: Path, voice:
     assert isinstance(done, Done)
     with zipfile.ZipFile(done.value.archive) as packed:
         folders = {Path(name).parent.name for name in packed.namelist()}
+        packed.extractall(tmp_path / "unpacked")
+    for folder in sorted(folders - {""}):
+        unpacked = tmp_path / "unpacked" / folder
+        assert read_provenance(unpacked).state == "whole"
+        (unpacked / "audio.wav").write_bytes(b"another")
+        assert read_provenance(unpacked).state == "tampered"
     assert folders == {"face_synced", "face_synced_2", ""}
 
 

@@ -147,7 +147,8 @@ class FrameWriter:
         self._cleanup = contextlib.ExitStack()
         # A thread writes to the pipe, because no other way of waiting for a pipe works on every system
         # and lets this thread notice a cancel.
-        queued = max(1, min(_MAX_QUEUED_FRAMES, _QUEUE_BYTES // (spec.width * spec.height * 3 // 2)))
+        frame_bytes = spec.width * spec.height * (8 if spec.layer else 6 if spec.deep else 1.5)
+        queued = max(1, min(_MAX_QUEUED_FRAMES, int(_QUEUE_BYTES / frame_bytes)))
         self._queue: queue.Queue[tuple[npt.NDArray[Any], ...] | None] = queue.Queue(queued)
         self._feeder_error: BaseException | None = None
         self._feeder = threading.Thread(target=self._feed, name="ffmpeg-stdin", daemon=True)
