@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -24,13 +25,15 @@ from lipsync.generators.builtin.adapter import (
     speech_gate,
 )
 from lipsync.generators.builtin.composition import MovedCrop, compose_crops, restore_detail
+from lipsync.generators.builtin.layers import UnshuffledConv
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
-from lipsync.generators.builtin.renderer import Outlines, Renderer, warp
+from lipsync.generators.builtin.renderer import Outlines, Renderer, blurred, warp
 from lipsync.generators.builtin.resampling import Region, region_grid, sample, to_region, window_region
 from lipsync.media import open_audio
 from lipsync.progress import CancelToken
 from lipsync.training.tasks.export import export_network
 from lipsync.types import AudioClip, TimeRange
+from lipsync.utils.onednn_conv import PackedConv, can_pack
 
 SAMPLE_VOICE = Path(__file__).resolve().parents[2] / "lipsync" / "samples" / "voice.mp3"
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
@@ -381,6 +384,54 @@ def test_inference_and_training_compose_alike(
         [mouth] = compose_crops(network, [crop], maps, outlines)
     assert np.abs(expected - image[0].numpy()).max() > 0.1
     assert np.abs(mouth - expected).max() < 0.03 and np.abs(mouth - expected).mean() < 0.002
+
+
+def test_only_what_is_drawn_is_composed_and_comes_out_as_in_the_whole_window() -> None:
+    region = window_region((640, 520), NetworkConfig().window)
+    part = region.part((30.0, 10.0, 70.0, 60.0))
+    assert part.size[0] < 0.8 * region.size[0] and part.size[1] < 0.6 * region.size[1]
+    whole, grid = region_grid(region, torch.zeros(1)), region_grid(part, torch.zeros(1))
+    down, across = part.rows.start - region.rows.start, part.columns.start - region.columns.start
+    assert down % 4 == 0 and across % 4 == 0
+    there = whole[:, down : down + part.size[0], across : across + part.size[1]]
+    torch.testing.assert_close(grid, there, atol=1e-4, rtol=0)
+    # The neighbours that bilinear samples at the edges of the bounds need are in it.
+    assert (grid.amin((1, 2)) <= torch.tensor([29.0, 9.0])).all()
+    assert (grid.amax((1, 2)) >= torch.tensor([71.0, 61.0])).all()
+    assert region.part((-500.0, -500.0, -400.0, -400.0)) == region
+
+
+@pytest.mark.parametrize("sigma", [1.8, 0.5])
+def test_maps_are_blurred_as_opencv_blurs(sigma: float) -> None:
+    image = torch.rand(2, 3, 40, 56, generator=torch.Generator().manual_seed(1))
+    size = 2 * int(3 * sigma) + 1
+    expected = [
+        cv2.GaussianBlur(one.permute(1, 2, 0).numpy(), (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
+        for one in image
+    ]
+    result = blurred(image, sigma).permute(0, 2, 3, 1).numpy()
+    assert np.abs(result - np.stack(expected)).max() < 1e-5
+
+
+def test_a_convolution_of_groups_of_pixels_is_that_of_an_unshuffled_image() -> None:
+    convolution = UnshuffledConv(5, 7)
+    image = torch.randn(2, 5, 12, 16)
+    expected = torch.nn.functional.conv2d(
+        torch.nn.functional.pixel_unshuffle(image, 2), convolution.weight, padding=1
+    )
+    torch.testing.assert_close(convolution(image), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.float32), reason="torch has no operators to pack")
+@pytest.mark.parametrize("mouth_widths", [None, (4, 4, 4)])
+def test_packed_networks_draw_the_same(mouth_widths: tuple[int, int, int] | None) -> None:
+    network = small_network(mouth_widths).eval()
+    faces, shapes = torch.rand(3, 3, 128, 128), torch.randn(3, 10)
+    packed = prepare_for_inference(copy.deepcopy(network), torch.device("cpu"), torch.float32)
+    kinds = [type(module) for module in packed.modules()]
+    assert PackedConv in kinds and torch.nn.ReLU not in kinds and torch.nn.BatchNorm2d not in kinds
+    with torch.inference_mode():
+        torch.testing.assert_close(packed(faces, shapes), network(faces, shapes), atol=1e-3, rtol=0)
 
 
 def laplacian_deviation(image: np.ndarray, where: np.ndarray) -> float:

@@ -18,6 +18,7 @@ from lipsync.errors import WeightsError
 from lipsync.generators.base import GeneratorSpec
 from lipsync.generators.batched import BatchedGenerator
 from lipsync.generators.builtin.composition import compose_crops
+from lipsync.generators.builtin.layers import fold_batch_norms, pack_convolutions
 from lipsync.generators.builtin.log_mel import ENCODING, SAMPLE_RATE, loudness, speech_level
 from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig, feature_pieces, feature_rate
@@ -265,22 +266,19 @@ def _check_config(config: NetworkConfig) -> None:
 def prepare_for_inference(
     network: BuiltinNetwork, device: torch.device, dtype: torch.dtype
 ) -> BuiltinNetwork:
-    """Freeze the network, fold batch norms and move it to `device`, in place.
+    """Freeze the network, fold batch norms, move it to `device` and pack its convolutions, in place.
 
     Only convolutions get `dtype`; points and flows stay in fp32.
     """
     network.eval().requires_grad_(False)
-    for module in network.modules():
-        if isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
-            convolution = module[0]
-            assert isinstance(convolution, nn.Conv2d)
-            module[0] = torch.nn.utils.fuse_conv_bn_eval(convolution, module[1])
-            module[1] = nn.Identity()
+    fold_batch_norms(network)
     network.to(device)
     if network.encoder is not None:
         network.encoder.to(dtype=dtype)
     network.place.body.to(dtype=dtype)
     network.painter.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for part in (network.place.body, network.painter):
+        pack_convolutions(part, device, dtype)
     return network
 
 

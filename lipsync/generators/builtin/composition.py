@@ -59,14 +59,38 @@ def compose_crops(
         B images (3, H, W) RGB float32 in [0, 1], views of channels-last arrays.
     """
     applied = [_channels_last(part) for part in network.painter.applied_maps(maps)]
+    drawn = _drawn_bounds(applied[0][..., 2], outlines)
     window = network.config.window
     moved = [
-        _move_lips(crop, geometry, added, window_region((crop.shape[0], crop.shape[1]), window))
-        for crop, geometry, added in zip(crops, *applied, strict=True)
+        _move_lips(crop, geometry, added, window_region((crop.shape[0], crop.shape[1]), window).part(bounds))
+        for crop, geometry, added, bounds in zip(crops, *applied, drawn, strict=True)
     ]
     if network.painter.mouth is not None:
         _paint(network, moved, maps, outlines)
     return [_finished(crop, one) for crop, one in zip(crops, moved, strict=True)]
+
+
+def _drawn_bounds(masks: FloatArray, outlines: Outlines) -> list[tuple[float, float, float, float]]:
+    """What is drawn of windows, and what the painter sees: left, top, right and bottom in their pixels.
+
+    Args:
+        masks: (B, h, w).
+        outlines: of the windows.
+    """
+    boxes = np.stack([part.cpu().numpy() for part in interior_boxes(outlines)])  # (2, B, 4)
+    edges = np.concatenate([boxes[..., :2].min(0), (boxes[..., :2] + boxes[..., 2:]).max(0)], axis=1)
+    bounds = []
+    for mask, (left, top, right, bottom) in zip(masks, edges.tolist(), strict=True):
+        (columns,), (rows,) = mask.any(0).nonzero(), mask.any(1).nonzero()
+        bounds.append(
+            (
+                min([left, *columns[:1]]),
+                min([top, *rows[:1]]),
+                max([right, *columns[-1:]]),
+                max([bottom, *rows[-1:]]),
+            )
+        )
+    return bounds
 
 
 def _channels_last(images: Tensor) -> FloatArray:

@@ -7,16 +7,89 @@ from functools import wraps
 from typing import ParamSpec
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+from lipsync.utils.onednn_conv import PackedConv, can_pack
 
 P = ParamSpec("P")
 
 
 def conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """3 x 3 convolution, batch norm and ReLU; (B, inputs, H, W) -> (B, outputs, ...)."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+    return bn_relu(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False))
+
+
+def bn_relu(convolution: nn.Conv2d) -> nn.Sequential:
+    """A convolution without bias, batch norm and ReLU."""
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
+
+
+class UnshuffledConv(nn.Conv2d):
+    """3 x 3 convolution over 2 x 2 groups of pixels as channels.
+
+    The same sums as a convolution of `F.pixel_unshuffle(x, 2)`, whose parameters it has, but in one of
+    6 x 6 with a stride of 2: rearranging the pixels takes longer than convolving them.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(4 * inputs, outputs, 3, 1, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H/2, W/2), both even."""
+        return F.conv2d(x, self._dense_weight(), self.bias, stride=2, padding=2)
+
+    def as_conv(self) -> nn.Conv2d:
+        """A plain convolution with a bias that does the same, of the parameters as they are now."""
+        weight = self._dense_weight().detach()
+        assert self.bias is not None
+        conv = nn.Conv2d(
+            weight.shape[1], self.out_channels, 6, 2, 2, device=weight.device, dtype=weight.dtype
+        )
+        conv.weight.data, conv.bias.data = weight, self.bias.detach()  # type: ignore[union-attr]
+        return conv
+
+    def _dense_weight(self) -> Tensor:
+        """(outputs, inputs, 6, 6)"""
+        parts = self.weight.view(self.out_channels, -1, 2, 2, 3, 3).permute(0, 1, 4, 2, 5, 3)
+        return parts.reshape(self.out_channels, -1, 6, 6)
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Fold batch norms into the convolutions before them, in place."""
+    for module in _blocks(network):
+        convolution, norm = module[0], module[1]
+        if isinstance(norm, nn.BatchNorm2d):
+            assert isinstance(convolution, nn.Conv2d)
+            module[0], module[1] = torch.nn.utils.fuse_conv_bn_eval(convolution, norm), nn.Identity()
+
+
+def pack_convolutions(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Pack convolutions with folded batch norms for the CPU, with their ReLU, in place.
+
+    Nothing happens where `can_pack` does not allow it. The network can be neither moved nor saved afterwards.
+    """
+    if not can_pack(device, dtype):
+        return
+    for module in _blocks(network):
+        convolution, relu = module[0], len(module) > 2
+        if isinstance(convolution, nn.Conv2d):
+            plain = convolution.as_conv() if isinstance(convolution, UnshuffledConv) else convolution
+            module[0] = PackedConv(plain, relu=relu)
+            if relu:
+                module[2] = nn.Identity()
+
+
+def _blocks(network: nn.Module) -> list[nn.Sequential]:
+    """The `conv_bn_relu` of a network, with or without ReLU."""
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.Sequential)
+        and len(module) in (2, 3)
+        and isinstance(module[0], nn.Conv2d)
+        and isinstance(module[1], nn.BatchNorm2d | nn.Identity)
+    ]
 
 
 def dtype_of(module: nn.Module) -> torch.dtype:

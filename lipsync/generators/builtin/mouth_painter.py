@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of
+from lipsync.generators.builtin.layers import UnshuffledConv, bn_relu, conv_bn_relu, dtype_of
 from lipsync.generators.builtin.mouth_interior import limit_colors
 from lipsync.generators.builtin.mouth_outline import (
     LEFT_CORNER,
@@ -67,7 +67,7 @@ class MouthPainter(nn.Module):
     def __init__(self, widths: tuple[int, int, int]) -> None:
         super().__init__()
         a, b, c = widths
-        self.enter = nn.Sequential(conv_bn_relu(self.INPUTS * 4, a), conv_bn_relu(a, a))
+        self.enter = nn.Sequential(bn_relu(UnshuffledConv(self.INPUTS, a)), conv_bn_relu(a, a))
         self.down1 = nn.Sequential(conv_bn_relu(a, b, 2), conv_bn_relu(b, b))
         self.down2 = nn.Sequential(conv_bn_relu(b, c, 2), conv_bn_relu(c, c), conv_bn_relu(c, c))
         self.up1 = nn.Sequential(conv_bn_relu(c + b, b), conv_bn_relu(b, b))
@@ -112,7 +112,7 @@ class MouthPainter(nn.Module):
         return color, torch.sigmoid(painted[:, 3:]) * near
 
     def _unet(self, inputs: Tensor) -> Tensor:
-        x0 = self.enter(F.pixel_unshuffle(inputs, 2))
+        x0 = self.enter(inputs)
         x1 = self.down1(x0)
         x2 = self.down2(x1)
         x1 = self.up1(torch.cat([_enlarge(x2), x1], dim=1))

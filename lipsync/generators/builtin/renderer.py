@@ -14,7 +14,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of, in_full_precision
+from lipsync.generators.builtin.layers import (
+    UnshuffledConv,
+    bn_relu,
+    conv_bn_relu,
+    dtype_of,
+    in_full_precision,
+)
 from lipsync.generators.builtin.mouth_interior import (
     inner_lip_gap,
     interior_tone,
@@ -114,7 +120,7 @@ class Renderer(nn.Module):
         a, b, c, d = widths
         self.register_buffer("usual_tone", torch.tensor([0.85, 0.42]))
         self.register_buffer("shade", torch.tensor([0.5, 0.6]))
-        self.enter = conv_bn_relu(self.INPUTS * 4, a)
+        self.enter = bn_relu(UnshuffledConv(self.INPUTS, a))
         self.down1 = nn.Sequential(conv_bn_relu(a, b, 2), conv_bn_relu(b, b))
         self.down2 = nn.Sequential(conv_bn_relu(b, c, 2), _Residual(c))
         self.down3 = nn.Sequential(conv_bn_relu(c, d, 2), _Residual(d))
@@ -206,7 +212,7 @@ class Renderer(nn.Module):
         Returns:
             (B, 4, h, w) flow in x and y, mask, and hidden; and the colours added, (B, 3, h, w).
         """
-        change = _blurred(maps.rendered - maps.moved, _CHANGE_SIGMA)
+        change = blurred(maps.rendered - maps.moved, _CHANGE_SIGMA)
         hidden = torch.zeros_like(maps.mask)
         if (
             self.mouth is None
@@ -261,7 +267,7 @@ class Renderer(nn.Module):
             Flow correction (B, 2, h, w) in pixels, colour (B, 3, h, w) in [0, 1], and choice
             (B, 1, h, w) in [0, 1].
         """
-        x0 = self.enter(F.pixel_unshuffle(inputs, 2).to(dtype_of(self.enter)))
+        x0 = self.enter(inputs.to(dtype_of(self.enter)))
         x1 = self.down1(x0)
         x2 = self.down2(x1)
         x3 = self.down3(x2)
@@ -292,15 +298,22 @@ def _upsample(x: Tensor) -> Tensor:
 
 
 @in_full_precision
-def _blurred(image: Tensor, sigma: float) -> Tensor:
+def blurred(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (B, C, h, w), the edge repeated."""
+    height, width = image.shape[2:]
+    result: Tensor = _blur_matrix(height, sigma, image) @ image @ _blur_matrix(width, sigma, image).mT
+    return result
+
+
+def _blur_matrix(size: int, sigma: float, like: Tensor) -> Tensor:
+    """The blur of a column of pixels as a matrix (size, size): for images this small the fastest way."""
     reach = int(3 * sigma)
-    x = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).repeat(image.shape[1], 1)
-    padded = F.pad(image, (reach, reach, reach, reach), mode="replicate")
-    rows = F.conv2d(padded, kernel[:, None, :, None], groups=image.shape[1])
-    return F.conv2d(rows, kernel[:, None, None, :], groups=image.shape[1])
+    offsets = torch.arange(-reach, reach + 1, device=like.device)
+    kernel = torch.exp(-0.5 * (offsets.to(like.dtype) / sigma) ** 2)
+    rows = torch.arange(size, device=like.device).view(-1, 1).expand(-1, len(offsets))
+    columns = (rows + offsets).clamp(0, size - 1)
+    weights = (kernel / kernel.sum()).expand(size, -1)
+    return like.new_zeros(size, size).index_put((rows, columns), weights, accumulate=True)
 
 
 def _paste(image: Tensor, painted: Tensor, boxes: Tensor, at: Tensor) -> Tensor:

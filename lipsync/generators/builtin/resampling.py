@@ -7,6 +7,7 @@ numbers in both; a pixel covers half a unit to either side of its centre.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,35 @@ class Region:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels of the crop."""
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    def part(self, bounds: tuple[float, float, float, float]) -> Region:
+        """The pixels of it in which bilinear samples of something within `bounds` are not 0.
+
+        Args:
+            bounds: left, top, right and bottom, in pixels of the window.
+
+        Returns:
+            Whole groups of four pixels, so that what is halved in it comes out as in the whole; everything
+            where `bounds` lie outside.
+        """
+        left, top, right, bottom = bounds
+        height, width = self.size
+        columns = _covered(left - self.corner[0], right - self.corner[0], self.scale[0], width)
+        rows = _covered(top - self.corner[1], bottom - self.corner[1], self.scale[1], height)
+        if columns.stop <= columns.start or rows.stop <= rows.start:
+            return self
+        return Region(
+            slice(self.rows.start + rows.start, self.rows.start + rows.stop),
+            slice(self.columns.start + columns.start, self.columns.start + columns.stop),
+            self.scale,
+            (self.corner[0] + columns.start / self.scale[0], self.corner[1] + rows.start / self.scale[1]),
+        )
+
+
+def _covered(first: float, last: float, scale: float, size: int) -> slice:
+    """Groups of 4 pixels of 0 .. size-1 less than a pixel of the window away from `first` .. `last`."""
+    start, stop = math.floor((first - 1) * scale / 4), math.ceil(((last + 1) * scale + 1) / 4)
+    return slice(max(0, 4 * start), min(size, 4 * stop))
 
 
 @dataclass(frozen=True)
