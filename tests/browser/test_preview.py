@@ -86,6 +86,14 @@ def test_the_face_box_is_shown_dragged_and_in_view(
     expect(note).to_contain_text("Drag the box")
     expect(changed).not_to_contain_text("Fixed face box")
 
+    # On a phone the pads are below the preview, which is shown once more beside them.
+    page.set_viewport_size({"width": 390, "height": 844})
+    pad.scroll_into_view_if_needed()
+    for one in ("#pad_bottom", "#near-preview img >> nth=0"):
+        expect(page.locator(one)).to_be_in_viewport(ratio=0.9)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(page.locator("#near-preview")).to_be_hidden()
+
     # A box belongs to the video on which it was set.
     box.press("ArrowRight")
     expect(changed).to_contain_text("Fixed face box")
