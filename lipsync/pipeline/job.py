@@ -209,7 +209,11 @@ def plan(
     """Properties of the result that `sync` would make; needs no network and no decoding.
 
     Args:
-        video, voice, options, segments, more_voices: as of `sync`.
+        video: as of `sync`.
+        voice: as of `sync`.
+        options: as of `sync`.
+        segments: as of `sync`.
+        more_voices: as of `sync`.
         output: the file to write, whose container may not hold all; by default of the codec's usual kind.
 
     Raises:

@@ -87,10 +87,10 @@ def sync(
         cache: a `RunCache`: the next run of the same files does only what depends on the settings that
             changed. A `DetectionCache` keeps the faces alone.
         networks: deprecated name of `models`.
-        sign_cert, sign_key: certificate chain and key of whoever publishes the result, PEM files, to sign
-            its Content Credentials with; by default those that the environment variables LIPSYNC_SIGN_CERT
-            and LIPSYNC_SIGN_KEY name, else the certificate that this installation made for itself, which
-            viewers show as not trusted.
+        sign_cert: certificate chain of whoever publishes the result, a PEM file, to sign its Content
+            Credentials with; by default what the environment variable LIPSYNC_SIGN_CERT names, else the
+            certificate that this installation made for itself, which viewers show as not trusted.
+        sign_key: its key, a PEM file; by default what LIPSYNC_SIGN_KEY names.
 
     Raises:
         LipsyncError: what happened, what was given and what to do next. The result appears under its name
