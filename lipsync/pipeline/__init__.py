@@ -9,6 +9,8 @@
     stages.py              read, crop, draw, blend, enhance, in chunks of frames
     scoring.py             sync score of result and source, computed on the stream of frames
     outputs.py             writer, resume, subtitles, result and its warnings
+    shared_parts.py        parts of a long result that other processes draw
+    overall.py             progress of a run as a whole
     sync.py, preview.py    all steps, for a whole video and for one frame
 
 Frames are decoded twice: first reduced, to detect and track faces over the whole video (selection, smoothing

@@ -60,8 +60,12 @@ class Running:
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
 
-    def wait(self, status: int = 0) -> tuple[str, str]:
-        out, err = self.process.communicate(timeout=PATIENT)
+    def wait(self, status: int = 0, seconds: float = PATIENT) -> tuple[str, str]:
+        try:
+            out, err = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            raise
         assert self.process.returncode == status, err
         return out, err
 
@@ -196,11 +200,12 @@ def test_a_long_video_is_drawn_by_several_workers(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_two_hundred_small_items(material: tuple[Path, Path], tmp_path: Path) -> None:
     head, voice = material
     videos = copies(head, tmp_path / "videos", 200)
     out, _ = Running(
         videos, voice, tmp_path / "made", "--workers", "2", "--box", "10", "110", "40", "120"
-    ).wait()
+    ).wait(seconds=1400)
     assert "200 of 200 made." in out
     assert len(list((tmp_path / "made").iterdir())) == 200
