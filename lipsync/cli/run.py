@@ -27,7 +27,7 @@ from lipsync.cli.terminal import ProgressBar, cancel_on_interrupt, heavy_imports
 from lipsync.options import SEQUENCES, LinkOptions
 from lipsync.progress import CancelToken, ProgressCallback
 from lipsync.sources import LocalFile, is_link, open_source
-from lipsync.types import SyncResult
+from lipsync.types import SyncResult, TimeRange
 from lipsync.utils.atomic_write import check_not_there
 from lipsync.utils.checked_file import checked_file
 from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked, temporary_folder
@@ -49,6 +49,18 @@ def add_run_command(parser: CommandParser) -> None:
         "--resume",
         action="store_true",
         help="keep finished frames if the run is interrupted, and continue from them in the next run",
+    )
+    parser.add_argument(
+        "--redraw",
+        type=Path,
+        metavar="RESULT",
+        help="an earlier result of the same video: only its --redraw-parts are drawn, the rest is copied",
+    )
+    parser.add_argument(
+        "--redraw-parts",
+        type=TimeRange.parse_list,
+        metavar="START-END,…",
+        help="with --redraw: times in it (s or [h:]min:s)",
     )
     parser.add_argument("--score-plot", type=Path, metavar="FILE.svg", help="plot the sync score over time")
     add_signing(parser)
@@ -104,6 +116,18 @@ def _check_inputs(arguments: argparse.Namespace) -> Conversation:
     return check_conversation(arguments)
 
 
+def _check_redraw(arguments: argparse.Namespace) -> None:
+    """Check that an earlier result and its parts are given together.
+
+    Raises:
+        InputError: the earlier result is missing.
+    """
+    if (arguments.redraw is None) != (not arguments.redraw_parts):
+        arguments.parser.error("--redraw and --redraw-parts are given together")
+    if arguments.redraw is not None:
+        checked_file(arguments.redraw)
+
+
 def _cache(arguments: argparse.Namespace) -> Any:
     """The cache of detections; None with `--no-cache`."""
     from lipsync.faces import DetectionCache
@@ -137,6 +161,7 @@ def _fetched_inputs(
 
 def _run(arguments: argparse.Namespace) -> int:
     checked = _check_inputs(arguments)
+    _check_redraw(arguments)
     check_outputs(arguments, arguments.score_plot)
     options = read_sync_options(arguments)
     # Of a run to be resumed the writer knows whether it is begun.
@@ -144,6 +169,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if options.media.codec not in SEQUENCES:
         check_outputs(arguments, output)
     with heavy_imports():
+        from lipsync.pipeline.arguments import Redraw
         from lipsync.pipeline.job import free_name
         from lipsync.pipeline.provenance import choose_signing
 
@@ -161,6 +187,7 @@ def _run(arguments: argparse.Namespace) -> int:
         voice, speakers, cues = conversation_inputs(arguments, checked, inputs, bar.update, cancel)
         said = lipsync.plan(inputs.video, voice, inputs.options, output=output, **speakers).warnings
         _print_notes(said, arguments.flags)  # before the work that could be in vain
+        redraw = Redraw(arguments.redraw, arguments.redraw_parts) if arguments.redraw else None
         result = lipsync.sync(
             inputs.video,
             voice,
@@ -174,6 +201,7 @@ def _run(arguments: argparse.Namespace) -> int:
             cues=cues,
             sign_cert=arguments.sign_cert,
             sign_key=arguments.sign_key,
+            redraw=redraw,
             **speakers,
         )
     if arguments.score_plot and result.score:

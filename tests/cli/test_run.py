@@ -99,6 +99,22 @@ def test_bad_settings_are_explained(
     assert "Traceback" not in error
 
 
+def test_parts_of_an_earlier_result_are_asked_for_together(
+    voice: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = make_head(tmp_path / "earlier.mp4", parts=(0.2,))
+    command = ["run", str(FACE), str(voice), "-o", str(tmp_path / "out.mp4"), "--weights", str(checkpoint)]
+    for part in (["--redraw", str(earlier)], ["--redraw-parts", "0-0.1"]):
+        with pytest.raises(SystemExit):
+            main([*command, *part])
+        assert "given together" in capsys.readouterr().err
+    assert main([*command, "--redraw", str(tmp_path / "gone.mp4"), "--redraw-parts", "0-0.1"]) == 1
+    assert "gone.mp4" in capsys.readouterr().err
+    assert main([*command, "--redraw", str(earlier), "--redraw-parts", "0-0.1"]) == 1
+    assert "other frames" in capsys.readouterr().err  # which is found by comparing the two
+    assert not (tmp_path / "out.mp4").exists()
+
+
 NOT_UTF8 = pytest.param(
     "face\udcff\udcfe.mp4", marks=pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode here")
 )
