@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from lipsync.progress import CancelToken
 
@@ -28,6 +30,16 @@ class CancelAtLook(CancelToken):
     def check(self, stage: str = "") -> None:
         _ = self.cancelled
         super().check(stage)
+
+
+def found(folder: Path, pattern: str = "*") -> list[Path]:
+    """What lies below a folder; other than with `Path.rglob`, folders may be removed meanwhile."""
+    below = [
+        Path(place, name)
+        for place, folders, files in os.walk(folder)  # which passes over what is gone
+        for name in (*folders, *files)
+    ]
+    return [path for path in below if path.match(pattern)]
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:

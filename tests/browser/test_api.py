@@ -13,7 +13,7 @@ from gradio_client.exceptions import AppError
 from lipsync.media import probe_video
 from lipsync.ui.settings_file import PAGE_SETTINGS, RANGE_SETTINGS
 from tests.material import FACE, make_voice
-from tests.waiting import wait_until
+from tests.waiting import found, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -54,7 +54,7 @@ def test_cancel(client: Client, cache: Path, tmp_path: Path) -> None:
 
 def drawing(cache: Path) -> list[Path]:
     """Results that are being written."""
-    return list(cache.rglob("*.part.mp4"))
+    return found(cache, "*.part.mp4")
 
 
 def test_errors_are_reported_as_text(client: Client, short_voice: Path) -> None:

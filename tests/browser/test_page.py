@@ -38,7 +38,7 @@ from tests.browser.steps import (
 from tests.make_media import run_ffmpeg
 from tests.material import FACE, VOICE, make_voice
 from tests.sources.serving import serve, stuck
-from tests.waiting import wait_until
+from tests.waiting import found, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -228,8 +228,8 @@ def hold_at_a_live_picture(number: int, cache: Path, patch: pytest.MonkeyPatch) 
 
     def held_frame(frame: YuvFrame) -> Frame:
         shown.append(frame)
-        written = partial(cache.rglob, "live_*.jpg")
-        wait_until(lambda: runs[-1].cancelled or sum(1 for _ in written()) >= len(shown) - 1, WAIT / 1000)
+        written = partial(found, cache, "live_*.jpg")
+        wait_until(lambda: runs[-1].cancelled or len(written()) >= len(shown) - 1, WAIT / 1000)
         wait_until(lambda: runs[-1].cancelled or len(shown) < number, WAIT / 1000)
         return reduced(frame)
 
@@ -252,14 +252,14 @@ def test_cancel_in_the_middle_leaves_nothing(
     expect(page).to_have_title(re.compile(r"^(\d+ %|…) · lipsync"))
     expect(page.locator("#live img")).to_be_visible()  # a finished frame
     wait_until(
-        lambda: len(list(cache.rglob("live_*.jpg"))) > 3, WAIT / 1000
+        lambda: len(found(cache, "live_*.jpg")) > 3, WAIT / 1000
     )  # which stays for a browser that is slow
     page.locator("#cancel").click()
     expect(page.locator("#status")).to_contain_text("Nothing was kept", timeout=8_000)
     expect(page.locator("#run")).to_be_enabled()
     expect(page.locator("#result video")).to_have_count(0)
     expect(page).to_have_title(re.compile("^lipsync"))
-    wait_until(lambda: not list(cache.rglob("run-*")))
+    wait_until(lambda: not found(cache, "run-*"))
 
 
 def test_errors_are_shown_as_text(page: Page, tmp_path: Path, short_voice: Path) -> None:
@@ -366,10 +366,10 @@ def test_a_link_is_checked_and_downloaded(page: Page, head: Path, cache: Path) -
         site.answers["/stuck.mp4"] = stuck(site, head.read_bytes()[:5000])
         page.get_by_label("Link").first.fill(site.url("/stuck.mp4"))
         page.locator("#video-download").click()
-        wait_until(lambda: bool(list(cache.rglob(".link-*/*"))))
+        wait_until(lambda: bool(found(cache, ".link-*/*")))
         page.locator("#video-link-cancel").click()
         expect(page.locator("#video-link-about")).to_contain_text("Nothing was kept")
-        wait_until(lambda: not list(cache.rglob(".link-*")))
+        wait_until(lambda: not found(cache, ".link-*"))
 
 
 def test_a_tab_that_the_visitor_chose_stays(page: Page, head: Path, monkeypatch: pytest.MonkeyPatch) -> None:

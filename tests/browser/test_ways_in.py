@@ -23,7 +23,7 @@ FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-s
 
 def test_an_example_is_one_click_away(page: Page) -> None:
     page.get_by_role("button", name="A video with another voice").click()
-    expect(page.locator("#plan")).to_contain_text("260×260")
+    expect(page.locator("#plan")).to_contain_text("512×512")
     expect(page.locator("#previewed img")).to_be_visible()
     for source in ("Upload file", "Capture from camera"):  # in the block, not cut off by its edge
         expect(page.locator("#video").get_by_label(source)).to_be_in_viewport(ratio=1)

@@ -22,7 +22,7 @@ from lipsync.ui import build_page, handlers, launch_settings
 from lipsync.ui.server import check_address, temporary_folder
 from lipsync.utils.proxies import direct_local_connections
 from tests.material import FACE, VOICE
-from tests.waiting import wait_until
+from tests.waiting import found, wait_until
 
 GRACE = 0.1
 
@@ -80,20 +80,20 @@ def test_an_upload_that_breaks_off_leaves_nothing(site: Site, monkeypatch: pytes
     async def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/place")
 
-    before = set(site.cache.rglob("*"))
+    before = set(found(site.cache))
     with monkeypatch.context() as patch, FACE.open("rb") as file:
         patch.setattr(GradioUploadFile, "write", full)
         answer = requests.post(f"{site.api}/upload", files={"files": file}, timeout=60)
     assert answer.status_code == 507
     assert answer.text.startswith("The disk of the server is full")
-    assert set(site.cache.rglob("*")) == before
+    assert set(found(site.cache)) == before
     with socket.create_connection(("127.0.0.1", site.page.server_port)) as sender:
         head = "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999\r\n"
         kind = "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         part = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\nbegun'
         sender.sendall((head + kind + part).encode())
-        wait_until(lambda: set(site.cache.rglob("*")) != before)
-    wait_until(lambda: set(site.cache.rglob("*")) == before)
+        wait_until(lambda: set(found(site.cache)) != before)
+    wait_until(lambda: set(found(site.cache)) == before)
 
 
 def test_who_leaves_the_queue_leaves_nothing(
