@@ -353,7 +353,7 @@ def render_clip(
 
 
 @dataclass(frozen=True)
-class BatchItem:
+class VideoOutcome:
     """Outcome of one video of a batch.
 
     Attributes:
@@ -372,7 +372,7 @@ class BatchOutputs:
     """Results of a batch as one zip file, and the outcome of each video."""
 
     archive: Path
-    items: tuple[BatchItem, ...]
+    items: tuple[VideoOutcome, ...]
 
 
 def run_batch(
@@ -415,7 +415,7 @@ def run_batch(
     yield Done(BatchOutputs(archive, tuple(items)))
 
 
-Made: TypeAlias = tuple[list[BatchItem], list[SyncResult]]
+Made: TypeAlias = tuple[list[VideoOutcome], list[SyncResult]]
 """Outcome of each video of a batch, and the results."""
 
 
@@ -427,7 +427,7 @@ def _made_here(
     models: ModelProvider,
 ) -> Generator[tuple[str, Progress], None, Made]:
     """The videos of a batch, made one after the other."""
-    items: list[BatchItem] = []
+    items: list[VideoOutcome] = []
     results: list[SyncResult] = []
     overall = Overall(stage_weights(options), len(pairs))
     for number, (video, voice) in enumerate(pairs):
@@ -439,7 +439,7 @@ def _made_here(
         try:
             for item in run_job(SyncRequest(video, voice, options), output, cancel, models):
                 if isinstance(item, Done):
-                    items.append(BatchItem(name, " ".join(item.value.warnings), True))
+                    items.append(VideoOutcome(name, " ".join(item.value.warnings), True))
                     results.append(item.value)
                 else:
                     yield label, overall.update(item)
@@ -447,11 +447,11 @@ def _made_here(
             if not results:
                 raise
             items += [
-                BatchItem(Path(left).name, strings.STATUS_CANCELLED, False) for left, _ in pairs[number:]
+                VideoOutcome(Path(left).name, strings.STATUS_CANCELLED, False) for left, _ in pairs[number:]
             ]
             break
         except Exception as error:  # of any kind: the others are still made, and those made are kept
-            items.append(BatchItem(name, error_text(error), False))
+            items.append(VideoOutcome(name, error_text(error), False))
     return items, results
 
 
@@ -478,18 +478,18 @@ def _made_on(
     except Cancelled:
         if not any(one.result for one in outcomes.values()):
             raise
-    items, results = list[BatchItem](), list[SyncResult]()
+    items, results = list[VideoOutcome](), list[SyncResult]()
     for number, (video, _) in enumerate(pairs):
         one, name = outcomes.get(number), Path(video).name
         if one is None:
-            items.append(BatchItem(name, strings.STATUS_CANCELLED, False))
+            items.append(VideoOutcome(name, strings.STATUS_CANCELLED, False))
         elif one.result is None:
             error: Exception = one.error or Cancelled()
             if one.error and one.error.what == UNEXPECTED:  # logged, and hidden from visitors
                 error = RuntimeError(str(one.error))
-            items.append(BatchItem(name, error_text(error), False))
+            items.append(VideoOutcome(name, error_text(error), False))
         else:
-            items.append(BatchItem(name, " ".join(one.result.warnings), True))
+            items.append(VideoOutcome(name, " ".join(one.result.warnings), True))
             results.append(one.result)
     return items, results
 

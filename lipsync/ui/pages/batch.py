@@ -33,7 +33,7 @@ from lipsync.ui.components.status import (
 )
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.components.upload_fields import FileField
-from lipsync.ui.handlers import BatchItem, BatchOutputs
+from lipsync.ui.handlers import BatchOutputs, VideoOutcome
 from lipsync.ui.jobs import MAX_WAITING, Lane, Report, Stopping, VisitJob, Waiting
 from lipsync.ui.languages import strings
 from lipsync.ui.pages.sync_form import SyncForm
@@ -209,7 +209,7 @@ class BatchEvents:
         return {self._page.cancel: gr.Button(interactive=False)}
 
 
-def items_html(items: Sequence[BatchItem]) -> str:
+def items_html(items: Sequence[VideoOutcome]) -> str:
     """Render the outcome of each video as HTML."""
     rows = "".join(
         f"<li>{'✓' if item.made else '✕'} <b>{html.escape(item.video)}</b> {html.escape(item.notes)}</li>"
