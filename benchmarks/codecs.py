@@ -103,9 +103,8 @@ def measure(source: Path, codec: str, layer: str, folder: Path, models: CachedMo
     files = [*result.iterdir()] if result.is_dir() else [result]
     megabytes = sum(file.stat().st_size for file in files) / SECONDS / 1e6
     if layer == "mouth":
-        values, equal, mean, most = alpha_of(result), 0.0, 0.0, 0
-        equal = float((values == 0).mean())
-        mean, most = float(values.mean()), int(values.max())
+        values = alpha_of(result)
+        equal, mean, most = float((values == 0).mean()), float(values.mean()), int(values.max())
     else:
         pairs = list(zip(*both(source, result, options.media), strict=True))
         different = np.concatenate([np.abs(new.astype(np.int64) - old).ravel() for old, new in pairs])

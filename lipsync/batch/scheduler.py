@@ -138,7 +138,7 @@ class _Run:
         workers: all that were started and not stopped.
         busy: task of each worker that has one.
         helping: workers that draw a part of another one's video.
-        starting, idle: workers without work.
+        idle: workers that have started and have no work.
         standings: how far the videos in work are.
         attempts: workers lost over each task.
     """
@@ -148,7 +148,6 @@ class _Run:
     workers: set[int] = field(default_factory=set)
     busy: dict[int, Task] = field(default_factory=dict)
     helping: set[int] = field(default_factory=set)
-    starting: set[int] = field(default_factory=set)
     idle: set[int] = field(default_factory=set)
     attempts: Counter[int] = field(default_factory=Counter)
     failed_starts: int = 0
@@ -171,7 +170,6 @@ class _Run:
         while len(self.workers) < wanted:
             worker = self.pool.start()
             self.workers.add(worker)
-            self.starting.add(worker)
 
     def step(self, seconds: float) -> list[Outcome]:
         """Wait a moment for events; the outcomes among them.
@@ -184,7 +182,6 @@ class _Run:
         for event in self.pool.events(seconds):
             if isinstance(event, Ready):
                 self.failed_starts = 0
-                self.starting.discard(event.worker)
                 self.idle.add(event.worker)
             elif isinstance(event, Finished):
                 if self.busy.pop(event.worker, None) is not None:
@@ -199,7 +196,6 @@ class _Run:
 
     def _lose(self, event: Lost) -> list[Outcome]:
         """Count a lost worker; its task is tried again, or given up."""
-        self.starting.discard(event.worker)
         self.idle.discard(event.worker)
         self.helping.discard(event.worker)
         self._stop(event.worker)

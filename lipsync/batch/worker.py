@@ -57,14 +57,13 @@ class WorkerInfo:
 
     Attributes:
         version: of this package.
-        host, process: where it runs.
+        host: where it runs.
         needs_token: whether its cluster asks for a token.
         sees_outputs: whether it can write where the results go.
     """
 
     version: str
     host: str
-    process: int
     needs_token: bool
     sees_outputs: bool
 
@@ -119,7 +118,7 @@ class BatchWorker:
         """Where this worker runs, and which version."""
         needs_token = os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
         host = socket.gethostname()
-        return WorkerInfo(lipsync.__version__, host, os.getpid(), needs_token, self._sees_outputs)
+        return WorkerInfo(lipsync.__version__, host, needs_token, self._sees_outputs)
 
     def standing(self) -> Standing:
         """How far the current video is."""

@@ -61,10 +61,10 @@ def check_layer(video: VideoReader, options: SyncOptions) -> None:
 
 def _layer_warnings(video: VideoReader, timeline: IntArray, media: MediaOptions) -> list[str]:
     """A warning where a layer fits other frames than those of the file, and why."""
-    if media.layer == "none" or (video.is_still and not media.static):
-        whole = True
-    else:
-        whole = not media.static and np.array_equal(timeline, np.arange(len(timeline)))
+    if media.layer == "none":
+        return []
+    in_order = not media.static and np.array_equal(timeline, np.arange(len(timeline)))
+    whole = in_order or (video.is_still and not media.static)
     changes = {
         "resized": media.resize_factor != 1,
         "rotated": bool(media.rotate),
@@ -74,7 +74,7 @@ def _layer_warnings(video: VideoReader, timeline: IntArray, media: MediaOptions)
         "in another order or length ('length_mode')": not whole,
     }
     how = [name for name, applies in changes.items() if applies]
-    if media.layer == "none" or not how:
+    if not how:
         return []
     return [f"The layer does not fit the video's file as it is: here its frames are {', '.join(how)}."]
 

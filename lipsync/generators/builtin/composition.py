@@ -59,25 +59,25 @@ def compose_crops(
         B images (3, H, W) RGB float32 in [0, 1], views of channels-last arrays.
     """
     applied = [_channels_last(part) for part in network.painter.applied_maps(maps)]
-    drawn = _drawn_bounds(applied[0][..., 2], outlines)
+    boxes, reference_boxes = (part.cpu().numpy() for part in interior_boxes(outlines))
+    drawn = _drawn_bounds(applied[0][..., 2], np.stack([boxes, reference_boxes]))
     window = network.config.window
     moved = [
         _move_lips(crop, geometry, added, window_region((crop.shape[0], crop.shape[1]), window).part(bounds))
         for crop, geometry, added, bounds in zip(crops, *applied, drawn, strict=True)
     ]
     if network.painter.mouth is not None:
-        _paint(network, moved, maps, outlines)
+        _paint(network, moved, maps, outlines, (boxes, reference_boxes))
     return [_finished(crop, one) for crop, one in zip(crops, moved, strict=True)]
 
 
-def _drawn_bounds(masks: FloatArray, outlines: Outlines) -> list[tuple[float, float, float, float]]:
+def _drawn_bounds(masks: FloatArray, boxes: FloatArray) -> list[tuple[float, float, float, float]]:
     """What is drawn of windows, and what the painter sees: left, top, right and bottom in their pixels.
 
     Args:
         masks: (B, h, w).
-        outlines: of the windows.
+        boxes: (2, B, 4) of `interior_boxes`.
     """
-    boxes = np.stack([part.cpu().numpy() for part in interior_boxes(outlines)])  # (2, B, 4)
     edges = np.concatenate([boxes[..., :2].min(0), (boxes[..., :2] + boxes[..., 2:]).max(0)], axis=1)
     bounds = []
     for mask, (left, top, right, bottom) in zip(masks, edges.tolist(), strict=True):
@@ -138,9 +138,15 @@ def _enlarged(maps: FloatArray, region: Region) -> FloatArray:
     )
 
 
-def _paint(network: BuiltinNetwork, moved: Sequence[MovedCrop], maps: WindowMaps, outlines: Outlines) -> None:
-    """Paint the interiors into the moved crops."""
-    boxes, reference_boxes = (part.cpu().numpy() for part in interior_boxes(outlines))
+def _paint(
+    network: BuiltinNetwork,
+    moved: Sequence[MovedCrop],
+    maps: WindowMaps,
+    outlines: Outlines,
+    interiors: tuple[FloatArray, FloatArray],
+) -> None:
+    """Paint the interiors, in the boxes of `interior_boxes`, into the moved crops."""
+    boxes, reference_boxes = interiors
     lips = [_sample_box(one.image, one.region, box) for one, box in zip(moved, boxes, strict=True)]
     own = [_sample_box(one.source, one.region, box) for one, box in zip(moved, reference_boxes, strict=True)]
     device = maps.tone.device

@@ -57,10 +57,9 @@ class UnshuffledConv(nn.Conv2d):
 
 def fold_batch_norms(network: nn.Module) -> None:
     """Fold batch norms into the convolutions before them, in place."""
-    for module in _blocks(network):
-        convolution, norm = module[0], module[1]
+    for module, convolution in _blocks(network):
+        norm = module[1]
         if isinstance(norm, nn.BatchNorm2d):
-            assert isinstance(convolution, nn.Conv2d)
             module[0], module[1] = torch.nn.utils.fuse_conv_bn_eval(convolution, norm), nn.Identity()
 
 
@@ -71,19 +70,18 @@ def pack_convolutions(network: nn.Module, device: torch.device, dtype: torch.dty
     """
     if not can_pack(device, dtype):
         return
-    for module in _blocks(network):
-        convolution, relu = module[0], len(module) > 2
-        if isinstance(convolution, nn.Conv2d):
-            plain = convolution.as_conv() if isinstance(convolution, UnshuffledConv) else convolution
-            module[0] = PackedConv(plain, relu=relu)
-            if relu:
-                module[2] = nn.Identity()
+    for module, convolution in _blocks(network):
+        relu = len(module) > 2
+        plain = convolution.as_conv() if isinstance(convolution, UnshuffledConv) else convolution
+        module[0] = PackedConv(plain, relu=relu)
+        if relu:
+            module[2] = nn.Identity()
 
 
-def _blocks(network: nn.Module) -> list[nn.Sequential]:
-    """The `conv_bn_relu` of a network, with or without ReLU."""
+def _blocks(network: nn.Module) -> list[tuple[nn.Sequential, nn.Conv2d]]:
+    """The `conv_bn_relu` of a network, with or without ReLU, each with its convolution."""
     return [
-        module
+        (module, module[0])
         for module in network.modules()
         if isinstance(module, nn.Sequential)
         and len(module) in (2, 3)
