@@ -20,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from lipsync.utils.conv_block import ConvBlock, conv_blocks
 from lipsync.utils.onednn_conv import PackedConv, can_pack
+from lipsync.utils.winograd_conv import WinogradConv2d, suits_winograd
 
 OFFICIAL_SIZE = (96, 96)
 """Height and width of the official network's face, pixels."""
@@ -211,7 +212,9 @@ def prepare_for_inference(network: Wav2LipNetwork, device: torch.device, dtype: 
     return network
 
 
-def _packed(block: ConvBlock) -> PackedConv:
+def _packed(block: ConvBlock) -> nn.Module:
     """A block with folded batch norm, packed for the CPU's kernels."""
     [conv] = cast("tuple[nn.Conv2d | nn.ConvTranspose2d]", tuple(block.conv_block))
+    if suits_winograd(conv):
+        return WinogradConv2d(conv, residual=block.residual)
     return PackedConv(conv, residual=block.residual)
