@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from lipsync.batch.run import Cluster
 from lipsync.pipeline.model_provider import CachedModels
+from lipsync.ui.answer_streams import AnswerStreamMiddleware
 from lipsync.ui.api import build_api
 from lipsync.ui.components.tab_selector import TabSelector
 from lipsync.ui.fetch_guard import guard_fetches
@@ -52,7 +53,7 @@ def launch_settings() -> dict[str, Any]:
         "_frontend": False,
         "app_kwargs": {
             "exception_handlers": {OSError: _no_space},
-            "middleware": [Middleware(LanguageMiddleware)],
+            "middleware": [Middleware(LanguageMiddleware), Middleware(AnswerStreamMiddleware)],
         },
         "show_error": True,
         "footer_links": ["api", "settings"],
