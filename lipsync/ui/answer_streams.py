@@ -24,7 +24,7 @@ _LAST_MESSAGE = b'data: {"msg":"close_stream"'
 
 
 class AnswerStreamMiddleware:
-    """Middleware that acknowledges an event when its page's last stream has ended on both sides."""
+    """Middleware that acknowledges an event when no stream of its page is ending."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,7 +41,7 @@ class AnswerStreamMiddleware:
             await self._app(scope, receive, send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send answers; the response stays open behind the last message, until the client hangs up."""
+        """Send answers; behind the last the response stays open until the client hangs up."""
         visitor = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
         ended = asyncio.Event()
 
@@ -61,7 +61,7 @@ class AnswerStreamMiddleware:
                 del self._ending[visitor]
 
     async def _event(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Put an event into the queue; the answer waits for the end of a stream that is ending."""
+        """Queue an event; the answer waits until a stream that is ending has ended."""
         body = b""
 
         async def receive_and_read() -> Message:
