@@ -8,15 +8,19 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lipsync.media.provenance import bmff
 from lipsync.media.provenance.certificates import Credentials
 from lipsync.media.provenance.xmp import DIGITAL_SOURCE_TYPE
 from lipsync.utils.file_digest import content_hash
+
+_log = logging.getLogger(__name__)
 
 SETTINGS_KEY, _SIDECAR_TYPE = "org.lipsync.settings", "application/c2pa"
 PARENT = "parentOf"
@@ -25,6 +29,7 @@ COMPONENT = "componentOf"
 """Relation of an ingredient that is a part of the result."""
 _TYPES = {".mkv": "video/x-matroska", ".mov": "video/quicktime", ".m4a": "audio/mp4", ".wav": "audio/wav"}
 _UNKNOWN_TYPE = "application/octet-stream"
+_BMFF_TYPES = ("video/mp4", "video/quicktime")
 _BLOCK_BYTES = 1 << 20
 OFFLINE: dict[str, Any] = {
     "version_major": 1,
@@ -76,16 +81,60 @@ class Edit:
 def sign_embedded(edit: Edit, credentials: Credentials, media_type: str, source: Path, target: Path) -> None:
     """Write `target`: the file `source` with a signed manifest inside.
 
-    Both are read and written as streams.
+    Videos are copied block by block; c2pa-python itself would hold them in memory.
 
     Raises:
         ImportError: c2pa-python is not here.
         Exception: C2paError, where it cannot be signed; OSError, where it cannot be written.
     """
+    if media_type in _BMFF_TYPES:
+        try:
+            _sign_bmff(edit, credentials, media_type, source, target)
+            return
+        except bmff.UnknownLayoutError as error:
+            _log.info("c2pa-python embeds the manifest itself: %s", error)
     builder, signer = _builder(edit), _signer(credentials)
     # The library asks for 8 kB at a time; with larger buffers fewer of these calls reach the system.
     with source.open("rb", _BLOCK_BYTES) as read, target.open("w+b", _BLOCK_BYTES) as written:
         builder.sign(signer, media_type, read, written)
+
+
+def _sign_bmff(edit: Edit, credentials: Credentials, media_type: str, source: Path, target: Path) -> None:
+    """As `sign_embedded`, in one pass over the file.
+
+    The hash depends on the size of the manifest, which does not depend on the hash: a first one is signed
+    only to be measured.
+    """
+    ingredients = _read_ingredients(edit)
+
+    def signed_box(digest: bytes) -> bytes:
+        builder = _builder(edit, bmff.binding(digest), ingredients=ingredients)
+        return _boxed(_sign_apart(builder, credentials, media_type), media_type)
+
+    room = len(signed_box(bytes(32)))
+    with target.open("wb") as written:
+        place, digest = bmff.copy_with_room(source, written, room)
+        box = signed_box(digest)
+        if len(box) != room:
+            raise bmff.UnknownLayoutError(f"a manifest of {len(box)} bytes, not {room}")
+        written.seek(place)
+        written.write(box)
+
+
+def _boxed(manifest: bytes, media_type: str) -> bytes:
+    from c2pa.c2pa import format_embeddable
+
+    box: bytes = format_embeddable(media_type, manifest)[1]
+    return box
+
+
+def _sign_apart(builder: Any, credentials: Credentials, media_type: str) -> bytes:
+    """The signed manifest alone, of a builder that knows the content's hash."""
+    builder.set_no_embed()
+    # c2pa-python would only copy the content. For containers that it knows it wants one of them.
+    content = bmff.EMPTY if media_type in _BMFF_TYPES else b"\0"
+    made: bytes = builder.sign(_signer(credentials), media_type, io.BytesIO(content), io.BytesIO())
+    return made
 
 
 def sign_beside(edit: Edit, credentials: Credentials, media_type: str, source: Path) -> bytes:
@@ -96,11 +145,7 @@ def sign_beside(edit: Edit, credentials: Credentials, media_type: str, source: P
     """
     digest = list(bytes.fromhex(content_hash(source, "sha256")))
     binding = {"name": "whole file", "alg": "sha256", "hash": digest, "pad": []}
-    builder = _builder(edit, {"label": "c2pa.hash.data", "data": binding})
-    builder.set_no_embed()
-    # Its content is hashed above: c2pa-python does not know the container, and would only copy it.
-    made: bytes = builder.sign(_signer(credentials), media_type, io.BytesIO(b"\0"), io.BytesIO())
-    return made
+    return _sign_apart(_builder(edit, {"label": "c2pa.hash.data", "data": binding}), credentials, media_type)
 
 
 def check_signing(credentials: Credentials) -> None:
@@ -109,9 +154,7 @@ def check_signing(credentials: Credentials) -> None:
     Raises:
         As `sign_embedded`.
     """
-    builder = _builder(Edit(""))
-    builder.set_no_embed()
-    builder.sign(_signer(credentials), _TYPES[".mkv"], io.BytesIO(b"\0"), io.BytesIO())
+    _sign_apart(_builder(Edit("")), credentials, _TYPES[".mkv"])
 
 
 def media_type_of(path: Path) -> str:
@@ -129,14 +172,31 @@ def _signer(credentials: Credentials) -> Any:
     return c2pa.Signer.from_info(info)
 
 
-def _builder(edit: Edit, *assertions: dict[str, Any]) -> Any:
+def _builder(edit: Edit, *assertions: dict[str, Any], ingredients: Sequence[bytes] | None = None) -> Any:
+    """A builder of the manifest.
+
+    Args:
+        ingredients: as `_read_ingredients` gives them; None to read them from their files.
+    """
     import c2pa
 
     builder = c2pa.Builder(_definition(edit, assertions), c2pa.Context.from_dict(OFFLINE))
-    for number, one in enumerate(edit.ingredients):
+    for archive in ingredients or ():
+        builder.add_ingredient_from_archive(io.BytesIO(archive))
+    for number, one in enumerate(edit.ingredients if ingredients is None else ()):
         about = {"title": one.title, "relationship": one.relation, "label": _label(number)}
         _add_ingredient(builder, about, one.path)
     return builder
+
+
+def _read_ingredients(edit: Edit) -> list[bytes]:
+    """What the manifests say about the ingredients, read once: it is checked whether each is whole."""
+    builder, archives = _builder(edit), list[bytes]()
+    for number in range(len(edit.ingredients)):
+        with io.BytesIO() as archive:
+            builder.write_ingredient_archive(_label(number), archive)
+            archives.append(archive.getvalue())
+    return archives
 
 
 def _add_ingredient(builder: Any, about: dict[str, Any], path: Path) -> None:
