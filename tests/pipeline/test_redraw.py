@@ -10,6 +10,7 @@ import pytest
 from lipsync import Redraw, ReportOptions, Segment, SyncOptions, SyncResult, TimeRange, sync
 from lipsync.errors import OptionError, RangeError
 from lipsync.media import open_audio, open_video
+from lipsync.media.provenance import read_provenance
 from lipsync.media.video.smart_copy import NotCopyableError
 from lipsync.types import Frame
 from tests.make_media import run_ffmpeg
@@ -68,6 +69,7 @@ def test_one_line_is_drawn_again_and_the_rest_is_the_same_to_the_bit(
         not 100 <= number < 150 for number in range(175)
     ]
     assert moved(after, wanted) < 0.02 * moved(before, wanted), "the new line is said as in a whole run"
+    assert read_provenance(again.path).state == read_provenance(whole.path).state
     sounds = [open_audio(one.path).read(16_000) for one in (again, whole)]
     assert np.abs(sounds[0].samples - sounds[1].samples).max() < 1e-3
     drawing = [one for one in seen if one.stage == "Drawing lips"]
