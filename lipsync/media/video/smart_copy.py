@@ -1,209 +1,263 @@
-"""Smart copy of H.264: unchanged groups of pictures are copied, others replaced.
+"""Smart copy of H.264 and H.265: unchanged groups of pictures are copied, others replaced.
 
-The packets of a group that begins with an IDR picture depend on no other group, so they can be copied as they
-are and decode to the same frames to the bit. What replaces a group is encoded for itself. Its parameter sets
-have an identifier of their own where they differ from the source's, so that both stand in the file's header
-(ISO/IEC 14496-15, avcC) and every slice finds its own. https://github.com/skeskinen/smartcut cuts at key
+    source   | group | group | group | group |
+    result   | copied        | encod.| copied|
+
+A copied stretch begins with a picture that can be decoded without earlier ones. What replaces a group is encoded
+for itself. Its parameter sets have identifiers of their own where they differ from the source's, so that both
+stand in the file's header and every slice finds its own. https://github.com/skeskinen/smartcut cuts at key
 frames in the same way.
+
+H.264 is cut at IDR pictures. Groups of H.265 are often open: pictures that are shown before a CRA picture and
+come after it in the file refer to the group before, too. Where a copied stretch begins with one, these leading
+pictures belong to what is replaced, and the CRA picture becomes a BLA picture, which is what the standard has for
+joints (ITU-T H.265, 3.14 and 8.1.3).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
-from lipsync.errors import MediaError
+from lipsync.media.video.parameter_sets import (
+    HINT,
+    NotCopyableError,
+    ParameterSets,
+    nal_units,
+    numbers,
+    renumbered,
+    renumbered_packet,
+)
 from lipsync.progress import CancelToken
 from lipsync.types import IntArray
 
+__all__ = [
+    "Copied",
+    "NotCopyableError",
+    "ParameterSets",
+    "PictureGroups",
+    "Replacement",
+    "read_groups",
+    "splice",
+]
+
 _IDR = 5
 _MAX_SETS = 32
-"""Identifiers of sequence parameter sets go from 0 to 31."""
-_HINT = "Make the whole of it anew."
-
-
-class NotCopyableError(MediaError):
-    """A video whose groups of pictures cannot be copied and replaced."""
+"""Identifiers of H.264's sequence parameter sets go from 0 to 31."""
+_AT_A_JOINT = {16: 18, 17: 18, 19: 20, 21: 18}
+"""H.265's types of pictures at which decoding can begin: those without leading pictures in place of others."""
+_ACCESS = range(16, 22)
 
 
 @dataclass(frozen=True)
-class ParameterSets:
-    """The sequence and picture parameter sets in the header of an H.264 track.
+class AccessPoint:
+    """Picture at which decoding can begin.
 
     Attributes:
-        head: version, profile, compatibility, level, and length of a NAL unit's size.
-        sequence, picture: the sets.
-        tail: what follows for high profiles.
+        packet: its number in the file.
+        frame: its number in order of presentation.
+        leading: pictures that come after it in the file and are shown before it.
     """
 
-    head: bytes
-    sequence: tuple[bytes, ...]
-    picture: tuple[bytes, ...]
-    tail: bytes
-
-    @classmethod
-    def parse(cls, data: bytes) -> ParameterSets:
-        """The sets of an AVCDecoderConfigurationRecord.
-
-        Raises:
-            NotCopyableError: it is none, as in AVI files and transport streams.
-        """
-        try:
-            if data[0] != 1:
-                raise IndexError
-            sequence, at = _units(data, 6, data[5] & 31)
-            picture, at = _units(data, at + 1, data[at])
-        except IndexError as error:
-            raise NotCopyableError("The video keeps its parameter sets in the stream", hint=_HINT) from error
-        return cls(data[:5], sequence, picture, data[at:])
-
-    def to_bytes(self) -> bytes:
-        """The record as `parse` reads it."""
-        parts = [self.head, bytes([0xE0 | len(self.sequence)]), *map(_with_size, self.sequence)]
-        return b"".join([*parts, bytes([len(self.picture)]), *map(_with_size, self.picture), self.tail])
+    packet: int
+    frame: int
+    leading: int
 
     @property
-    def identifiers(self) -> tuple[int, ...]:
-        """Identifiers of the sequence parameter sets."""
-        return tuple(_golomb(one[4:]) for one in self.sequence)
-
-    def joined(self, other: ParameterSets) -> ParameterSets | None:
-        """These sets and those of another track; None where two different ones have one identifier."""
-        sequence = tuple(dict.fromkeys((*self.sequence, *other.sequence)))
-        picture = tuple(dict.fromkeys((*self.picture, *other.picture)))
-        unique = len({_golomb(one[4:]) for one in sequence}) == len(sequence)
-        if not unique or len({_golomb(one[1:]) for one in picture}) != len(picture):
-            return None
-        return replace(self, sequence=sequence, picture=picture)
+    def first(self) -> int:
+        """The first frame that depends on this picture: all before it are complete in earlier packets."""
+        return self.frame - self.leading
 
 
-def _units(data: bytes, at: int, count: int) -> tuple[tuple[bytes, ...], int]:
-    """NAL units with sizes of two bytes before them, and where they end."""
-    units = []
-    for _ in range(count):
-        size = 256 * data[at] + data[at + 1]
-        units.append(data[at + 2 : at + 2 + size])
-        at += 2 + size
-    if at > len(data):
-        raise IndexError
-    return tuple(units), at
+@dataclass(frozen=True)
+class Copied:
+    """A stretch of the result that is copied.
+
+    Attributes:
+        frames: in the result.
+        source: number of its first frame in the source.
+    """
+
+    frames: range
+    source: int
+
+    @property
+    def in_source(self) -> range:
+        """The frames in the source."""
+        return range(self.source, self.source + len(self.frames))
 
 
-def _with_size(unit: bytes) -> bytes:
-    return len(unit).to_bytes(2, "big") + unit
+@dataclass(frozen=True)
+class Replacement:
+    """A stretch of the result that has been encoded.
 
+    Attributes:
+        frames: in the result.
+        path: a file of these frames.
+    """
 
-def _golomb(data: bytes) -> int:
-    """The first unsigned Exp-Golomb code of some bytes."""
-    bits = "".join(f"{byte:08b}" for byte in data[:5])
-    zeros = bits.index("1")
-    return int(bits[zeros : 2 * zeros + 1], 2) - 1
+    frames: range
+    path: Path
 
 
 @dataclass(frozen=True, eq=False)
 class PictureGroups:
-    """Groups of pictures of a video that depend on nothing outside.
+    """Groups of pictures of a video track.
 
     Attributes:
-        starts: first frame of each group, in order of presentation.
-        times: int64 (T,) presentation times in `time_base`, sorted.
+        path, stream: the file, and the index of the track.
+        points: where decoding can begin, in order.
+        times: int64 (T,) presentation times in ticks of the track, sorted.
         order: int64 (T,) number of the frame in each packet.
         sets: the parameter sets of the track.
         size: width and height in pixels.
+        pixels: ffmpeg's pixel format.
     """
 
-    starts: tuple[int, ...]
+    path: Path
+    stream: int
+    points: tuple[AccessPoint, ...]
     times: IntArray
     order: IntArray
     sets: ParameterSets
     size: tuple[int, int]
+    pixels: str
 
     @property
     def frames(self) -> int:
         """How many frames there are."""
         return len(self.times)
 
-    def widened(self, changed: Sequence[range]) -> list[range]:
-        """The whole groups that some frames lie in, in order and joined where they touch."""
-        found: list[range] = []
-        for one in sorted(changed, key=lambda each: each.start):
-            if not len(one):
-                continue
-            first = self.starts[bisect_right(self.starts, one.start) - 1]
-            after = bisect_right(self.starts, one.stop - 1)
-            last = self.starts[after] if after < len(self.starts) else self.frames
-            if found and first <= found[-1].stop:
-                found[-1] = range(found[-1].start, max(last, found[-1].stop))
-            else:
-                found.append(range(first, last))
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Frames at which a copied stretch can begin."""
+        return tuple(point.frame for point in self.points)
+
+    def copyable(self, unchanged: Sequence[Copied]) -> list[Copied]:
+        """What can be copied of stretches that are as in the source, in order."""
+        ends = [*(point.first for point in self.points), self.frames]
+        found = []
+        for one in unchanged:
+            after = bisect_left(self.starts, one.source)
+            first = self.starts[after] if after < len(self.starts) else self.frames
+            last = ends[bisect_right(ends, one.in_source.stop) - 1]
+            if first < last:
+                shift = one.frames.start - one.source
+                found.append(Copied(range(first + shift, last + shift), first))
         return found
 
+    def packets_of(self, one: Copied) -> tuple[range, IntArray]:
+        """The packets from the first to the last of a copied stretch, and the frame of the result in each.
 
-def read_groups(path: Path) -> PictureGroups:
+        Frames before the stretch are leading pictures, which are left out.
+        """
+        begin = self.points[bisect_left(self.starts, one.source)].packet
+        firsts = [point.first for point in self.points]
+        after = bisect_left(firsts, one.in_source.stop)
+        end = self.points[after].packet if after < len(firsts) else self.frames
+        return range(begin, end), self.order[begin:end] - one.source + one.frames.start
+
+
+def without(frames: int, parts: Sequence[range]) -> list[range]:
+    """What is left of so many frames without some parts, in order."""
+    left, at = [], 0
+    for part in sorted((one for one in parts if len(one)), key=lambda one: one.start):
+        if part.start > at:
+            left.append(range(at, part.start))
+        at = max(at, part.stop)
+    return [*left, range(at, frames)] if at < frames else left
+
+
+def read_groups(path: Path, stream: int | None = None) -> PictureGroups:
     """The groups of pictures of a video file, without decoding.
 
+    Args:
+        stream: index of the track; by default the first one with a video.
+
     Raises:
-        NotCopyableError: it is not H.264 with its parameter sets in the header, or its frames have no times.
+        NotCopyableError: it is neither H.264 nor H.265 with its parameter sets in the header, or its frames
+            have no times.
     """
     try:
         with path.open("rb") as file, av.open(file) as container:
-            return _read(container)
+            track = container.streams.video[0] if stream is None else container.streams[stream]
+            return _read(container, track, path)
     except (OSError, av.error.FFmpegError, IndexError) as error:
-        raise NotCopyableError("The video cannot be read in packets", given=path, hint=_HINT) from error
+        raise NotCopyableError("The video cannot be read in packets", given=path, hint=HINT) from error
 
 
-def _video_packets(container: Any) -> Iterator[Any]:
-    """The packets of the video track, without the empty one at the end."""
-    return (packet for packet in container.demux(container.streams.video[0]) if packet.size)
+def _video_packets(container: Any, stream: int | None = None) -> Iterator[Any]:
+    """The packets of a video track, without the empty one at the end."""
+    track = container.streams.video[0] if stream is None else container.streams[stream]
+    return (packet for packet in container.demux(track) if packet.size)
 
 
-def _read(container: Any) -> PictureGroups:
-    stream = container.streams.video[0]
-    if stream.codec_context.name != "h264":
-        given = stream.codec_context.name
-        raise NotCopyableError("Only H.264 can be copied in part", given=given, hint=_HINT)
-    sets = ParameterSets.parse(stream.codec_context.extradata or b"")
-    size = (sets.head[4] & 3) + 1
-    times, idr = [], []
-    for packet in _video_packets(container):
-        if packet.pts is None:
-            raise NotCopyableError("The frames of the video have no times", hint=_HINT)
+def _read(container: Any, stream: Any, path: Path) -> PictureGroups:
+    context = stream.codec_context
+    if context.name not in ("h264", "hevc"):
+        raise NotCopyableError("Only H.264 and H.265 can be copied in part", given=context.name, hint=HINT)
+    sets = ParameterSets.parse(context.extradata or b"", context.name)
+    kind_of = _hevc_kind if context.name == "hevc" else _avc_kind
+    times, kinds = [], []
+    for packet in _video_packets(container, stream.index):
+        if packet.pts is None or packet.is_discard:
+            raise NotCopyableError("Some frames of the video have no times", hint=HINT)
         times.append(packet.pts)
-        idr.append(packet.is_keyframe and _IDR in _unit_types(bytes(packet), size))
+        units = [(kind_of(one), one) for one in nal_units(bytes(packet), sets.size_bytes) if len(one)]
+        if more := [(kind, bytes(one)) for kind, one in units if kind in sets.kinds]:
+            sets = _with_more(sets, more)
+        kinds.append(next((kind for kind, _ in units if _is_access(kind, context.name)), 0))
     decoded = np.array(times, np.int64)
     ordered = np.sort(decoded)
     if not len(ordered) or (np.diff(ordered) <= 0).any():
-        raise NotCopyableError("Frames of the video share a time", hint=_HINT)
+        raise NotCopyableError("Frames of the video share a time", hint=HINT)
     order = np.searchsorted(ordered, decoded).astype(np.int64)
-    return PictureGroups(_closed(order, idr), ordered, order, sets, (stream.width, stream.height))
+    points = _access_points(order, kinds, open_groups=context.name == "hevc")
+    size, pixels = (stream.width, stream.height), (context.pix_fmt or "").replace("yuvj", "yuv")
+    return PictureGroups(path, stream.index, points, ordered, order, sets, size, pixels)
 
 
-def _closed(order: IntArray, idr: Sequence[bool]) -> tuple[int, ...]:
-    """Numbers of IDR frames that come after all frames of earlier packets and before all of later ones."""
+def _with_more(sets: ParameterSets, units: Sequence[tuple[int, bytes]]) -> ParameterSets:
+    """The sets with those that stand in the stream: what replaces groups must not have their identifiers."""
+    joined = sets.with_units(units)
+    if joined is None:
+        raise NotCopyableError("The video changes its parameter sets on the way", hint=HINT)
+    return joined
+
+
+def _avc_kind(unit: memoryview) -> int:
+    return unit[0] & 31
+
+
+def _hevc_kind(unit: memoryview) -> int:
+    return (unit[0] >> 1) & 63
+
+
+def _is_access(kind: int, codec: str) -> bool:
+    """Whether decoding can begin with a slice of this type."""
+    return kind in _ACCESS if codec == "hevc" else kind == _IDR
+
+
+def _access_points(order: IntArray, kinds: Sequence[int], open_groups: bool) -> tuple[AccessPoint, ...]:
+    """Pictures with all frames before their leading ones in earlier packets."""
     before = np.maximum.accumulate(np.concatenate([[-1], order[:-1]]))
-    after = np.minimum.accumulate(order[::-1])[::-1]
-    starts = [
-        int(order[index])
-        for index, is_idr in enumerate(idr)
-        if is_idr and before[index] < order[index] == after[index]
-    ]
-    if not starts or starts[0] != 0:
-        raise NotCopyableError("The video does not begin with a key frame", hint=_HINT)
-    return tuple(starts)
-
-
-def _unit_types(data: bytes, size: int) -> Iterator[int]:
-    """Types of the NAL units of a packet, whose sizes of `size` bytes stand before them."""
-    at = 0
-    while at + size < len(data):
-        yield data[at + size] & 31
-        at += size + int.from_bytes(data[at : at + size], "big")
+    points = []
+    for packet in (number for number, kind in enumerate(kinds) if kind):
+        frame = int(order[packet])
+        leading = frame - packet
+        if before[packet] == packet - 1 and leading >= 0 and (open_groups or not leading):
+            points.append(AccessPoint(packet, frame, leading))
+    if not points or points[0].packet != 0:
+        raise NotCopyableError("The video does not begin with a key frame", hint=HINT)
+    return tuple(points)
 
 
 def free_identifier(groups: PictureGroups, sets_of: Callable[[int], ParameterSets]) -> int:
@@ -215,79 +269,169 @@ def free_identifier(groups: PictureGroups, sets_of: Callable[[int], ParameterSet
     Raises:
         NotCopyableError: all are in use.
     """
-    used = groups.sets.identifiers
-    for number in (*used, *(one for one in range(_MAX_SETS) if one not in used)):
+    used, possible = groups.sets.identifiers, range(_MAX_SETS)
+    known = numbers() if groups.sets.codec == "hevc" else possible
+    candidates = [one for one in (*used, *(one for one in possible if one not in used)) if one in known]
+    for number in candidates:
         if groups.sets.joined(sets_of(number)) is not None:
             return number
-    raise NotCopyableError("The video has too many parameter sets", given=len(used), hint=_HINT)
+    raise NotCopyableError("The video has too many parameter sets", given=len(used), hint=HINT)
 
 
 def splice(
-    source: Path,
     groups: PictureGroups,
-    replacements: Sequence[tuple[range, Path]],
+    copied: Sequence[Copied],
+    replacements: Sequence[Replacement],
     target: Path,
+    *,
+    fps: Fraction,
+    identifier: int = 0,
     cancel: CancelToken,
 ) -> None:
-    """Write the source's video track with some whole groups replaced, as MP4.
+    """Write stretches of a source's video track and what replaces the others, as MP4.
 
     Args:
         groups: of the source.
-        replacements: ranges from `PictureGroups.widened`, in order, each with a file of as many frames.
+        copied: from `PictureGroups.copyable`.
+        replacements: all other frames of the result.
+        fps: of the result.
+        identifier: of the parameter sets that the slices of H.265 replacements get.
 
     Raises:
         NotCopyableError: a replacement cannot be joined to the source.
         OSError, av.error.FFmpegError: a file cannot be read or written.
         Cancelled: the token was cancelled.
     """
-    parts = [(frames, path, read_groups(path)) for frames, path in replacements]
+    parts = {one.frames.start: (one, read_groups(one.path)) for one in replacements}
     sets = groups.sets
-    for frames, path, part in parts:
-        joined = sets.joined(part.sets)
-        if joined is None or part.size != groups.size or part.frames != len(frames):
-            raise NotCopyableError("What was drawn anew does not fit the video", given=path.name, hint=_HINT)
+    for one, part in parts.values():
+        own = renumbered(part.sets, identifier) if sets.codec == "hevc" else part.sets
+        joined = sets.joined(own)
+        if joined is None or part.size != groups.size or part.frames != len(one.frames):
+            raise NotCopyableError(
+                "What was drawn anew does not fit the video", given=one.path.name, hint=HINT
+            )
         sets = joined
-    order = _joined_order(groups, parts)
-    delay = int((np.arange(len(order)) - order).max())
-    times = groups.times
-    step = int(times[1] - times[0]) if len(times) > 1 else 1
-    lead = times[0] - step * np.arange(delay, 0, -1)
-    decode_times = np.concatenate([lead, times])[: len(times)]
-    with source.open("rb") as file, av.open(file) as container, av.open(str(target), "w", "mp4") as out:
-        stream = container.streams.video[0]
-        written: Any = out.add_stream_from_template(stream)
+    pieces: list[Copied | Replacement] = [*copied, *replacements]
+    pieces.sort(key=lambda one: one.frames.start)
+    order = np.concatenate([_order(piece, groups, parts) for piece in pieces])
+    delay = int((np.arange(len(order)) - order).max(initial=0))
+    with groups.path.open("rb") as file, av.open(file) as container, av.open(str(target), "w", "mp4") as out:
+        written: Any = out.add_stream_from_template(container.streams[groups.stream])
         written.codec_context.extradata = sets.to_bytes()
-        packets = _joined_packets(_video_packets(container), groups, parts)
-        for number, decoded, packet in zip(order.tolist(), decode_times.tolist(), packets, strict=True):
+        written.time_base = 1 / fps
+        packets = _packets(pieces, groups, sets, identifier)
+        for number, (shown, packet) in enumerate(zip(order.tolist(), packets, strict=True)):
             cancel.check("writing")
             packet.stream = written
-            packet.time_base = stream.time_base
-            packet.pts, packet.dts = int(times[number]), int(decoded)
-            packet.duration = int(times[min(number + 1, len(times) - 1)] - times[number]) or step
+            packet.time_base = 1 / fps
+            packet.pts, packet.dts, packet.duration = shown, number - delay, 1
             out.mux(packet)
 
 
-_Part = tuple[range, Path, PictureGroups]
+_Parts = dict[int, tuple[Replacement, PictureGroups]]
 
 
-def _joined_order(groups: PictureGroups, parts: Sequence[_Part]) -> IntArray:
-    """Number of the frame in each packet of the result."""
-    pieces, at = [], 0
-    for frames, _, part in parts:
-        pieces += [groups.order[at : frames.start], part.order + frames.start]
-        at = frames.stop
-    return np.concatenate([*pieces, groups.order[at:]])
+def _order(piece: Copied | Replacement, groups: PictureGroups, parts: _Parts) -> IntArray:
+    """Number of the frame of the result in each packet of a piece."""
+    if isinstance(piece, Replacement):
+        return parts[piece.frames.start][1].order + piece.frames.start
+    _, order = groups.packets_of(piece)
+    return order[order >= piece.frames.start]
 
 
-def _joined_packets(source: Iterator[Any], groups: PictureGroups, parts: Sequence[_Part]) -> Iterator[Any]:
-    """The source's packets with those of the parts in place of its own."""
-    following = iter(parts)
-    now = next(following, None)
-    for index, packet in enumerate(source):
-        if now is not None and index == now[0].start:
-            with now[1].open("rb") as file, av.open(file) as container:
-                yield from _video_packets(container)
-        if now is None or index < now[0].start:
-            yield packet
-        elif index == now[0].stop - 1:
-            now = next(following, None)
+def _packets(
+    pieces: Sequence[Copied | Replacement], groups: PictureGroups, sets: ParameterSets, identifier: int
+) -> Iterator[Any]:
+    """The packets of all pieces, in order."""
+    reader = _SourcePackets(groups)
+    before: Copied | Replacement | None = None
+    for piece in pieces:
+        if isinstance(piece, Replacement):
+            with piece.path.open("rb") as file, av.open(file) as container:
+                for packet in _video_packets(container):
+                    yield _renumbered(packet, sets, identifier)
+        else:
+            joint = not _follows(before, piece)
+            yield from reader.packets(piece, joint and groups.sets.codec == "hevc")
+        before = piece
+    reader.close()
+
+
+def _follows(before: Copied | Replacement | None, piece: Copied) -> bool:
+    """Whether the packets before a copied piece are those before it in the source, too."""
+    if before is None:
+        return piece.source == 0
+    return isinstance(before, Copied) and before.in_source.stop == piece.source
+
+
+def _renumbered(packet: Any, sets: ParameterSets, identifier: int) -> Any:
+    if sets.codec != "hevc":
+        return packet
+    return _with_data(packet, renumbered_packet(bytes(packet), sets.size_bytes, identifier))
+
+
+def _with_data(packet: Any, data: bytes) -> Any:
+    new = av.Packet(data)
+    new.is_keyframe = packet.is_keyframe
+    return new
+
+
+class _SourcePackets:
+    """The packets of the source, read once where the pieces are in its order."""
+
+    def __init__(self, groups: PictureGroups) -> None:
+        self._groups = groups
+        self._at = 0
+        self._file: Any = None
+        self._container: Any = None
+        self._stream: Iterator[Any] = iter(())
+
+    def packets(self, piece: Copied, joint: bool) -> Iterator[Any]:
+        """Those of a copied stretch, without leading pictures that refer to what is not there."""
+        numbers, order = self._groups.packets_of(piece)
+        if self._container is None or numbers.start < self._at:
+            self._open()
+        while self._at < numbers.start:
+            self._next()
+        for number, frame in zip(numbers, order.tolist(), strict=True):
+            packet = self._next()
+            if frame >= piece.frames.start:
+                yield self._at_joint(packet) if joint and number == numbers.start else packet
+
+    def _at_joint(self, packet: Any) -> Any:
+        """The first packet of a stretch, as one that follows other pictures than in the source."""
+        size, parts = self._groups.sets.size_bytes, []
+        for unit in nal_units(bytes(packet), size):
+            kind = _AT_A_JOINT.get(_hevc_kind(unit), _hevc_kind(unit))
+            new = bytes([unit[0] & 0x81 | kind << 1]) + bytes(unit[1:])
+            parts.append(len(new).to_bytes(size, "big") + new)
+        return _with_data(packet, b"".join(parts))
+
+    def _next(self) -> Any:
+        self._at += 1
+        return next(self._stream)
+
+    def _open(self) -> None:
+        self.close()
+        self._file = self._groups.path.open("rb")
+        self._container = av.open(self._file)
+        self._stream = _video_packets(self._container, self._groups.stream)
+        self._at = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._container is not None:
+            self._container.close()
+            self._file.close()
+            self._container = None
+
+
+def runs(shown: IntArray) -> list[Copied]:
+    """Stretches of a result whose frames follow each other in the source, too.
+
+    Args:
+        shown: int64 (T,), the file's frame that each frame of the result shows.
+    """
+    edges = [0, *(np.flatnonzero(np.diff(shown) != 1) + 1).tolist(), len(shown)]
+    return [Copied(range(*pair), int(shown[pair[0]])) for pair in pairwise(edges) if pair[0] < pair[1]]

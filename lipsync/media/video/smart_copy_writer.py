@@ -1,55 +1,189 @@
-"""Smart copy writer: changed frames are encoded, the others copied in packets."""
+"""Smart copy writers: changed frames are encoded, the others copied in packets."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import sys
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import av
-import ffmpeg
 import numpy as np
 
-from lipsync.media.audio.encoder import EncodedTrack
-from lipsync.media.ffmpeg import FFmpegProcess, error_from_stderr, file_url, media_input
-from lipsync.media.kept_tracks import add_kept_tracks
-from lipsync.media.output_formats import output_format
-from lipsync.media.provenance import mark_and_move
-from lipsync.media.video.deep import DeepFrame
+from lipsync.media.video import color_tags
+from lipsync.media.video.deep import DeepFrame, chroma_size
 from lipsync.media.video.encoder_settings import SOFTWARE
+from lipsync.media.video.mouth_layer import LayerFrame
+from lipsync.media.video.parameter_sets import renumbered
 from lipsync.media.video.reader import open_video
 from lipsync.media.video.smart_copy import (
+    Copied,
     NotCopyableError,
     ParameterSets,
+    PictureGroups,
+    Replacement,
     free_identifier,
     read_groups,
     splice,
+    without,
 )
-from lipsync.media.video.writer import (
-    AUDIO_SETTINGS,
-    FrameWriter,
-    OutputSpec,
-    audio_input,
-    check_frame_count,
-    checked_target,
-    encoded_track,
-    incomplete,
-    result_error,
-    tag_settings,
-)
+from lipsync.media.video.writer import FrameWriter, OutputSpec, incomplete, result_error
 from lipsync.media.video.yuv import YuvFrame
 from lipsync.progress import CancelToken
 from lipsync.types import Frame
-from lipsync.utils.atomic_write import check_not_there, working_path
-from lipsync.utils.disk_errors import says_disk_full
-from lipsync.utils.owned_folder import temporary_folder
+
+ENCODERS = {SOFTWARE: "h264", "libx265": "hevc"}
+"""Encoders whose pictures can be joined to others, and ffmpeg's name of their codec."""
 
 
-class SmartCopyWriter:
-    """Video writer that encodes some frames and copies the others from a video.
+class SmartCopy:
+    """What an open `FrameWriter` writes, of which some frames are encoded and the others copied.
+
+    A context manager; when it ends without an exception, the target has all of its frames. Only the frames of
+    `remaining` are written.
+
+    Args:
+        target: writer of the result; has got no frames, and is closed by the caller afterwards.
+        groups: of the source.
+        copied: from `PictureGroups.copyable`.
+        cancel: polled all the time.
+
+    Attributes:
+        copied: the stretches that are copied.
+        remaining: all other frames, in order.
+
+    Raises:
+        NotCopyableError: what the encoder makes cannot be joined to the source.
+        OutputError, DiskFullError, Cancelled: as `FrameWriter`.
+    """
+
+    def __init__(
+        self,
+        target: FrameWriter,
+        groups: PictureGroups,
+        copied: Sequence[Copied],
+        cancel: CancelToken | None = None,
+    ) -> None:
+        self._target, self._groups, self.copied = target, groups, list(copied)
+        self.remaining = without(target.spec.frames, [one.frames for one in copied])
+        self._cancel = cancel or CancelToken()
+        self._parts: list[Replacement] = []
+        self._part: FrameWriter | None = None
+        self._identifier = 0
+
+    @property
+    def path(self) -> Path:
+        """As of `FrameWriter`."""
+        return self._target.path
+
+    @property
+    def spec(self) -> OutputSpec:
+        """Of the whole."""
+        return self._target.spec
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """As of `FrameWriter`."""
+        return self._target.warnings
+
+    @property
+    def signed(self) -> bool:
+        """As of `FrameWriter`."""
+        return self._target.signed
+
+    @property
+    def kept(self) -> list[range]:
+        """The frames that are copied."""
+        return [one.frames for one in self.copied]
+
+    def __enter__(self) -> SmartCopy:
+        if self.remaining:
+            self._identifier = free_identifier(self._groups, self._sets_of())
+        return self
+
+    def _sets_of(self) -> Callable[[int], ParameterSets]:
+        """Gives the parameter sets that the encoder makes for an identifier, told by encoding one frame."""
+        if ENCODERS.get(self._target.encoder) != self._groups.sets.codec:
+            raise NotCopyableError(
+                "The encoder's pictures cannot be joined to those of the video",
+                given=f"{self._target.encoder} and {self._groups.sets.codec}",
+                hint="Use the software encoder, and the codec of the video.",
+            )
+        if self._groups.sets.codec == "hevc":
+            sets = self._encoded_sets(0)
+            return lambda number: renumbered(sets, number)
+        return self._encoded_sets
+
+    def _encoded_sets(self, identifier: int) -> ParameterSets:
+        path = self._target.folder / f"probe{identifier}.mp4"
+        with FrameWriter(path, self._part_spec(1, identifier), cancel=self._cancel) as writer:
+            writer.write(_any_frame(writer.spec))
+        return read_groups(path).sets
+
+    def _part_spec(self, frames: int, identifier: int) -> OutputSpec:
+        number = identifier if self._groups.sets.codec == "h264" else 0
+        changed = replace(self.spec, frames=frames, parameter_set=number, overwrite=True)
+        return replace(changed, audio=None, kept=None, marks=None)
+
+    def kept_frames(self, frames: range) -> Generator[YuvFrame, None, None]:
+        """Read frames of the result that are copied."""
+        [one] = [one for one in self.copied if frames.start in one.frames]
+        first = frames.start - one.frames.start + one.source
+        source = open_video(self._groups.path)
+        for frame in source.read_yuv(np.arange(first, first + len(frames)), cancel=self._cancel):
+            yield frame.cropped(self.spec.width, self.spec.height)
+
+    def write(self, frame: YuvFrame | DeepFrame | LayerFrame | Frame) -> None:
+        """Append one of the `remaining` frames; see `FrameWriter.write`."""
+        if self._part is None:
+            if len(self._parts) == len(self.remaining):
+                raise ValueError("all frames that change have been written")
+            frames = self.remaining[len(self._parts)]
+            path = self._target.folder / f"part{frames.start}.mp4"
+            spec = self._part_spec(len(frames), self._identifier)
+            self._part = FrameWriter(path, spec, cancel=self._cancel).__enter__()
+            self._parts.append(Replacement(frames, path))
+        self._part.write(frame)
+        if self._part.written == self._part.spec.frames:
+            part, self._part = self._part, None
+            part.__exit__(None, None, None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._part is not None:
+            part, self._part = self._part, None
+            failed = incomplete(part.written, part.spec.frames)
+            part.__exit__(kind or type(failed), error or failed, trace)
+            if kind is None:
+                raise failed
+        if kind is None:
+            self._join()
+
+    def _join(self) -> None:
+        """Join copied and encoded packets, and hand them to the target."""
+        if len(self._parts) != len(self.remaining):
+            raise incomplete(sum(len(one.frames) for one in self._parts), sum(map(len, self.remaining)))
+        joined = self._target.folder / "joined.mp4"
+        try:
+            splice(
+                self._groups,
+                self.copied,
+                self._parts,
+                joined,
+                fps=self.spec.fps,
+                identifier=self._identifier,
+                cancel=self._cancel,
+            )
+        except (OSError, av.error.FFmpegError) as error:
+            raise result_error(OSError(*error.args), self.path) from error
+        self._target.take_video(joined)
+
+
+class SmartCopyWriter(SmartCopy):
+    """Video writer that encodes some frames and copies the others from a video of the same frames.
 
     It is used like `FrameWriter`; only the frames of `remaining` are written. The audio is that of `spec`.
 
@@ -60,12 +194,9 @@ class SmartCopyWriter:
         changed: frames that are to be replaced.
         cancel: polled all the time.
 
-    Attributes:
-        path, spec, warnings, signed: as of `FrameWriter`.
-        remaining: whole groups of pictures with the changed frames, in order.
-
     Raises:
-        NotCopyableError: the source is not H.264, or of another length or size; or the encoder is not x264.
+        NotCopyableError: the source is neither H.264 nor H.265, or of another length or size; or the encoder
+            is not x264 or x265.
         OutputError, DiskFullError, Cancelled: as `FrameWriter`.
     """
 
@@ -78,115 +209,42 @@ class SmartCopyWriter:
         *,
         cancel: CancelToken | None = None,
     ) -> None:
-        self.path = checked_target(Path(path).absolute(), spec)
-        self.spec = spec
-        self.warnings: tuple[str, ...] = ()
-        self.signed = False
-        self._cancel = cancel or CancelToken()
-        self._source, self._groups = source, read_groups(source)
-        if (self._groups.frames, self._groups.size) != (spec.frames, spec.encoded_size):
-            width, height = self._groups.size
+        target = FrameWriter(path, spec, cancel=cancel)
+        groups = read_groups(source)
+        if (groups.frames, groups.size) != (spec.frames, spec.encoded_size):
+            width, height = groups.size
             raise NotCopyableError(
                 "The earlier result has other frames",
-                given=f"{self._groups.frames} frames of {width}x{height}",
+                given=f"{groups.frames} frames of {width}x{height}",
                 hint="Make the whole of it anew.",
             )
-        self.remaining = self._groups.widened(changed)
-        self._cleanup = ExitStack()
-        self._parts: list[tuple[range, Path]] = []
-        self._part: FrameWriter | None = None
-
-    @property
-    def kept(self) -> list[range]:
-        """The frames that are copied."""
-        edges = [0, *(edge for part in self.remaining for edge in (part.start, part.stop)), self.spec.frames]
-        return [range(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)]
+        unchanged = [Copied(part, part.start) for part in without(spec.frames, changed)]
+        super().__init__(target, groups, groups.copyable(unchanged), cancel)
 
     def __enter__(self) -> SmartCopyWriter:
-        check_not_there(self.path, overwrite=self.spec.overwrite)
         with ExitStack() as cleanup:
-            self._folder = cleanup.enter_context(temporary_folder())
-            self._identifier = free_identifier(self._groups, self._sets_of)
-            self._cleanup = cleanup.pop_all()
+            cleanup.enter_context(self._target)
+            super().__enter__()
+            cleanup.pop_all()
         return self
-
-    def _sets_of(self, identifier: int) -> ParameterSets:
-        """The parameter sets that the encoder makes, told by encoding one frame."""
-        path = self._folder / f"probe{identifier}.mp4"
-        spec = replace(self._part_spec(1), parameter_set=identifier)
-        with FrameWriter(path, spec, cancel=self._cancel) as writer:
-            if writer.encoder != SOFTWARE or spec.codec != "h264":
-                raise NotCopyableError("Only x264's output can be joined", hint="Use the software encoder.")
-            writer.write(np.zeros((spec.height, spec.width, 3), np.uint8))
-        return read_groups(path).sets
-
-    def _part_spec(self, frames: int) -> OutputSpec:
-        return replace(self.spec, frames=frames, audio=None, kept=None, marks=None, overwrite=True)
-
-    def kept_frames(self, frames: range) -> Generator[YuvFrame, None, None]:
-        """Read frames of the source that are copied."""
-        source = open_video(self._source)
-        for frame in source.read_yuv(np.arange(frames.start, frames.stop), cancel=self._cancel):
-            yield frame.cropped(self.spec.width, self.spec.height)
-
-    def write(self, frame: YuvFrame | DeepFrame | Frame) -> None:
-        """Append one of the `remaining` frames; see `FrameWriter.write`."""
-        if self._part is None:
-            if len(self._parts) == len(self.remaining):
-                raise ValueError("all frames that change have been written")
-            frames = self.remaining[len(self._parts)]
-            path = self._folder / f"part{frames.start}.mp4"
-            spec = replace(self._part_spec(len(frames)), parameter_set=self._identifier)
-            self._part = FrameWriter(path, spec, cancel=self._cancel).__enter__()
-            self._parts.append((frames, path))
-        self._part.write(frame)
-        if self._part.written == self._part.spec.frames:
-            part, self._part = self._part, None
-            part.__exit__(None, None, None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._cleanup:
-            if self._part is not None:
-                part, self._part = self._part, None
-                failed = incomplete(part.written, part.spec.frames)
-                part.__exit__(kind or type(failed), error or failed, trace)
-                if kind is None:
-                    raise failed
-            if kind is None:
-                self._finish()
-
-    def _finish(self) -> None:
-        """Join copied and encoded packets, add the audio, and move the file into place."""
-        if len(self._parts) != len(self.remaining):
-            raise incomplete(sum(len(one) for one, _ in self._parts), sum(map(len, self.remaining)))
-        joined = self._folder / "joined.mp4"
         try:
-            splice(self._source, self._groups, self._parts, joined, self._cancel)
-            with working_path(self.path) as new, ExitStack() as cleanup:
-                track = encoded_track(self.spec, new, self._cancel, cleanup)
-                self._add_audio(joined, track, new)
-                if self.spec.kept is not None:
-                    seconds = float(self.spec.frames / self.spec.fps)
-                    add_kept_tracks(new, self.spec.kept, seconds, self._cancel)
-                marked = mark_and_move(new, self.path, self.spec.marks, overwrite=self.spec.overwrite)
-        except (OSError, av.error.FFmpegError) as error:
-            raise result_error(OSError(*error.args), self.path) from error
-        self.path, self.signed = marked.path, marked.signed
-        self.warnings += marked.warnings
+            super().__exit__(kind, error, trace)
+        except BaseException:
+            self._target.__exit__(*sys.exc_info())
+            raise
+        self._target.__exit__(kind, error, trace)
 
-    def _add_audio(self, video: Path, track: EncodedTrack | None, target: Path) -> None:
-        streams = [media_input(video, "mov")["v:0"]]
-        settings: dict[str, Any] = {"c:v": "copy", **tag_settings(self.spec, self.path)}
-        settings |= output_format(self.path).settings
-        if track is not None:
-            streams.append(audio_input(track.path()))
-            settings |= AUDIO_SETTINGS
-        graph = ffmpeg.output(*streams, file_url(target), **settings, max_muxing_queue_size=4096)
-        with FFmpegProcess(graph, "-y") as running:
-            status = running.wait(self._cancel)
-            stderr = running.stderr_tail()
-        if status or says_disk_full(stderr):
-            raise error_from_stderr(stderr, self.path, writing=True)
-        check_frame_count(target, self.spec.frames)
+
+def _any_frame(spec: OutputSpec) -> DeepFrame | Frame:
+    """A black frame of the kind that is written."""
+    if not spec.deep:
+        return np.zeros((spec.height, spec.width, 3), np.uint8)
+    chroma = spec.deep_format.removeprefix("yuv")[:3]
+    columns, rows = chroma_size(spec.width, spec.height, chroma)
+    data = bytes(2 * (spec.width * spec.height + 2 * columns * rows))
+    color = color_tags.yuv_color_space(spec.source), ""
+    return DeepFrame.from_bytes(data, (spec.width, spec.height), chroma, color)

@@ -153,6 +153,16 @@ class FrameWriter:
         self._feeder_error: BaseException | None = None
         self._feeder = threading.Thread(target=self._feed, name="ffmpeg-stdin", daemon=True)
         self._running: FFmpegProcess | None = None
+        self._video: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder on the same disk, which is removed when the writer is closed; for what is made on the way."""
+        return self._partial.parent
+
+    def take_video(self, path: Path) -> None:
+        """Take the video track of an MP4 file as it is, instead of frames."""
+        self._video, self.written = path, self.spec.frames
 
     def __enter__(self) -> FrameWriter:
         check_target_free(self.path, self.spec.codec, overwrite=self.spec.overwrite)
@@ -172,9 +182,12 @@ class FrameWriter:
     def _start(self) -> FFmpegProcess:
         """ffmpeg, started when the audio is encoded and the first frame is there."""
         if self._running is None:
-            self._running = self._cleanup.enter_context(FFmpegProcess(self._graph(), "-y", feed=True))
-            self._cleanup.callback(self._stop, self._running)
-            self._feeder.start()
+            fed = self._video is None
+            graph = self._graph() if fed else self._copying_graph()
+            self._running = self._cleanup.enter_context(FFmpegProcess(graph, "-y", feed=fed))
+            if fed:
+                self._cleanup.callback(self._stop, self._running)
+                self._feeder.start()
         return self._running
 
     def _stop(self, running: FFmpegProcess) -> None:
@@ -233,7 +246,8 @@ class FrameWriter:
         if self.written != self.spec.frames:
             raise incomplete(self.written, self.spec.frames)
         running = self._start()
-        self._enqueue(None)
+        if self._video is None:
+            self._enqueue(None)
         status = running.wait(self._cancel)
         if self._feeder_error is not None:
             raise self._feeder_error
@@ -347,7 +361,15 @@ class FrameWriter:
             settings |= {"pix_fmt": stored, "sws_flags": "bicubic+accurate_rnd"}
         if not spec.compact:
             settings |= tag_settings(spec, self.path)
-        settings |= output_format(self.path).settings
+        return self._output(video, settings)
+
+    def _copying_graph(self) -> Any:
+        assert self._video is not None
+        settings = {"c:v": "copy", **codec_tag(self.spec, self.path), **tag_settings(self.spec, self.path)}
+        return self._output(media_input(self._video, "mov")["v:0"], settings)
+
+    def _output(self, video: Any, settings: dict[str, Any]) -> Any:
+        settings = settings | output_format(self.path).settings
         streams = [video]
         if self._track is not None:
             streams.append(audio_input(self._track.path()))
