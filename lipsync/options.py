@@ -78,6 +78,7 @@ SEQUENCES = ("png",)
 """Those that make a folder with a file for each frame."""
 LAYERS = ("none", "mouth")
 ENCODERS = ("software", "hardware")
+SMART_COPIES = ("auto", "on", "off")
 ROTATIONS = (0, 90, 180, 270)
 PAGE_GROUPS = ("main", "face", "more")
 """Groups of settings on the page: the main ones, face and mask, and the rest."""
@@ -191,6 +192,14 @@ class MediaOptions(OptionGroup):
     )
     encoder: str = option(
         "software", "H.264 encoder; 'hardware' is used where ffmpeg has a working one", choices=ENCODERS
+    )
+    smart_copy: str = option(
+        "auto",
+        "copy what does not change from an H.264 or H.265 video without encoding it again, where the result "
+        "has the same codec, size and frame rate; 'on' always says where it cannot",
+        choices=SMART_COPIES,
+        page="",
+        later=True,
     )
 
 

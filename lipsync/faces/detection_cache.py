@@ -43,6 +43,7 @@ LIMIT_BYTES = 500_000_000
 """Ten minutes of one face take about 7 MB."""
 _IRRELEVANT_SETTINGS = {
     *("audio_track", "voice_ranges", "voice_shift", "length_mode", "quality", "encoder"),
+    "smart_copy",
     *("which_face", "face_index", "face_x", "face_y", "face_time", "face_reference"),
     *("smoothing", "smoothing_frames", "pads_px", "box"),
     *("pad_top", "pad_bottom", "pad_left", "pad_right"),

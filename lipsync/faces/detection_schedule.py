@@ -94,9 +94,7 @@ def detect_faces(
     """
     scheduler = _DetectionScheduler(detector, options, progress)
     shots = ShotDetector()
-    step = options.detect_every
-    chunk = step * max(1, _BUFFER_FRAMES // step)
-    until = chunk
+    until = chunk = chunk_frames(options)
     for number, frame in enumerate(frames):
         scheduler.buffer[number] = frame
         shots.push(frame)
@@ -111,6 +109,27 @@ def detect_faces(
     if scheduler.buffer:
         scheduler.process(found.frame_count - 1, shots.cuts)
     return Detections(dict(sorted(found.by_frame.items())), shots.cuts, found.frame_count, found.frame_size)
+
+
+def chunk_frames(options: FaceOptions) -> int:
+    """Frames after which a full pass is made and frames are dropped; parts that begin there find the same."""
+    return options.detect_every * max(1, _BUFFER_FRAMES // options.detect_every)
+
+
+def join_parts(parts: Sequence[tuple[int, Detections]]) -> Detections:
+    """Detections in some parts of a video, as of the whole; each part is a shot or several.
+
+    Args:
+        parts: first frame and detections of each, in order, with frames in between.
+    """
+    joined = Detections()
+    for first, part in parts:
+        for number, faces in part.by_frame.items():
+            joined.by_frame[first + number] = [replace(one, frame=first + one.frame) for one in faces]
+        cuts = [first, *(first + cut for cut in part.cuts), first + part.frame_count]
+        joined.cuts += [cut for cut in cuts if cut]
+        joined.frame_count, joined.frame_size = first + part.frame_count, part.frame_size
+    return joined
 
 
 class _DetectionScheduler:

@@ -20,6 +20,7 @@ from lipsync.faces import (
     fixed_box_track,
     read_references,
 )
+from lipsync.faces.detection_schedule import join_parts
 from lipsync.media import VideoReader
 from lipsync.options import FaceOptions
 from lipsync.types import FaceTrack, Frame, IntArray
@@ -35,6 +36,7 @@ def find_face_tracks(
     check: Callable[[], None],
     cache: DetectionCache | None,
     context: RunContext,
+    parts: Sequence[range] = (),
 ) -> list[TrackedFaces]:
     """The track of each selected face over the video frames `numbers`.
 
@@ -45,6 +47,7 @@ def find_face_tracks(
         choices: face selection of each speaker; one result for each.
         check: called for every frame; an exception that it raises ends the detection.
         cache: of detections; None caches nothing.
+        parts: those of the frames in which faces are searched, with frames in between; by default all.
 
     Raises:
         NoFaceError: no face in any frame, or none that is selected.
@@ -56,20 +59,26 @@ def find_face_tracks(
     if faces.box is not None:
         fixed = TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), ())
         return [fixed] * len(choices)
-    report = context.stage("Finding faces", len(numbers))
+    searched = parts or [range(len(numbers))]
+    report = context.stage("Finding faces", sum(map(len, searched)))
     with context.timer("detect"):
         device = choose_device(options.generator.device)
         detector = DETECTORS.create(faces.detector, weights=faces.detector_weights, device=device)
         references = read_references(choices, detector)  # an error in an image shows before the detection
-        key = detection_key(video.info.path, numbers, options.media, faces, detector) if cache else None
+        read = np.concatenate([numbers[part.start : part.stop] for part in searched])
+        key = detection_key(video.info.path, read, options.media, faces, detector) if cache else None
         detections = cache.get(key) if cache and key else None
         if detections is not None:
-            report.advance(len(numbers))
+            report.advance(len(read))
         else:
-            with ExitStack() as cleanup:
-                reduced = video.read(numbers, max_side=faces.detect_size, cancel=context.cancel)
-                frames = cleanup.enter_context(Prefetcher(reduced, _READ_AHEAD, context.cancel, "detect"))
-                detections = detect_faces(_checked(frames, check), detector, faces, report)
+            found = []
+            for part in searched:
+                with ExitStack() as cleanup:
+                    shown = numbers[part.start : part.stop]
+                    reduced = video.read(shown, max_side=faces.detect_size, cancel=context.cancel)
+                    frames = cleanup.enter_context(Prefetcher(reduced, _READ_AHEAD, context.cancel, "detect"))
+                    found.append((part.start, detect_faces(_checked(frames, check), detector, faces, report)))
+            detections = join_parts(found) if parts else found[0][1]
             if cache and key:
                 cache.put(key, detections)
         return build_tracks(

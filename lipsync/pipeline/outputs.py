@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from lipsync.context import RunContext
 from lipsync.enhancers import Upscaler
@@ -23,7 +22,8 @@ from lipsync.media.subtitle_formats import Cue, format_srt
 from lipsync.media.subtitles import add_subtitles
 from lipsync.media.video.deep import DeepResult
 from lipsync.media.video.mouth_layer import LayerResult, alpha_levels
-from lipsync.media.video.smart_copy_writer import SmartCopyWriter
+from lipsync.media.video.smart_copy import Copied, NotCopyableError, PictureGroups
+from lipsync.media.video.smart_copy_writer import SmartCopy, SmartCopyWriter
 from lipsync.media.video.visible_label import VisibleLabel
 from lipsync.media.video.writer import check_target_free
 from lipsync.options import SyncOptions
@@ -34,9 +34,11 @@ from lipsync.pipeline.preparation import choose_weights
 from lipsync.pipeline.provenance import Signing, describe_run
 from lipsync.pipeline.shared_parts import PartFile
 from lipsync.pipeline.stages import RenderPlan
+from lipsync.progress import CancelToken
 from lipsync.segments import PlacedSegment
 from lipsync.speech import transcribe
 from lipsync.speech.subtitles import to_cues
+from lipsync.types import Bools
 from lipsync.utils.atomic_write import check_not_there, working_path, write_text
 from lipsync.utils.disk_errors import write_error
 from lipsync.utils.file_digest import content_hash
@@ -47,7 +49,7 @@ _FADE_SECONDS = 0.3
 """A mouth begins to open before its line, and closes after it."""
 
 
-Writer: TypeAlias = FrameWriter | ResumableWriter | SmartCopyWriter
+Writer: TypeAlias = FrameWriter | ResumableWriter | SmartCopy
 
 
 class Output:
@@ -66,6 +68,7 @@ class Output:
         self, writer: Writer, frames: int, label: VisibleLabel | None = None, measured: bool = True
     ) -> None:
         self._writer, self._label = writer, label
+        self._closing = ExitStack()
         self.made: list[range] = []
         self.remaining: list[range] = [range(frames)]
         if isinstance(writer, SmartCopyWriter):
@@ -75,6 +78,35 @@ class Output:
             starts = range(writer.finished, frames, step)
             self.made = [range(writer.finished)]
             self.remaining = [range(start, min(start + step, frames)) for start in starts]
+
+    @property
+    def writer(self) -> Writer:
+        """The file's writer."""
+        return self._writer
+
+    def copy(self, groups: PictureGroups, copied: Sequence[Copied], cancel: CancelToken) -> str:
+        """Copy stretches of the source, before the first frame; only the others remain to be made.
+
+        Args:
+            groups: of the source.
+            copied: from `PictureGroups.copyable`.
+
+        Returns:
+            Why that cannot be done; "" if it can.
+        """
+        assert isinstance(self._writer, FrameWriter)
+        try:
+            writer = self._closing.enter_context(SmartCopy(self._writer, groups, copied, cancel))
+        except NotCopyableError as error:
+            return error.what
+        self._writer, self.remaining = writer, writer.remaining
+        return ""
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._closing.__exit__(*error)
 
     def cut(self, starts: Sequence[int]) -> list[PartFile]:
         """Cut a result whose parts are shared; the parts as files."""
@@ -140,7 +172,7 @@ class Output:
         """The frames of one range of `made`, read back."""
         if isinstance(self._writer, ResumableWriter):
             yield from self._writer.earlier_frames()
-        elif isinstance(self._writer, SmartCopyWriter):
+        elif isinstance(self._writer, SmartCopy):
             yield from self._writer.kept_frames(part)
 
     def write(self, frame: YuvFrame | DeepResult | LayerResult) -> None:
@@ -279,7 +311,8 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         writer = FrameWriter(target.path, spec, cancel=context.cancel)
     with writer:
         label = make_label(context.options, spec.width, spec.height)
-        yield Output(writer, len(job.timeline), label, context.options.report.score)
+        with Output(writer, len(job.timeline), label, context.options.report.score) as out:
+            yield out
 
 
 def _changed_frames(redraw: Redraw, job: Job) -> list[range]:
@@ -397,18 +430,18 @@ def check_not_cut_short(sizes: dict[Path, int]) -> None:
                 raise MediaError("An input was cut short during the run", given=path, hint=hint)
 
 
-def synced_frames(plan: RenderPlan) -> int:
-    """Number of frames of the result with a generated mouth."""
-    drawn = [speaker.track.present[plan.timeline] & (speaker.audio.weights > 0) for speaker in plan.speakers]
-    return int(np.any(drawn, axis=0).sum())
+def pass_through_warnings(plan: RenderPlan, searched: Bools | None = None) -> list[str]:
+    """Warnings with the number of frames without a face to use, and why, if there are any.
 
-
-def pass_through_warnings(plan: RenderPlan) -> list[str]:
-    """Warnings with the number of frames without a face to use, and why, if there are any."""
+    Args:
+        searched: bool (N,), video frames in which faces were searched; None for all.
+    """
+    looked_at = np.ones(len(plan.timeline), np.bool_) if searched is None else searched[plan.timeline]
     faceless = ~np.any([speaker.track.present[plan.timeline] for speaker in plan.speakers], axis=0)
+    faceless &= looked_at
     if not faceless.any():
         return []
-    count, total = int(faceless.sum()), len(plan.timeline)
+    count, total = int(faceless.sum()), int(looked_at.sum())
     return [
         f"{count} of {total} frames ({100 * count / total:.0f} %) have no face to use and passed "
         "through unchanged.",
@@ -426,7 +459,7 @@ _UNUSED_FACES = {
 }
 
 
-def _unused_face_warnings(plan: RenderPlan, faceless: npt.NDArray[np.bool_]) -> list[str]:
+def _unused_face_warnings(plan: RenderPlan, faceless: Bools) -> list[str]:
     """One warning for each reason why faces are not drawn in the frames `faceless`, bool (T,)."""
     warnings = []
     for reason, text in _UNUSED_FACES.items():

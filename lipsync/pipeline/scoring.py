@@ -45,7 +45,7 @@ class SyncScorer:
         self._of_result, self._of_source = meters
         self._no_source, self._lips = no_source, lips
         self._cores = ThreadLimit()
-        self._last_source_frame = self._last_speaker = -1
+        self._last_source_frame = self._last_speaker = self._last_number = -1
 
     @classmethod
     def for_job(
@@ -74,7 +74,11 @@ class SyncScorer:
         with self._timer("measure"), self._cores.limit(1):
             frames = zip(chunk.shown, chunk.frames, chunk.results, strict=True)
             for number, (shown, frame, result) in enumerate(frames, chunk.first):
-                speaker = self._speaker(number, shown)
+                if number != self._last_number + 1:  # frames between were copied: no window spans them
+                    self._last_speaker, speaker = -1, -1
+                else:
+                    speaker = self._speaker(number, shown)
+                self._last_number = number
                 if self._of_result is not None:
                     # The first frame of another speaker is left out, so that no window mixes two speakers.
                     same = speaker if speaker == self._last_speaker else -1

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from lipsync.context import ModelProvider, RunContext
 from lipsync.devices import choose_device, free_memory
 from lipsync.enhancers import FaceEnhancement, Upscaler
@@ -24,7 +22,6 @@ from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.active_speakers import assign_speakers
 from lipsync.pipeline.arguments import Redraw, SyncArguments, check_arguments
 from lipsync.pipeline.background import keep_background
-from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import channel_warnings, free_name, length_warnings, open_job
 from lipsync.pipeline.living_photo import bring_to_life
 from lipsync.pipeline.model_provider import choose_provider
@@ -34,6 +31,7 @@ from lipsync.pipeline.provenance import choose_signing
 from lipsync.pipeline.rest_watch import RestWatch
 from lipsync.pipeline.scoring import SyncScorer
 from lipsync.pipeline.shared_parts import PartBoard, PartTask, lead_of
+from lipsync.pipeline.smart_copy import SmartCopying, drawn_frames
 from lipsync.pipeline.stages import Chunk, RenderPlan
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.segments import Segment
@@ -155,8 +153,8 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
         preparation = cleanup.enter_context(Preparation(job, (variant, weights), context, cache))
 
         # 4. Meanwhile detect and track the faces in the reduced video.
-        needed = np.arange(int(job.timeline.max()) + 1)
-        tracked = find_face_tracks(job.video, needed, faces, preparation.check, cache, context)
+        copying = SmartCopying(job, out, context)
+        tracked = copying.find_faces(faces, preparation.check, cache)
         prepared = preparation.wait()
         speakers = stages.make_speakers(tracked, prepared.audio, job, context.options)
         plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
@@ -166,7 +164,9 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
         watch = RestWatch(plan.speakers, job.video.fps, context)
         free_memory(choose_device(context.options.generator.device))  # of the detector and the checkpoint
 
-        # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently.
+        # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently. Where nobody is drawn,
+        # the source is copied, if it can be.
+        copying.decide(plan)
         frames: Iterator[YuvFrame | DeepResult | LayerResult | MadePart]
         if board is None:
             frames = _frames(plan, out, (scorer, watch), (enhancement, upscaler), context)
@@ -192,7 +192,7 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
     return SyncResult(
         path=out.path,
         frames=len(job.timeline),
-        frames_synced=outputs.synced_frames(plan),
+        frames_synced=int(drawn_frames(plan).sum()),
         fps=job.video.fps,
         width=out.encoded_size[0],
         height=out.encoded_size[1],
@@ -206,8 +206,9 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
             *prepared.audio.warnings,
             *watch.warnings(),
             *subtitle_warnings,
+            *copying.warnings,
             *_new((*signing.warnings, *out.warnings, *marked.warnings), job_warnings),
-            *outputs.pass_through_warnings(plan),
+            *outputs.pass_through_warnings(plan, copying.searched),
         ),
         score=scorer.card(),
         subtitles=subtitle_file,

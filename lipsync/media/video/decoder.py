@@ -20,7 +20,7 @@ from lipsync.media.video.images import WHITE, Color
 from lipsync.media.video.transform import Size, Transform
 from lipsync.media.video.yuv import half
 from lipsync.progress import CancelToken
-from lipsync.types import VideoInfo
+from lipsync.types import IntArray, VideoInfo
 
 _TICKS = 1_000_000
 _MIN_DEINTERLACED_SIDE = 4  # pixels; bwdif refuses smaller frames
@@ -167,6 +167,12 @@ class Decoder:
             return {}, ("-copyts",)
         seconds = float((int(keys[key]) + Fraction(1, 2)) * base)
         return {"ss": f"{seconds:.6f}", "seek_timestamp": 1, "noaccurate_seek": None}, ("-copyts",)
+
+    def file_frames(self, start: Fraction, count: int) -> IntArray:
+        """Indices of the file's own frames that are shown at `start`, start + 1/fps, ...; int64 (count,)."""
+        first = float((self.index.start + start + frame_rate.SLACK / self.fps) / self.index.time_base)
+        ticks = first + np.arange(count) * float(1 / self.fps / self.index.time_base)
+        return np.maximum(0, np.searchsorted(self.index.pts, ticks, side="right") - 1)
 
     def _file_frame(self, time: Fraction) -> int:
         """Index of the file's own frame that is shown at `time`."""

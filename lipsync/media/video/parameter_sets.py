@@ -1,7 +1,7 @@
 """Parameter sets of H.264 and H.265 tracks, as MP4 and Matroska keep them in the header.
 
-ISO/IEC 14496-15: AVCDecoderConfigurationRecord (avcC) and HEVCDecoderConfigurationRecord (hvcC). Syntax of the
-sets themselves: ITU-T H.264 and H.265, section 7.3.
+ISO/IEC 14496-15: AVCDecoderConfigurationRecord (avcC) and HEVCDecoderConfigurationRecord (hvcC). Syntax of
+the sets themselves: ITU-T H.264 and H.265, section 7.3.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ def _renumbered_set(kind: int, unit: bytes, number: int) -> bytes:
 
 
 _PICTURE_BASE = 16
-"""Identifiers of 15 to 30 have codes of 9 bits: in place of the code of 0, a single bit, they move the rest of a
-slice header by a whole byte. So neither its own end nor the data after it need to be known."""
+"""Identifiers of 15 to 30 have codes of 9 bits: in place of the code of 0, a single bit, they move the rest
+of a slice header by a whole byte. So neither its own end nor the data after it need to be known."""
 _FIRST_IRAP, _LAST_IRAP, _LAST_SLICE = 16, 23, 31
 
 
@@ -182,9 +182,11 @@ def renumbered_packet(data: bytes, size_bytes: int, number: int) -> bytes:
 
 
 def _renumbered_slice(unit: bytes, kind: int, number: int) -> bytes:
-    """first_slice_segment_in_pic_flag, for IRAP pictures no_output_of_prior_pics_flag, the identifier, the rest.
+    """A slice that names another picture parameter set.
 
-    Neither of the two new bytes is zero (`numbers`), so nothing has to be escaped anew.
+    Before the identifier stand first_slice_segment_in_pic_flag and, in IRAP pictures,
+    no_output_of_prior_pics_flag. Neither of the two new bytes is zero (`numbers`), so nothing has to be
+    escaped anew.
     """
     flags = 2 if _FIRST_IRAP <= kind <= _LAST_IRAP else 1
     bits = f"{unit[2]:08b}"

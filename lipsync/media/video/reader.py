@@ -30,7 +30,7 @@ from lipsync.media.video.deep import BITS, DeepFrame
 from lipsync.media.video.timeline import frames_for, resolve_ranges
 from lipsync.media.video.transform import Size, Transform
 from lipsync.media.video.yuv import YuvColorSpace, YuvFrame
-from lipsync.options import MediaOptions
+from lipsync.options import Box, MediaOptions
 from lipsync.progress import CancelToken
 from lipsync.types import Frame, IntArray, VideoInfo
 
@@ -104,6 +104,27 @@ class VideoReader:
     def start(self) -> float:
         """Time on the file's own clock at which its first frame starts, seconds."""
         return float(self._decoder.index.start) if self._decoder else 0.0
+
+    @property
+    def stream(self) -> int | None:
+        """Index of the track in the file; None for a photo, and without times of the frames."""
+        if self._decoder is None or self._static or not self._decoder.index.has_timestamps:
+            return None
+        return self._decoder.index.stream
+
+    @property
+    def is_transformed(self) -> bool:
+        """Whether frames have another size, place or side up than in the file's track."""
+        info = self.info
+        whole = self._transform == Transform((info.width, info.height), 0, Box(0, info.height, 0, info.width))
+        return bool(info.rotation) or not whole
+
+    def file_frames(self) -> IntArray:
+        """The file's own frame that each frame shows, in order of presentation; int64 (frame_count,)."""
+        assert self._decoder is not None
+        counts = np.diff(self._offsets).tolist()
+        parts = zip(self._starts, counts, strict=True)
+        return np.concatenate([self._decoder.file_frames(start, count) for start, count in parts])
 
     @property
     def range_spans(self) -> tuple[tuple[float, float], ...]:

@@ -3,15 +3,15 @@
     source   | group | group | group | group |
     result   | copied        | encod.| copied|
 
-A copied stretch begins with a picture that can be decoded without earlier ones. What replaces a group is encoded
-for itself. Its parameter sets have identifiers of their own where they differ from the source's, so that both
-stand in the file's header and every slice finds its own. https://github.com/skeskinen/smartcut cuts at key
-frames in the same way.
+A copied stretch begins with a picture that can be decoded without earlier ones. What replaces a group is
+encoded for itself. Its parameter sets have identifiers of their own where they differ from the source's, so
+that both stand in the file's header and every slice finds its own. https://github.com/skeskinen/smartcut cuts
+at key frames in the same way.
 
 H.264 is cut at IDR pictures. Groups of H.265 are often open: pictures that are shown before a CRA picture and
-come after it in the file refer to the group before, too. Where a copied stretch begins with one, these leading
-pictures belong to what is replaced, and the CRA picture becomes a BLA picture, which is what the standard has for
-joints (ITU-T H.265, 3.14 and 8.1.3).
+come after it in the file refer to the group before, too. Where a copied stretch begins with one, these
+leading pictures belong to what is replaced, and the CRA picture becomes a BLA picture, which is what the
+standard has for joints (ITU-T H.265, 3.14 and 8.1.3).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _IDR = 5
 _MAX_SETS = 32
 """Identifiers of H.264's sequence parameter sets go from 0 to 31."""
 _AT_A_JOINT = {16: 18, 17: 18, 19: 20, 21: 18}
-"""H.265's types of pictures at which decoding can begin: those without leading pictures in place of others."""
+"""H.265's types of key pictures, and those that they become without leading pictures."""
 _ACCESS = range(16, 22)
 
 

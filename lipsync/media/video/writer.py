@@ -157,7 +157,7 @@ class FrameWriter:
 
     @property
     def folder(self) -> Path:
-        """Folder on the same disk, which is removed when the writer is closed; for what is made on the way."""
+        """Folder on the same disk for what is made on the way; removed when the writer is closed."""
         return self._partial.parent
 
     def take_video(self, path: Path) -> None:

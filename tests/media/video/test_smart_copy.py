@@ -88,29 +88,30 @@ def test_copied_frames_are_equal_to_the_bit(
 
 
 SOURCES = {
-    "H.264 with B-frames": ("libx264", "yuv420p", "x264-params", "keyint=50:min-keyint=50:bframes=3:ref=4", ".mp4"),
-    "H.264 without B-frames": ("libx264", "yuv420p", "x264-params", "keyint=30:bframes=0:ref=1", ".mkv"),
-    "H.264 with sets in the stream": ("libx264", "yuv420p", "x264-params", "keyint=40:repeat-headers=1", ".mp4"),
-    "H.265 with open groups": ("libx265", "yuv420p", "x265-params", "keyint=40:log-level=none", ".mp4"),
-    "H.265 with closed groups": ("libx265", "yuv420p", "x265-params", "keyint=40:open-gop=0:log-level=none", ".mkv"),
-    "H.265 with 10 bits": ("libx265", "yuv420p10le", "x265-params", "keyint=40:bframes=4:log-level=none", ".mp4"),
-}  # fmt: skip
+    "H.264 with B-frames": ("libx264", "yuv420p", "keyint=50:min-keyint=50:bframes=3:ref=4", ".mp4"),
+    "H.264 without B-frames": ("libx264", "yuv420p", "keyint=30:bframes=0:ref=1", ".mkv"),
+    "H.264 with sets in the stream": ("libx264", "yuv420p", "keyint=40:repeat-headers=1", ".mp4"),
+    "H.265 with open groups": ("libx265", "yuv420p", "keyint=40:log-level=none", ".mp4"),
+    "H.265 with closed groups": ("libx265", "yuv420p", "keyint=40:open-gop=0:log-level=none", ".mkv"),
+    "H.265 with 10 bits": ("libx265", "yuv420p10le", "keyint=40:bframes=4:log-level=none", ".mp4"),
+}
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_sources_of_other_encoders_are_copied(source: Path, tmp_path: Path, name: str) -> None:
-    encoder, pixels, setting, value, suffix = SOURCES[name]
+    encoder, pixels, settings, suffix = SOURCES[name]
     path, target = tmp_path / f"source{suffix}", tmp_path / "result.mp4"
-    run_ffmpeg("-i", source, "-an", "-c:v", encoder, "-pix_fmt", pixels, f"-{setting}", value, path)
+    given = ("-pix_fmt", pixels, f"-{encoder[3:]}-params", settings)
+    run_ffmpeg("-i", source, "-an", "-c:v", encoder, *given, path)
     groups = read_groups(path)
     assert len(groups.points) >= 4
     assert groups.pixels == pixels
     changed = {"codec": "h265"} if encoder == "libx265" else {}
     info = replace(probe_video(path), color_space="bt709")
-    given = spec(None, **changed, deep=pixels != "yuv420p", source=info)
-    with SmartCopyWriter(target, given, path, [range(60, 70), range(140, 142)]) as writer:
+    whole = spec(None, **changed, deep=pixels != "yuv420p", source=info)
+    with SmartCopyWriter(target, whole, path, [range(60, 70), range(140, 142)]) as writer:
         for part in writer.remaining:
-            for frame in open_video(path).read_deep(part, "420") if given.deep else map(picture, part):
+            for frame in open_video(path).read_deep(part, "420") if whole.deep else map(picture, part):
                 writer.write(frame)
     drawn = {number for part in writer.remaining for number in part}
     assert {*range(60, 70), 140, 141} <= drawn
