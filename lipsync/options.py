@@ -198,7 +198,6 @@ class MediaOptions(OptionGroup):
         "copy what does not change from an H.264 or H.265 video without encoding it again, where the result "
         "has the same codec, size and frame rate; 'on' always says where it cannot",
         choices=SMART_COPIES,
-        page="",
         later=True,
     )
 

@@ -58,7 +58,7 @@ class Redraw:
     two seconds outside of its times.
 
     Attributes:
-        result: of the same video in the same length and size, as this program writes them (H.264).
+        result: of the same video in the same length and size, as this program writes them (H.264 or H.265).
         parts: times in it.
     """
 

@@ -1,9 +1,9 @@
-"""Smart copy of the source: frames that are not changed are neither drawn nor encoded, nor looked at.
+"""Smart copy of the source: frames without a drawn mouth are copied.
 
     segments -> frames that speak -> faces found around them -> frames that are drawn -> the rest is copied
 
 What is known before faces are found is where segments speak. What is copied is decided once the faces are
-there: where nobody is seen, nothing is drawn either.
+there: where nobody is seen, nothing is drawn either. What is copied is neither decoded nor scored.
 """
 
 from __future__ import annotations
@@ -131,6 +131,8 @@ def _difference(job: Job, spec: OutputSpec, options: SyncOptions) -> str:
         return "the frames of the video have no times"
     if options.enhance.upscaler != "none" or video.is_transformed:
         return "frames of the result have another size or place than those of the video"
+    if video.fps != video.info.fps:
+        return "the result has another frame rate than the video"
     if options.report.ai_label != "none":
         return "all frames of the result have a label"
     if video.info.interlaced:
@@ -189,7 +191,7 @@ def is_certain(tracked: Sequence[TrackedFaces]) -> bool:
 
 
 class SmartCopying:
-    """What of the source is neither searched for faces nor drawn and encoded in one run.
+    """Choice of what of the source is searched for faces, drawn and copied.
 
     Attributes:
         searched: bool (N,), video frames in which faces are searched.

@@ -232,6 +232,7 @@ LABELS = {
     "rotate": "Rotate",
     "codec": "Video codec",
     "keep_tracks": "Keep other tracks",
+    "smart_copy": "Copy unchanged parts",
     "layer": "Layer for editors",
     "static": "First frame only",
     "pad_top": "Pad top",
@@ -293,6 +294,7 @@ CHOICES: dict[str, dict[Any, str]] = {
     "device": {"auto": "the best available", "cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"},
     "number_format": {"auto": "the best for the device"},
     "encoder": {"software": "software (x264)", "hardware": "hardware, if available"},
+    "smart_copy": {"auto": "where possible", "on": "where possible; say where not", "off": "never"},
     "rotate": {0: "none"},
     "codec": {
         "h264": "H.264 (mp4)",

@@ -1,4 +1,4 @@
-"""Parameter sets of H.264 and H.265 tracks, as MP4 and Matroska keep them in the header.
+"""Parameter sets of H.264 and H.265 tracks, as headers of files keep them.
 
 ISO/IEC 14496-15: AVCDecoderConfigurationRecord (avcC) and HEVCDecoderConfigurationRecord (hvcC). Syntax of
 the sets themselves: ITU-T H.264 and H.265, section 7.3.

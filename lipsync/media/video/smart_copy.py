@@ -1,4 +1,4 @@
-"""Smart copy of H.264 and H.265: unchanged groups of pictures are copied, others replaced.
+"""Smart copy of H.264 and H.265: groups of pictures are copied or replaced.
 
     source   | group | group | group | group |
     result   | copied        | encod.| copied|

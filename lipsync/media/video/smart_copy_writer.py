@@ -39,7 +39,7 @@ ENCODERS = {SOFTWARE: "h264", "libx265": "hevc"}
 
 
 class SmartCopy:
-    """What an open `FrameWriter` writes, of which some frames are encoded and the others copied.
+    """Video of an open `FrameWriter`, of which some frames are copied.
 
     A context manager; when it ends without an exception, the target has all of its frames. Only the frames of
     `remaining` are written.
@@ -183,7 +183,7 @@ class SmartCopy:
 
 
 class SmartCopyWriter(SmartCopy):
-    """Video writer that encodes some frames and copies the others from a video of the same frames.
+    """Video writer that encodes some frames and copies the others from a video.
 
     It is used like `FrameWriter`; only the frames of `remaining` are written. The audio is that of `spec`.
 
