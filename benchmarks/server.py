@@ -33,7 +33,9 @@ from benchmarks.common import SAMPLES, make_voice, report
 GRACE_SECONDS = 1.0
 """How long the server under test keeps the files of a visitor who has left."""
 SERVE = (
-    "import sys; from lipsync.ui.server import serve; serve(port=int(sys.argv[1]), grace=float(sys.argv[2]))"
+    "import sys; from lipsync.options import ClusterOptions; from lipsync.ui.server import serve;"
+    "serve(port=int(sys.argv[1]), grace=float(sys.argv[2]), batch_on=sys.argv[3] or None,"
+    " workers=ClusterOptions(workers=1))"
 )
 WAIT = 600
 
@@ -56,10 +58,14 @@ class Sample:
 
 
 class Server:
-    """The page's server as a process of its own, with a temporary folder of its own."""
+    """The page's server as a process of its own, with a temporary folder of its own.
 
-    def __init__(self, temporary: Path) -> None:
-        self.temporary = temporary
+    Args:
+        batch_on: the cluster, with one worker, that makes the videos of batches; "" for the server itself.
+    """
+
+    def __init__(self, temporary: Path, batch_on: str = "") -> None:
+        self.temporary, self.batch_on = temporary, batch_on
         self.start()
 
     def start(self) -> None:
@@ -72,7 +78,7 @@ class Server:
         self.log = self.temporary.with_suffix(".log")
         with self.log.open("ab") as log:
             self.process = psutil.Popen(
-                [sys.executable, "-c", SERVE, str(port), str(GRACE_SECONDS)],
+                [sys.executable, "-c", SERVE, str(port), str(GRACE_SECONDS), self.batch_on],
                 env=environment, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         _wait_until(self._answers)

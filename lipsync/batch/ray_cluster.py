@@ -29,8 +29,10 @@ PLACES = "ray (a cluster on this machine), auto (the one that runs on this machi
 _OBJECT_BYTES = 200 << 20
 """Ray's shared memory on this machine: files are read where they are, so little else passes through it."""
 _CONNECT_SECONDS = 5.0
-_LONGEST_FOLDER = 20
-"""Letters of a folder in which the names of Ray's sockets still fit."""
+_LONGEST_FOLDER = 107 - len(
+    "/lipsync-ray-0123456789abcdef/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+)
+"""Letters of a folder in which the names of Ray's sockets still fit into the 107 that Linux allows."""
 _OWN = ("lipsync-ray-", "")
 _LOOPBACK = "127.0.0.1"
 _MISSING_KEY_HINT = "Give its token in RAY_AUTH_TOKEN, or in the file ~/.ray/auth_token."

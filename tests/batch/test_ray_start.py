@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import lipsync
+from lipsync.batch import ray_cluster
 from tests.batch.results import QUICK, assert_alike
 from tests.batch.test_ray import FLAGS, PATIENT, copies
 from tests.material import make_head, make_voice
@@ -31,6 +32,19 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such sockets")
+@pytest.mark.parametrize("letters", [14, 15, 20, 60])
+def test_names_of_sockets_fit_whatever_the_temporary_folder_is(
+    monkeypatch: pytest.MonkeyPatch, letters: int
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="x" * max(0, letters - 13)) as parent:
+        monkeypatch.setattr(tempfile, "tempdir", parent)
+        with ray_cluster._short_folder() as folder:
+            longest = folder / "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+            assert len(os.fsencode(longest)) <= 107
+            assert len(parent) != 14 or folder.parent == Path(parent)
 
 
 @pytest.fixture(scope="module")
