@@ -1,4 +1,7 @@
-"""Compute devices, number formats, CPU threads and memory."""
+"""Compute devices, number formats, CPU threads and memory.
+
+torch is imported by what needs it: whatever only asks for a device later starts without it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ import gc
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-
-import torch
-from threadpoolctl import ThreadpoolController
+from typing import TYPE_CHECKING
 
 from lipsync.errors import OptionError, ToolError
 
+if TYPE_CHECKING:
+    import torch
+
 _MAX_CONCURRENT_BATCHES = 4  # each needs activation memory of its own
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -23,6 +27,8 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         OptionError: this machine has no such device.
     """
+    import torch
+
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if present[kind]))
@@ -41,6 +47,8 @@ def cpu_has_bf16() -> bool:
 
 
 def _cpu_flag(name: str) -> bool:
+    import torch
+
     probe = getattr(torch.cpu, name, None)  # private in torch, absent in some versions
     return bool(probe()) if callable(probe) else False
 
@@ -51,6 +59,8 @@ def concurrent_batches(device: torch.device) -> int:
     On a CPU it is one batch per core, at most four: cores that share a batch synchronise after every
     layer, and all of them stall when one is preempted to decode or encode. On a GPU it is 1.
     """
+    import torch
+
     return min(torch.get_num_threads(), _MAX_CONCURRENT_BATCHES) if device.type == "cpu" else 1
 
 
@@ -63,6 +73,9 @@ class ThreadLimit:
     """
 
     def __init__(self, shared_by: int = 1) -> None:
+        import torch  # before the libraries in the process are looked through
+        from threadpoolctl import ThreadpoolController
+
         self._pools = ThreadpoolController()
         self._share = max(1, torch.get_num_threads() // shared_by)
 
@@ -72,6 +85,8 @@ class ThreadLimit:
 
     def limit(self, count: int) -> AbstractContextManager[object]:
         """Context in which torch uses `count` threads in this thread only."""
+        import torch
+
         torch.get_num_threads()  # its first call in a thread resets the number, so call it before
         limit: AbstractContextManager[object] = self._pools.limit(limits=count, user_api="openmp")
         return limit
@@ -88,6 +103,8 @@ def choose_dtype(name: str, device: torch.device, supported: tuple[str, ...]) ->
     Raises:
         OptionError: the network does not support the format.
     """
+    import torch
+
     if name != "auto":
         if name not in supported:
             raise OptionError(
@@ -95,7 +112,8 @@ def choose_dtype(name: str, device: torch.device, supported: tuple[str, ...]) ->
                 given=name,
                 hint=f"It supports: {', '.join(supported)}.",
             )
-        return _DTYPES[name]
+        dtype: torch.dtype = getattr(torch, _DTYPES[name])
+        return dtype
     if device.type == "cuda" and "fp16" in supported:
         return torch.float16
     if device.type == "cpu" and "bf16" in supported and cpu_has_bf16():
@@ -105,6 +123,8 @@ def choose_dtype(name: str, device: torch.device, supported: tuple[str, ...]) ->
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` means that the device or the machine ran out of memory."""
+    import torch
+
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     # The CPU allocator and MPS raise a plain RuntimeError, so only its text distinguishes it.
@@ -114,6 +134,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def free_memory(device: torch.device) -> None:
     """Return unused memory to the system, after a failed batch or a released network."""
+    import torch
+
     gc.collect()
     if sys.platform == "linux":
         # glibc keeps freed blocks; after a detector or a checkpoint that is about 100 MB.

@@ -23,6 +23,7 @@ from lipsync.options import ClusterOptions
 from lipsync.progress import CancelToken
 from lipsync.types import SyncResult
 from lipsync.utils.atomic_write import check_place
+from lipsync.utils.early_import import import_early
 
 if TYPE_CHECKING:
     from lipsync.batch.items import BatchItem, BatchSettings, Outcome
@@ -47,6 +48,7 @@ def _batch(arguments: argparse.Namespace) -> int:
     voices = _one_per_video(arguments.voices, videos)
     if arguments.on is not None:
         check_cluster(arguments.on)
+    import_early("torch")
     with heavy_imports():
         from lipsync.batch.items import BatchSettings, plan_items
         from lipsync.pipeline.provenance import choose_signing

@@ -11,13 +11,14 @@ import dataclasses
 import importlib
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
 from lipsync.cli.outputs import add_json, print_json
 from lipsync.cli.parser import CommandParser
-from lipsync.cli.terminal import EXIT_ERROR, heavy_imports
+from lipsync.cli.terminal import EXIT_ERROR
+from lipsync.utils.early_import import import_early
 
 PYTHONS = ((3, 10), (3, 14))
 """Oldest and newest supported version of Python."""
@@ -49,19 +50,25 @@ def add_doctor_command(parser: CommandParser) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    with heavy_imports():  # each check imports its own
-        results = run_checks()
+    import_early("torch")  # by far the longest check
+    results = []
+    for result in run_checks():
+        results.append(result)
+        if not arguments.json:
+            _print(result)
     if arguments.json:
         print_json([dataclasses.asdict(result) for result in results])
-    for result in () if arguments.json else results:
-        print(f"{_LABELS[result.state]} {result.name}: {result.found}")
-        if result.advice:
-            print(f"        {result.advice}")
     return EXIT_ERROR if any(result.state == "missing" for result in results) else 0
 
 
-def run_checks() -> list[CheckResult]:
-    """Check everything that the program needs or can use."""
+def _print(result: CheckResult) -> None:
+    print(f"{_LABELS[result.state]} {result.name}: {result.found}", flush=True)
+    if result.advice:
+        print(f"        {result.advice}", flush=True)
+
+
+def run_checks() -> Iterator[CheckResult]:
+    """Check everything that the program needs or can use; each check imports its own."""
     checks: tuple[Callable[[], list[CheckResult]], ...] = (
         _check_python,
         _check_packages,
@@ -73,19 +80,15 @@ def run_checks() -> list[CheckResult]:
         _check_enhancer,
         _check_javascript,
     )
-    results: list[CheckResult] = []
     for check in checks:
         name = check.__name__.removeprefix("_check_")
         try:
-            results += check()
+            yield from check()
         except ImportError as error:  # of a package that has its own line
             advice = "Install what is missing above, then run this again."
-            results.append(CheckResult(name, "note", f"not checked: {error}", advice))
+            yield CheckResult(name, "note", f"not checked: {error}", advice)
         except Exception as error:  # a broken package may fail in any way; the report goes on
-            results.append(
-                CheckResult(name, "missing", f"the check failed: {error}", "Run `make app` again.")
-            )
-    return results
+            yield CheckResult(name, "missing", f"the check failed: {error}", "Run `make app` again.")
 
 
 def _check_python() -> list[CheckResult]:

@@ -30,6 +30,7 @@ from lipsync.sources import LocalFile, is_link, open_source
 from lipsync.types import SyncResult, TimeRange
 from lipsync.utils.atomic_write import check_not_there
 from lipsync.utils.checked_file import checked_file
+from lipsync.utils.early_import import import_early
 from lipsync.utils.owned_folder import remove_abandoned, remove_unlocked, temporary_folder
 
 
@@ -168,6 +169,7 @@ def _run(arguments: argparse.Namespace) -> int:
     output = None if arguments.resume else arguments.output
     if options.media.codec not in SEQUENCES:
         check_outputs(arguments, output)
+    import_early("torch")  # while the inputs are fetched, opened and decoded
     with heavy_imports():
         from lipsync.pipeline.arguments import Redraw
         from lipsync.pipeline.job import free_name
@@ -248,6 +250,7 @@ def result_values(result: SyncResult) -> dict[str, Any]:
 def _preview(arguments: argparse.Namespace) -> int:
     checked = _check_inputs(arguments)
     check_not_there(arguments.output, overwrite=arguments.overwrite)
+    import_early("torch")
     with heavy_imports():
         from lipsync.blending import preview_sheet
         from lipsync.media import write_image

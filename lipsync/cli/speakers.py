@@ -10,6 +10,7 @@ from lipsync.cli.parser import CommandParser
 from lipsync.cli.terminal import ProgressBar, cancel_on_interrupt, heavy_imports
 from lipsync.utils.atomic_write import write_text
 from lipsync.utils.checked_file import checked_file
+from lipsync.utils.early_import import import_early
 from lipsync.utils.timecodes import clock_time
 
 
@@ -30,6 +31,7 @@ def add_speakers_command(parser: CommandParser) -> None:
 def _speakers(arguments: argparse.Namespace) -> int:
     checked_file(arguments.video)
     check_outputs(arguments, arguments.output)
+    import_early("torch")
     with heavy_imports():
         from lipsync.dubbing.speakers import find_speakers
         from lipsync.dubbing.turn_formats import check_turn_suffix, format_turns, speaker_name, turn_values

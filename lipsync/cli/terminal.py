@@ -30,6 +30,10 @@ def heavy_imports() -> Iterator[None]:
     process. Without this, Python's garbage collector would traverse them a dozen times during the
     import, and again at every full collection.
     """
+    if not gc.isenabled():  # by `import_early`, which also enables it again
+        with exit_on_interrupt():
+            yield
+        return
     if "torch" in sys.modules:  # the program runs already, and not all of its objects are permanent
         yield
         return

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lipsync.faces.association import appearance_distance, median_appearance
 from lipsync.faces.recognition import FaceSimilarity, identity_similarity
-from lipsync.metrics.lse_tracks import Doubles, ShotTrack
 from lipsync.types import FloatArray
+
+if TYPE_CHECKING:
+    from lipsync.metrics.lse_tracks import Doubles, ShotTrack
 
 _SAME_COLORS = 25.0
 """Mean grey levels of difference up to which a similar face elsewhere is the same person."""

@@ -15,7 +15,7 @@ import numpy as np
 from lipsync.faces import FaceDetector, pixel_box
 from lipsync.faces.trajectory import pad_boxes
 from lipsync.generators.builtin.adapter import Builtin
-from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
+from lipsync.generators.builtin.outline_points import LOWER_INNER, UPPER_INNER
 from lipsync.media import VideoReader
 from lipsync.metrics.lip_locator import LipLocator
 from lipsync.metrics.lips import LipTrack

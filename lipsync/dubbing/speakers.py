@@ -6,28 +6,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lipsync.devices import choose_device
 from lipsync.dubbing.joined_faces import join_tracks
-from lipsync.dubbing.speaker_evidence import Networks, TrackEvidence, expected_opening, gather_evidence
 from lipsync.dubbing.speech_odds import NARROW, WIDE, FaceEvidence, join_evidence, speech_odds
 from lipsync.errors import InputError
 from lipsync.faces.recognition import choose_similarity
-from lipsync.generators.builtin.adapter import Builtin
 from lipsync.media import open_audio, open_video
 from lipsync.media.audio.mix import mix_segments
-from lipsync.metrics.lip_locator import LipLocator
 from lipsync.options import MediaOptions
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.registries import DETECTORS
 from lipsync.segments import FacePoint, Segment
 from lipsync.speech import SpeechSpans, detect_speech, even_level
-from lipsync.sync_score import load_expert
 from lipsync.sync_score.base import EXPERT_FPS
 from lipsync.types import FloatArray, IntArray, TimeRange
 from lipsync.weights import require
+
+if TYPE_CHECKING:
+    from lipsync.dubbing.speaker_evidence import Networks, TrackEvidence
 
 _SAMPLE_RATE = 16_000
 _SWITCH = 12.0
@@ -98,6 +98,9 @@ def find_speakers(
     spans = detect_speech(even_level(audio), cancel)
     if not spans.found:
         return ()
+    # Imported here, and torch with it, when there is something to find.
+    from lipsync.dubbing.speaker_evidence import expected_opening, gather_evidence
+
     networks = _load_networks()
     evidence = gather_evidence(reader, audio, networks, progress, cancel)
     expected = expected_opening(networks.builtin, audio, reader.frame_count, cancel)
@@ -106,6 +109,11 @@ def find_speakers(
 
 
 def _load_networks() -> Networks:
+    from lipsync.dubbing.speaker_evidence import Networks
+    from lipsync.generators.builtin.adapter import Builtin
+    from lipsync.metrics.lip_locator import LipLocator
+    from lipsync.sync_score.loading import load_expert
+
     device = choose_device("auto")
     return Networks(
         DETECTORS.create("centerface", device=device),

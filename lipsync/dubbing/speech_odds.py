@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lipsync.dubbing.speaker_evidence import TrackEvidence
 from lipsync.sync_score.offset import MAX_OFFSET
 from lipsync.types import Bools, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from lipsync.dubbing.speaker_evidence import TrackEvidence
 
 WIDE, NARROW = 51, 13
 """Frames over which evidence is averaged: two seconds say enough words to tell who speaks, half a second

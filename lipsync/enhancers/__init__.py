@@ -5,9 +5,7 @@ Members are listed in `lipsync.registries.ENHANCERS` and `UPSCALERS`.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lipsync.enhancers.base import Enhancer, EnhancerSpec, Upscaler, UpscalerSpec
 from lipsync.enhancers.face_enhancement import FaceEnhancement
@@ -17,6 +15,9 @@ from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.registries import ENHANCERS, UPSCALERS
 from lipsync.utils.registry import Registry
 from lipsync.weights import create_model
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "ENHANCERS",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from lipsync.devices import concurrent_batches, run_in_batches
 from lipsync.generators.base import GeneratorSpec
 from lipsync.types import Crops, FloatArray, Mouths
+
+if TYPE_CHECKING:
+    import torch
 
 _BATCH_SIZES = {"cpu": 4, "mps": 32, "cuda": 128}
 """By type of device. On a CPU larger batches are no faster, and a cancel waits for the batch under way."""

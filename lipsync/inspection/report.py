@@ -29,7 +29,6 @@ from lipsync.media.provenance import ProvenanceReport, read_provenance
 from lipsync.options import FaceOptions, SyncOptions
 from lipsync.progress import CancelToken, ProgressCallback, StageProgress, ignore_progress
 from lipsync.speech import Transcript, identify_language, transcribe
-from lipsync.sync_score import load_expert
 from lipsync.sync_score.meter import SyncMeter, with_default_pads
 from lipsync.types import AudioClip, FaceTrack, SyncScore, VideoInfo
 from lipsync.weights import require
@@ -257,6 +256,8 @@ def measure_sync(
         MediaError: the video cannot be read.
         Cancelled: the token was cancelled.
     """
+    from lipsync.sync_score.loading import load_expert  # and torch with it
+
     cancel = cancel or CancelToken()
     meter = SyncMeter(load_expert(require("expert")), audio, video.fps)
     boxes = with_default_pads(track.boxes, (video.width, video.height), options, track.points)

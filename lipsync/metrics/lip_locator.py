@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lipsync.faces import crop_face
-from lipsync.generators.builtin.adapter import load_locator
 from lipsync.metrics.lips import LipTrack
 from lipsync.types import FloatArray, Frame, PixelBox
 from lipsync.weights import require
@@ -31,6 +29,8 @@ class LipLocator:
     """
 
     def __init__(self, weights: Path | None = None) -> None:
+        from lipsync.generators.builtin.adapter import load_locator  # and torch with it
+
         network, self._config = load_locator(weights or require("builtin"))
         self._network = network.float().eval().requires_grad_(False)
 
@@ -55,7 +55,6 @@ class LipLocator:
         """
         return np.asarray(np.maximum(LipTrack(outlines, unit).opening - _REST, 0) * _GAIN, np.float32)
 
-    @torch.inference_mode()
     def locate(
         self, windows: npt.NDArray[np.uint8], boxes: npt.NDArray[np.float32]
     ) -> tuple[FloatArray, FloatArray]:
@@ -69,12 +68,15 @@ class LipLocator:
             Outlines float32 (B, 49, 2) in pixels of the frame, and float32 (B,) pixels per distance between
             the eyes, see `LipTrack`.
         """
+        import torch
+
         sides = boxes[:, 2:] - boxes[:, :2]
         outlines, units = [], []
         for start in range(0, len(windows), _BATCH):
             part = slice(start, start + _BATCH)
             images = torch.from_numpy(np.ascontiguousarray(windows[part]))
-            outline, _, projection = self._network(images.permute(0, 3, 1, 2).float() / 255)
+            with torch.inference_mode():
+                outline, _, projection = self._network(images.permute(0, 3, 1, 2).float() / 255)
             outlines.append(outline.numpy() * sides[part, None] + boxes[part, None, :2])
             # The rows are the head's axes in the image, as long as the distance between the eyes.
             units.append((projection.norm(dim=2).numpy() * sides[part]).mean(axis=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lipsync.generators.builtin.mouth_outline import CHIN, INNER, OUTER
+from lipsync.generators.builtin.outline_points import CHIN, INNER, OUTER
 from lipsync.types import Bools, FloatArray, Frame, PixelBox
 
 LIKE_OPENING = 0.02

@@ -60,8 +60,16 @@ def find_face_tracks(
         fixed = TrackedFaces(fixed_box_track(faces.box, len(numbers), size), (), ())
         return [fixed] * len(choices)
     searched = parts or [range(len(numbers))]
+
+    def decoded(part: range) -> Prefetcher[Frame]:
+        shown = numbers[part.start : part.stop]
+        reduced = video.read(shown, max_side=faces.detect_size, cancel=context.cancel)
+        return Prefetcher(reduced, _READ_AHEAD, context.cancel, "detect")
+
     report = context.stage("Finding faces", sum(map(len, searched)))
-    with context.timer("detect"):
+    with context.timer("detect"), ExitStack() as cleanup:
+        # The first frames are decoded while torch and the detector are loaded.
+        first = cleanup.enter_context(decoded(searched[0]))
         device = choose_device(options.generator.device)
         detector = DETECTORS.create(faces.detector, weights=faces.detector_weights, device=device)
         references = read_references(choices, detector)  # an error in an image shows before the detection
@@ -73,10 +81,7 @@ def find_face_tracks(
         else:
             found = []
             for part in searched:
-                with ExitStack() as cleanup:
-                    shown = numbers[part.start : part.stop]
-                    reduced = video.read(shown, max_side=faces.detect_size, cancel=context.cancel)
-                    frames = cleanup.enter_context(Prefetcher(reduced, _READ_AHEAD, context.cancel, "detect"))
+                with first if part is searched[0] else decoded(part) as frames:
                     found.append((part.start, detect_faces(_checked(frames, check), detector, faces, report)))
             detections = join_parts(found) if parts else found[0][1]
             if cache and key:

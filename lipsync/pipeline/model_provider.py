@@ -21,7 +21,7 @@ from lipsync.errors import OptionError
 from lipsync.generators import GENERATORS, LipGenerator
 from lipsync.options import EnhanceOptions, GeneratorOptions
 from lipsync.progress import CancelToken, ProgressCallback
-from lipsync.sync_score import SyncExpert, load_expert
+from lipsync.sync_score import SyncExpert
 from lipsync.utils.given_values import short_repr
 from lipsync.weights import create_model, require
 
@@ -57,6 +57,8 @@ class FreshModels:
 
     def expert(self) -> SyncExpert:
         """As `ModelProvider`."""
+        from lipsync.sync_score.loading import load_expert  # and torch with it
+
         return load_expert(require("expert"))
 
 

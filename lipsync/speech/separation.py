@@ -11,10 +11,9 @@ import json
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 from lipsync.devices import choose_device
 from lipsync.errors import ToolError, WeightsError
@@ -23,9 +22,11 @@ from lipsync.speech.vad import SAMPLE_RATE
 from lipsync.types import AudioClip, FloatArray
 from lipsync.utils.cancellable import CancellableCalls
 from lipsync.utils.mapped_array import large_zeros, pieces, release
-from lipsync.weights import load_into, require
-from lipsync.weights.checkpoint import check_fits, load_safetensors
+from lipsync.weights import require
 from lipsync.weights.weights_file import reading_errors
+
+if TYPE_CHECKING:
+    import torch
 
 _STAGE = "Separating the voice"
 _CLASS = "demucs.htdemucs.HTDemucs"
@@ -159,7 +160,10 @@ def load_demucs(path: Path, device: torch.device) -> Any:
     Raises:
         WeightsError: the file is missing, damaged or of another network.
     """
+    import torch
     from demucs.htdemucs import HTDemucs
+
+    from lipsync.weights.checkpoint import check_fits, load_into, load_safetensors
 
     try:
         state, header = load_safetensors(path)
@@ -187,14 +191,16 @@ def _fraction(value: dict[str, Any]) -> Any:
     return value
 
 
-@torch.inference_mode()
 def _vocals(network: Any, audio: _Audio, rate: int, scale: tuple[float, float]) -> FloatArray:
     """The voices of one segment, (n, channels); the network takes stereo, standardised over the whole."""
+    import torch
+
     mean, std = scale
     samples = _resample((audio.samples - mean) / std, audio.rate, network.samplerate)
     device = next(network.parameters()).device
     mix = torch.from_numpy(samples.T.copy()).to(device).expand(network.audio_channels, -1)
-    voice = network(mix[None])[0, network.sources.index("vocals")]
+    with torch.inference_mode():
+        voice = network(mix[None])[0, network.sources.index("vocals")]
     if audio.samples.shape[1] == 1:
         voice = voice.mean(0, keepdim=True)
     return _resample(voice.T.float().cpu().numpy() * std + mean, network.samplerate, rate)

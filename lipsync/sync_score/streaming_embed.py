@@ -9,7 +9,6 @@ import numpy as np
 
 from lipsync.media.audio.mel import HOP, mel_spectrogram
 from lipsync.sync_score.base import EXPERT_FPS, WINDOW_FRAMES, WINDOW_MEL_COLUMNS, SyncExpert
-from lipsync.sync_score.clip_embedding import embed_frames, embed_mels
 from lipsync.sync_score.offset import MAX_OFFSET
 from lipsync.types import AudioClip, FloatArray, Frame
 from lipsync.utils.mapped_array import release
@@ -61,6 +60,8 @@ class FaceEmbedder:
         return done
 
     def _embed(self) -> tuple[int, FloatArray]:
+        from lipsync.sync_score.clip_embedding import embed_frames  # and torch with it
+
         return self._first, embed_frames(self._expert, np.stack(self._crops))
 
 
@@ -130,6 +131,8 @@ class AudioEmbedder:
         begin = max(0, int(starts[0]) - _EDGE_COLUMNS)
         end = int(starts[-1]) + WINDOW_MEL_COLUMNS + _EDGE_COLUMNS
         # mel_spectrogram mirrors its input at both ends; only the true ends of the audio may show that.
+        from lipsync.sync_score.clip_embedding import embed_mels
+
         mel = mel_spectrogram(AudioClip(self._audio.samples[begin * HOP : end * HOP]))
         release(self._audio.samples)
         views = np.lib.stride_tricks.sliding_window_view(mel, WINDOW_MEL_COLUMNS, axis=1)

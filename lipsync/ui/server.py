@@ -19,6 +19,7 @@ from lipsync.options import ClusterOptions
 from lipsync.ui.page import build_page, launch_settings
 from lipsync.ui.sessions import GRACE_SECONDS, TEMPORARY_HINT
 from lipsync.utils.disk_errors import write_error
+from lipsync.utils.early_import import import_early
 from lipsync.utils.listen_address import PORT_HINT, check_address
 from lipsync.utils.malloc import limit_arenas
 from lipsync.utils.owned_folder import owned_folder, remove_abandoned
@@ -79,6 +80,7 @@ def serve(
                 )
         except OSError as error:  # no port was free in all of Gradio's range
             raise OptionError("The page found no port to listen on", given=error, hint=PORT_HINT) from error
+        import_early("torch")  # which the first preview needs; until then visitors choose their files
         page.block_thread()
 
 

@@ -46,6 +46,17 @@ def test_a_run_waits_for_no_more_than_it_needs_and_ends_at_once() -> None:
     assert rest == ["told"]
 
 
+def test_neither_the_page_nor_a_run_waits_for_torch_before_it_begins() -> None:
+    code = """
+import sys
+import lipsync.ui, lipsync.cli.run, lipsync.pipeline.sync, lipsync.pipeline.preview, lipsync.dubbing.speakers
+lipsync.ui.build_page()
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_output_that_cannot_be_written_is_no_success() -> None:
     code = "import os; from lipsync.cli.terminal import leave; print('x'); os.close(1); leave(0)"
     held_back = {**os.environ, "PYTHONUNBUFFERED": ""}  # so that it is written at the very end

@@ -8,15 +8,8 @@ import torch
 from torch import Tensor
 
 from lipsync.generators.builtin.mouth_locator import MouthLocator
-from lipsync.generators.builtin.mouth_outline import (
-    CHIN,
-    INNER,
-    LOWER_INNER,
-    OUTER,
-    POINTS,
-    UPPER_INNER,
-    dense_flow,
-)
+from lipsync.generators.builtin.mouth_outline import dense_flow
+from lipsync.generators.builtin.outline_points import CHIN, INNER, LOWER_INNER, OUTER, POINTS, UPPER_INNER
 from lipsync.generators.builtin.renderer import warp
 from lipsync.generators.builtin.resampling import Window
 from lipsync.generators.builtin.wide_mouths import closing_flow, look_again

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.generators.builtin.mouth_outline import INNER, OUTER
+from lipsync.generators.builtin.outline_points import INNER, OUTER
 from lipsync.metrics.mouth_image import (
     at_like_openings,
     box_sharpness,

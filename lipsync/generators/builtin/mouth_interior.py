@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
+from lipsync.generators.builtin.outline_points import LOWER_INNER, UPPER_INNER
 
 _WHITE_OVER_SKIN = 1.12
 """Blue/green ratio of white over that of skin, as stored (with gamma): measured 1.09 on teeth and 1.13 on

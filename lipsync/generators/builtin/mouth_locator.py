@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of
-from lipsync.generators.builtin.mouth_outline import POINTS
+from lipsync.generators.builtin.outline_points import POINTS
 
 
 class MouthLocator(nn.Module):

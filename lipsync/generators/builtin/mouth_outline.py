@@ -14,15 +14,15 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lipsync.generators.builtin.layers import in_full_precision
-
-OUTER = slice(0, 20)
-INNER = slice(20, 40)
-CHIN = slice(40, 49)
-POINTS = 49
-
-LEFT_CORNER, RIGHT_CORNER = 20, 30
-UPPER_INNER, LOWER_INNER = 35, 25
-"""Indices of the corners of the inner lip contour and of its middle points."""
+from lipsync.generators.builtin.outline_points import (
+    CHIN,
+    INNER,
+    LEFT_CORNER,
+    LOWER_INNER,
+    OUTER,
+    RIGHT_CORNER,
+    UPPER_INNER,
+)
 
 
 def opening(points: Tensor) -> Tensor:

@@ -14,14 +14,12 @@ from torch import Tensor, nn
 from lipsync.generators.builtin.layers import UnshuffledConv, bn_relu, conv_bn_relu, dtype_of
 from lipsync.generators.builtin.mouth_interior import limit_colors
 from lipsync.generators.builtin.mouth_outline import (
-    LEFT_CORNER,
-    OUTER,
-    RIGHT_CORNER,
     render_contours,
     render_inner_lips,
     render_interior,
     render_interior_halves,
 )
+from lipsync.generators.builtin.outline_points import LEFT_CORNER, OUTER, RIGHT_CORNER
 
 GRID = (80, 112)
 """Height and width of the box in samples."""

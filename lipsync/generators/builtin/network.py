@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from lipsync.generators.builtin.audio2shape import Audio2Shape
 from lipsync.generators.builtin.log_mel import MEL_RATE, log_mel_pieces
 from lipsync.generators.builtin.mouth_locator import MouthLocator
-from lipsync.generators.builtin.mouth_outline import POINTS
+from lipsync.generators.builtin.outline_points import POINTS
 from lipsync.generators.builtin.renderer import Outlines, Renderer, WindowMaps
 from lipsync.generators.builtin.resampling import Window, window_region
 from lipsync.generators.builtin.speech_encoder import FEATURE_RATE, SpeechEncoder

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lipsync.generators.builtin.mouth_locator import MouthLocator
-from lipsync.generators.builtin.mouth_outline import (
+from lipsync.generators.builtin.mouth_outline import dense_flow
+from lipsync.generators.builtin.outline_points import (
     CHIN,
     INNER,
     LEFT_CORNER,
@@ -20,7 +21,6 @@ from lipsync.generators.builtin.mouth_outline import (
     OUTER,
     RIGHT_CORNER,
     UPPER_INNER,
-    dense_flow,
 )
 from lipsync.generators.builtin.resampling import Window, sample
 

@@ -20,8 +20,6 @@ from torch import Tensor, nn
 from lipsync.generators.builtin.mouth_interior import inner_lip_gap, interior_tone
 from lipsync.generators.builtin.mouth_locator import MouthLocator
 from lipsync.generators.builtin.mouth_outline import (
-    CHIN,
-    POINTS,
     inpainting_mask,
     render_contours,
     render_inner_lips,
@@ -30,6 +28,7 @@ from lipsync.generators.builtin.mouth_outline import (
 )
 from lipsync.generators.builtin.mouth_painter import GRID, mouth_boxes, to_boxes
 from lipsync.generators.builtin.network import NetworkConfig
+from lipsync.generators.builtin.outline_points import CHIN, POINTS
 from lipsync.generators.builtin.renderer import Outlines, Renderer, WindowMaps
 from lipsync.generators.builtin.resampling import Region, box_grid, region_grid, sample, sample_box, to_region
 from lipsync.options import OptionGroup, option

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.mouth_outline import LOWER_INNER, UPPER_INNER
+from lipsync.generators.builtin.outline_points import LOWER_INNER, UPPER_INNER
 from lipsync.training.data.dataset import Clip
 from lipsync.training.data.dataset_format import FPS
 from lipsync.training.data.speech_scenes import SHAPE_RATE

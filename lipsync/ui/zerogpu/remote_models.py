@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lipsync.context import ModelProvider
 from lipsync.enhancers import Enhancer, EnhancerSpec, Upscaler, UpscalerSpec
@@ -55,6 +54,8 @@ class RemoteModels:
 
     def generator(self, variant: str, weights: Path | None, options: GeneratorOptions) -> LipGenerator:
         """As `ModelProvider`."""
+        import torch
+
         local = self._local.generator(variant, weights, dataclasses.replace(options, device="cpu"))
         remote_options = dataclasses.replace(options, variant=variant, device=self._device, weights=weights)
         model = {"kind": "generator", **options_as_json(remote_options)}
