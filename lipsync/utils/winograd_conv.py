@@ -42,7 +42,7 @@ _FILTER_TRANSFORM = (
 
 
 def suits_winograd(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """Whether `WinogradConv2d` is faster for this layer on this machine, its images being large enough."""
+    """Whether `WinogradConv2d` is faster here for this layer and large enough images."""
     return (
         platform.machine() in _X86
         and isinstance(conv, nn.Conv2d)
