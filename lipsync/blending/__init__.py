@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from lipsync.blending.blender import Blender
+from lipsync.blending.blender import Blender, first_row_used
 from lipsync.blending.compositing import paste_box
 from lipsync.blending.masks import box_mask, lower_face_mask, make_mask
 from lipsync.blending.overlay import draw_overlay, preview_sheet
@@ -17,6 +17,7 @@ __all__ = [
     "Blender",
     "box_mask",
     "draw_overlay",
+    "first_row_used",
     "lower_face_mask",
     "make_mask",
     "paste_box",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from lipsync.blending.color import ColorMatch
+from lipsync.blending.color import ColorMatch, first_row_compared
 from lipsync.blending.compositing import (
     Layer,
     alpha_composite,
@@ -19,7 +19,7 @@ from lipsync.blending.compositing import (
     resize_to_box,
     trim_mask,
 )
-from lipsync.blending.masks import box_mask, make_mask, sample_mask
+from lipsync.blending.masks import box_mask, make_mask, mask_top, sample_mask
 from lipsync.blending.multiband import multiband
 from lipsync.blending.occlusion import OcclusionDetector
 from lipsync.blending.skin_detail import DetailTransfer
@@ -32,6 +32,9 @@ _SHARPER_EDGE = 3.0
 """Factor by which the finest band's edge is narrower than the mask's."""
 _OUTER_EDGE = 6.0
 """Factor by which the edge where a multi-band blend fades to the frame is narrower than the mask's."""
+
+_RESIZE_REACH = 3
+"""Rows above a pixel that take part when a crop is resized or compared in fine detail."""
 
 
 class Blender:
@@ -114,6 +117,17 @@ class Blender:
             cv2.multiply(detail, repeat_channels(crop_to_mask(enlarged, box, mask)), dst=detail)
             layer = np.asarray(cv2.add(layer, detail, dtype=cv2.CV_32F), np.float32)
         return layer
+
+
+def first_row_used(points: FloatArray, box: PixelBox, height: int, options: BlendOptions) -> int:
+    """First row of a generated crop that `Blender.blend` uses.
+
+    Args:
+        points, box: as for `Blender.blend`.
+        height: of the crop, pixels.
+    """
+    row = int((mask_top(points, box, options) - box.y1) / box.height * height) - _RESIZE_REACH
+    return first_row_compared(row, height) if row > 0 else 0
 
 
 def _source_crop(crop: Frame | None, frame: Frame, mouth: FloatArray, box: PixelBox) -> Frame:

@@ -21,6 +21,8 @@ _CELL = 8
 """Pixels of the crop per cell of the offset field, at least."""
 _MAX_CELLS = 16
 """Cells of the offset field along either side, at most: crops may be as large as the face in the video."""
+_BLUR = 5
+"""Pixels of the crop by which the mask's edge is softened to find the ring."""
 _REACH = 0.2
 """Standard deviation of the spreading, in sides of the crop."""
 _OUTLIER_LEVELS = 20.0
@@ -62,9 +64,9 @@ class ColorMatch:
             (h, w, 3) float32, levels of 255.
         """
         height, width = alpha.shape
-        cells = min(max(1, width // _CELL), _MAX_CELLS), min(max(1, height // _CELL), _MAX_CELLS)
+        cells = _cells(width), _cells(height)
         # Averages over cells: how far the ring covers each, and the colours there.
-        soft = cv2.blur(alpha, (5, 5))
+        soft = cv2.blur(alpha, (_BLUR, _BLUR))
         ring = _floats(cv2.resize(4 * soft * (1 - soft), cells, interpolation=cv2.INTER_AREA))
         current = _floats(cv2.resize(generated, cells, interpolation=cv2.INTER_AREA))
         target = _floats(cv2.resize(source, cells, interpolation=cv2.INTER_AREA))
@@ -79,6 +81,16 @@ class ColorMatch:
         offsets = _floats(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR))
         offsets *= np.minimum(generated / skin, 1)
         return offsets
+
+
+def first_row_compared(mask_row: int, height: int) -> int:
+    """First row of a crop that `ColorMatch` looks at, for a mask that begins at `mask_row`."""
+    cell = height / _cells(height)
+    return int(max(mask_row - _BLUR // 2, 0) // cell * cell)
+
+
+def _cells(side: int) -> int:
+    return min(max(1, side // _CELL), _MAX_CELLS)
 
 
 def _spread(difference: FloatArray, ring: FloatArray) -> FloatArray:

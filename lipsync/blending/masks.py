@@ -73,10 +73,7 @@ def lower_face_mask(
         The mask, as large as the part of the box that the shape covers.
     """
     head = _head_pose(points, box)
-    size = head.scale * options.mask_size
-    middle, half_height = (head.top + _BELOW) / 2 * size, (_BELOW - head.top) / 2 * size
-    half_width = _HALF_WIDTH * size
-    part = _bounds(head, middle, half_width, half_height, box)
+    middle, half_width, half_height, part = _shape(head, box, options)
     # Pixel centres relative to the mouth, then along the head's axes.
     x = np.arange(part.x1, part.x2, dtype=np.float32) - head.mouth[0]
     y = np.arange(part.y1, part.y2, dtype=np.float32)[:, None] - head.mouth[1]
@@ -96,6 +93,11 @@ def lower_face_mask(
     alpha *= ramp
     alpha *= ramp
     return Mask(part.x1, part.y1, alpha)
+
+
+def mask_top(points: FloatArray, box: PixelBox, options: BlendOptions) -> int:
+    """Row of the frame that the mask of `make_mask` begins with."""
+    return box.y1 if options.mask == "box" else _shape(_head_pose(points, box), box, options)[-1].y1
 
 
 def sample_mask(mask: Mask, box: PixelBox, size: tuple[int, int]) -> FloatArray:
@@ -119,6 +121,14 @@ def sample_mask(mask: Mask, box: PixelBox, size: tuple[int, int]) -> FloatArray:
 def _centres(low: int, high: int, count: int) -> IntArray:
     """Pixels that hold the centres of `count` equal parts of [low, high), (count,)."""
     return ((np.arange(count) + 0.5) * ((high - low) / count)).astype(np.int64) + low
+
+
+def _shape(head: _HeadPose, box: PixelBox, options: BlendOptions) -> tuple[float, float, float, PixelBox]:
+    """The rounded rectangle of a mask: its middle below the mouth, half its sides, and its bounds."""
+    size = head.scale * options.mask_size
+    middle, half_height = (head.top + _BELOW) / 2 * size, (_BELOW - head.top) / 2 * size
+    half_width = _HALF_WIDTH * size
+    return middle, half_width, half_height, _bounds(head, middle, half_width, half_height, box)
 
 
 def _bounds(head: _HeadPose, middle: float, half_width: float, half_height: float, box: PixelBox) -> PixelBox:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lipsync import weights
 from lipsync.errors import OptionError
-from lipsync.generators.base import AudioRows, GeneratorSpec, LipGenerator
+from lipsync.generators.base import AudioRows, GeneratorSpec, LipGenerator, PartialGenerator
 from lipsync.registries import GENERATORS
 from lipsync.utils.suggestions import known_hint
 
@@ -16,6 +16,7 @@ __all__ = [
     "AudioRows",
     "GeneratorSpec",
     "LipGenerator",
+    "PartialGenerator",
     "choose_variant",
 ]
 

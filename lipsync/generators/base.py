@@ -117,3 +117,12 @@ class LipGenerator(Protocol):
             ToolError: not even one frame fits into memory.
         """
         ...
+
+
+@runtime_checkable
+class PartialGenerator(LipGenerator, Protocol):
+    """A `LipGenerator` that can leave out the upper rows, of which most masks show nothing."""
+
+    def generate_below(self, first_row: int, crops: Crops, audio_rows: FloatArray) -> Mouths:
+        """As `generate`, but the rows above `first_row` may be those of the crops."""
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,10 +49,16 @@ class BatchedGenerator(ABC):
             ValueError: the shapes are not those of the network, or do not fit each other.
             ToolError: not even one frame fits into memory.
         """
+        return self._in_batches(self._forward, crops, audio_rows)
+
+    def _in_batches(
+        self, forward: Callable[[Crops, FloatArray], Mouths], crops: Crops, audio_rows: FloatArray
+    ) -> Mouths:
+        """What `forward` gives for all, computed in batches; errors as of `generate`."""
         self._check(crops, audio_rows)
         parts: list[Mouths] = []
         size = run_in_batches(
-            lambda part: parts.append(self._forward(crops[part], audio_rows[part])),
+            lambda part: parts.append(forward(crops[part], audio_rows[part])),
             len(crops),
             self.batch_size,
             self.device,

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.blending import Blender, make_mask
+from lipsync.blending import Blender, first_row_used, make_mask
 from lipsync.context import RunContext
 from lipsync.devices import ThreadLimit
 from lipsync.enhancers import FaceEnhancement, Upscaler
@@ -32,7 +32,7 @@ from lipsync.faces import (
     reduced_size,
     without,
 )
-from lipsync.generators import LipGenerator
+from lipsync.generators import LipGenerator, PartialGenerator
 from lipsync.media import YuvFrame
 from lipsync.options import BlendOptions, SyncOptions
 from lipsync.pipeline.audio_conditioning import AudioConditioning, SpeakerAudio
@@ -270,11 +270,26 @@ def draw(chunks: Iterable[Chunk], plan: RenderPlan, context: RunContext) -> Iter
 
     def work(chunk: Chunk) -> Chunk:
         if chunk.faces:
+            rows = _audio_rows(chunk, plan.speakers)
             with context.timer("generate"), cores.share():
-                chunk.mouths = generator.generate(chunk.crops, _audio_rows(chunk, plan.speakers))
+                if isinstance(generator, PartialGenerator):
+                    first = _first_row_used(chunk, context.options.blend)
+                    chunk.mouths = generator.generate_below(first, chunk.crops, rows)
+                else:
+                    chunk.mouths = generator.generate(chunk.crops, rows)
         return chunk
 
     yield from ordered_map(work, chunks, generator.concurrent_batches, "draw")
+
+
+def _first_row_used(chunk: Chunk, options: BlendOptions) -> int:
+    """First row of the generated crops that any face's mask needs."""
+    return min(
+        first_row_used(face.view.points(face.points), face.view.box, len(crop), options)
+        if face.view
+        else first_row_used(face.points, face.box, len(crop), options)
+        for face, crop in zip(chunk.faces, chunk.crops, strict=True)
+    )
 
 
 def _audio_rows(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:

@@ -57,9 +57,10 @@ def suits_winograd(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 
 class WinogradConv2d(nn.Module):
-    """3 x 3 convolution with ReLU for inference, float32 on a CPU; small images by `PackedConv`.
+    """3 x 3 convolution with ReLU for inference, float32 on a CPU.
 
-    Only where `can_pack` and `suits_winograd` allow it. May be called from several threads.
+    Small images are left to `PackedConv`. Only where `can_pack` and `suits_winograd` allow it. May be called
+    from several threads.
 
     Args:
         conv: the layer.

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.blending import Blender, make_mask, paste_box
+from lipsync.blending import Blender, first_row_used, make_mask, paste_box
 from lipsync.blending.multiband import multiband
 from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
@@ -68,6 +68,25 @@ def difference(one: Frame, other: Frame, where: FloatArray) -> FloatArray:
 
 
 # --- every way -----------------------------------------------------------------------------------
+
+
+@every_way
+@pytest.mark.parametrize("points", [POINTS, UNKNOWN], ids=["points", "no points"])
+@pytest.mark.parametrize(("size", "mask_size"), [(96, 1.0), (60, 0.6), (200, 1.6)])
+def test_rows_above_the_first_one_used_do_not_matter(
+    options: BlendOptions, points: FloatArray, size: int, mask_size: float, frame: Frame
+) -> None:
+    options = replace(options, mask_size=mask_size)
+    first = first_row_used(points, BOX, size, options)
+    assert first == 0 if options.mask == "box" else first > size // 5
+    blender, other = Blender(options, 25), Blender(options, 25)
+    for _ in range(2):  # what is smoothed over time must not leak either
+        mouth = with_open_mouth(shrunk(frame, size))
+        garbled = mouth.copy()
+        garbled[:, :first] = 1 - garbled[:, :first]
+        expected, _ = blender.blend(frame, mouth, BOX, points)
+        found, _ = other.blend(frame, garbled, BOX, points)
+        np.testing.assert_array_equal(found, expected)
 
 
 @every_way

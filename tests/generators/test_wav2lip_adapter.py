@@ -12,6 +12,7 @@ from torch import nn
 
 import lipsync
 from lipsync.errors import OptionError, ToolError, WeightsError
+from lipsync.generators import PartialGenerator
 from lipsync.generators.wav2lip.adapter import Wav2Lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork
 from lipsync.media import open_video
@@ -62,6 +63,24 @@ def test_rgb_outside_bgr_inside_and_the_lower_half_masked() -> None:
     assert (seen[:, :3, 48:] == 0).all()
     assert drawn.dtype == np.float32
     np.testing.assert_allclose(drawn, rgb, atol=1e-6)
+
+
+def test_what_lies_above_the_first_row_is_the_crop() -> None:
+    torch.manual_seed(1)
+    generator, given = make(Wav2LipNetwork(width=1 / 8).eval(), batch_size=2), crops(3)
+    assert isinstance(generator, PartialGenerator)
+    whole = generator.generate(given, rows(3))
+    drawn = generator.generate_below(45, given, rows(3))
+    rgb = given.transpose(0, 3, 1, 2) / np.float32(255)
+    np.testing.assert_allclose(drawn[:, :, :40], rgb[:, :, :40], atol=1e-6)  # in steps of eight
+    np.testing.assert_allclose(drawn[:, :, 40:], whole[:, :, 40:], atol=1e-6)
+    np.testing.assert_array_equal(generator.generate_below(7, given, rows(3)), whole)
+
+
+def test_a_network_of_another_kind_draws_all_rows() -> None:
+    given = crops(2)
+    drawn = make(Recorder()).generate_below(40, given, rows(2))
+    np.testing.assert_allclose(drawn, given.transpose(0, 3, 1, 2) / np.float32(255), atol=1e-6)
 
 
 def test_batches_keep_their_order() -> None:

@@ -52,6 +52,23 @@ def test_a_time_axis_is_the_same_frame_by_frame(
             torch.testing.assert_close(together[:, :, frame], alone, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("size", [(96, 96), (96, 64), (32, 32), (288, 96)], ids=str)
+def test_rows_that_are_left_out_change_nothing_below(size: tuple[int, int]) -> None:
+    torch.manual_seed(4)
+    network = Wav2LipNetwork(size, 1 / 8).eval()
+    for weight in network.parameters():
+        if weight.ndim > 1:  # neighbours count for more than in a new network
+            weight.data *= 1.5
+    mel, face = torch.randn(2, 1, 80, 16), torch.rand(2, 6, *size)
+    prepared = prepare_for_inference(copy.deepcopy(network), torch.device("cpu"), torch.float32)
+    with torch.inference_mode():
+        whole = network(mel, face)
+        for row in {1, 7, 8, size[0] // 2, size[0] - 8, size[0] - 1}:
+            assert network(mel, face, row).shape == (2, 3, size[0] - row, size[1])
+            torch.testing.assert_close(network(mel, face, row), whole[:, :, row:], atol=1e-6, rtol=0)
+            torch.testing.assert_close(prepared(mel, face, row), whole[:, :, row:], atol=1e-5, rtol=0)
+
+
 def test_folding_changes_nothing(network: Wav2LipNetwork, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
     mel, face = inputs[0][:, 0], inputs[1][:, :, 0]
     folded = copy.deepcopy(network)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,12 +23,14 @@ from lipsync.generators.wav2lip.network import (
 )
 from lipsync.media.audio.mel import MelWindows, mel_spectrogram
 from lipsync.progress import CancelToken
-from lipsync.types import AudioClip, Crops, FloatArray
+from lipsync.types import AudioClip, Crops, FloatArray, Mouths
 from lipsync.weights import entry, load_into, load_state_dict
 from lipsync.weights.checkpoint import read_header
 from lipsync.weights.weights_file import reading_errors
 
 _FORMATS = ("fp32", "bf16", "fp16")
+_ROW_STEP = 8
+"""Rows that are left out are a multiple of it: packed layers keep something for each size they meet."""
 
 FORMAT = "lipsync-wav2lip-1"
 """Value of "format" in the header of our own safetensors files."""
@@ -83,8 +86,13 @@ class Wav2Lip(BatchedGenerator):
         """One mel window, float32 (1, 80, 16), per frame; see `MelWindows`."""
         return MelWindows(mel_spectrogram(audio, cancel=cancel), fps, frames, lead)
 
+    def generate_below(self, first_row: int, crops: Crops, audio_rows: FloatArray) -> Mouths:
+        """See `PartialGenerator`; a fifth faster where the upper half is left out."""
+        first_row -= first_row % _ROW_STEP
+        return self._in_batches(partial(self._forward, first_row=first_row), crops, audio_rows)
+
     @torch.inference_mode()
-    def _forward(self, crops: Crops, audio_rows: FloatArray) -> FloatArray:
+    def _forward(self, crops: Crops, audio_rows: FloatArray, first_row: int = 0) -> FloatArray:
         images = torch.from_numpy(np.ascontiguousarray(np.asarray(crops))).to(self.device)
         # RGB -> BGR, which the network was trained on. The crops are channels-last in memory, and the
         # permuted (B, 3, H, W) stays so.
@@ -92,8 +100,12 @@ class Wav2Lip(BatchedGenerator):
         masked = bgr.clone()
         masked[:, :, masked.shape[2] // 2 :] = 0
         mel = torch.from_numpy(np.ascontiguousarray(audio_rows)).to(self.device, self.dtype)
-        faces = self.network(mel, torch.cat((masked, bgr), dim=1))
-        rgb: FloatArray = faces.flip(1).float().cpu().numpy()
+        given = mel, torch.cat((masked, bgr), dim=1)
+        if first_row and isinstance(self.network, Wav2LipNetwork):
+            bgr[:, :, first_row:] = self.network(*given, first_row)
+        else:
+            bgr = self.network(*given)
+        rgb: FloatArray = bgr.flip(1).float().cpu().numpy()
         return rgb
 
 

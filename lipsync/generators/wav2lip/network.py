@@ -94,16 +94,17 @@ class Wav2LipNetwork(nn.Module):
         )
         self.output_block = nn.Sequential(*conv_blocks(c64 + c16, c32), nn.Conv2d(c32, 3, 1), nn.Sigmoid())
 
-    def forward(self, mel: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
+    def forward(self, mel: torch.Tensor, face: torch.Tensor, first_row: int = 0) -> torch.Tensor:
         """Generate faces.
 
         Args:
             mel: (B, 1, 80, 16) normalised mel, or in training (B, T, 1, 80, 16).
             face: (B, 6, H, W) in [0, 1], or in training (B, 6, T, H, W): BGR with the lower half zero,
                 then the reference in BGR; H and W are the network's size.
+            first_row: the rows above are left out; not in training.
 
         Returns:
-            (B, 3, H, W) BGR in [0, 1], or (B, 3, T, H, W).
+            (B, 3, H - first_row, W) BGR in [0, 1], or (B, 3, T, H, W).
         """
         if face.ndim == 5:
             # Frames in the batch dimension, frame-major as in the official code.
@@ -116,13 +117,26 @@ class Wav2LipNetwork(nn.Module):
         for block in self.face_encoder_blocks:
             x = block(x)
             skips.append(x)
-        x = embedding
-        for block in self.face_decoder_blocks:
-            x = torch.cat((block(x), skips.pop()), dim=1)
-        features = self.output_block[0](x)
+        x, row = embedding, 0  # the row of the whole image that x begins with
+        for block, start in zip(self.face_decoder_blocks, self._first_rows(first_row), strict=True):
+            x, row = block(x), 2 * row
+            x, row = torch.cat((x[:, :, start - row :], skips.pop()[:, :, start:]), dim=1), start
+        features = self.output_block[0](x)[:, :, first_row - row :]
         # In fp32 whatever the rest runs in: rounding here would be visible.
         with torch.autocast(features.device.type, enabled=False):
             return cast(torch.Tensor, self.output_block[1:](features.float()))
+
+    def _first_rows(self, first_row: int) -> list[int]:
+        """First row that is kept of each decoder block's output.
+
+        A 3 x 3 convolution needs a row more than it gives, and what is cut off is zero to it: one row
+        for the output block, and for each block half of what its two residual convolutions need. The first
+        block draws a single one.
+        """
+        starts = [max(0, first_row - 1)]
+        for _ in self.face_decoder_blocks[2:]:
+            starts.append(max(0, (starts[-1] - 2) // 2))
+        return [0, *reversed(starts)]
 
 
 def check_architecture(size: tuple[int, int], width: float) -> None:
