@@ -13,6 +13,7 @@ import numpy as np
 from lipsync.devices import choose_device
 from lipsync.dubbing.joined_faces import join_tracks
 from lipsync.dubbing.speech_odds import NARROW, WIDE, FaceEvidence, join_evidence, speech_odds
+from lipsync.dubbing.voice_pooling import Voices, hear_voices, pool_by_voice
 from lipsync.errors import InputError
 from lipsync.faces.recognition import choose_similarity
 from lipsync.media import open_audio, open_video
@@ -22,6 +23,7 @@ from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.registries import DETECTORS
 from lipsync.segments import FacePoint, Segment
 from lipsync.speech import SpeechSpans, detect_speech, even_level
+from lipsync.speech.voice_embedding import load_voice_encoder
 from lipsync.sync_score.base import EXPERT_FPS
 from lipsync.types import FloatArray, IntArray, TimeRange
 from lipsync.weights import require
@@ -105,7 +107,10 @@ def find_speakers(
     evidence = gather_evidence(reader, audio, networks, progress, cancel)
     expected = expected_opening(networks.builtin, audio, reader.frame_count, cancel)
     people = join_tracks([one.track for one in evidence], choose_similarity())
-    return decide_turns(evidence, expected, spans, reader.frame_count, (reader.width, reader.height), people)
+    encoder = load_voice_encoder(require("speaker"))
+    voices = hear_voices(encoder, audio, spans, reader.frame_count, cancel)
+    size = (reader.width, reader.height)
+    return decide_turns(evidence, expected, spans, reader.frame_count, size, people, voices)
 
 
 def _load_networks() -> Networks:
@@ -130,6 +135,7 @@ def decide_turns(
     frames: int,
     size: tuple[int, int],
     people: Sequence[Sequence[int]] | None = None,
+    voices: Voices | None = None,
 ) -> tuple[SpeakerTurn, ...]:
     """Turns from the evidence of all tracks.
 
@@ -138,10 +144,13 @@ def decide_turns(
         spans: speech of the sound.
         size: width and height of the picture.
         people: numbers of the tracks of each person; None where each track is another.
+        voices: over which evidence is pooled; None for two seconds around each frame alone.
     """
     joined = [[number] for number in range(len(evidence))] if people is None else people
     faces = join_evidence(evidence, joined, frames)
     odds, narrow = (speech_odds(faces, expected, window) for window in (WIDE, NARROW))
+    if voices is not None:
+        odds = pool_by_voice(odds, voices)
     turns: list[SpeakerTurn] = []
     for start, end in spans.spans.tolist():
         first, last = round(start * EXPERT_FPS), min(frames, round(end * EXPERT_FPS))

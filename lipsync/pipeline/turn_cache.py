@@ -17,7 +17,7 @@ from lipsync.segments import FacePoint
 from lipsync.utils.file_digest import code_digest, weights_hash
 from lipsync.weights import find
 
-_NETWORKS = ("expert", "builtin", "sface")
+_NETWORKS = ("expert", "builtin", "speaker", "sface")
 
 
 def cached_turns(

@@ -99,6 +99,16 @@ _ENTRIES = (
         what="the shipped sync expert: how well lips and voice match; not used to train 'builtin'",
     ),
     WeightsEntry(
+        name="speaker",
+        filename="speaker.safetensors",
+        urls=(),  # in the repository itself
+        sha256="6686cbc819baa4b377180700d34ea76ae3c7edd1376c98ebe15b13fb329e9ac2",
+        bytes=2_859_568,
+        licence="Apache-2.0",
+        source="the folder weights/ of this program; made of Resemblyzer 0.1.4's",
+        what="the shipped voice encoder: which stretches of speech are of one voice",
+    ),
+    WeightsEntry(
         name="s3fd",
         filename="s3fd.pth",
         urls=(

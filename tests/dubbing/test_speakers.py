@@ -15,6 +15,7 @@ from lipsync.dubbing.joined_faces import join_tracks
 from lipsync.dubbing.speaker_evidence import TrackEvidence
 from lipsync.dubbing.speakers import SpeakerTurn, decide_turns
 from lipsync.dubbing.turn_formats import format_turns
+from lipsync.dubbing.voice_pooling import Voices
 from lipsync.errors import InputError
 from lipsync.faces.aligned_faces import encode_aligned_face
 from lipsync.faces.detection_schedule import Detection
@@ -64,6 +65,21 @@ def test_a_voice_that_no_lips_follow_is_nobody_s() -> None:
     turns = turns_of(face(0, []), face(1, []), spans=[(1.0, 8.0)])
     assert [(turn.face, turn.point) for turn in turns] == [(None, None)]
     assert turns_of(spans=[(1.0, 8.0)])[0].face is None
+
+
+def test_a_voice_that_is_known_needs_no_lips() -> None:
+    first, second = face(0, [(0, 100)]), face(1, [])
+    spans = SpeechSpans(np.array([(0.0, 4.0), (5.0, 9.0)]), FRAMES / 25)
+    frames = np.arange(0, FRAMES, 5)
+    one_voice = Voices(frames, np.tile(np.array([[1.0, 0.0]], np.float32), (len(frames), 1)))
+    two_voices = Voices(
+        frames, np.where(frames[:, None] < 110, [[1.0, 0.0]], [[0.0, 1.0]]).astype(np.float32)
+    )
+    found = [
+        [turn.face for turn in decide_turns((first, second), SOUND, spans, FRAMES, SIZE, None, voices)]
+        for voices in (None, one_voice, two_voices)
+    ]
+    assert found == [[0, None], [0, 0], [0, None]]
 
 
 def test_who_is_not_seen_does_not_speak() -> None:

@@ -17,7 +17,7 @@ import lipsync
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = Path(sysconfig.get_path("purelib"))  # of the environment that runs the tests
 PART = ("--voice-ranges", "0-2.5")  # long enough for a score
-SHIPPED = ("builtin.safetensors", "expert.safetensors")
+SHIPPED = ("builtin.safetensors", "expert.safetensors", "speaker.safetensors")
 
 # Python runs it first. The clone may hold the environment whose libraries are used; nothing else is read.
 GUARD = f"""

@@ -25,6 +25,7 @@ from lipsync.generators.builtin.adapter import FORMAT, load_builtin
 from lipsync.generators.wav2lip.adapter import load_wav2lip
 from lipsync.options import TranscriptOptions
 from lipsync.progress import CancelToken, ignore_progress
+from lipsync.speech.voice_embedding import load_voice_encoder
 from lipsync.speech.whisper_models import choose_model
 from lipsync.sync_score import load_expert, load_syncnet
 from lipsync.sync_score.loading import FORMAT as EXPERT_FORMAT
@@ -36,6 +37,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "builtin": load_builtin,
     "wav2lip": load_wav2lip,
     "expert": load_expert,
+    "speaker": load_voice_encoder,
     "syncnet": load_syncnet,
     "centerface": lambda path: CenterFace(weights=path),
     "s3fd": lambda path: S3FD(weights=path),

@@ -24,7 +24,7 @@ from lipsync.weights import WeightsEntry, catalogue, download, entry, locations
 
 download_module = importlib.import_module("lipsync.weights.download")
 
-OURS = ("builtin", "expert")
+OURS = ("builtin", "expert", "speaker")
 """What lies in the repository itself."""
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 PIECE = 1 << 16  # what is read at a time; of a cut connection, less than this is lost
