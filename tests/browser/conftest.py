@@ -30,17 +30,6 @@ MARKS = re.compile(r"__i18n_\d+__")
 """Places of texts that were not filled in."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test of the page a second try.
-
-    Gradio closes the stream of a page's answers when none is due. An event that is sent at that very moment
-    stays without an answer: its button has to be pressed again.
-    """
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 @pytest.fixture(scope="package")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the page keeps what visitors bring and what is made for them."""

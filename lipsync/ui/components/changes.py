@@ -16,13 +16,23 @@ def new_values(fields: Iterable[Any], triggers: Iterable[Any] = ()) -> Any:
     """Event of new values in any of the fields, to be called with a handler.
 
     Gradio dispatches `change` once for each field that is set, and again whenever anything else about it is
-    set, such as its loading status by the very handler that answers, so that answers led to further questions
-    for seconds. Here the browser compares the values, and asks the server only when they are new.
+    set, so that answers led to further questions for seconds. Here the browser compares the values, and asks
+    the server only when they are new.
 
     Args:
         triggers: the events after which to compare; by default the `change` of every field.
     """
+    return watched(fields, triggers).change
+
+
+def watched(fields: Iterable[Any], triggers: Iterable[Any] = ()) -> gr.Textbox:
+    """Hidden text that changes when, and only when, values of the fields do; as `new_values`.
+
+    For each event Gradio's front end looks for every field, and everything that triggers it, in the whole
+    page. Who needs an event of many fields several times therefore takes it from one such text: handlers of
+    the same event would wait for each other.
+    """
     fields = list(fields)
     seen = gr.Textbox(visible=False)
     gr.on(list(triggers) or [one.change for one in fields], None, fields, seen, js=_DIGEST, **QUIET)
-    return seen.change
+    return seen

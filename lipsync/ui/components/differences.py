@@ -23,12 +23,13 @@ class Differences:
         self._text = gr.HTML(visible="hidden", elem_id="differences")
         self._reset = gr.Button(strings.RESET, size="sm", visible="hidden", elem_id="reset-settings")
 
-    def connect(self, preset: gr.Radio, controls: Mapping[str, Any]) -> None:
+    def connect(self, preset: gr.Radio, controls: Mapping[str, Any], changed: Any) -> None:
         """Connect the events.
 
         Args:
             preset: its values are names of `options.PRESETS`.
             controls: by the name of the setting.
+            changed: the event of a new value in any of the controls.
         """
 
         def show(values: Values) -> Updates:
@@ -44,8 +45,9 @@ class Differences:
             usual = usual_values(chosen)
             return {control: usual[name] for name, control in controls.items()}
 
-        watched = [preset, *controls.values()]
-        new_values(watched)(show, set(watched), [self._text, self._reset], **UNQUEUED)
+        listed = [preset, *controls.values()]
+        triggers = [changed, preset.change]
+        new_values(listed, triggers)(show, set(listed), [self._text, self._reset], **UNQUEUED)
         self._reset.click(reset, preset, [*controls.values()], **UNQUEUED)
 
 

@@ -15,7 +15,8 @@ from lipsync.ui.components.tab_selector import TabSelector
 _REPLACE = """(given, other, ...parts) => {
   // A first file keeps the parts, which a settings file may have brought.
   const isFirst = Boolean(given) !== Boolean(other);
-  return [given ? null : other, ...parts.map((part) => isFirst ? part : '')];
+  // What stays is undefined: a value that is set is a change, also where it is the same.
+  return [given && other ? null : undefined, ...parts.map((part) => part && !isFirst ? '' : undefined)];
 }"""
 
 

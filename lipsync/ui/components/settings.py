@@ -38,14 +38,18 @@ class Settings:
     """The components of the settings.
 
     Attributes:
+        preset: sets the values of some.
         controls: by the name of the setting.
         compare: the second model, or "".
         reference: photo of the speaker, for `face_reference`.
+        differences: lists what differs from the preset.
     """
 
+    preset: gr.Radio
     controls: dict[str, Any]
     compare: gr.Dropdown
     reference: gr.Image
+    differences: Differences
 
 
 def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settings:
@@ -73,7 +77,6 @@ def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settin
         strings.SETTINGS_LOAD, file_types=[".json"], size="sm", elem_id="load-settings", variant="secondary"
     )
     _connect_preset(preset, controls)
-    differences.connect(preset, controls)
     _connect_visibility({**controls, "face_reference": reference})
     tables = {"video_ranges": video_ranges, "voice_ranges": voice_ranges}
     load.upload(
@@ -82,7 +85,7 @@ def build_settings(video_ranges: RangeTable, voice_ranges: RangeTable) -> Settin
         [*controls.values(), *video_ranges.outputs, *voice_ranges.outputs],
         **QUIET,  # queued: an event past the queue cannot show an error
     )
-    return Settings(controls, compare, reference)
+    return Settings(preset, controls, compare, reference, differences)
 
 
 def _build_preset() -> gr.Radio:

@@ -19,8 +19,12 @@ Updates: TypeAlias = dict[Any, Any]
 """What a handler returns: new values or properties, by component."""
 Values: TypeAlias = Mapping[Any, Any]
 """What a handler receives from an event whose inputs are a set: values by component."""
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-"""Event arguments: no progress animation, no API endpoint."""
+QUIET: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
+"""Event arguments: no progress animation, no API endpoint.
+
+Without the empty list Gradio's front end would note the progress of each output, and set it on all that have
+ever been outputs, several times an event; each of them is looked for in the whole page.
+"""
 UNQUEUED: dict[str, Any] = {"queue": False, **QUIET}
 """Event arguments: answered at once, past the queue."""
 _MAX_GIVEN = 120

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from lipsync.context import ModelProvider
+from lipsync.ui.components.changes import watched
 from lipsync.ui.components.fetch_panel import FetchEvents, FetchPanel, build_fetch_panel
 from lipsync.ui.components.inputs import Inputs, build_inputs
 from lipsync.ui.components.link_panel import LinkEvents
@@ -77,9 +78,12 @@ def connect_sync(
     others = (inputs.voice, inputs.voice_video)
     language = page.settings.controls["spoken_language"]
     SpeechEvents(sessions, inputs.speech, inputs.files["voice"], others, language).connect()
-    SegmentEvents(sessions, inputs, page.form).connect()
+    values = watched(page.form.components)
+    settings = page.settings
+    settings.differences.connect(settings.preset, settings.controls, values.change)
+    SegmentEvents(sessions, inputs, page.form).connect(values)
     past = PastRuns()
-    PreviewEvents(sessions, models, inputs, page.form, page.outputs, past).connect()
+    PreviewEvents(sessions, models, inputs, page.form, page.outputs, past).connect(values)
     runs = RunEvents(sessions, models, page.form, page.settings, page.outputs, past, lane)
     runs.connect()
     return VisitEvents(sessions, inputs, page.form, page.settings, page.outputs, runs).connect(blocks)

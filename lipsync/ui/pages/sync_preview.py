@@ -68,13 +68,13 @@ class PreviewEvents:
         self._sessions, self._models = sessions, models
         self._in, self._form, self._out, self._past = inputs, form, outputs, past
 
-    def connect(self) -> None:
-        """Connect the events."""
-        self._connect_range_checks()
+    def connect(self, values: gr.Textbox) -> None:
+        """Connect the events; `values` changes with the form."""
+        self._connect_range_checks(values)
         form, preview_tab = self._form, self._out.preview
         inputs = {*form.components, preview_tab.time}
         # A change during a preview is answered afterwards, once, with the newest values.
-        planned = new_values(form.components)(
+        planned = new_values([values])(
             self.plan,
             inputs,
             [self._out.run, self._out.plan, self._out.notices, self._out.status, preview_tab.time],
@@ -112,7 +112,7 @@ class PreviewEvents:
             triggers = [given.input, *([given.stop_recording] if given is video else [])]
             gr.on(triggers, None, [given, other, box], box, js=_FORGET_BOX, **QUIET)
 
-    def _connect_range_checks(self) -> None:
+    def _connect_range_checks(self, values: gr.Textbox) -> None:
         inputs = self._in
         checked: list[tuple[RangeTable, Callable[[Values], Updates], list[Any]]] = [
             (inputs.video_ranges, self.check_video_ranges, [inputs.video]),
@@ -120,7 +120,7 @@ class PreviewEvents:
         ]
         for table, check, files in checked:
             given = {*files, *table.fields}
-            new_values(given)(check, given, table.notes, trigger_mode="always_last", **QUIET)
+            new_values(given, [values.change])(check, given, table.notes, trigger_mode="always_last", **QUIET)
 
     def check_video_ranges(self, values: Values) -> Updates:
         """Mark the invalid ranges of the video."""

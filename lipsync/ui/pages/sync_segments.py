@@ -46,9 +46,9 @@ from lipsync.ui.script_rows import (
 from lipsync.ui.sessions import Session, Sessions
 from lipsync.ui.spoken_rows import spoken_seconds
 
-_CHECKS: dict[str, Any] = {**own_lane("rows"), "show_progress": "hidden", "trigger_mode": "always_last"}
-_FACES: dict[str, Any] = {**own_lane("faces"), "show_progress": "hidden", "trigger_mode": "always_last"}
-_SPEAKERS: dict[str, Any] = {**own_lane("speakers"), "show_progress": "hidden"}
+_CHECKS: dict[str, Any] = {**own_lane("rows"), **QUIET, "trigger_mode": "always_last"}
+_FACES: dict[str, Any] = {**own_lane("faces"), **QUIET, "trigger_mode": "always_last"}
+_SPEAKERS: dict[str, Any] = {**own_lane("speakers"), **QUIET}
 _FINDING = "speakers"
 
 
@@ -60,13 +60,11 @@ class SegmentEvents:
     def __init__(self, sessions: Sessions, inputs: Inputs, form: SyncForm) -> None:
         self._sessions, self._in, self._form, self._editor = sessions, inputs, form, inputs.editor
 
-    def connect(self) -> None:
-        """Connect the events."""
+    def connect(self, values: gr.Textbox) -> None:
+        """Connect the events; `values` changes with the form."""
         editor, form = self._editor, self._form
         editor.connect()
-        checked = new_values(form.components)(
-            self.check, form.components, [editor.told, editor.text], **_CHECKS
-        )
+        checked = new_values([values])(self.check, form.components, [editor.told, editor.text], **_CHECKS)
         checked.then(self.look, form.components, editor.told, **_FACES)
         new_values([editor.text], [editor.text.blur, editor.text.submit])(
             self.read_text, {editor.text, editor.rows}, [editor.view, editor.rows], **QUIET
