@@ -106,7 +106,8 @@ class Builtin(BatchedGenerator):
         if len(audio.samples) == 0:
             return np.zeros((frames, len(self.gain)), np.float32)
         cancel = cancel or CancelToken()
-        shapes = self._predict_shapes(audio.samples, cancel) * speech_gate(audio.samples, cancel)[:, None]
+        gate = speech_gate(audio.samples, cancel)
+        shapes = self._predict_shapes(audio.samples, cancel, gate) * gate[:, None]
         positions = times * _SHAPE_RATE
         steps = np.arange(len(shapes))
         columns = [
@@ -115,18 +116,25 @@ class Builtin(BatchedGenerator):
         return np.stack(columns, axis=1).astype(np.float32)
 
     @torch.inference_mode()
-    def _predict_shapes(self, samples: FloatArray, cancel: CancelToken) -> FloatArray:
+    def _predict_shapes(
+        self, samples: FloatArray, cancel: CancelToken, gate: FloatArray | None = None
+    ) -> FloatArray:
         """Mouth shapes (T, shape_numbers) at 50 Hz.
 
-        In pieces, so that an hour takes little memory.
+        In pieces, so that an hour takes little memory. Pieces in which the gate (T,) is 0 are zeros.
         """
         config = self.network.config
         features = feature_pieces(samples, config, self.network.encoder, cancel)
         stride = feature_rate(config) // _SHAPE_RATE
         piece, context = 3000 * stride, 100 * stride
-        parts = []
+        parts: list[Tensor] = []
         for before, columns in overlapping_pieces(features, piece, context):
             cancel.check(ENCODING)
+            first = len(parts) * piece // stride
+            if gate is not None and not gate[first : first + piece // stride].any():
+                count = len(range(before, min(before + piece, columns.shape[1]), stride))
+                parts.append(torch.zeros(len(self.gain), count))
+                continue
             out: Tensor = self.audio2shape(torch.from_numpy(columns)[None])[0]
             parts.append(out[:, before // stride : (before + piece) // stride])
         return np.asarray(torch.cat(parts, dim=1).numpy().T * self.gain, np.float32)

@@ -130,14 +130,20 @@ class SpeechEncoder(nn.Module):
             Cancelled: the token was cancelled.
         """
         gain, columns = level_gain(samples, cancel), mel_columns(samples, _PADDING)
+        of_silence: dict[int, FloatArray] = {}  # by length; of a few lines in an hour nearly all is silent
         for first, start, stop, last in _pieces(columns):
             if cancel is not None:
                 cancel.check(ENCODING)
             mel = _mel_piece(samples, gain, self.mels, _PADDING, range(first, last))
             release(samples)
+            features = of_silence.get(last - first) if mel.max() == mel.min() else None
+            if features is None:
+                features = self._features(mel)
+                if mel.max() == mel.min():
+                    of_silence[last - first] = features
             # The silence at either end is left out.
             kept = range(max(start, _PADDING) // 2, min(stop, columns - _PADDING) // 2)
-            yield self._features(mel)[:, kept.start - first // 2 : kept.stop - first // 2]
+            yield features[:, kept.start - first // 2 : kept.stop - first // 2]
 
     @torch.inference_mode()
     def _features(self, mel: FloatArray) -> FloatArray:
