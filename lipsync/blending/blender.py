@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.blending.color import ColorMatch, first_row_compared
 from lipsync.blending.compositing import (
@@ -37,6 +40,23 @@ _RESIZE_REACH = 3
 """Rows above a pixel that take part when a crop is resized or compared in fine detail."""
 
 
+class Smoother(Protocol):
+    """What follows one face over time."""
+
+    def reset(self) -> None:
+        """Reset the temporal smoothing, as at a cut."""
+        ...
+
+    @property
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What the next frame depends on, as arrays; empty at a start."""
+        ...
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on from `state`."""
+        ...
+
+
 class Blender:
     """Blends generated mouths into the frames of one video.
 
@@ -52,12 +72,36 @@ class Blender:
         self._color = ColorMatch(fps)
         self._detail = DetailTransfer(fps)
         self._occlusion = OcclusionDetector(fps)
+        self._smoothers: dict[str, Smoother] = {
+            "color": self._color,
+            "detail": self._detail,
+            "occlusion": self._occlusion,
+        }
 
     def reset(self) -> None:
         """Reset the temporal smoothing: the next frame does not follow the last one (a cut, a jump)."""
-        self._color.reset()
-        self._detail.reset()
-        self._occlusion.reset()
+        for smoother in self._smoothers.values():
+            smoother.reset()
+
+    @property
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What the next frame depends on, as arrays by name; `restore` takes it."""
+        return {
+            f"{part}.{name}": array
+            for part, smoother in self._smoothers.items()
+            for name, array in smoother.state.items()
+        }
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on after the frame at which `state` was taken.
+
+        Raises:
+            KeyError, ValueError: it is none.
+        """
+        for part, smoother in self._smoothers.items():
+            start = f"{part}."
+            own = {name[len(start) :]: state[name] for name in state if name.startswith(start)}
+            smoother.restore(own)
 
     def blend(
         self,

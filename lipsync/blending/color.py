@@ -9,9 +9,12 @@ Westin, CVPR 1993). So light that differs between the cheeks is matched on both.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.types import FloatArray
 
@@ -49,6 +52,15 @@ class ColorMatch:
     def reset(self) -> None:
         """Reset the temporal smoothing, as at a cut."""
         self._field = None
+
+    @property
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What the next frame depends on, as arrays; empty at a start."""
+        return {} if self._field is None else {"field": self._field}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on from `state`."""
+        self._field = state.get("field")
 
     def offsets(self, generated: FloatArray, source: FloatArray, alpha: FloatArray) -> FloatArray:
         """Offsets to add to `generated`, smooth over the crop and in time.

@@ -10,9 +10,12 @@ and what stays for long, is the business of `lipsync.faces.mouth_visibility`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.types import FloatArray, Frame
 
@@ -53,6 +56,22 @@ class OcclusionDetector:
     def reset(self) -> None:
         """Reset the temporal smoothing, as at a cut."""
         self._average, self._frames, self._visibility, self._occluded = None, 0, 1.0, False
+
+    @property
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What the next frame depends on, as arrays; empty at a start."""
+        if self._average is None:
+            return {}
+        numbers = np.array([self._frames, self._visibility, self._occluded], np.float64)
+        return {"average": self._average, "numbers": numbers}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on from `state`."""
+        self.reset()
+        if state:
+            frames, visibility, occluded = state["numbers"].tolist()
+            self._average, self._frames = state["average"], int(frames)
+            self._visibility, self._occluded = visibility, bool(occluded)
 
     def visibility(self, crop: Frame) -> float:
         """Visibility of the mouth in the next frame, 0..1, fading over a few frames.

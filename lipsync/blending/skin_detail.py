@@ -8,9 +8,12 @@ moved, and the source's detail would show the old mouth as a ghost.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from lipsync.types import FloatArray
 
@@ -34,6 +37,15 @@ class DetailTransfer:
     def reset(self) -> None:
         """Reset the temporal smoothing, as at a cut."""
         self._weights = None
+
+    @property
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """What the next frame depends on, as arrays; empty at a start."""
+        return {} if self._weights is None else {"weights": self._weights}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on from `state`."""
+        self._weights = state.get("weights")
 
     def weights(self, generated: FloatArray, source: FloatArray) -> FloatArray:
         """Share of the source's detail to add at each pixel.

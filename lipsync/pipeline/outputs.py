@@ -33,7 +33,7 @@ from lipsync.pipeline.output_limits import keeps_depth, kept_tags, kept_tracks
 from lipsync.pipeline.preparation import choose_weights
 from lipsync.pipeline.provenance import Signing, describe_run
 from lipsync.pipeline.shared_parts import PartFile
-from lipsync.pipeline.stages import RenderPlan
+from lipsync.pipeline.stages import BlendState, RenderPlan
 from lipsync.progress import CancelToken
 from lipsync.segments import PlacedSegment
 from lipsync.speech import transcribe
@@ -127,6 +127,29 @@ class Output:
         """The frames of a shared part, read back."""
         assert isinstance(self._writer, ResumableWriter)
         yield from self._writer.part_frames_of(number)
+
+    def goes_on_at(self, frame: int) -> bool:
+        """Whether an earlier run has made all frames before this one."""
+        return isinstance(self._writer, ResumableWriter) and 0 < frame == self._writer.finished
+
+    def save_state(self, frame: int, state: BlendState) -> None:
+        """Keep the state of the smoothing before a frame with the parts, if the result is written in parts.
+
+        Raises:
+            OutputError, DiskFullError: it cannot be written.
+        """
+        if isinstance(self._writer, ResumableWriter) and frame < self._writer.spec.frames:
+            self._writer.save_state(frame, state.to_arrays())
+
+    def restore_state(self, frame: int, state: BlendState) -> bool:
+        """Bring the state to what it was before a frame; False where that was not kept."""
+        assert isinstance(self._writer, ResumableWriter)
+        arrays = self._writer.read_state(frame)
+        with suppress(KeyError, ValueError):
+            if arrays is not None:
+                state.restore(arrays)
+                return True
+        return False
 
     def skip(self, number: int) -> None:
         """Take a shared part as another process has written it."""

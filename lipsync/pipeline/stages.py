@@ -9,11 +9,11 @@ thread. A frame in which no mouth is generated passes through all stages as the 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -311,11 +311,50 @@ MAX_STEP = 2
 """Largest step in video frames that a changed frame rate causes; a larger one is a jump."""
 
 
-def blend(chunks: Iterable[Chunk], plan: RenderPlan, context: RunContext) -> Iterator[Chunk]:
-    """Blend the mouths into the frames; temporal smoothing is reset at the first chunk and at jumps."""
+class BlendState:
+    """Blenders of all speakers, and the last frame of each; from part to part of a result.
+
+    Attributes:
+        blenders: one for each speaker.
+        previous: the last frame with the speaker's mouth, its numbers in result and video; None at a start.
+    """
+
+    def __init__(self, plan: RenderPlan, options: BlendOptions) -> None:
+        self.blenders = [Blender(options, float(plan.video.fps)) for _ in plan.speakers]
+        self.previous: list[tuple[int, int] | None] = [None] * len(plan.speakers)
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All that the next frames depend on, as arrays by name."""
+        arrays = {"previous": np.array([one or (-1, -1) for one in self.previous], np.int64)}
+        for number, blender in enumerate(self.blenders):
+            arrays |= {f"{number}.{name}": array for name, array in blender.state.items()}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on after the frame at which `to_arrays` was called.
+
+        Raises:
+            KeyError, ValueError: the arrays are those of another run.
+        """
+        rows = arrays["previous"].reshape(len(self.previous), 2).tolist()
+        self.previous = [(first, second) if first >= 0 else None for first, second in rows]
+        for number, blender in enumerate(self.blenders):
+            start = f"{number}."
+            own = {name[len(start) :]: arrays[name] for name in arrays if name.startswith(start)}
+            blender.restore(own)
+
+
+def blend(
+    chunks: Iterable[Chunk], plan: RenderPlan, context: RunContext, state: BlendState | None = None
+) -> Iterator[Chunk]:
+    """Blend the mouths into the frames; temporal smoothing is reset at jumps.
+
+    Args:
+        state: of the frames before, and afterwards of these; by default there are none before.
+    """
     antialiased = plan.generator.spec.antialias_crops
-    blenders = [Blender(context.options.blend, float(plan.video.fps)) for _ in plan.speakers]
-    previous: list[tuple[int, int] | None] = [None] * len(plan.speakers)
+    state = state or BlendState(plan, context.options.blend)
+    blenders, previous = state.blenders, state.previous
     for chunk in chunks:
         chunk.results = list(chunk.frames)
         with context.timer("blend"):

@@ -32,7 +32,7 @@ from lipsync.pipeline.rest_watch import RestWatch
 from lipsync.pipeline.scoring import SyncScorer
 from lipsync.pipeline.shared_parts import PartBoard, PartTask, lead_of
 from lipsync.pipeline.smart_copy import SmartCopying, drawn_frames
-from lipsync.pipeline.stages import Chunk, RenderPlan
+from lipsync.pipeline.stages import BlendState, Chunk, RenderPlan
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.segments import Segment
 from lipsync.types import SyncResult
@@ -230,17 +230,28 @@ def _frames(
 ) -> Iterator[YuvFrame | DeepResult | LayerResult]:
     """The frames still to be written; the observers also get those of an earlier run."""
     enhancement, upscaler = enhancers
+    state = BlendState(plan, context.options.blend)
     for part, is_made in out.pieces():
         originals = None if is_made else _originals(plan, part, out.chroma, context)
         if is_made:
             chunks = stages.finished_chunks(plan, out.made_frames(part), part, context.cancel)
         else:
-            chunks = _render(plan, part, enhancement, context)
+            lead = _lead(plan, part, out, state)
+            chunks = _render(plan, part, enhancement, context, lead, state)
         for chunk in chunks:
+            if not is_made and chunk.first + len(chunk.frames) == part.stop:
+                out.save_state(part.stop, state)  # before the part is complete, so that none is without
             for observer in observers:
                 observer.update(chunk)
             if not is_made:
                 yield from _results(chunk, originals, upscaler, context)
+
+
+def _lead(plan: RenderPlan, part: range, out: outputs.Output, state: BlendState) -> int | None:
+    """Bring the state to the start of a part; the frame to draw from where none was kept, see `lead_of`."""
+    if not out.goes_on_at(part.start) or out.restore_state(part.start, state):
+        return None
+    return lead_of(plan, part)
 
 
 @dataclass(frozen=True)
@@ -336,11 +347,13 @@ def _render(
     enhancement: FaceEnhancement | None,
     context: RunContext,
     lead: int | None = None,
+    state: BlendState | None = None,
 ) -> Iterator[Chunk]:
     """The rendered chunks of one range of frames; each stage runs in its own thread.
 
     Args:
         lead: number of an earlier frame from which on they are blended, for the smoothing over time.
+        state: of that smoothing before these frames.
     """
     first = part.start if lead is None else lead
     with ExitStack() as threads:
@@ -350,7 +363,7 @@ def _render(
         chunks = threads.enter_context(Prefetcher(chunks, 1, context.cancel, "read"))
         chunks = stages.draw(chunks, plan, context)
         chunks = threads.enter_context(Prefetcher(chunks, 1, context.cancel, "draw"))
-        chunks = stages.blend(chunks, plan, context)
+        chunks = stages.blend(chunks, plan, context, state)
         chunks = (chunk for chunk in chunks if chunk.first >= part.start)
         chunks = stages.enhance(chunks, enhancement, context)
         yield from threads.enter_context(Prefetcher(chunks, 1, context.cancel, "blend"))

@@ -144,6 +144,35 @@ def test_a_resumed_job_gives_the_same_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["once.mp4", "twice.mp4"]
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["with its state", "of an earlier version"])
+def test_a_resumed_job_is_as_smooth_as_one_in_one_piece(
+    head: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """Colours and detail follow the frames before a part; they are kept with it, or made again."""
+    monkeypatch.setattr("lipsync.media.video.resumable_writer.PART_SECONDS", 0.4)
+    options = builtin(codec="ffv1", score=False, provenance="none", number_format="fp32")
+    whole = lipsync.sync(head, voice, options, output=tmp_path / "whole.mkv")
+    cancel = CancelToken()
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "Drawing lips" and progress.done > 15:
+            cancel.cancel()
+
+    output = tmp_path / "resumed.mkv"
+    with pytest.raises(Cancelled):
+        lipsync.sync(head, voice, options, stop, cancel, output=output, resume=True)
+    states = list(tmp_path.glob(".resumed.mkv.parts/state*"))
+    assert 1 <= len(states) <= 2
+    for state in states if not kept else []:
+        state.unlink()
+    resumed = lipsync.sync(head, voice, options, output=output, resume=True)
+    differences = [
+        int(np.abs(one.astype(int) - other).max())
+        for one, other in zip(frames_of(whole.path), frames_of(resumed.path), strict=True)
+    ]
+    assert max(differences) <= 2, "other batches, otherwise the same"
+
+
 def test_other_settings_do_not_resume_the_job(head: Path, voice: Path, tmp_path: Path) -> None:
     output, cancel = tmp_path / "out.mp4", CancelToken()
     seen: list[Progress] = []

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import zipfile
+import zlib
 from bisect import bisect_right
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import Any
 import av
 import ffmpeg
 import numpy as np
+import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from lipsync.errors import LipsyncError, OutputError
@@ -191,6 +194,30 @@ class ResumableWriter:
             self.warnings = part.warnings
             part.__exit__(None, None, None)
 
+    def save_state(self, frame: int, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Keep what the frames from `frame` on depend on, for a run that goes on there.
+
+        Only the last two are kept: a part may not be complete yet.
+
+        Raises:
+            OutputError, DiskFullError: it cannot be written.
+        """
+        with atomic_write(self._state_path(frame), explain=result_error) as new, new.open("wb") as file:
+            np.savez(file, allow_pickle=False, **state)
+        for old in sorted(self._folder.glob("state*"))[:-2]:
+            old.unlink()
+
+    def read_state(self, frame: int) -> dict[str, npt.NDArray[Any]] | None:
+        """What `save_state` has kept for a frame; None where there is nothing that can be read."""
+        try:
+            with np.load(self._state_path(frame), allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+            return None
+
+    def _state_path(self, frame: int) -> Path:
+        return self._folder / f"state{frame:09d}.npz"
+
     def _open_part(self) -> FrameWriter:
         if self._written >= self.spec.frames:
             raise ValueError(f"only {self.spec.frames} frames were announced")
@@ -299,7 +326,7 @@ class ResumableWriter:
         if before == now and (self._shared or self.part_path(0).exists()):
             return
         check_not_there(self.path, overwrite=self.spec.overwrite)
-        for old in self._folder.glob("part*"):
+        for old in [*self._folder.glob("part*"), *self._folder.glob("state*")]:
             old.unlink()
         with atomic_write(about) as new:
             new.write_text(json.dumps(now), "utf-8")
