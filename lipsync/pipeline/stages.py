@@ -312,7 +312,7 @@ MAX_STEP = 2
 
 
 class BlendState:
-    """Blenders of all speakers, and the last frame of each; from part to part of a result.
+    """Blenders of all speakers, and the last frame of each.
 
     Attributes:
         blenders: one for each speaker.

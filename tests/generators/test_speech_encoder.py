@@ -153,3 +153,15 @@ def test_a_first_generation_file_has_no_encoder(tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, encoder_layers=0)
     export_network(BuiltinNetwork(config), tmp_path / "model.safetensors")
     assert load_builtin(tmp_path / "model.safetensors").encoder is None
+
+
+def test_silence_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, calls = encoder(), []
+    plain = network._features
+    monkeypatch.setattr(network, "_features", lambda mel: calls.append(mel.shape) or plain(mel))
+    samples = np.zeros(100 * 16_000, np.float32)
+    samples[40 * 16_000 : 41 * 16_000] = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    found = network.encode(samples)
+    assert len(calls) < 9, "of thirteen pieces"
+    monkeypatch.setattr("lipsync.generators.builtin.speech_encoder._is_silent", lambda mel: False)
+    np.testing.assert_array_equal(found, network.encode(samples))

@@ -136,11 +136,12 @@ class SpeechEncoder(nn.Module):
                 cancel.check(ENCODING)
             mel = _mel_piece(samples, gain, self.mels, _PADDING, range(first, last))
             release(samples)
-            features = of_silence.get(last - first) if mel.max() == mel.min() else None
+            silent = _is_silent(mel)
+            features = of_silence.get(last - first) if silent else None
             if features is None:
                 features = self._features(mel)
-                if mel.max() == mel.min():
-                    of_silence[last - first] = features
+            if silent:
+                of_silence[last - first] = features
             # The silence at either end is left out.
             kept = range(max(start, _PADDING) // 2, min(stop, columns - _PADDING) // 2)
             yield features[:, kept.start - first // 2 : kept.stop - first // 2]
@@ -151,6 +152,10 @@ class SpeechEncoder(nn.Module):
         device = next(self.parameters()).device
         out: Tensor = self(torch.from_numpy(mel)[None].to(device))[0]
         return np.asarray(out.float().cpu().numpy(), np.float32)
+
+
+def _is_silent(mel: FloatArray) -> bool:
+    return bool(mel.max() == mel.min())
 
 
 def levelled_mel(samples: FloatArray, bands: int = 80) -> FloatArray:
