@@ -25,10 +25,12 @@ _POOLED = 0.8
 _RIVAL = 2.0
 """Weight of what another voice has more: a face has one voice."""
 _CONSTANT = 0.9
-"""Added where log odds are pooled, which are surer than two seconds. This and the numbers above were chosen
-on 16 scenes of validation people (`benchmarks/speakers.py`): 68 % of the speech went to the right face
-without pooling and 86 % with it, 86 and 83 % of the speech from outside to nobody. On 14 scenes of test
-people it is 85 and 89 %, 78 and 87 %.
+"""Added where log odds are pooled, which are surer than two seconds.
+
+This and the numbers above were chosen on 16 scenes of validation people: 68 % of the speech went to the right
+face without pooling and 86 % with it, 86 and 83 % of the speech from outside to nobody. Of test people
+(`python -m benchmarks.speakers --use test`) it is 85 and 92 %, 79 and 82 %; in eight other scenes 85 and
+88 %, 80 and 91 %.
 """
 _LIMIT = 12.0
 """Log odds of a frame count up to here."""
