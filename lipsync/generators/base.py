@@ -121,7 +121,7 @@ class LipGenerator(Protocol):
 
 @runtime_checkable
 class PartialGenerator(LipGenerator, Protocol):
-    """A `LipGenerator` that can leave out the upper rows, of which most masks show nothing."""
+    """A `LipGenerator` that can leave out the upper rows, which most masks hide."""
 
     def generate_below(self, first_row: int, crops: Crops, audio_rows: FloatArray) -> Mouths:
         """As `generate`, but the rows above `first_row` may be those of the crops."""
