@@ -91,12 +91,12 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     """Open the page as another visitor: `visit(width=390, height=844)`."""
     opened = []
 
-    def open_page(width: int = 1440, height: int = 900) -> Page:
+    def open_page(width: int = 1440, height: int = 900, query: str = "") -> Page:
         page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(WAIT)
         opened.append(page)
-        page.goto(address)
-        expect(page.locator("#run")).to_be_visible()
+        page.goto(address + query)
+        page.locator("#run").wait_for()  # `expect` describes the whole page each time that it looks in vain
         return page
 
     yield open_page

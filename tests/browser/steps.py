@@ -31,7 +31,7 @@ def give(page: Page, voice: Path, *, video: Path | None = None, photo: Path | No
         page.locator("#photo input[type=file]").set_input_files(photo)
     if video:
         page.locator("#video input[type=file]").set_input_files(video)
-        expect(page.locator("#video video")).to_be_visible()
+        page.locator("#video video").wait_for()
     page.locator("#voice input[type=file]").set_input_files(voice)
     expect(page.locator("#plan")).to_contain_text("Ready")
 
@@ -41,7 +41,7 @@ def unfold(page: Page, name: str) -> None:
     head = page.get_by_role("button", name=name)
     head.click()
     content = head.locator("xpath=following-sibling::*").locator("input, textarea, button")
-    expect(content.first).to_be_visible()
+    content.first.wait_for()
     page.evaluate(SETTLED)
 
 

@@ -23,7 +23,7 @@ def open_in(browser: Browser, address: str, locale: str, width: int = 1440, heig
     page = browser.new_context(locale=locale, viewport={"width": width, "height": height}).new_page()
     page.set_default_timeout(WAIT)
     page.goto(address)
-    expect(page.locator("#run")).to_be_visible()
+    page.locator("#run").wait_for()
     return page
 
 

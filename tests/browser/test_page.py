@@ -466,9 +466,8 @@ def test_controls_have_names_and_fit_a_phone(visit: Callable[..., Page]) -> None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read(page: Page, address: str, scheme: str) -> None:
-    page.goto(f"{address}?__theme={scheme}")
-    expect(page.locator("#plan")).to_be_visible()
+def test_text_can_be_read(visit: Callable[..., Page], scheme: str) -> None:
+    page = visit(query=f"?__theme={scheme}")
     for name in ("Use only parts of the video", "Face, mask, enhancement"):
         unfold(page, name)
     for name, text in (("start", "5"), ("end", "2")):
