@@ -23,10 +23,9 @@ from torch import Tensor, nn
 from lipsync.utils.onednn_conv import PackedConv
 
 _X86 = ("x86_64", "AMD64")
-_FEWEST_INPUTS = 64
-_FEWEST_OUTPUTS = 32  # a block of `winograd_kernels`
-"""Channels. With fewer the transforms take as long as the products save."""
-_SHORTEST_SIDE = 12
+_FEWEST_CHANNELS = 32
+"""A block of `winograd_kernels`. With fewer the transforms take as long as the products save."""
+_SHORTEST_SIDE = 10
 """Pixels. Of smaller images too few tiles share the filters."""
 _BLOCK_NUMBERS = 18432
 """Tiles times channels that are transformed at once: 2.6 MB, for the second or third cache."""
@@ -51,8 +50,7 @@ def suits_winograd(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
         and conv.groups == 1
         and conv.padding_mode == "zeros"
         and conv.bias is not None
-        and conv.in_channels >= _FEWEST_INPUTS
-        and conv.out_channels >= _FEWEST_OUTPUTS
+        and min(conv.in_channels, conv.out_channels) >= _FEWEST_CHANNELS
     )
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lipsync.utils.onednn_conv import PackedConv, can_pack
+from lipsync.utils.winograd_conv import WinogradConv2d, suits_winograd
 
 P = ParamSpec("P")
 
@@ -73,7 +74,9 @@ def pack_convolutions(network: nn.Module, device: torch.device, dtype: torch.dty
     for module, convolution in _blocks(network):
         relu = len(module) > 2
         plain = convolution.as_conv() if isinstance(convolution, UnshuffledConv) else convolution
-        module[0] = PackedConv(plain, relu=relu)
+        module[0] = (
+            WinogradConv2d(plain) if relu and suits_winograd(plain) else PackedConv(plain, relu=relu)
+        )
         if relu:
             module[2] = nn.Identity()
 
