@@ -17,7 +17,7 @@ from lipsync.errors import OptionError, ToolError
 if TYPE_CHECKING:
     import torch
 
-_MAX_CONCURRENT_BATCHES = 4  # each needs activation memory of its own
+_MAX_CONCURRENT_BATCHES = 8  # each needs activation memory of its own
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -56,7 +56,7 @@ def _cpu_flag(name: str) -> bool:
 def concurrent_batches(device: torch.device) -> int:
     """Number of batches a network should process at the same time, one thread each.
 
-    On a CPU it is one batch per core, at most four: cores that share a batch synchronise after every
+    On a CPU it is one batch per core, at most eight: cores that share a batch synchronise after every
     layer, and all of them stall when one is preempted to decode or encode. On a GPU it is 1.
     """
     import torch

@@ -74,9 +74,7 @@ def pack_convolutions(network: nn.Module, device: torch.device, dtype: torch.dty
     for module, convolution in _blocks(network):
         relu = len(module) > 2
         plain = convolution.as_conv() if isinstance(convolution, UnshuffledConv) else convolution
-        module[0] = (
-            WinogradConv2d(plain) if relu and suits_winograd(plain) else PackedConv(plain, relu=relu)
-        )
+        module[0] = WinogradConv2d(plain) if relu and suits_winograd(plain) else PackedConv(plain, relu=relu)
         if relu:
             module[2] = nn.Identity()
 
