@@ -1,11 +1,12 @@
-"""Comparison of inference backends for the official network.
+"""Comparison of inference backends for the official network, and the built-in model beside them.
 
 Each backend runs in its own process; they take turns, so that other programs affect all alike, and two of
 the processes measure the ceiling, the best convolution, in the same turns. "A core" comes from CPU time with
 one thread, which a busy machine hardly affects; "all", with `--all-threads`, from wall time with all threads.
 The start is everything up to the first batch: CPU seconds of Python, imports, weights and compilation.
 Differences are to the published network in fp32, in grey levels of 255, over the given faces. A backend whose
-package is missing is left out.
+package is missing is left out. The built-in model is another network, with its share of composition; its
+differences are to itself in fp32.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import psutil
 import torch
 
 from benchmarks.common import SAMPLES, add_avx2_option, limit_to_avx2, random_checkpoint, report
-from benchmarks.generator_backends import BACKENDS
+from benchmarks.generator_backends import BACKENDS, BUILTIN
 from benchmarks.limit import CPU, best_seconds, convolution, formats
 from lipsync.faces import DETECTORS, crop_face
 from lipsync.generators.wav2lip.adapter import load_wav2lip
@@ -76,8 +77,9 @@ def _prepare(
     mel_batch = np.ascontiguousarray(np.resize(mel, (batch, *mel.shape[1:])))
     face_batch = np.ascontiguousarray(np.resize(face, (batch, *face.shape[1:])))
     parts = [slice(start, start + batch) for start in range(0, len(mel) - batch + 1, batch)]
+    pairs = [(mel[part], face[part]) for part in parts] or [(mel_batch, face_batch)]
     return lambda: generate(mel_batch, face_batch), lambda: np.concatenate(
-        [generate(mel[p], face[p]) for p in parts]
+        [generate(*pair) for pair in pairs]
     )
 
 
@@ -209,24 +211,32 @@ def measure(names: Sequence[str], weights: Path, folder: Path, chosen: argparse.
         _, ceiling_operations = convolution(*CEILING_SHAPE, torch.float32)
         for name in dict.fromkeys(name for name, _ in runners):
             one, every = runners[name, 1], runners.get((name, all_threads), runners[name, 1])
-            amount = ceiling_operations if name in CEILINGS else frame_operations * chosen.batch
-            found[name] = {
-                "core": amount / min(one.cpu) / 1e9,
-                **({"all": amount / min(every.wall) / 1e9} if every is not one else {}),
-                "start_cpu_seconds": one.start,
-            }
+            found[name] = {"start_cpu_seconds": one.start}
+            if not name.startswith(BUILTIN):
+                amount = ceiling_operations if name in CEILINGS else frame_operations * chosen.batch
+                found[name] |= {
+                    "core": amount / min(one.cpu) / 1e9,
+                    **({"all": amount / min(every.wall) / 1e9} if every is not one else {}),
+                }
             if name not in CEILINGS:
                 found[name] |= {
                     "frames_a_second_a_core": chosen.batch / min(one.cpu),
                     **({"frames_a_second": chosen.batch / min(every.wall)} if every is not one else {}),
                     "peak_bytes": one.ask(str(folder / f"{len(found)}.npy"))["peak"],
-                    **_difference(folder / "1.npy", folder / f"{len(found)}.npy"),
+                    **_difference(folder / f"{_reference(list(found))}.npy", folder / f"{len(found)}.npy"),
                 }
     return found
 
 
+def _reference(names: Sequence[str]) -> int:
+    """Number, from 1 on, of what the last one's faces are compared with: the first of the same network."""
+    alike = [name.startswith(BUILTIN) for name in names]
+    return alike.index(alike[-1]) + 1
+
+
 def _difference(reference: Path, mouths: Path) -> dict[str, float]:
-    difference = np.abs(np.load(mouths) - np.load(reference)) * 255
+    drawn, expected = np.load(mouths), np.load(reference)
+    difference = np.abs(drawn - expected[:, :, -drawn.shape[2] :]) * 255
     return {"max_difference": float(difference.max()), "mean_difference": float(difference.mean())}
 
 
@@ -240,12 +250,14 @@ def table_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
             continue
         ceiling = found.get("ceiling bf16" if name.endswith("bf16") else "ceiling fp32")
         every = f"{values['frames_a_second']:5.1f} all, " if "all" in values else ""
-        share = f"{100 * values['core'] / ceiling['core']:3.0f} % of the ceiling" if ceiling else ""
+        share = ""
+        if ceiling and "core" in values:
+            share = f"{100 * values['core'] / ceiling['core']:3.0f} % of the ceiling, "
         rows.append(
             (
                 name,
                 f"{values['frames_a_second_a_core']:5.1f} frames/s a core, {every}"
-                f"{share}, start {values['start_cpu_seconds']:5.1f} s of CPU, "
+                f"{share}start {values['start_cpu_seconds']:5.1f} s of CPU, "
                 f"{values['peak_bytes'] / 2**20:5.0f} MiB, difference {values['max_difference']:.3f} "
                 f"(mean {values['mean_difference']:.4f})",
             )

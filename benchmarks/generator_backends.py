@@ -1,4 +1,4 @@
-"""Inference backends for the official network, for `benchmarks.generator`."""
+"""Inference backends for `benchmarks.generator`: the official network, and the built-in model."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 import torch
 
 from benchmarks.limit import CPU
+from lipsync.generators.builtin.adapter import load_builtin, resize_crop
+from lipsync.generators.builtin.adapter import prepare_for_inference as prepare_builtin
+from lipsync.generators.builtin.composition import compose_crops
 from lipsync.generators.wav2lip.adapter import load_wav2lip
 from lipsync.generators.wav2lip.network import Wav2LipNetwork, fold_batch_norm, prepare_for_inference
 from lipsync.types import FloatArray
+from lipsync.weights import find
 
+BUILTIN = "built-in model"
+"""Beginning of the names of what runs another network."""
+BUILTIN_SIDE = 250
+"""Pixels of its faces, as in a close-up in 720p."""
+FIRST_ROW = 40
+"""Where the mask of most faces begins; see `lipsync.blending.first_row_used`."""
 Generate: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
 """Mel (B, 1, 80, 16) and face (B, 6, 96, 96) in [0, 1] -> mouths (B, 3, 96, 96), float32."""
 
@@ -44,9 +55,30 @@ def as_published(path: Path) -> Generate:
     return generate
 
 
-def as_used(path: Path, dtype: torch.dtype) -> Generate:
-    """As this program runs it."""
-    return _of_torch(prepare_for_inference(load_wav2lip(path), CPU, dtype), dtype, torch.float32)
+def as_used(path: Path, dtype: torch.dtype, first_row: int = 0) -> Generate:
+    """As this program runs it; with a mask of mouth and chin it needs the rows below `first_row` alone."""
+    network = prepare_for_inference(load_wav2lip(path), CPU, dtype)
+    return _of_torch(lambda mel, face: network(mel, face, first_row), dtype, torch.float32)
+
+
+def builtin(dtype: torch.dtype) -> Generate:
+    """The built-in model on the same faces, enlarged, with mouth shapes that change."""
+    weights = find("builtin")
+    assert weights, "the built-in model ships with the program"
+    network = prepare_builtin(load_builtin(weights), CPU, dtype)
+    size = (BUILTIN_SIDE, BUILTIN_SIDE)
+
+    @torch.inference_mode()
+    def generate(mel: FloatArray, face: FloatArray) -> FloatArray:
+        rgb = (face[:, :2:-1] * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        crops = [cv2.resize(each, size, interpolation=cv2.INTER_CUBIC) for each in rgb]
+        shapes = torch.from_numpy(mel[:, 0, : network.config.shape_numbers, 0] / 8)
+        side = network.config.crop
+        images = np.stack([resize_crop(crop, side) for crop in crops])
+        maps, outlines = network.predict(torch.from_numpy(images).permute(0, 3, 1, 2) / 255, shapes)
+        return np.stack(compose_crops(network, crops, maps, outlines))
+
+    return generate
 
 
 def folded(path: Path, dtype: torch.dtype) -> Wav2LipNetwork:
@@ -136,6 +168,8 @@ BACKENDS: dict[str, Callable[[Path], Generate]] = {
     "as published, fp32": as_published,
     "as used, fp32": lambda path: as_used(path, torch.float32),
     "as used, bf16": lambda path: as_used(path, torch.bfloat16),
+    "as used, mask's rows, fp32": lambda path: as_used(path, torch.float32, FIRST_ROW),
+    "as used, mask's rows, bf16": lambda path: as_used(path, torch.bfloat16, FIRST_ROW),
     "folded, fp32": lambda path: _of_torch(folded(path, torch.float32)),
     "folded, bf16": lambda path: _of_torch(folded(path, torch.bfloat16), torch.bfloat16),
     "autocast, bf16": with_autocast,
@@ -146,4 +180,6 @@ BACKENDS: dict[str, Callable[[Path], Generate]] = {
     "OpenVINO, fp32": lambda path: with_openvino(path, "f32"),
     "OpenVINO, bf16": lambda path: with_openvino(path, "bf16"),
     "onnxruntime, fp32": with_onnxruntime,
+    f"{BUILTIN}, fp32": lambda _: builtin(torch.float32),
+    f"{BUILTIN}, bf16": lambda _: builtin(torch.bfloat16),
 }
