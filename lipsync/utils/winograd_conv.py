@@ -51,6 +51,7 @@ def suits_winograd(conv: nn.Module) -> TypeGuard[nn.Conv2d]:
         and conv.padding_mode == "zeros"
         and conv.bias is not None
         and min(conv.in_channels, conv.out_channels) >= _FEWEST_CHANNELS
+        and _kernels() is not None
     )
 
 
@@ -77,12 +78,13 @@ class WinogradConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W), channels last in memory."""
         batch, inputs, height, width = x.shape
-        if min(height, width) < _SHORTEST_SIDE:
+        kernels = _kernels()
+        if kernels is None or min(height, width) < _SHORTEST_SIDE:
             small: Tensor = self.packed(x)
             return small
         if self._filters is None:  # two threads may both get here, with the same result
             self._filters = transform_filters(self._weight)
-        filters, kernels = self._filters, _kernels()
+        filters = self._filters
         outputs = filters.shape[2]
         source = x.permute(0, 2, 3, 1).reshape(-1).numpy()
         out = torch.empty((batch, outputs, height, width), memory_format=torch.channels_last)
@@ -117,8 +119,10 @@ def transform_filters(weight: Tensor) -> Tensor:
     return points.flatten(0, 1).float().contiguous()
 
 
-def _kernels() -> ModuleType:
-    """The compiled transforms; imported late, since they bring numba."""
-    from lipsync.utils import winograd_kernels
-
+def _kernels() -> ModuleType | None:
+    """The compiled transforms; imported late, since they bring numba. None where numba does not run."""
+    try:
+        from lipsync.utils import winograd_kernels
+    except ImportError:  # also of a numba that does not know the installed NumPy
+        return None
     return winograd_kernels

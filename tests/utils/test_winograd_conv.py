@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from numba.core import caching
 from torch import nn
 
+from lipsync import utils
 from lipsync.utils import winograd_kernels
 from lipsync.utils.onednn_conv import can_pack
 from lipsync.utils.winograd_conv import WinogradConv2d, suits_winograd
@@ -110,3 +112,14 @@ def test_a_machine_without_a_folder_for_compiled_code(monkeypatch: pytest.Monkey
         return 2 * number
 
     assert double(4) == 8
+
+
+def test_a_machine_whose_numba_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a NumPy that is newer than it knows: the packed layers do the work."""
+    monkeypatch.delattr(utils, "winograd_kernels")
+    monkeypatch.setitem(sys.modules, "lipsync.utils.winograd_kernels", None)
+    conv, x = layer(64, 64), image(2, 64, 12, 12)
+    assert not suits_winograd(conv)
+    network = WinogradConv2d(conv)
+    with torch.inference_mode():
+        assert torch.equal(network(x), network.packed(x))
