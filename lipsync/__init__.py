@@ -44,8 +44,8 @@ if TYPE_CHECKING:
         SyncOptions,
     )
     from lipsync.pipeline.arguments import Redraw
-    from lipsync.pipeline.job import plan
     from lipsync.pipeline.model_provider import CachedModels
+    from lipsync.pipeline.planning import plan
     from lipsync.pipeline.preview import preview
     from lipsync.pipeline.run_cache import RunCache
     from lipsync.pipeline.sync import sync
@@ -68,7 +68,7 @@ for _switch, _off in {
 _HOME = {
     "sync": "pipeline.sync",
     "preview": "pipeline.preview",
-    "plan": "pipeline.job",
+    "plan": "pipeline.planning",
     "CachedModels": "pipeline.model_provider",
     "Redraw": "pipeline.arguments",
     "RunCache": "pipeline.run_cache",

@@ -187,7 +187,9 @@ def _run(arguments: argparse.Namespace) -> int:
         if output is None and is_link(arguments.video):  # next to the video is a folder that is removed
             output = free_name(Path.cwd() / inputs.video.name, inputs.options.media.codec)
         voice, speakers, cues = conversation_inputs(arguments, checked, inputs, bar.update, cancel)
-        said = lipsync.plan(inputs.video, voice, inputs.options, output=output, **speakers).warnings
+        said = lipsync.plan(
+            inputs.video, voice, inputs.options, output=output, resume=arguments.resume, **speakers
+        ).warnings
         _print_notes(said, arguments.flags)  # before the work that could be in vain
         redraw = Redraw(arguments.redraw, arguments.redraw_parts) if arguments.redraw else None
         result = lipsync.sync(

@@ -16,10 +16,10 @@ from lipsync.media.audio.mix import mix_segments
 from lipsync.media.clock import DEFAULT_TRACK
 from lipsync.media.output_formats import VIDEO_CODECS
 from lipsync.options import FaceOptions, SyncOptions
-from lipsync.pipeline.arguments import JobArguments, check_arguments
-from lipsync.pipeline.output_limits import check_layer, output_warnings
+from lipsync.pipeline.arguments import JobArguments
+from lipsync.pipeline.output_limits import check_layer
 from lipsync.segments import FaceChoice, PlacedSegment, Segment, place_segments
-from lipsync.types import IntArray, Plan
+from lipsync.types import IntArray
 from lipsync.utils.file_names import fitting_name
 
 SPEAKING = "speaking"
@@ -195,50 +195,6 @@ def _shown_with(given: JobArguments) -> Callable[[Path], int]:
         return track if track != DEFAULT_TRACK and voice.samefile(given.video) else DEFAULT_TRACK
 
     return track_of
-
-
-def plan(
-    video: str | Path,
-    voice: str | Path,
-    options: SyncOptions | None = None,
-    *,
-    segments: Sequence[Segment] = (),
-    more_voices: Sequence[str | Path] = (),
-    output: str | Path | None = None,
-) -> Plan:
-    """Properties of the result that `sync` would make; needs no network and no decoding.
-
-    Args:
-        video: as of `sync`.
-        voice: as of `sync`.
-        options: as of `sync`.
-        segments: as of `sync`.
-        more_voices: as of `sync`.
-        output: the file to write, whose container may not hold all; by default of the codec's usual kind.
-
-    Raises:
-        LipsyncError: as `sync`, if files, time ranges, segments or settings are invalid.
-    """
-    given = check_arguments(
-        JobArguments, options, video=video, voice=voice, segments=segments, more_voices=more_voices
-    )
-    job = open_job(given)
-    reader = job.video
-    target = Path(output or f"result{VIDEO_CODECS[given.options.media.codec].suffixes[0]}")
-    scale = 2 if given.options.enhance.upscaler != "none" else 1
-    return Plan(
-        frames=len(job.timeline),
-        fps=reader.fps,
-        width=reader.width * scale,
-        height=reader.height * scale,
-        video_seconds=0.0 if reader.is_still else float(reader.frame_count / reader.fps),
-        voice_seconds=job.voices[0].duration,
-        warnings=(
-            *reader.warnings,
-            *output_warnings(reader, job.timeline, target, given.options),
-            *channel_warnings(job),
-        ),
-    )
 
 
 def free_name(video: Path, codec: str = "h264", taken: Collection[Path] = ()) -> Path:

@@ -21,7 +21,9 @@ class Plan:
         fps: frames per second of the result.
         width, height: pixels.
         video_seconds, voice_seconds: lengths of the inputs, after ranges; 0 for a photo.
-        warnings: sentences for the user about what of the source the result cannot keep.
+        warnings: sentences for the user about what of the source the result cannot keep, about large
+            temporary files, and about a disk that is too full.
+        temporary_bytes: what lies beside the result while it is made, at most.
     """
 
     frames: int
@@ -31,6 +33,7 @@ class Plan:
     video_seconds: float
     voice_seconds: float
     warnings: tuple[str, ...] = ()
+    temporary_bytes: int = 0
 
     @property
     def seconds(self) -> float:

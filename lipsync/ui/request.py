@@ -13,7 +13,8 @@ from lipsync.media import open_video
 from lipsync.media.subtitle_formats import Cue
 from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import JobArguments, Redraw, check_arguments
-from lipsync.pipeline.job import Job, open_job, plan
+from lipsync.pipeline.job import Job, open_job
+from lipsync.pipeline.planning import plan
 from lipsync.segments import Segment
 from lipsync.types import Plan
 from lipsync.ui.languages import strings

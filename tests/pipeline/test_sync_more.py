@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -171,6 +173,39 @@ def test_a_resumed_job_is_as_smooth_as_one_in_one_piece(
         for one, other in zip(frames_of(whole.path), frames_of(resumed.path), strict=True)
     ]
     assert max(differences) <= 2, "other batches, otherwise the same"
+
+
+KILLED = """
+import os, signal, sys
+import lipsync
+from lipsync.media.video import resumable_writer
+
+resumable_writer.PART_SECONDS = 0.4
+
+def die(progress):
+    if progress.stage == "Drawing lips" and progress.done > 25:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+options = lipsync.SyncOptions.from_flat(variant="builtin", score=False, provenance="none")
+lipsync.sync(sys.argv[1], sys.argv[2], options, die, output=sys.argv[3], resume=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+def test_a_killed_job_goes_on_with_the_same_frames(
+    head: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lipsync.media.video.resumable_writer.PART_SECONDS", 0.4)
+    options = builtin(score=False, provenance="none")
+    once, twice = tmp_path / "once.mp4", tmp_path / "twice.mp4"
+    lipsync.sync(head, voice, options, output=once, resume=True)
+    killed = subprocess.run([sys.executable, "-c", KILLED, head, voice, twice], check=False)
+    assert killed.returncode == -9
+    seen: list[Progress] = []
+    lipsync.sync(head, voice, options, seen.append, output=twice, resume=True)
+    assert next(report.done for report in seen if report.stage == "Drawing lips") >= 10
+    assert twice.read_bytes() == once.read_bytes()
 
 
 def test_other_settings_do_not_resume_the_job(head: Path, voice: Path, tmp_path: Path) -> None:

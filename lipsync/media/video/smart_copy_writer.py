@@ -179,6 +179,8 @@ class SmartCopy:
             )
         except (OSError, av.error.FFmpegError) as error:
             raise result_error(OSError(*error.args), self.path) from error
+        for part in self._parts:
+            part.path.unlink()
         self._target.take_video(joined)
 
 

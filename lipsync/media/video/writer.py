@@ -161,7 +161,7 @@ class FrameWriter:
         return self._partial.parent
 
     def take_video(self, path: Path) -> None:
-        """Take the video track of an MP4 file as it is, instead of frames."""
+        """Take the video track of an MP4 file as it is, instead of frames, and remove the file."""
         self._video, self.written = path, self.spec.frames
 
     def __enter__(self) -> FrameWriter:
@@ -254,6 +254,8 @@ class FrameWriter:
         stderr = running.stderr_tail()
         if status or says_disk_full(stderr):
             raise error_from_stderr(stderr, self.path, writing=True)
+        if self._video is not None:
+            self._video.unlink()  # before the file is signed, which writes it again
         try:
             marked = self._finish_folder() if self.spec.is_sequence else self._finish_file()
         except OSError as error:
