@@ -186,7 +186,9 @@ def die(progress):
     if progress.stage == "Drawing lips" and progress.done > 25:
         os.kill(os.getpid(), signal.SIGKILL)
 
-options = lipsync.SyncOptions.from_flat(variant="builtin", score=False, provenance="none")
+options = lipsync.SyncOptions.from_flat(
+    variant="builtin", score=False, provenance="none", codec="ffv1", number_format="fp32"
+)
 lipsync.sync(sys.argv[1], sys.argv[2], options, die, output=sys.argv[3], resume=True)
 """
 
@@ -197,15 +199,17 @@ def test_a_killed_job_goes_on_with_the_same_frames(
     head: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lipsync.media.video.resumable_writer.PART_SECONDS", 0.4)
-    options = builtin(score=False, provenance="none")
-    once, twice = tmp_path / "once.mp4", tmp_path / "twice.mp4"
+    options = builtin(score=False, provenance="none", codec="ffv1", number_format="fp32")
+    once, twice = tmp_path / "once.mkv", tmp_path / "twice.mkv"
     lipsync.sync(head, voice, options, output=once, resume=True)
     killed = subprocess.run([sys.executable, "-c", KILLED, head, voice, twice], check=False)
     assert killed.returncode == -9
     seen: list[Progress] = []
     lipsync.sync(head, voice, options, seen.append, output=twice, resume=True)
     assert next(report.done for report in seen if report.stage == "Drawing lips") >= 10
-    assert twice.read_bytes() == once.read_bytes()
+    pairs = zip(frames_of(once), frames_of(twice), strict=True)
+    differences = [int(np.abs(one.astype(int) - other).max()) for one, other in pairs]
+    assert max(differences) <= 2, "another process may take other kernels, otherwise the same"
 
 
 def test_other_settings_do_not_resume_the_job(head: Path, voice: Path, tmp_path: Path) -> None:
