@@ -135,6 +135,18 @@ def test_what_the_voice_leaves_unchanged_is_copied(head: Path, tmp_path: Path) -
     assert not any(same[:25])
 
 
+def test_frames_of_a_variable_rate_keep_their_places(head: Path, tmp_path: Path) -> None:
+    """Where frames are missing, they are repeated and encoded; what follows is copied."""
+    varying = tmp_path / "varying.mp4"
+    missing = ("-vf", "select='not(between(n,80,87))'", "-fps_mode", "vfr")
+    run_ffmpeg("-i", head, *missing, "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", varying)
+    result = draw(varying, tmp_path / "out.mp4", box=BOX)
+    frames = [open_video(one).read(np.arange(175)) for one in (varying, result.path)]
+    differences = [np.abs(one.astype(int) - other).mean() for one, other in zip(*frames, strict=True)]
+    assert sum(one == 0 for one in differences) > 90
+    assert max(differences) < 6
+
+
 @pytest.mark.slow
 def test_frames_without_a_face_are_copied(head: Path, tmp_path: Path) -> None:
     result = draw(head, tmp_path / "out.mp4", (), length_mode="picture")
@@ -204,6 +216,8 @@ def test_other_sources_are_encoded(head: Path, tmp_path: Path) -> None:
         "turned.mp4": (),
     }
     reasons = {"stream.ts": "in the stream", "mpeg4.mp4": "Only H.264", "chroma.mp4": "yuv444p"}
+    run_ffmpeg("-ss", "0.7", "-i", head, "-c", "copy", tmp_path / "edited.mp4")
+    assert "edit list" in why_not(tmp_path / "edited.mp4", tmp_path)[0]
     for name, settings in kinds.items():
         before = ("-display_rotation", "90") if not settings else ()
         run_ffmpeg(*before, "-i", head, *(settings or ("-c", "copy")), tmp_path / name)

@@ -208,7 +208,9 @@ def _read(container: Any, stream: Any, path: Path) -> PictureGroups:
     kind_of = _hevc_kind if context.name == "hevc" else _avc_kind
     times, kinds = [], []
     for packet in _video_packets(container, stream.index):
-        if packet.pts is None or packet.is_discard:
+        if packet.is_discard:
+            raise NotCopyableError("An edit list of the video leaves out frames of its file", hint=HINT)
+        if packet.pts is None:
             raise NotCopyableError("Some frames of the video have no times", hint=HINT)
         times.append(packet.pts)
         units = [(kind_of(one), one) for one in nal_units(bytes(packet), sets.size_bytes) if len(one)]
