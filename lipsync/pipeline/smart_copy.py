@@ -37,6 +37,7 @@ from lipsync.speech import SpeechSpans, speech_weights
 from lipsync.types import Bools, IntArray
 
 ENCODED_AGAIN = "What is not changed is encoded again, too: {reason}."
+FEW_KEY_FRAMES = "each stretch between two key frames of the video has changes"
 _CODECS = {"h264": "h264", "hevc": "h265"}
 """Codec of a result that sources can be joined to, by ffmpeg's name of theirs."""
 _TITLES = {"h264": "H.264", "h265": "H.265"}
@@ -236,8 +237,12 @@ class SmartCopying:
     def decide(self, plan: RenderPlan) -> None:
         """Copy what is not drawn, where that is possible."""
         copied = self._copyable(drawn_frames(plan))
-        if copied and self._source is not None:
+        if self._source is None:
+            return
+        if copied:
             self._explain(self._out.copy(self._source.groups, copied, self._context.cancel))
+        else:
+            self._explain(FEW_KEY_FRAMES)
 
     def _copyable(self, changed: Bools) -> list[Copied]:
         """What can be copied if these frames are drawn; the source is read if that may be something."""

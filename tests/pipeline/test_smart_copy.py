@@ -18,6 +18,7 @@ from lipsync.pipeline.arguments import JobArguments
 from lipsync.pipeline.job import Job, open_job
 from lipsync.pipeline.output_limits import keeps_depth
 from lipsync.pipeline.smart_copy import (
+    FEW_KEY_FRAMES,
     fallback_warnings,
     is_certain,
     open_source,
@@ -232,6 +233,12 @@ def test_the_result_says_so_where_much_does_not_change(head: Path, tmp_path: Pat
     longer = replace(job, timeline=np.arange(1000))
     assert len(fallback_warnings(longer, "why", given)) == 1
     assert fallback_warnings(longer, "", given) == []
+
+
+def test_a_source_with_one_key_frame_is_encoded_and_it_is_said(head: Path, tmp_path: Path) -> None:
+    run_ffmpeg("-i", head, "-c:v", "libx264", "-preset", "veryfast", "-g", "999", tmp_path / "one.mp4")
+    result = draw(tmp_path / "one.mp4", tmp_path / "out.mp4", smart_copy="on", box=BOX)
+    assert [one for one in result.warnings if FEW_KEY_FRAMES in one]
 
 
 def test_faces_are_searched_around_what_is_said(head: Path) -> None:
