@@ -236,7 +236,7 @@ def test_the_result_says_so_where_much_does_not_change(head: Path, tmp_path: Pat
 
 
 def test_a_source_with_one_key_frame_is_encoded_and_it_is_said(head: Path, tmp_path: Path) -> None:
-    run_ffmpeg("-i", head, "-c:v", "libx264", "-preset", "veryfast", "-g", "999", tmp_path / "one.mp4")
+    run_ffmpeg("-i", head, "-c:v", "libx264", "-g", "999", "-sc_threshold", "0", tmp_path / "one.mp4")
     result = draw(tmp_path / "one.mp4", tmp_path / "out.mp4", smart_copy="on", box=BOX)
     assert [one for one in result.warnings if FEW_KEY_FRAMES in one]
 
