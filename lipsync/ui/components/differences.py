@@ -10,7 +10,7 @@ import gradio as gr
 
 from lipsync.options import PRESETS
 from lipsync.ui.components.changes import new_values
-from lipsync.ui.components.status import UNQUEUED, Updates, Values
+from lipsync.ui.components.status import QUIET, UNQUEUED, Updates, Values
 from lipsync.ui.labels import choice_label, label
 from lipsync.ui.languages import strings
 from lipsync.ui.settings_file import FIELDS, held_value
@@ -47,7 +47,10 @@ class Differences:
 
         listed = [preset, *controls.values()]
         triggers = [changed, preset.change]
-        new_values(listed, triggers)(show, set(listed), [self._text, self._reset], **UNQUEUED)
+        # One after the other: a second change within milliseconds is asked beside the first, and must not be
+        # answered before it.
+        in_turn: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "differences", **QUIET}
+        new_values(listed, triggers)(show, set(listed), [self._text, self._reset], **in_turn)
         self._reset.click(reset, preset, [*controls.values()], **UNQUEUED)
 
 
