@@ -23,7 +23,6 @@ from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.registries import DETECTORS
 from lipsync.segments import FacePoint, Segment
 from lipsync.speech import SpeechSpans, detect_speech, even_level
-from lipsync.speech.voice_embedding import load_voice_encoder
 from lipsync.sync_score.base import EXPERT_FPS
 from lipsync.types import FloatArray, IntArray, TimeRange
 from lipsync.weights import require
@@ -102,6 +101,7 @@ def find_speakers(
         return ()
     # Imported here, and torch with it, when there is something to find.
     from lipsync.dubbing.speaker_evidence import expected_opening, gather_evidence
+    from lipsync.speech.voice_embedding import load_voice_encoder
 
     networks = _load_networks()
     evidence = gather_evidence(reader, audio, networks, progress, cancel)

@@ -6,14 +6,17 @@ Two seconds of lips are often not enough to tell who speaks, but a voice that sp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lipsync.progress import CancelToken
 from lipsync.speech import SpeechSpans
-from lipsync.speech.voice_embedding import VoiceEncoder, embed_voices
 from lipsync.sync_score.base import EXPERT_FPS
 from lipsync.types import AudioClip, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from lipsync.speech.voice_embedding import VoiceEncoder
 
 _EVERY = 5
 """Frames between embeddings."""
@@ -62,6 +65,8 @@ def hear_voices(
     Raises:
         Cancelled: the token was cancelled.
     """
+    from lipsync.speech.voice_embedding import embed_voices  # and torch with it
+
     speech = np.zeros(frames, np.bool_)
     for start, end in spans.spans.tolist():
         speech[round(start * EXPERT_FPS) : round(end * EXPERT_FPS)] = True
