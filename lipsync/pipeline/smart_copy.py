@@ -33,6 +33,7 @@ from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import Job, speaking_faces
 from lipsync.pipeline.outputs import Output, Writer
 from lipsync.pipeline.stages import RenderPlan
+from lipsync.progress import CancelToken
 from lipsync.speech import SpeechSpans, speech_weights
 from lipsync.types import Bools, IntArray
 
@@ -100,11 +101,14 @@ def drawn_frames(plan: RenderPlan) -> Bools:
     return np.asarray(np.any(drawn, axis=0))
 
 
-def open_source(job: Job, writer: Writer, options: SyncOptions) -> tuple[CopySource | None, str]:
+def open_source(
+    job: Job, writer: Writer, options: SyncOptions, cancel: CancelToken | None = None
+) -> tuple[CopySource | None, str]:
     """The source, if its packets can be copied into the result; else None and why not, for the user.
 
     Args:
         writer: of the result.
+        cancel: polled while the source is read.
     """
     if options.media.smart_copy == "off" or job.video.is_still:
         return None, ""
@@ -113,7 +117,7 @@ def open_source(job: Job, writer: Writer, options: SyncOptions) -> tuple[CopySou
     if reason := _difference(job, writer.spec, options):
         return None, reason
     try:
-        groups = read_groups(job.video.info.path, job.video.stream)
+        groups = read_groups(job.video.info.path, job.video.stream, cancel)
     except NotCopyableError as error:
         return None, _in_a_sentence(error)
     if reason := _codec_difference(groups, writer):
@@ -251,7 +255,9 @@ class SmartCopying:
             return []
         if not self._opened:
             self._opened = True
-            self._source, reason = open_source(self._job, self._out.writer, self._context.options)
+            self._source, reason = open_source(
+                self._job, self._out.writer, self._context.options, self._context.cancel
+            )
             self._explain(reason)
         return [] if self._source is None else self._source.copyable(changed, least)
 

@@ -219,6 +219,8 @@ def test_other_sources_are_encoded(head: Path, tmp_path: Path) -> None:
     reasons = {"stream.ts": "in the stream", "mpeg4.mp4": "Only H.264", "chroma.mp4": "yuv444p"}
     run_ffmpeg("-ss", "0.7", "-i", head, "-c", "copy", tmp_path / "edited.mp4")
     assert "edit list" in why_not(tmp_path / "edited.mp4", tmp_path)[0]
+    run_ffmpeg("-display_vflip", "-i", head, "-c", "copy", tmp_path / "flipped.mp4")
+    assert "turns or flips" in why_not(tmp_path / "flipped.mp4", tmp_path)[0]
     for name, settings in kinds.items():
         before = ("-display_rotation", "90") if not settings else ()
         run_ffmpeg(*before, "-i", head, *(settings or ("-c", "copy")), tmp_path / name)

@@ -115,7 +115,8 @@ class ParameterSets:
         """These sets and those of another track; None where two different ones have one identifier."""
         if (self.codec, self.size_bytes) != (other.codec, other.size_bytes):
             return None
-        return self.with_units(other.units)
+        own = replace(self, head=_covering(self, other), tail=max(self, other, key=_profile).tail)
+        return own.with_units(other.units)
 
     @property
     def kinds(self) -> tuple[int, ...]:
@@ -129,6 +130,28 @@ class ParameterSets:
         if kind == _VIDEO:
             return payload[0] >> 4
         return golomb(bits_of(payload)[_sequence_offset(payload) if kind == _SEQUENCE else 0 :])
+
+
+def _profile(sets: ParameterSets) -> int:
+    return sets.head[1] & 31 if sets.codec == "hevc" else sets.head[1]
+
+
+def _covering(one: ParameterSets, other: ParameterSets) -> bytes:
+    """The head of a record whose profile and level cover the sets of both.
+
+    Higher profiles have higher numbers where the pixels are alike. Flags that promise less than the profile
+    are set where all sets have them (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1).
+    """
+    head, own = bytearray(one.head), other.head
+    if one.codec == "h264":
+        head[1:4] = max(head[1], own[1]), head[2] & own[2], max(head[3], own[3])
+        return bytes(head)
+    profile = max(_profile(one), _profile(other))
+    head[1] = head[1] & 0xC0 | (head[1] | own[1]) & 0x20 | profile  # with the higher tier
+    head[2:12] = bytes(a & b for a, b in zip(head[2:12], own[2:12], strict=True))
+    head[2 + profile // 8] |= 0x80 >> profile % 8  # a profile is compatible with itself
+    head[12] = max(head[12], own[12])
+    return bytes(head)
 
 
 def renumbered(sets: ParameterSets, number: int) -> ParameterSets:

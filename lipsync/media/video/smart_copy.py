@@ -17,7 +17,8 @@ standard has for joints (ITU-T H.265, 3.14 and 8.1.3).
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -27,6 +28,8 @@ from typing import Any
 import av
 import numpy as np
 
+from lipsync.errors import MediaError
+from lipsync.media.container import open_container
 from lipsync.media.video.parameter_sets import (
     HINT,
     NotCopyableError,
@@ -38,6 +41,7 @@ from lipsync.media.video.parameter_sets import (
 )
 from lipsync.progress import CancelToken
 from lipsync.types import IntArray
+from lipsync.utils.file_digest import file_state
 
 __all__ = [
     "Copied",
@@ -55,6 +59,10 @@ _MAX_SETS = 32
 _AT_A_JOINT = {16: 18, 17: 18, 19: 20, 21: 18}
 """H.265's types of key pictures, and those that they become without leading pictures."""
 _ACCESS = range(16, 22)
+_UPRIGHT = (1 << 16, 0, 0, 1 << 16)
+"""The part of a display matrix that turns, flips and scales, in 16.16 fixed point, of one that does not."""
+_LIKE = 0.005
+"""Relative difference of pixel aspect ratios; Matroska keeps them as whole pixels of the display."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,7 @@ class PictureGroups:
         sets: the parameter sets of the track.
         size: width and height in pixels.
         pixels: ffmpeg's pixel format.
+        state: size and time of change of the file.
     """
 
     path: Path
@@ -130,6 +139,20 @@ class PictureGroups:
     sets: ParameterSets
     size: tuple[int, int]
     pixels: str
+    state: tuple[int, ...]
+
+    def check_unchanged(self) -> None:
+        """Refuse a file that is another one by now.
+
+        Raises:
+            MediaError: it is another one, or not there.
+        """
+        try:
+            changed = _state(self.path) != self.state
+        except OSError:
+            changed = True
+        if changed:
+            raise _changed(self.path)
 
     @property
     def frames(self) -> int:
@@ -166,6 +189,18 @@ class PictureGroups:
         return range(begin, end), self.order[begin:end] - one.source + one.frames.start
 
 
+def _state(path: Path) -> tuple[int, ...]:
+    return file_state(path)[:2]  # the inode of a file is not the same at all times on some network drives
+
+
+def _changed(path: Path) -> MediaError:
+    return MediaError(
+        "The video changed during the run",
+        given=path,
+        hint="Start again when no other program writes to it.",
+    )
+
+
 def without(frames: int, parts: Sequence[range]) -> list[range]:
     """What is left of so many frames without some parts, in order."""
     left, at = [], 0
@@ -176,21 +211,26 @@ def without(frames: int, parts: Sequence[range]) -> list[range]:
     return [*left, range(at, frames)] if at < frames else left
 
 
-def read_groups(path: Path, stream: int | None = None) -> PictureGroups:
-    """The groups of pictures of a video file, without decoding.
+def read_groups(path: Path, stream: int | None = None, cancel: CancelToken | None = None) -> PictureGroups:
+    """The groups of pictures of a video file; only its first picture is decoded.
 
     Args:
         stream: index of the track; by default the first one with a video.
+        cancel: polled with each packet.
 
     Raises:
-        NotCopyableError: it is neither H.264 nor H.265 with its parameter sets in the header, or its frames
-            have no times.
+        NotCopyableError: it is neither H.264 nor H.265 with its parameter sets in the header, its frames have
+            no times, or its header says how to turn, flip or stretch them.
+        Cancelled: the token was cancelled.
     """
     try:
-        with path.open("rb") as file, av.open(file) as container:
+        state = _state(path)
+        with open_container(path) as container:
             track = container.streams.video[0] if stream is None else container.streams[stream]
-            return _read(container, track, path)
-    except (OSError, av.error.FFmpegError, IndexError) as error:
+            return _read(container, track, path, state, cancel or CancelToken())
+    except NotCopyableError:
+        raise
+    except (OSError, MediaError, IndexError, ValueError) as error:  # ValueError: of damaged parameter sets
         raise NotCopyableError("The video cannot be read in packets", given=path, hint=HINT) from error
 
 
@@ -200,14 +240,18 @@ def _video_packets(container: Any, stream: int | None = None) -> Iterator[Any]:
     return (packet for packet in container.demux(track) if packet.size)
 
 
-def _read(container: Any, stream: Any, path: Path) -> PictureGroups:
+def _read(
+    container: Any, stream: Any, path: Path, state: tuple[int, ...], cancel: CancelToken
+) -> PictureGroups:
     context = stream.codec_context
     if context.name not in ("h264", "hevc"):
         raise NotCopyableError("Only H.264 and H.265 can be copied in part", given=context.name, hint=HINT)
-    sets = ParameterSets.parse(context.extradata or b"", context.name)
+    _check_aspect(stream)
+    sets = _with_more(ParameterSets.parse(context.extradata or b"", context.name), [])
     kind_of = _hevc_kind if context.name == "hevc" else _avc_kind
-    times, kinds = [], []
+    times, kinds, decoded = [], [], False
     for packet in _video_packets(container, stream.index):
+        cancel.check("reading")
         if packet.is_discard:
             raise NotCopyableError("An edit list of the video leaves out frames of its file", hint=HINT)
         if packet.pts is None:
@@ -217,14 +261,43 @@ def _read(container: Any, stream: Any, path: Path) -> PictureGroups:
         if more := [(kind, bytes(one)) for kind, one in units if kind in sets.kinds]:
             sets = _with_more(sets, more)
         kinds.append(next((kind for kind, _ in units if _is_access(kind, context.name)), 0))
+        decoded = decoded or _is_decoded(packet)
+    order, shown = _presentation(times)
+    points = _access_points(order, kinds, open_groups=context.name == "hevc")
+    size, pixels = (stream.width, stream.height), (context.pix_fmt or "").replace("yuvj", "yuv")
+    return PictureGroups(path, stream.index, points, shown, order, sets, size, pixels, state)
+
+
+def _presentation(times: Sequence[int]) -> tuple[IntArray, IntArray]:
+    """Number of the frame in each packet, and the times of the frames, sorted."""
     decoded = np.array(times, np.int64)
     ordered = np.sort(decoded)
     if not len(ordered) or (np.diff(ordered) <= 0).any():
         raise NotCopyableError("Frames of the video share a time", hint=HINT)
-    order = np.searchsorted(ordered, decoded).astype(np.int64)
-    points = _access_points(order, kinds, open_groups=context.name == "hevc")
-    size, pixels = (stream.width, stream.height), (context.pix_fmt or "").replace("yuvj", "yuv")
-    return PictureGroups(path, stream.index, points, ordered, order, sets, size, pixels)
+    return np.searchsorted(ordered, decoded).astype(np.int64), ordered
+
+
+def _check_aspect(stream: Any) -> None:
+    """Refuse a pixel aspect ratio of the container alone: encoded pictures would have it, copied ones not."""
+    own, shown = stream.codec_context.sample_aspect_ratio or 1, stream.sample_aspect_ratio or 1
+    if abs(own / shown - 1) > _LIKE:
+        raise NotCopyableError(
+            "The header of the file stretches the pictures of the video",
+            given=f"{shown}, not {own}",
+            hint=HINT,
+        )
+
+
+def _is_decoded(packet: Any) -> bool:
+    """Whether the packet gives the first frame; what is shown must be the picture as it is encoded."""
+    for frame in packet.decode():
+        for one in frame.side_data:
+            if one.type.name == "DISPLAYMATRIX":
+                a, b, _, c, d, *_ = np.frombuffer(bytes(one), np.int32).tolist()
+                if (a, b, c, d) != _UPRIGHT:
+                    raise NotCopyableError("The header of the file turns or flips the video", hint=HINT)
+        return True
+    return False
 
 
 def _with_more(sets: ParameterSets, units: Sequence[tuple[int, bytes]]) -> ParameterSets:
@@ -301,10 +374,11 @@ def splice(
 
     Raises:
         NotCopyableError: a replacement cannot be joined to the source.
+        MediaError: the source is another file by now.
         OSError, av.error.FFmpegError: a file cannot be read or written.
         Cancelled: the token was cancelled.
     """
-    parts = {one.frames.start: (one, read_groups(one.path)) for one in replacements}
+    parts = {one.frames.start: (one, read_groups(one.path, cancel=cancel)) for one in replacements}
     sets = groups.sets
     for one, part in parts.values():
         own = renumbered(part.sets, identifier) if sets.codec == "hevc" else part.sets
@@ -317,18 +391,21 @@ def splice(
     pieces: list[Copied | Replacement] = [*copied, *replacements]
     pieces.sort(key=lambda one: one.frames.start)
     order = np.concatenate([_order(piece, groups, parts) for piece in pieces])
+    groups.check_unchanged()
     delay = int((np.arange(len(order)) - order).max(initial=0))
-    with groups.path.open("rb") as file, av.open(file) as container, av.open(str(target), "w", "mp4") as out:
-        written: Any = out.add_stream_from_template(container.streams[groups.stream])
+    packets = _packets(pieces, groups, sets, identifier, cancel)
+    with av.open(str(target), "w", "mp4") as out, closing(packets):
+        with open_container(groups.path) as container:
+            written: Any = out.add_stream_from_template(container.streams[groups.stream])
         written.codec_context.extradata = sets.to_bytes()
         written.time_base = 1 / fps
-        packets = _packets(pieces, groups, sets, identifier)
         for number, (shown, packet) in enumerate(zip(order.tolist(), packets, strict=True)):
             cancel.check("writing")
             packet.stream = written
             packet.time_base = 1 / fps
             packet.pts, packet.dts, packet.duration = shown, number - delay, 1
             out.mux(packet)
+    groups.check_unchanged()
 
 
 _Parts = dict[int, tuple[Replacement, PictureGroups]]
@@ -343,21 +420,24 @@ def _order(piece: Copied | Replacement, groups: PictureGroups, parts: _Parts) ->
 
 
 def _packets(
-    pieces: Sequence[Copied | Replacement], groups: PictureGroups, sets: ParameterSets, identifier: int
-) -> Iterator[Any]:
-    """The packets of all pieces, in order."""
-    reader = _SourcePackets(groups)
+    pieces: Sequence[Copied | Replacement],
+    groups: PictureGroups,
+    sets: ParameterSets,
+    identifier: int,
+    cancel: CancelToken,
+) -> Generator[Any, None, None]:
+    """The packets of all pieces, in order; closing it closes the files."""
     before: Copied | Replacement | None = None
-    for piece in pieces:
-        if isinstance(piece, Replacement):
-            with piece.path.open("rb") as file, av.open(file) as container:
-                for packet in _video_packets(container):
-                    yield _renumbered(packet, sets, identifier)
-        else:
-            joint = not _follows(before, piece)
-            yield from reader.packets(piece, joint and groups.sets.codec == "hevc")
-        before = piece
-    reader.close()
+    with closing(_SourcePackets(groups, cancel)) as reader:
+        for piece in pieces:
+            if isinstance(piece, Replacement):
+                with open_container(piece.path) as container:
+                    for packet in _video_packets(container):
+                        yield _renumbered(packet, sets, identifier)
+            else:
+                joint = not _follows(before, piece)
+                yield from reader.packets(piece, joint and groups.sets.codec == "hevc")
+            before = piece
 
 
 def _follows(before: Copied | Replacement | None, piece: Copied) -> bool:
@@ -382,18 +462,17 @@ def _with_data(packet: Any, data: bytes) -> Any:
 class _SourcePackets:
     """The packets of the source, read once where the pieces are in its order."""
 
-    def __init__(self, groups: PictureGroups) -> None:
-        self._groups = groups
+    def __init__(self, groups: PictureGroups, cancel: CancelToken) -> None:
+        self._groups, self._cancel = groups, cancel
         self._at = 0
-        self._file: Any = None
-        self._container: Any = None
-        self._stream: Iterator[Any] = iter(())
+        self._stream = self._open()
 
     def packets(self, piece: Copied, joint: bool) -> Iterator[Any]:
         """Those of a copied stretch, without leading pictures that refer to what is not there."""
         numbers, order = self._groups.packets_of(piece)
-        if self._container is None or numbers.start < self._at:
-            self._open()
+        if numbers.start < self._at:
+            self.close()
+            self._at, self._stream = 0, self._open()
         while self._at < numbers.start:
             self._next()
         for number, frame in zip(numbers, order.tolist(), strict=True):
@@ -411,22 +490,21 @@ class _SourcePackets:
         return _with_data(packet, b"".join(parts))
 
     def _next(self) -> Any:
+        self._cancel.check("writing")
+        packet = next(self._stream, None)
+        if packet is None:
+            raise _changed(self._groups.path)
         self._at += 1
-        return next(self._stream)
+        return packet
 
-    def _open(self) -> None:
-        self.close()
-        self._file = self._groups.path.open("rb")
-        self._container = av.open(self._file)
-        self._stream = _video_packets(self._container, self._groups.stream)
-        self._at = 0
+    def _open(self) -> Generator[Any, None, None]:
+        self._groups.check_unchanged()
+        with open_container(self._groups.path) as container:
+            yield from _video_packets(container, self._groups.stream)
 
     def close(self) -> None:
         """Close the file."""
-        if self._container is not None:
-            self._container.close()
-            self._file.close()
-            self._container = None
+        self._stream.close()
 
 
 def runs(shown: IntArray) -> list[Copied]:

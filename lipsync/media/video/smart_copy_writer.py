@@ -120,7 +120,7 @@ class SmartCopy:
         path = self._target.folder / f"probe{identifier}.mp4"
         with FrameWriter(path, self._part_spec(1, identifier), cancel=self._cancel) as writer:
             writer.write(_any_frame(writer.spec))
-        return read_groups(path).sets
+        return read_groups(path, cancel=self._cancel).sets
 
     def _part_spec(self, frames: int, identifier: int) -> OutputSpec:
         number = identifier if self._groups.sets.codec == "h264" else 0
@@ -212,7 +212,7 @@ class SmartCopyWriter(SmartCopy):
         cancel: CancelToken | None = None,
     ) -> None:
         target = FrameWriter(path, spec, cancel=cancel)
-        groups = read_groups(source)
+        groups = read_groups(source, cancel=cancel)
         if (groups.frames, groups.size) != (spec.frames, spec.encoded_size):
             width, height = groups.size
             raise NotCopyableError(

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from lipsync.errors import OutputError
+from lipsync.errors import Cancelled, MediaError, OutputError
 from lipsync.media import FrameWriter, OutputSpec, open_audio, open_video, probe_audio, probe_video
+from lipsync.media.container import open_container
 from lipsync.media.ffmpeg import ffmpeg_path
 from lipsync.media.programs import run_program
-from lipsync.media.video.smart_copy import NotCopyableError, ParameterSets, read_groups
+from lipsync.media.video.smart_copy import (
+    Copied,
+    NotCopyableError,
+    ParameterSets,
+    PictureGroups,
+    read_groups,
+    splice,
+)
 from lipsync.media.video.smart_copy_writer import SmartCopyWriter
 from lipsync.progress import CancelToken
 from lipsync.types import Frame
@@ -187,3 +199,147 @@ def test_parameter_sets_survive_being_written(source: Path) -> None:
     sets = read_groups(source).sets
     assert ParameterSets.parse(sets.to_bytes()) == sets
     assert sets.identifiers == (0,)
+
+
+def test_levels_and_profiles_cover_all_sets(source: Path, tmp_path: Path) -> None:
+    baseline, target = tmp_path / "baseline.mp4", tmp_path / "result.mp4"
+    given = ("-c:v", "libx264", "-profile:v", "baseline", "-level", "1.3", "-g", "50")
+    run_ffmpeg("-i", source, "-an", *given, baseline)
+    before = read_groups(baseline).sets
+    assert (before.head[1], before.head[3], before.tail) == (66, 13, b"")
+    redraw(baseline, target, spec(None), range(60, 70))
+    sets = read_groups(target).sets
+    own = [unit[1:4] for kind, unit in sets.units if kind == 7]
+    assert {one[0] for one in own} == {66, 100}
+    assert sets.head[1] == 100
+    assert sets.head[2] == own[0][1] & own[1][1]
+    assert sets.head[3] == max(one[2] for one in own)
+    assert sets.tail == read_groups(source).sets.tail != b""
+    assert len(hashes(target)) == FRAMES
+
+
+def test_levels_and_profiles_of_h265_cover_all_sets() -> None:
+    def sets(tier_and_profile: int, compatible: int, level: int) -> ParameterSets:
+        flags = compatible.to_bytes(4, "big") + b"\x90" + bytes(5)
+        head = bytes([1, tier_and_profile]) + flags + bytes([level]) + bytes(8) + b"\x0f"
+        return ParameterSets(head, (), b"", "hevc")
+
+    main, main_10 = sets(1, 0x60000000, 93), sets(0x22, 0x20000000, 60)
+    for one, other in [(main, main_10), (main_10, main)]:
+        joined = one.joined(other)
+        assert joined == sets(0x22, 0x20000000, 93)
+    assert sets(1, 0x60000000, 93).joined(sets(4, 0x08000000, 90)) == sets(4, 0x08000000, 93)
+
+
+def test_a_title_in_another_encoding_is_no_obstacle(source: Path, tmp_path: Path) -> None:
+    titled = tmp_path / "titled.mp4"
+    run_ffmpeg("-i", source, "-c", "copy", "-metadata", "title=CafXYZ", titled)
+    titled.write_bytes(titled.read_bytes().replace(b"CafXYZ", b"Caf\xe9 1"))
+    assert redraw(titled, tmp_path / "result.mp4", spec(None), range(60, 70)) == [range(50, 100)]
+
+
+def test_damaged_sources_are_not_copied(source: Path, tmp_path: Path) -> None:
+    """A parameter set in the stream without an end of its identifier, and a header that ends early."""
+    repeated, damaged = tmp_path / "repeated.mp4", tmp_path / "damaged.mp4"
+    run_ffmpeg("-i", source, "-an", "-c:v", "libx264", "-x264-params", "repeat-headers=1:keyint=40", repeated)
+    data = repeated.read_bytes()
+    [unit] = [one for kind, one in read_groups(repeated).sets.units if kind == 8]
+    at = data.rindex(unit) + 1
+    for broken in (data[:at] + bytes(len(unit) - 1) + data[at + len(unit) - 1 :], data[:100]):
+        damaged.write_bytes(broken)
+        with pytest.raises(NotCopyableError, match="cannot be read"):
+            read_groups(damaged)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (["-display_vflip"], [], "turns or flips"),
+        (["-display_hflip"], [], "turns or flips"),
+        (["-display_rotation", "180"], [], "turns or flips"),
+        ([], ["-aspect", "9:4"], "stretches"),
+    ],
+)
+def test_what_only_the_container_says_of_the_pictures(
+    source: Path, tmp_path: Path, before: list[str], after: list[str], reason: str
+) -> None:
+    """Encoded pictures would have it in themselves, copied ones not."""
+    run_ffmpeg(*before, "-i", source, "-c", "copy", *after, tmp_path / "changed.mp4")
+    with pytest.raises(NotCopyableError, match=reason):
+        read_groups(tmp_path / "changed.mp4")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_pixel_aspect_ratios_of_the_pictures_are_kept(source: Path, tmp_path: Path, suffix: str) -> None:
+    wide, target = tmp_path / f"wide{suffix}", tmp_path / "result.mp4"
+    run_ffmpeg("-i", source, "-an", "-vf", "setsar=40/33", "-c:v", "libx264", "-g", "50", wide)
+    redraw(wide, target, spec(None, source=probe_video(wide)), range(60, 70))
+    assert float(probe_video(target).sample_aspect_ratio) == pytest.approx(40 / 33, abs=0.005)
+
+
+class Stopping(CancelToken):
+    """Token that is cancelled when it is asked for the nth time."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._left = after
+
+    def check(self, stage: str = "") -> None:
+        self._left -= 1
+        if self._left <= 0:
+            self.cancel()
+        super().check(stage)
+
+
+def copy_end(groups: PictureGroups, target: Path, cancel: CancelToken | None = None) -> None:
+    """Write the last 25 frames."""
+    piece = [Copied(range(25), 150)]
+    splice(groups, piece, [], target, fps=Fraction(25), cancel=cancel or CancelToken())
+
+
+def test_reading_and_skipping_packets_can_be_cancelled(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        read_groups(source, cancel=Stopping(20))
+    groups = read_groups(source)
+    with pytest.raises(Cancelled):
+        copy_end(groups, tmp_path / "out.mp4", Stopping(100))
+    copy_end(groups, tmp_path / "out.mp4")
+    assert hashes(tmp_path / "out.mp4") == hashes(source)[150:]
+
+
+def test_a_cancelled_joint_leaves_no_file_open(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    @contextmanager
+    def noted(path: Path) -> Iterator[Any]:
+        opened.append(path)
+        try:
+            with open_container(path) as container:
+                yield container
+        finally:
+            opened.remove(path)
+
+    groups = read_groups(source)
+    monkeypatch.setattr("lipsync.media.video.smart_copy.open_container", noted)
+    with pytest.raises(Cancelled) as kept:
+        copy_end(groups, tmp_path / "out.mp4", Stopping(160))
+    assert kept.traceback
+    assert opened == []
+
+
+def test_a_source_that_changes_during_the_run_is_told(source: Path, tmp_path: Path) -> None:
+    changing, shorter = tmp_path / "changing.mp4", tmp_path / "shorter.mp4"
+    changing.write_bytes(source.read_bytes())
+    groups = read_groups(changing)
+    os.utime(changing, ns=(1, 1))  # as big as before, and written later
+    with pytest.raises(MediaError, match="changed during the run"):
+        copy_end(groups, tmp_path / "out.mp4")
+    changing.unlink()
+    with pytest.raises(MediaError, match="changed during the run"):
+        copy_end(groups, tmp_path / "out.mp4")
+    run_ffmpeg("-i", source, "-c", "copy", "-frames:v", "160", shorter)
+    while_read = replace(groups, path=shorter, state=read_groups(shorter).state)
+    with pytest.raises(MediaError, match="changed during the run"):
+        copy_end(while_read, tmp_path / "out.mp4")
