@@ -33,7 +33,7 @@ def run(folder: Path, size: str, seconds: float, more: list[str]) -> Run:
     video, voice = make_talking_head(folder, width, height, seconds)
     output = folder / "out.mp4"
     measured = measure_lipsync(
-        ["run", str(video), str(voice), "-o", str(output), "--json", "--no-cache", *more]
+        ["run", str(video), str(voice), "-o", str(output), "--overwrite", "--json", "--no-cache", *more]
     )
     for path in (video, voice, output):
         path.unlink()

@@ -27,7 +27,8 @@ def main() -> None:
         weights = chosen.weights or random_checkpoint(folder)
         for seconds in (chosen.seconds, chosen.seconds * TIMES_LONGER):
             video, voice = make_talking_head(folder, width, height, seconds)
-            arguments = ["run", str(video), str(voice), "-o", str(folder / "out.mp4"), "--json", "--no-cache"]
+            arguments = ["run", str(video), str(voice), "-o", str(folder / "out.mp4"), "--json"]
+            arguments += ["--no-cache", "--overwrite"]
             measured = measure_lipsync(
                 [*arguments, "--variant", "wav2lip", "--weights", str(weights), *chosen.extra]
             )

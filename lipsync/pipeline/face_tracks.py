@@ -68,8 +68,8 @@ def find_face_tracks(
 
     report = context.stage("Finding faces", sum(map(len, searched)))
     with context.timer("detect"), ExitStack() as cleanup:
-        # The first frames are decoded while torch and the detector are loaded.
-        first = cleanup.enter_context(decoded(searched[0]))
+        # The first frames are decoded while torch and the detector are loaded, if they are not known yet.
+        first = None if cache else cleanup.enter_context(decoded(searched[0]))
         device = choose_device(options.generator.device)
         detector = DETECTORS.create(faces.detector, weights=faces.detector_weights, device=device)
         references = read_references(choices, detector)  # an error in an image shows before the detection
@@ -81,7 +81,7 @@ def find_face_tracks(
         else:
             found = []
             for part in searched:
-                with first if part is searched[0] else decoded(part) as frames:
+                with first if first and part is searched[0] else decoded(part) as frames:
                     found.append((part.start, detect_faces(_checked(frames, check), detector, faces, report)))
             detections = join_parts(found) if parts else found[0][1]
             if cache and key:

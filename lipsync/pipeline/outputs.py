@@ -57,8 +57,8 @@ class Output:
 
     Attributes:
         made: ranges of frames that an earlier run has written, and that are measured again.
-        remaining: ranges of frames still to be made. They are made independently of each other, so that a
-            resumed run gives the same file.
+        remaining: ranges of frames still to be made, encoded independently of each other. What is smoothed
+            over time goes on from one to the next, and is kept with them for a run that is resumed.
 
     Args:
         measured: frames that are copied from an earlier result are measured.

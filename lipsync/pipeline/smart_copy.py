@@ -27,7 +27,7 @@ from lipsync.media.video.smart_copy import (
     read_groups,
     runs,
 )
-from lipsync.media.video.smart_copy_writer import ENCODERS
+from lipsync.media.video.smart_copy_writer import ENCODERS, SmartCopy
 from lipsync.options import FaceOptions, SyncOptions
 from lipsync.pipeline.face_tracks import find_face_tracks
 from lipsync.pipeline.job import Job, speaking_faces
@@ -38,7 +38,7 @@ from lipsync.speech import SpeechSpans, speech_weights
 from lipsync.types import Bools, IntArray
 
 ENCODED_AGAIN = "What is not changed is encoded again, too: {reason}."
-FEW_KEY_FRAMES = "each stretch between two key frames of the video has changes"
+FEW_KEY_FRAMES = "the video has few key frames, and something changes between them"
 _CODECS = {"h264": "h264", "hevc": "h265"}
 """Codec of a result that sources can be joined to, by ffmpeg's name of theirs."""
 _TITLES = {"h264": "H.264", "h265": "H.265"}
@@ -112,8 +112,10 @@ def open_source(
     """
     if options.media.smart_copy == "off" or job.video.is_still:
         return None, ""
+    if isinstance(writer, SmartCopy):  # of an earlier result
+        return None, ""
     if not isinstance(writer, FrameWriter):
-        return None, "a run that can be resumed writes all of the result"
+        return None, "a run that can be resumed, or is shared by several workers, writes all of the result"
     if reason := _difference(job, writer.spec, options):
         return None, reason
     try:
@@ -158,11 +160,17 @@ def _codec_difference(groups: PictureGroups, writer: FrameWriter) -> str:
     return ""
 
 
-def fallback_warnings(job: Job, reason: str, options: SyncOptions) -> list[str]:
-    """A warning where a source cannot be copied although much of the result does not change."""
-    unchanged = float((~spoken_frames(job)).sum() / job.video.fps)
-    worth = options.media.smart_copy == "on" or unchanged >= max(_WORTH_SECONDS, job.seconds / 2)
-    return [ENCODED_AGAIN.format(reason=reason)] if reason and worth else []
+def fallback_warnings(job: Job, reason: str, options: SyncOptions, encoded: int, copied: bool) -> list[str]:
+    """A warning where much of the result is encoded again although it does not change.
+
+    Args:
+        reason: why; "" if all that can be is copied.
+        encoded: frames that do not change and are encoded.
+        copied: whether others are copied.
+    """
+    always = options.media.smart_copy == "on" and not copied
+    worth = always or float(encoded / job.video.fps) >= max(_WORTH_SECONDS, job.seconds / 2)
+    return [ENCODED_AGAIN.format(reason=reason)] if reason and encoded and worth else []
 
 
 # --- faces -------------------------------------------------------------------------------------
@@ -187,7 +195,11 @@ def parts_to_search(job: Job, spoken: Bools, choices: Sequence[FaceOptions]) -> 
 
 
 def is_certain(tracked: Sequence[TrackedFaces]) -> bool:
-    """Whether a search of the whole video would choose the same faces: nobody else is in the parts."""
+    """Whether there is nothing to choose from: nobody else is in the parts that were searched.
+
+    Who is seen in the same shot only more than `_MARGIN_SECONDS` away is not asked about: a search of the
+    whole could choose that face for the shot, and would then draw nobody here.
+    """
     for faces in tracked:
         shots = [one.shot for one in faces.identities]
         if len(set(shots)) != len(shots) or not all(one.selected for one in faces.identities):
@@ -206,7 +218,7 @@ class SmartCopying:
     def __init__(self, job: Job, out: Output, context: RunContext) -> None:
         self._job, self._out, self._context = job, out, context
         self._source: CopySource | None = None
-        self._opened = False
+        self._opened, self._reason = False, ""
         self.searched: Bools = np.ones(int(job.timeline.max()) + 1, np.bool_)
         self.warnings: tuple[str, ...] = ()
 
@@ -240,13 +252,16 @@ class SmartCopying:
 
     def decide(self, plan: RenderPlan) -> None:
         """Copy what is not drawn, where that is possible."""
-        copied = self._copyable(drawn_frames(plan))
-        if self._source is None:
-            return
-        if copied:
-            self._explain(self._out.copy(self._source.groups, copied, self._context.cancel))
-        else:
-            self._explain(FEW_KEY_FRAMES)
+        drawn = drawn_frames(plan)
+        copied, reason = self._copyable(drawn), self._reason
+        if copied and self._source is not None:
+            reason = self._out.copy(self._source.groups, copied, self._context.cancel)
+            copied = [] if reason else copied
+        if self._source is not None:
+            reason = reason or FEW_KEY_FRAMES
+        encoded = int((~drawn).sum()) - sum(len(one.frames) for one in copied)
+        options = self._context.options
+        self.warnings = tuple(fallback_warnings(self._job, reason, options, encoded, bool(copied)))
 
     def _copyable(self, changed: Bools) -> list[Copied]:
         """What can be copied if these frames are drawn; the source is read if that may be something."""
@@ -255,11 +270,7 @@ class SmartCopying:
             return []
         if not self._opened:
             self._opened = True
-            self._source, reason = open_source(
+            self._source, self._reason = open_source(
                 self._job, self._out.writer, self._context.options, self._context.cancel
             )
-            self._explain(reason)
         return [] if self._source is None else self._source.copyable(changed, least)
-
-    def _explain(self, reason: str) -> None:
-        self.warnings += tuple(fallback_warnings(self._job, reason, self._context.options))

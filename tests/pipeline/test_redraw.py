@@ -72,6 +72,7 @@ def test_one_line_is_drawn_again_and_the_rest_is_the_same_to_the_bit(
     assert read_provenance(again.path).state == read_provenance(whole.path).state
     sounds = [open_audio(one.path).read(16_000) for one in (again, whole)]
     assert np.abs(sounds[0].samples - sounds[1].samples).max() < 1e-3
+    assert [one for one in again.warnings if "encoded again" in one] == []
     drawing = [one for one in seen if one.stage == "Drawing lips"]
     assert drawing[0].done >= 125
     assert drawing[-1].done == drawing[-1].total == 175

@@ -185,7 +185,7 @@ def why_not(video: Path, folder: Path, **settings: Any) -> tuple[str, list[str]]
     )  # fmt: skip
     source, reason = open_source(job, FrameWriter(folder / "out.mp4", spec), given)
     assert (source is None) == bool(reason)
-    return reason, fallback_warnings(job, reason, given)
+    return reason, fallback_warnings(job, reason, given, int((~spoken_frames(job)).sum()), False)
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,10 @@ def test_the_result_says_so_where_much_does_not_change(head: Path, tmp_path: Pat
     assert why_not(head, tmp_path, smart_copy="on")[1] == []
     job, given = job_of(head, codec="h265")
     longer = replace(job, timeline=np.arange(1000))
-    assert len(fallback_warnings(longer, "why", given)) == 1
-    assert fallback_warnings(longer, "", given) == []
+    assert len(fallback_warnings(longer, "why", given, 600, False)) == 1
+    assert len(fallback_warnings(longer, "why", given, 600, True)) == 1, "more is encoded than copied"
+    assert fallback_warnings(longer, "why", given, 200, True) == []
+    assert fallback_warnings(longer, "", given, 600, False) == []
 
 
 def test_a_source_with_one_key_frame_is_encoded_and_it_is_said(head: Path, tmp_path: Path) -> None:

@@ -197,15 +197,18 @@ class ResumableWriter:
     def save_state(self, frame: int, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Keep what the frames from `frame` on depend on, for a run that goes on there.
 
-        Only the last two are kept: a part may not be complete yet.
+        Only the last two are kept: a part may not be complete yet. Those of later frames are of a run that
+        got further, and of parts that are made again.
 
         Raises:
             OutputError, DiskFullError: it cannot be written.
         """
         with atomic_write(self._state_path(frame), explain=result_error) as new, new.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
-        for old in sorted(self._folder.glob("state*"))[:-2]:
-            old.unlink()
+        kept = sorted(self._folder.glob("state*"))
+        later = [path for path in kept if path.name > self._state_path(frame).name]
+        for path in [*later, *kept[: len(kept) - len(later)][:-2]]:
+            path.unlink()
 
     def read_state(self, frame: int) -> dict[str, npt.NDArray[Any]] | None:
         """What `save_state` has kept for a frame; None where there is nothing that can be read."""

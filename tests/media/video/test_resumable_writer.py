@@ -64,6 +64,20 @@ def test_it_goes_on_after_the_last_whole_part_and_ends_in_the_same_file(tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([once.name, twice.name, "v.wav"])
 
 
+def test_a_run_that_had_to_go_back_keeps_its_own_states(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="power"), writer(tmp_path / "a.mp4") as result:
+        for frame in (10, 15, 20, 5, 10):
+            result.save_state(frame, {"number": np.array(frame)})
+        kept = [frame for frame in (5, 10, 15, 20) if result.read_state(frame) is not None]
+        assert kept == [5, 10]
+            True,
+            True,
+            False,
+            False,
+        ]
+        raise RuntimeError("power failure")
+
+
 def test_the_frames_of_earlier_tries_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     write_until(path, 12)
