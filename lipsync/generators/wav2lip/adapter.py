@@ -29,8 +29,6 @@ from lipsync.weights.checkpoint import read_header
 from lipsync.weights.weights_file import reading_errors
 
 _FORMATS = ("fp32", "bf16", "fp16")
-_FP32_BATCH = 8
-"""Frames per forward pass on a CPU: Winograd's filters take four times the memory, and are read in each."""
 _ROW_STEP = 8
 """Rows that are left out are a multiple of it: packed layers keep something for each size they meet."""
 
@@ -76,8 +74,6 @@ class Wav2Lip(BatchedGenerator):
             self.spec = _spec(name, network.size, read_header(weights))
             self.network = prepare_for_inference(network, self.device, self.dtype)
         self.batch_size = batch_size or self.default_batch_size(self.device)
-        if not batch_size and self.device.type == "cpu" and self.dtype == torch.float32:
-            self.batch_size = _FP32_BATCH
 
     def encode_audio(
         self,
