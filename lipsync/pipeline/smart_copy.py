@@ -211,15 +211,16 @@ class SmartCopying:
     """Choice of what of the source is searched for faces, drawn and copied.
 
     Attributes:
-        searched: bool (N,), video frames in which faces are searched.
+        searched: bool (N,), video frames in which faces were searched; None for all.
         warnings: sentences for the user.
     """
 
     def __init__(self, job: Job, out: Output, context: RunContext) -> None:
         self._job, self._out, self._context = job, out, context
+        self._frames = int(job.timeline.max()) + 1  # of the video, up to the last one that is shown
         self._source: CopySource | None = None
         self._opened, self._reason = False, ""
-        self.searched: Bools = np.ones(int(job.timeline.max()) + 1, np.bool_)
+        self.searched: Bools | None = None
         self.warnings: tuple[str, ...] = ()
 
     def find_faces(
@@ -231,12 +232,12 @@ class SmartCopying:
             LipsyncError: as `find_face_tracks`.
         """
         job, context = self._job, self._context
-        numbers = np.arange(len(self.searched))
+        numbers = np.arange(self._frames)
         if parts := self._parts(choices):
             with suppress(NoFaceError, OptionError):  # a search of the whole says what there is
                 tracked = find_face_tracks(job.video, numbers, choices, check, cache, context, parts)
                 if is_certain(tracked):
-                    self.searched[:] = False
+                    self.searched = np.zeros(self._frames, np.bool_)
                     for part in parts:
                         self.searched[part.start : part.stop] = True
                     return tracked
@@ -248,7 +249,7 @@ class SmartCopying:
         if self._context.options.faces.box is not None or not self._copyable(spoken):
             return []
         parts = parts_to_search(self._job, spoken, choices)
-        return parts if sum(map(len, parts)) < len(self.searched) else []
+        return parts if sum(map(len, parts)) < self._frames else []
 
     def decide(self, plan: RenderPlan) -> None:
         """Copy what is not drawn, where that is possible."""
