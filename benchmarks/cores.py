@@ -7,7 +7,8 @@ drawing takes at least
 
     max(CPU time of everything / N, CPU time of the busiest single thread)
 
-which is compared with what was measured, and computed for more cores. What comes before (start of Python,
+which is compared with what was measured, and computed for more cores, from the run with the most: with fewer,
+threads that take turns need more for the same work. What comes before (start of Python,
 networks, faces) is taken as measured with the most cores there are. Needs Linux.
 """
 
@@ -70,7 +71,7 @@ class ThreadTimes:
 
     def _watch(self) -> None:
         process = psutil.Process()
-        while not self._ended.wait(0.02):
+        while not self._ended.wait(0.1):
             for thread in threading.enumerate():
                 if thread.native_id is not None:
                     self._names[thread.native_id] = _stage(thread.name)
@@ -169,7 +170,7 @@ def main() -> None:
         for _ in range(chosen.turns):
             for count in counts:
                 runs[count].append(measure(count, [*arguments, *chosen.extra]))
-    stages = min((run["stages"] for run in runs[counts[0]]), key=lambda each: sum(each.values()))
+    stages = min((run["stages"] for run in runs[counts[-1]]), key=lambda each: sum(each.values()))
     before = median(run["before"] for run in runs[counts[-1]])
     table = [(f"CPU of {stage}", f"{seconds:6.2f} s") for stage, seconds in sorted(stages.items())]
     values: dict[str, Any] = {"stages": stages, "before": before, "cores": {}}
