@@ -1,6 +1,6 @@
 """Frames a second that visitors of one server get, against runs of the command line.
 
-Several visitors send the same runs at once, while another one asks for plans and previews all the time. The
+Several visitors send the same runs at once, while another one looks at plans and previews. The
 command line makes as many of the same runs, one after the other, each a program that loads its networks anew
 as users of it have to. Both take turns. Beside the rates stands how long the visitors' runs took, from
 sending to the finished file.
@@ -53,11 +53,11 @@ def one_run(server: Server, video: Path, voice: Path) -> float:
     return seconds
 
 
-def others(server: Server, video: Path, voice: Path, ended: threading.Event) -> int:
+def others(server: Server, video: Path, voice: Path, ended: threading.Event, pause: float) -> int:
     """Plans and previews of another visitor until the runs have ended; returns how many."""
     visitor, asked = Visitor(server), 0
     given = visitor.upload(video), visitor.upload(voice)
-    while not ended.wait(1):
+    while not ended.wait(pause):
         call(server, "plan", [*given, "", "", {}])
         call(server, "preview", [*given, 0.1, "", "", {}])
         asked += 2
@@ -71,7 +71,7 @@ def served(
     """Seconds of all runs together, of each, and how many other requests were answered meanwhile."""
     ended = threading.Event()
     with ThreadPoolExecutor(chosen.visitors + 1) as pool:
-        beside = pool.submit(others, server, video, voice, ended)
+        beside = pool.submit(others, server, video, voice, ended, chosen.pause)
         started = time.perf_counter()
         runs = [pool.submit(one_run, server, video, voice) for _ in range(chosen.visitors)]
         try:
@@ -106,6 +106,9 @@ def main() -> None:
     parser.add_argument("--visitors", type=int, default=6, help="runs at once (default 6)")
     parser.add_argument("--seconds", type=float, default=20, help="length of each (default 20)")
     parser.add_argument("--size", default="640x360", help="of the video (default 640x360)")
+    parser.add_argument(
+        "--pause", type=float, default=10, help="seconds between another's plan and preview (default 10)"
+    )
     parser.add_argument("--turns", type=int, default=2)
     chosen = parser.parse_args()
     width, height = map(int, chosen.size.split("x"))
