@@ -38,6 +38,7 @@ from benchmarks.common import (
     measure_lipsync,
     random_checkpoint,
     report,
+    run_arguments,
 )
 from lipsync.media import ffmpeg_path
 
@@ -113,8 +114,7 @@ def run_ours(
     folder: Path, video: Path, voice: Path, weights: Path, box: Box | None, mask: str = "mouth"
 ) -> Measurement:
     """Measure a whole run of this program."""
-    arguments = ["run", str(video), str(voice), "-o", str(folder / "ours.mp4"), "--overwrite"]
-    arguments += ["--json", "--no-cache"]
+    arguments = [*run_arguments(video, voice, folder / "ours.mp4"), "--json"]
     arguments += ["--variant", "wav2lip", "--weights", str(weights), "--no-score"]
     # "auto" goes by the CPU's flags, which a limit to AVX2 does not change.
     arguments += ["--number-format", "fp32" if "ONEDNN_MAX_CPU_ISA" in os.environ else "auto"]

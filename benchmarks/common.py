@@ -225,3 +225,8 @@ def report(name: str, table: Sequence[tuple[str, str]], values: dict[str, Any]) 
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine, **values}, indent=2))
     print(f"written to {path}")
+
+
+def run_arguments(video: Path, voice: Path, output: Path) -> list[str]:
+    """Arguments of `lipsync run` that replaces its result and takes nothing from earlier runs."""
+    return ["run", str(video), str(voice), "-o", str(output), "--overwrite", "--no-cache"]

@@ -35,6 +35,7 @@ from benchmarks.common import (
     material_arguments,
     random_checkpoint,
     report,
+    run_arguments,
 )
 
 MORE_CORES = (4, 8, 16)
@@ -154,15 +155,7 @@ def main() -> None:
         folder = Path(name)
         width, height = map(int, chosen.size.split("x"))
         video, voice = make_talking_head(folder, width, height, chosen.seconds)
-        arguments = [
-            "run",
-            str(video),
-            str(voice),
-            "-o",
-            str(folder / "out.mp4"),
-            "--overwrite",
-            "--no-cache",
-        ]
+        arguments = run_arguments(video, voice, folder / "out.mp4")
         arguments += ["--variant", chosen.variant, *(["--number-format", "fp32"] if chosen.avx2 else [])]
         if chosen.variant.startswith("wav2lip"):
             arguments += ["--weights", str(chosen.weights or random_checkpoint(folder))]

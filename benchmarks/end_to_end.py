@@ -16,6 +16,7 @@ from benchmarks.common import (
     measure_lipsync,
     random_checkpoint,
     report,
+    run_arguments,
 )
 
 
@@ -36,15 +37,7 @@ def main() -> None:
         weights = chosen.weights
         if weights is None and chosen.variant.startswith("wav2lip"):
             weights = random_checkpoint(folder)
-        arguments = [
-            "run",
-            str(video),
-            str(voice or video),
-            "-o",
-            str(folder / "out.mp4"),
-            "--json",
-            "--no-cache",
-        ]
+        arguments = [*run_arguments(video, voice or video, folder / "out.mp4"), "--json"]
         arguments += ["--variant", chosen.variant, *chosen.extra]
         arguments += ["--weights", str(weights)] if weights else []
         measured = measure_lipsync(arguments)

@@ -11,7 +11,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.common import FPS, make_talking_head, measure_lipsync, random_checkpoint, report
+from benchmarks.common import (
+    FPS,
+    make_talking_head,
+    measure_lipsync,
+    random_checkpoint,
+    report,
+    run_arguments,
+)
 
 SIZES = ("854x480", "1920x1080")
 LENGTHS, QUICK_LENGTHS = (10.0, 60.0, 600.0), (5.0, 10.0, 20.0)
@@ -32,9 +39,7 @@ def run(folder: Path, size: str, seconds: float, more: list[str]) -> Run:
     width, height = map(int, size.split("x"))
     video, voice = make_talking_head(folder, width, height, seconds)
     output = folder / "out.mp4"
-    measured = measure_lipsync(
-        ["run", str(video), str(voice), "-o", str(output), "--overwrite", "--json", "--no-cache", *more]
-    )
+    measured = measure_lipsync([*run_arguments(video, voice, output), "--json", *more])
     for path in (video, voice, output):
         path.unlink()
     return Run(seconds, measured.seconds, measured.cpu_seconds, measured.peak_bytes)

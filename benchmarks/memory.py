@@ -11,6 +11,7 @@ from benchmarks.common import (
     measure_lipsync,
     random_checkpoint,
     report,
+    run_arguments,
 )
 
 TIMES_LONGER = 10
@@ -27,8 +28,7 @@ def main() -> None:
         weights = chosen.weights or random_checkpoint(folder)
         for seconds in (chosen.seconds, chosen.seconds * TIMES_LONGER):
             video, voice = make_talking_head(folder, width, height, seconds)
-            arguments = ["run", str(video), str(voice), "-o", str(folder / "out.mp4"), "--json"]
-            arguments += ["--no-cache", "--overwrite"]
+            arguments = [*run_arguments(video, voice, folder / "out.mp4"), "--json"]
             measured = measure_lipsync(
                 [*arguments, "--variant", "wav2lip", "--weights", str(weights), *chosen.extra]
             )

@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.common import make_talking_head, measure_lipsync, report
+from benchmarks.common import make_talking_head, measure_lipsync, report, run_arguments
 from benchmarks.server import WAIT, Server, Visitor
 
 
@@ -86,15 +86,7 @@ def by_command_line(folder: Path, video: Path, voice: Path, chosen: argparse.Nam
     """Seconds of as many runs of the command line, and the frames of one."""
     seconds, frames = 0.0, 0
     for _ in range(chosen.visitors):
-        arguments = [
-            "run",
-            str(video),
-            str(voice),
-            "-o",
-            str(folder / "out.mp4"),
-            "--overwrite",
-            "--no-cache",
-        ]
+        arguments = run_arguments(video, voice, folder / "out.mp4")
         measured = measure_lipsync([*arguments, "--variant", "builtin", "--json"])
         seconds, frames = seconds + measured.seconds, json.loads(measured.output)["frames"]
     return seconds, frames

@@ -105,13 +105,18 @@ class PackedConv(nn.Module):
         """What `print(network)` shows of the layer."""
         return f"packed for {len(self._by_input)} input sizes in {len(self._by_layout)} layouts"
 
+    def plain_weight(self) -> Tensor:
+        """The weights as oneDNN orders their dimensions, (out, in, h, w), in row-major order."""
+        plain: Tensor = self._source.to_dense()
+        return plain
+
     def _weight_for(self, x: Tensor, geometry: tuple[Any, ...]) -> Tensor:
         """The weights in oneDNN's layout for this input."""
         key = (*x.shape, *geometry[-2])
         packed = self._by_input.get(key)
         if packed is None:
-            plain = self._source.to_dense()
-            if self.transposed:  # oneDNN holds (out, in, h, w)
+            plain = self.plain_weight()
+            if self.transposed:
                 plain = plain.transpose(0, 1).contiguous()
             packed = self._pack(plain, geometry, list(x.shape))
             # Two threads may both get here; then one of the copies is dropped.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import platform
 from types import ModuleType
-from typing import TypeGuard, cast
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -70,10 +70,7 @@ class WinogradConv2d(nn.Module):
         super().__init__()
         self.residual = residual
         self.packed = PackedConv(conv, residual=residual)
-        # Neither parameters nor buffers, as in PackedConv.
-        self._weight = conv.weight.detach()
-        self._bias = cast(Tensor, conv.bias).detach().numpy()
-        self._filters: Tensor | None = None
+        self._filters: Tensor | None = None  # neither parameter nor buffer, as in PackedConv
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W), channels last in memory."""
@@ -83,7 +80,7 @@ class WinogradConv2d(nn.Module):
             small: Tensor = self.packed(x)
             return small
         if self._filters is None:  # two threads may both get here, with the same result
-            self._filters = transform_filters(self._weight)
+            self._filters = transform_filters(self.packed.plain_weight())
         filters = self._filters
         outputs = filters.shape[2]
         source = x.permute(0, 2, 3, 1).reshape(-1).numpy()
@@ -104,7 +101,7 @@ class WinogradConv2d(nn.Module):
                 found.numpy(),
                 target,
                 source if self.residual else None,
-                self._bias,
+                self.packed.bias.numpy(),
                 *size,
                 np.uint64(outputs),
                 *part,
