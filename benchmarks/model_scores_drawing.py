@@ -17,6 +17,7 @@ from lipsync.metrics.lips import LipTrack
 from lipsync.options import SyncOptions
 from lipsync.pipeline import stages
 from lipsync.pipeline.audio_conditioning import SpeakerAudio
+from lipsync.pipeline.blend_stage import blend
 from lipsync.pipeline.model_provider import FreshModels
 from lipsync.pipeline.stages import RenderPlan, Speaker
 from lipsync.sync_score import SyncExpert, crop_lower_face, estimate_sync
@@ -153,7 +154,7 @@ class Drawer:
         speaker = Speaker(take.track, (), audio, take.track.boxes)
         plan = RenderPlan(take.video, np.arange(count), (speaker,), generator)
         chunks = stages.read_chunks(plan, range(count), self._context)
-        drawn = stages.blend(stages.draw(chunks, plan, self._context), plan, self._context)
+        drawn = blend(stages.draw(chunks, plan, self._context), plan, self._context)
         return [frame.to_rgb(take.window) for chunk in drawn for frame in chunk.results]
 
     def _margin(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 _MAX_CONCURRENT_BATCHES = 8  # each needs activation memory of its own
+_MAX_FRAMES_AT_A_TIME = 8
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -62,6 +63,17 @@ def concurrent_batches(device: torch.device) -> int:
     import torch
 
     return min(torch.get_num_threads(), _MAX_CONCURRENT_BATCHES) if device.type == "cpu" else 1
+
+
+def frames_at_a_time() -> int:
+    """Number of frames that are blended at the same time, one thread each.
+
+    Half as many as cores, at most eight: with the built-in model blending is a fifth of the work, so that one
+    thread does for up to four cores, and more of them would only take memory.
+    """
+    import torch
+
+    return min(max(1, torch.get_num_threads() // 2), _MAX_FRAMES_AT_A_TIME)
 
 
 class ThreadLimit:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from lipsync.blending.occlusion import OcclusionDetector
 from lipsync.blending.skin_detail import DetailTransfer
 from lipsync.options import BlendOptions
 from lipsync.types import FloatArray, Frame, Mask, PixelBox
+from lipsync.utils.ordered_section import OrderedSection
 
 _PYRAMID_LEVELS = 4
 """Halvings in multi-band blending: the coarsest band fades over some 32 pixels."""
@@ -57,10 +59,51 @@ class Smoother(Protocol):
         ...
 
 
+class BlendTurn:
+    """Turn of one frame at the smoothers of a `Blender`, in order of time.
+
+    Args:
+        number: of the frame.
+        sections: of the smoothers, by name.
+        smoothers: by the same names.
+        reset: reset each smoother before this frame.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        sections: Mapping[str, OrderedSection],
+        smoothers: Mapping[str, Smoother],
+        reset: bool,
+    ) -> None:
+        self._number, self._reset = number, reset
+        self._smoothers = smoothers
+        self._sections = dict(sections)  # those that this frame has not passed
+
+    @contextmanager
+    def at(self, name: str) -> Iterator[None]:
+        """Turn at one smoother: after all earlier frames, before all later ones."""
+        with self._sections.pop(name).enter(self._number):
+            if self._reset:
+                self._smoothers[name].reset()
+            yield
+
+    def __enter__(self) -> BlendTurn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give up the turns that were not taken; later frames wait for that."""
+        for name in list(self._sections):
+            with self.at(name):
+                pass
+
+
 class Blender:
     """Blends generated mouths into the frames of one video.
 
-    Colour offsets, detail and occlusion are smoothed over time.
+    Colour offsets, detail and occlusion are smoothed over time. Frames may be blended in several threads at
+    a time, each with a turn of its own: they wait for each other only where something is smoothed, and
+    the result is the same to the bit.
 
     Args:
         options: mask, colour matching, skin detail, occlusion and kind of blending.
@@ -77,6 +120,18 @@ class Blender:
             "detail": self._detail,
             "occlusion": self._occlusion,
         }
+        used = {"color": options.color_match, "detail": options.keep_detail, "occlusion": options.occlusion}
+        self._sections = {name: OrderedSection() for name, value in used.items() if value}
+        self._turns = 0
+
+    def turn(self, reset: bool = False) -> BlendTurn:
+        """Turn of the next frame; to be taken in order of time, for a `with` block.
+
+        Args:
+            reset: the frame does not follow the last one, as with `reset`.
+        """
+        self._turns += 1
+        return BlendTurn(self._turns - 1, self._sections, self._smoothers, reset)
 
     def reset(self) -> None:
         """Reset the temporal smoothing: the next frame does not follow the last one (a cut, a jump)."""
@@ -112,6 +167,7 @@ class Blender:
         *,
         weight: float = 1.0,
         crop: Frame | None = None,
+        turn: BlendTurn | None = None,
     ) -> tuple[Frame, Mask | None]:
         """Blend one mouth into the next frame.
 
@@ -123,6 +179,7 @@ class Blender:
             weight: opacity of the mouth, 0..1.
             crop: (h, w, 3) RGB uint8, the generator's input, where that is the box reduced by area
                 averaging; saves reducing it again.
+            turn: of this frame; by default the next one.
 
         Returns:
             The new frame, equal to `frame` wherever the mask is 0, and the mask. If nothing of the
@@ -130,31 +187,36 @@ class Blender:
         """
         if self._options.mask == "box":
             return _blend_box(frame, mouth, box, weight) if weight > 0 else (frame, None)
-        crop = _source_crop(crop, frame, mouth, box)
-        if self._options.occlusion:
-            weight *= self._occlusion.visibility(crop)
-        if weight <= 0:
-            return frame, None
-        mask = trim_mask(make_mask(frame, box, points, self._options))
-        if not mask.alpha.size:
-            return frame, None
-        layer = self._layer(frame, channels_last(mouth), box, mask, crop)
+        with turn or self.turn() as turn:
+            crop = _source_crop(crop, frame, mouth, box)
+            if self._options.occlusion:
+                weight *= self._occlusion.visibility(crop, turn.at("occlusion"))
+            if weight <= 0:
+                return frame, None
+            mask = trim_mask(make_mask(frame, box, points, self._options))
+            if not mask.alpha.size:
+                return frame, None
+            layer = self._layer(frame, channels_last(mouth), (box, mask), crop, turn)
         if self._options.blend == "multiband":
             layer, mask = _blend_multiband(frame, layer, mask)
         if weight < 1:
             mask = replace(mask, alpha=mask.alpha * np.float32(weight))
         return alpha_composite(frame, layer, mask), mask
 
-    def _layer(self, frame: Frame, generated: FloatArray, box: PixelBox, mask: Mask, crop: Frame) -> Layer:
+    def _layer(
+        self, frame: Frame, generated: FloatArray, place: tuple[PixelBox, Mask], crop: Frame, turn: BlendTurn
+    ) -> Layer:
         """`generated` (h, w, 3) colour-matched, resized, with the source's detail."""
         options, size = self._options, (generated.shape[1], generated.shape[0])
+        box, mask = place
         source = crop.astype(np.float32)
         if options.color_match:
-            offsets = self._color.offsets(generated, source, sample_mask(mask, box, size))
+            offsets = self._color.offsets(generated, source, sample_mask(mask, box, size), turn.at("color"))
             generated += np.float32(options.color_match) * offsets
         layer: Layer = crop_to_mask(resize_to_box(generated, box), box, mask)
         if options.keep_detail and box.width > size[0] and box.height > size[1]:
-            weights = np.float32(options.keep_detail) * self._detail.weights(generated, source)
+            agreed = self._detail.weights(generated, source, turn.at("detail"))
+            weights = np.float32(options.keep_detail) * agreed
             enlarged = np.asarray(cv2.resize(weights, (box.width, box.height)), np.float32)
             low_pass = crop_to_mask(resize_to_box(crop, box), box, mask)
             detail = cv2.subtract(masked_region(frame, mask), low_pass, dtype=cv2.CV_32F)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cv2
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.types import FloatArray
+from lipsync.utils.ordered_section import ALONE
 
 _SECONDS = 0.2
 """Time constant of the average: light changes slowly, the generator's errors do not."""
@@ -62,7 +64,13 @@ class ColorMatch:
         """Go on from `state`."""
         self._field = state.get("field")
 
-    def offsets(self, generated: FloatArray, source: FloatArray, alpha: FloatArray) -> FloatArray:
+    def offsets(
+        self,
+        generated: FloatArray,
+        source: FloatArray,
+        alpha: FloatArray,
+        turn: AbstractContextManager[object] = ALONE,
+    ) -> FloatArray:
         """Offsets to add to `generated`, smooth over the crop and in time.
 
         Skin gets the full offset; what is darker than skin gets less, in proportion, so that the
@@ -71,6 +79,7 @@ class ColorMatch:
         Args:
             generated, source: (h, w, 3) RGB float32 in [0, 255], crops of the whole box.
             alpha: (h, w) the mask.
+            turn: entered while the average over time is read and changed.
 
         Returns:
             (h, w, 3) float32, levels of 255.
@@ -85,9 +94,10 @@ class ColorMatch:
         if not (ring > _MIN_RING_SHARE).any():
             return np.zeros_like(generated)
         field = _spread(target - current, ring)
-        if self._field is not None and self._field.shape == field.shape:
-            field += np.float32(self._decay) * (self._field - field)
-        self._field = field
+        with turn:
+            if self._field is not None and self._field.shape == field.shape:
+                field += np.float32(self._decay) * (self._field - field)
+            self._field = field
         skin = np.maximum(np.median(current[ring > _MIN_RING_SHARE], axis=0), _MIN_SKIN_LEVEL)
         skin = skin.astype(np.float32)
         offsets = _floats(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR))

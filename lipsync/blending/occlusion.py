@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.types import FloatArray, Frame
+from lipsync.utils.ordered_section import ALONE
 
 _GRID = 16
 _COLUMNS = slice(4, 12)
@@ -73,13 +75,23 @@ class OcclusionDetector:
             self._average, self._frames = state["average"], int(frames)
             self._visibility, self._occluded = visibility, bool(occluded)
 
-    def visibility(self, crop: Frame) -> float:
+    def visibility(
+        self,
+        crop: Frame,
+        turn: AbstractContextManager[object] = ALONE,
+    ) -> float:
         """Visibility of the mouth in the next frame, 0..1, fading over a few frames.
 
         Args:
             crop: (h, w, 3) RGB uint8, the face box, of any size.
+            turn: entered while the average over time is read and changed.
         """
         colors = _grid_colors(crop)
+        with turn:
+            return self._update(colors)
+
+    def _update(self, colors: FloatArray) -> float:
+        """The visibility in the next frame, whose grid has these colours."""
         if self._average is None:
             self._average = colors
         occluded = self._occluded = is_occluded(colors - self._average, self._occluded)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.types import FloatArray
+from lipsync.utils.ordered_section import ALONE
 
 _AGREEMENT_LEVELS = 10.0
 """Levels of 255: scale of the difference at which the crop no longer agrees with the source."""
@@ -47,19 +49,27 @@ class DetailTransfer:
         """Go on from `state`."""
         self._weights = state.get("weights")
 
-    def weights(self, generated: FloatArray, source: FloatArray) -> FloatArray:
+    def weights(
+        self,
+        generated: FloatArray,
+        source: FloatArray,
+        turn: AbstractContextManager[object] = ALONE,
+    ) -> FloatArray:
         """Share of the source's detail to add at each pixel.
 
         Args:
             generated, source: (h, w, 3) RGB float32 in [0, 255], crops of the whole box.
+            turn: entered while the last frame's weights are read and replaced.
 
         Returns:
             (h, w) float32 in [0, 1]; rises slowly over time, falls at once.
         """
         weights = agreement(generated, source)
-        if self._weights is not None and self._weights.shape == weights.shape:
-            np.minimum(weights, weights + np.float32(self._decay) * (self._weights - weights), out=weights)
-        self._weights = weights
+        with turn:
+            if self._weights is not None and self._weights.shape == weights.shape:
+                risen = weights + np.float32(self._decay) * (self._weights - weights)
+                np.minimum(weights, risen, out=weights)
+            self._weights = weights
         return weights
 
 

@@ -28,12 +28,13 @@ from lipsync.media.video.visible_label import VisibleLabel
 from lipsync.media.video.writer import check_target_free
 from lipsync.options import SyncOptions
 from lipsync.pipeline.arguments import Redraw, SyncArguments
+from lipsync.pipeline.blend_stage import BlendState
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.output_limits import keeps_depth, kept_tags, kept_tracks
 from lipsync.pipeline.preparation import choose_weights
 from lipsync.pipeline.provenance import Signing, describe_run
 from lipsync.pipeline.shared_parts import PartFile
-from lipsync.pipeline.stages import BlendState, RenderPlan
+from lipsync.pipeline.stages import RenderPlan
 from lipsync.progress import CancelToken
 from lipsync.segments import PlacedSegment
 from lipsync.speech import transcribe

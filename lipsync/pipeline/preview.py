@@ -18,6 +18,7 @@ from lipsync.options import FaceOptions, SyncOptions
 from lipsync.pipeline import stages
 from lipsync.pipeline.active_speakers import assign_speakers
 from lipsync.pipeline.arguments import PreviewArguments, check_arguments
+from lipsync.pipeline.blend_stage import blend
 from lipsync.pipeline.face_tracks import empty_track, find_face_tracks
 from lipsync.pipeline.job import SPEAKING, Job, open_job
 from lipsync.pipeline.model_provider import choose_provider
@@ -91,7 +92,7 @@ def preview(
     plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
     chunks: Iterable[Chunk] = [stages.make_chunk([frame], number - job.first, [here], plan)]
     chunks = stages.draw(chunks, plan, context)
-    chunks = stages.blend(chunks, plan, context)
+    chunks = blend(chunks, plan, context)
     [chunk] = stages.enhance(chunks, enhancement, context)
     [result] = stages.upscale(chunk, upscaler, context)
     if label := make_label(context.options, result.width, result.height):

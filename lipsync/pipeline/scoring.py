@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import TypeAlias
 
 import numpy as np
 
 from lipsync.context import RunContext
-from lipsync.devices import ThreadLimit
+from lipsync.devices import ThreadLimit, frames_at_a_time
 from lipsync.errors import LipsyncError
 from lipsync.media.audio.mix import mix_segments
 from lipsync.metrics.lip_locator import LipLocator
@@ -18,6 +20,11 @@ from lipsync.pipeline.preparation import Prepared
 from lipsync.pipeline.stages import Chunk, Speaker
 from lipsync.sync_score import SyncMeter
 from lipsync.types import FloatArray, ScoreCard
+from lipsync.utils.prefetch import ordered_map
+
+_Speakers: TypeAlias = Sequence[tuple[int, int]]
+"""For each frame of a chunk, as `SyncScorer._speakers_shown`."""
+_Update: TypeAlias = Callable[[Chunk, _Speakers], None]
 
 
 class SyncScorer:
@@ -44,7 +51,7 @@ class SyncScorer:
         self._fps, self._speakers, self._timer = job.video.fps, speakers, context.timer
         self._of_result, self._of_source = meters
         self._no_source, self._lips = no_source, lips
-        self._cores = ThreadLimit()
+        self._cores, self._apart = ThreadLimit(), frames_at_a_time() > 1
         self._last_source_frame = self._last_speaker = self._last_number = -1
 
     @classmethod
@@ -67,28 +74,57 @@ class SyncScorer:
         return cls(job, speakers, (of_result, of_source), "", context, lips)
 
     def update(self, chunk: Chunk) -> None:
-        """Measure the speaker in each frame of the result, and of the source where it plays forwards."""
+        """Measure the speaker in each frame of the result, and of the source where it plays forwards.
+
+        The meters do not depend on each other: where there are cores to spare, each has a thread.
+        """
         if self._of_result is None and self._of_source is None:
             return
-        # On all cores this small network would slow the generator down.
-        with self._timer("measure"), self._cores.limit(1):
-            frames = zip(chunk.shown, chunk.frames, chunk.results, strict=True)
-            for number, (shown, frame, result) in enumerate(frames, chunk.first):
-                if number != self._last_number + 1:  # frames between were copied: no window spans them
-                    self._last_speaker, speaker = -1, -1
-                else:
-                    speaker = self._speaker(number, shown)
-                self._last_number = number
-                if self._of_result is not None:
-                    # The first frame of another speaker is left out, so that no window mixes two speakers.
-                    same = speaker if speaker == self._last_speaker else -1
-                    self._of_result.update(float(number / self._fps), result, *self._face(same, shown))
-                if self._of_source is not None and shown > self._last_source_frame:
-                    self._of_source.update(float(shown / self._fps), frame, *self._face(speaker, shown))
-                    self._last_source_frame = shown
-                if self._lips is not None:
-                    self._lips.update(number, (result, frame), *self._face(speaker, shown))
-                self._last_speaker = speaker
+        meters = (self._update_result, self._update_source, self._update_lips)
+        with self._timer("measure"):
+            speakers = self._speakers_shown(chunk)
+
+            def work(update: _Update) -> None:
+                with self._cores.limit(1):  # on all cores these small networks would slow the generator down
+                    update(chunk, speakers)
+
+            done = ordered_map(work, meters, len(meters), "measure") if self._apart else map(work, meters)
+            deque(done, maxlen=0)
+
+    def _speakers_shown(self, chunk: Chunk) -> list[tuple[int, int]]:
+        """Index of the speaker in each frame, and of the one who is in the frame before too; -1 if none."""
+        found = []
+        for number, shown in enumerate(chunk.shown, chunk.first):
+            if number != self._last_number + 1:  # frames between were copied: no window spans them
+                self._last_speaker, speaker = -1, -1
+            else:
+                speaker = self._speaker(number, shown)
+            found.append((speaker, speaker if speaker == self._last_speaker else -1))
+            self._last_number, self._last_speaker = number, speaker
+        return found
+
+    def _update_result(self, chunk: Chunk, speakers: _Speakers) -> None:
+        if self._of_result is None:
+            return
+        # The first frame of another speaker is left out, so that no window mixes two speakers.
+        frames = zip(chunk.shown, chunk.results, speakers, strict=True)
+        for number, (shown, result, (_, same)) in enumerate(frames, chunk.first):
+            self._of_result.update(float(number / self._fps), result, *self._face(same, shown))
+
+    def _update_source(self, chunk: Chunk, speakers: _Speakers) -> None:
+        if self._of_source is None:
+            return
+        for shown, frame, (speaker, _) in zip(chunk.shown, chunk.frames, speakers, strict=True):
+            if shown > self._last_source_frame:
+                self._of_source.update(float(shown / self._fps), frame, *self._face(speaker, shown))
+                self._last_source_frame = shown
+
+    def _update_lips(self, chunk: Chunk, speakers: _Speakers) -> None:
+        if self._lips is None:
+            return
+        frames = zip(chunk.shown, chunk.results, chunk.frames, speakers, strict=True)
+        for number, (shown, result, frame, (speaker, _)) in enumerate(frames, chunk.first):
+            self._lips.update(number, (result, frame), *self._face(speaker, shown))
 
     def card(self) -> ScoreCard | None:
         """The scores of all frames so far; None if not scored."""

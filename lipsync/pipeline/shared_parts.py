@@ -22,7 +22,8 @@ import numpy as np
 
 from lipsync.generators import LipGenerator
 from lipsync.media import OutputSpec
-from lipsync.pipeline.stages import MAX_STEP, RenderPlan
+from lipsync.pipeline.blend_stage import MAX_STEP
+from lipsync.pipeline.stages import RenderPlan
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray, IntArray
 

@@ -3,22 +3,22 @@
     read_chunks -> draw -> blend -> enhance -> upscale
 
 Each stage maps an iterator over chunks to another; `lipsync.pipeline.sync` chains them, each in its own
-thread. A frame in which no mouth is generated passes through all stages as the same object.
+thread. `blend` is in `lipsync.pipeline.blend_stage`. A frame in which no mouth is generated passes through
+all stages as the same object.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lipsync.blending import Blender, first_row_used, make_mask
+from lipsync.blending import first_row_used, make_mask
 from lipsync.context import RunContext
 from lipsync.devices import ThreadLimit
 from lipsync.enhancers import FaceEnhancement, Upscaler
@@ -303,111 +303,6 @@ def _audio_rows(chunk: Chunk, speakers: Sequence[Speaker]) -> FloatArray:
         if indices
     ]
     return np.concatenate(rows)
-
-
-# --- blend -------------------------------------------------------------------------------------
-
-MAX_STEP = 2
-"""Largest step in video frames that a changed frame rate causes; a larger one is a jump."""
-
-
-class BlendState:
-    """Blenders of all speakers, and the last frame of each.
-
-    Attributes:
-        blenders: one for each speaker.
-        previous: the last frame with the speaker's mouth, its numbers in result and video; None at a start.
-    """
-
-    def __init__(self, plan: RenderPlan, options: BlendOptions) -> None:
-        self.blenders = [Blender(options, float(plan.video.fps)) for _ in plan.speakers]
-        self.previous: list[tuple[int, int] | None] = [None] * len(plan.speakers)
-
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All that the next frames depend on, as arrays by name."""
-        arrays = {"previous": np.array([one or (-1, -1) for one in self.previous], np.int64)}
-        for number, blender in enumerate(self.blenders):
-            arrays |= {f"{number}.{name}": array for name, array in blender.state.items()}
-        return arrays
-
-    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go on after the frame at which `to_arrays` was called.
-
-        Raises:
-            KeyError, ValueError: the arrays are those of another run.
-        """
-        rows = arrays["previous"].reshape(len(self.previous), 2).tolist()
-        self.previous = [(first, second) if first >= 0 else None for first, second in rows]
-        for number, blender in enumerate(self.blenders):
-            start = f"{number}."
-            own = {name[len(start) :]: arrays[name] for name in arrays if name.startswith(start)}
-            blender.restore(own)
-
-
-def blend(
-    chunks: Iterable[Chunk], plan: RenderPlan, context: RunContext, state: BlendState | None = None
-) -> Iterator[Chunk]:
-    """Blend the mouths into the frames; temporal smoothing is reset at jumps.
-
-    Args:
-        state: of the frames before, and afterwards of these; by default there are none before.
-    """
-    antialiased = plan.generator.spec.antialias_crops
-    state = state or BlendState(plan, context.options.blend)
-    blenders, previous = state.blenders, state.previous
-    for chunk in chunks:
-        chunk.results = list(chunk.frames)
-        with context.timer("blend"):
-            for face, mouth, crop in zip(chunk.faces, chunk.mouths, chunk.crops, strict=True):
-                current = (chunk.first + face.index, chunk.shown[face.index])
-                chunk.results[face.index], mask = _blend_face(
-                    blenders[face.speaker],
-                    chunk.results[face.index],
-                    face,
-                    (mouth, crop if antialiased else None),
-                    reset=not _follows(previous[face.speaker], current, plan.speakers[face.speaker].cuts),
-                )
-                chunk.masks.append(mask)
-                previous[face.speaker] = current
-        yield chunk
-
-
-def _blend_face(
-    blender: Blender, frame: YuvFrame, face: DrawnFace, drawn: tuple[FloatArray, Frame | None], reset: bool
-) -> tuple[YuvFrame, Mask | None]:
-    """The frame with one mouth blended in, and its mask in the frame.
-
-    `Blender.blend` gets the box with a margin of a few pixels, less at the frame's border: masks fade out
-    towards the box's edges, but not where the frame ends.
-    """
-    mouth, crop = drawn
-    window = frame.aligned_box(face.box)
-    x, y = window[:2]
-    x1, y1, x2, y2 = face.box
-    before = frame.to_rgb(window)
-    if reset:
-        blender.reset()
-    if face.view is not None:
-        view, in_view = face.view.read(before, (x, y)), face.view.points(face.points)
-        drawn_view, mask = blender.blend(view, mouth, face.view.box, in_view, weight=face.weight, crop=crop)
-        if mask is None:
-            return frame, None
-        mask = face.view.mask_in_frame(mask)
-        after = face.view.write(before, (x, y), view, drawn_view, mask)
-        return frame.with_region(window, before, after), mask
-    box = PixelBox(x1 - x, y1 - y, x2 - x, y2 - y)
-    points = face.points - np.array([x, y], np.float32)
-    after, mask = blender.blend(before, mouth, box, points, weight=face.weight, crop=crop)
-    if mask is None:
-        return frame, None
-    return frame.with_region(window, before, after), replace(mask, x=mask.x + x, y=mask.y + y)
-
-
-def _follows(previous: tuple[int, int] | None, current: tuple[int, int], cuts: Sequence[int]) -> bool:
-    """Whether `current` is the next frame of the same shot; both are numbers in result and video."""
-    if previous is None or current[0] != previous[0] + 1 or abs(current[1] - previous[1]) > MAX_STEP:
-        return False
-    return bisect_right(cuts, current[1]) == bisect_right(cuts, previous[1])
 
 
 # --- enhance and upscale -----------------------------------------------------------------------

@@ -22,6 +22,7 @@ from lipsync.pipeline import outputs, stages
 from lipsync.pipeline.active_speakers import assign_speakers
 from lipsync.pipeline.arguments import Redraw, SyncArguments, check_arguments
 from lipsync.pipeline.background import keep_background
+from lipsync.pipeline.blend_stage import BlendState, blend
 from lipsync.pipeline.job import channel_warnings, free_name, length_warnings, open_job
 from lipsync.pipeline.living_photo import bring_to_life
 from lipsync.pipeline.model_provider import choose_provider
@@ -32,7 +33,7 @@ from lipsync.pipeline.rest_watch import RestWatch
 from lipsync.pipeline.scoring import SyncScorer
 from lipsync.pipeline.shared_parts import PartBoard, PartTask, lead_of
 from lipsync.pipeline.smart_copy import SmartCopying, drawn_frames
-from lipsync.pipeline.stages import BlendState, Chunk, RenderPlan
+from lipsync.pipeline.stages import Chunk, RenderPlan
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.segments import Segment
 from lipsync.types import SyncResult
@@ -363,7 +364,7 @@ def _render(
         chunks = threads.enter_context(Prefetcher(chunks, 1, context.cancel, "read"))
         chunks = stages.draw(chunks, plan, context)
         chunks = threads.enter_context(Prefetcher(chunks, 1, context.cancel, "draw"))
-        chunks = stages.blend(chunks, plan, context, state)
+        chunks = blend(chunks, plan, context, state)
         chunks = (chunk for chunk in chunks if chunk.first >= part.start)
         chunks = stages.enhance(chunks, enhancement, context)
         yield from threads.enter_context(Prefetcher(chunks, 1, context.cancel, "blend"))
