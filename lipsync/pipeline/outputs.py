@@ -314,6 +314,7 @@ def open_output(job: Job, target: Target, upscaler: Upscaler | None, context: Ru
         codec=context.options.media.codec,
         tags=kept_tags(job.video, job.timeline, context.options.media),
         marks=target.signing.marks(_edit(job, context)),
+        smart_copy=context.options.media.smart_copy,
         overwrite=target.overwrite,
     )
     remove_abandoned(target.path.absolute().parent)

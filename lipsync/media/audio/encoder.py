@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ import numpy as np
 from lipsync.errors import OutputError
 from lipsync.media.audio import channels
 from lipsync.media.audio.blocks import equal_blocks, silence
+from lipsync.media.audio.mix import MixedAudio
 from lipsync.media.audio.mono import to_mono
 from lipsync.media.audio.reader import AudioReader, fitting_matrix, resampled
+from lipsync.media.audio.smart_copy import copy_sound, unchanged_seconds
+from lipsync.media.video.parameter_sets import NotCopyableError
 from lipsync.progress import CancelToken
 from lipsync.types import FloatArray
 from lipsync.utils.disk_errors import write_error
@@ -25,6 +28,9 @@ SPEECH_RATE = 16_000
 _SPEECH_BITS = 48_000  # a second, of training sets
 _AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
 _BLOCK = 1 << 14
+SOUND_AGAIN = "The video's own sound is encoded again, too, where it does not change: {reason}."
+_WORTH_SECONDS = 10.0
+"""What is encoded again although it does not change is worth a warning from this length on."""
 
 
 def aac_rate(rate: int) -> int:
@@ -51,13 +57,25 @@ class EncodedTrack:
         path: the file to write.
         compact: mono at `SPEECH_RATE`, for training sets.
         cancel: polled all the time.
+        own: file whose packets are copied where its sound does not change, if they can be; None for none.
+
+    Attributes:
+        not_copied: why what does not change is encoded, once the file is there; "" where that is not so.
+        unchanged_seconds: how much of the audio does not change.
     """
 
     def __init__(
-        self, audio: AudioReader, seconds: Fraction, path: Path, compact: bool, cancel: CancelToken
+        self,
+        audio: AudioReader,
+        seconds: Fraction,
+        path: Path,
+        compact: bool,
+        cancel: CancelToken,
+        own: Path | None = None,
     ) -> None:
         self._audio, self._seconds, self._compact, self._cancel = audio, seconds, compact, cancel
-        self._path = path
+        self._path, self._own = path, own
+        self.not_copied, self.unchanged_seconds = "", 0.0
         self._stop = CancelToken()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="lipsync audio", daemon=True)
@@ -85,11 +103,57 @@ class EncodedTrack:
             raise self._error
         return self._path
 
+    def warnings(self, always: bool) -> tuple[str, ...]:
+        """A sentence for the user where much of the audio does not change and is encoded all the same.
+
+        Args:
+            always: also where it is little.
+        """
+        worth = max(_WORTH_SECONDS, float(self._seconds) / 2)
+        if not self.not_copied or not (always or self.unchanged_seconds >= worth):
+            return ()
+        return (SOUND_AGAIN.format(reason=self.not_copied),)
+
     def _run(self) -> None:
         try:
-            encode_audio(self._audio, self._seconds, self._path, self._compact, self._stop)
+            if not self._is_copied():
+                encode_audio(self._audio, self._seconds, self._path, self._compact, self._stop)
         except BaseException as error:  # raised where the file is needed
             self._error = error
+
+    def _is_copied(self) -> bool:
+        """Copy what does not change; False where nothing can be."""
+        if self._own is None or self._compact or self._path.suffix == ".wav":
+            return False
+        if not isinstance(self._audio, MixedAudio):
+            return False
+        self.unchanged_seconds = unchanged_seconds(self._audio, self._own)
+        if not self.unchanged_seconds:
+            return False
+        layout = channels.aac_layout(self._audio.layout)
+        count = len(channels.AAC_LAYOUTS[layout])
+
+        def encode(blocks: Iterable[FloatArray], path: Path, rate: int) -> None:
+            _write(blocks, path, {"rate": rate, "layout": layout}, bit_rate(rate, count))
+
+        try:
+            with _written(self._path):
+                copy_sound(self._audio, self._own, self._seconds, self._path, encode, self._stop)
+        except NotCopyableError as error:
+            self.not_copied = error.what[:1].lower() + error.what[1:]
+            return False
+        return True
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Context that tells why an audio file cannot be written."""
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise write_error(error, path.parent, "The audio cannot be written there") from error
+        raise OutputError("The audio could not be encoded", given=f"{path.name} ({error})") from error
 
 
 def encode_audio(
@@ -108,16 +172,12 @@ def encode_audio(
             matrix = fitting_matrix(audio, channels.AAC_LAYOUTS[layout], cancel)
             mixed = (channels.mix_channels(block, matrix) for block in blocks)
         exact = _exactly(resampled(mixed, audio, rate, count), round(seconds * rate), count, rate)
-        try:
+        with _written(path):
             form = {"rate": rate, "layout": layout}
             if wav:
                 _write_wav(equal_blocks(exact, _BLOCK), path, form)
             else:
                 _write(equal_blocks(exact, _BLOCK), path, form, bits)
-        except (av.FFmpegError, OSError) as error:
-            if isinstance(error, OSError) and error.errno:
-                raise write_error(error, path.parent, "The audio cannot be written there") from error
-            raise OutputError("The audio could not be encoded", given=f"{path.name} ({error})") from error
 
 
 def _write(blocks: Iterable[FloatArray], path: Path, form: dict[str, Any], bits: int) -> None:

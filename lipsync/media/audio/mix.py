@@ -7,9 +7,11 @@ so that a long recording with many turns needs few decoders and no buffering.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -31,6 +33,10 @@ from lipsync.types import AudioInfo, FloatArray
 
 FADE_SECONDS = RAMP_SECONDS
 """Fade at both ends of a clip, so that cuts make no click."""
+_BEYOND = 0.25
+"""Part of a sample by which clips end after an excerpt that cuts them, so that they do not fade out."""
+Replace: TypeAlias = Callable[[AudioReader, int, int], AudioReader | None]
+"""Gives another reader of the samples from one to another of a recording; None for the recording itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +144,14 @@ class MixedAudio(AudioReader):
 
     def blocks(self, *, cancel: CancelToken | None = None) -> Generator[FloatArray, None, None]:
         """The mix; see `AudioReader.blocks`."""
-        at, total = 0, self._samples(self.duration)
+        at, total = 0, self.samples(self.duration)
         sources = _Sources(self, cancel or CancelToken())
         with closing(sources):
             for number, group in enumerate(self.groups):
-                start = self._samples(group.start)
+                start = self.samples(group.start)
                 yield from silence(start - at, len(self.layout), self.info.sample_rate)
                 last = number + 1 == len(self.groups)
-                end = min(total, self._samples(group.end if last else self.groups[number + 1].start))
+                end = min(total, self.samples(group.end if last else self.groups[number + 1].start))
                 at = start
                 for block in self._summed(group, sources, start):
                     kept = block[: end - at]
@@ -153,8 +159,35 @@ class MixedAudio(AudioReader):
                     yield kept
             yield from silence(total - at, len(self.layout), self.info.sample_rate)
 
-    def _samples(self, seconds: float) -> int:
+    def samples(self, seconds: float) -> int:
+        """Number of the sample at a time of the mix, or of a recording in the form of the mix."""
         return round(seconds * self.info.sample_rate)
+
+    def at_rate(self, rate: int) -> MixedAudio:
+        """The same mix at another sample rate."""
+        other = copy(self)
+        other.info = replace(self.info, sample_rate=rate)
+        return other
+
+    def excerpt(self, first: int, last: int, other_reader: Replace) -> MixedAudio:
+        """The mix from one sample to another, without fades there.
+
+        Args:
+            other_reader: gives other readers of the samples that are used of recordings.
+        """
+        rate = self.info.sample_rate
+        clips = []
+        for clip in (clip for group in self.groups for clip in group.clips):
+            start, end, begin = (self.samples(at) for at in (clip.start, clip.end, clip.source_start))
+            used = max(start, first), min(end, last)
+            if used[0] >= used[1]:
+                continue
+            source = begin + used[0] - start
+            other = other_reader(clip.audio, source, source + used[1] - used[0])
+            length = used[1] - used[0] + (_BEYOND if end >= last else 0)
+            where = 0.0 if other is not None else source / rate
+            clips.append(MixClip(other or clip.audio, where, (used[0] - first) / rate, length / rate))
+        return MixedAudio(clips, (last - first) / rate, self).at_rate(rate)
 
     def _summed(self, group: _OverlapGroup, sources: _Sources, start: int) -> Iterator[FloatArray]:
         """The group's clips summed, in blocks of a second from `start` on."""
@@ -173,11 +206,11 @@ class MixedAudio(AudioReader):
 
     def _clip(self, clip: MixClip, sources: _Sources, start: int) -> Iterator[FloatArray]:
         """The clip in the form of the mix with fades, after silence from `start` to its own start."""
-        first, last = self._samples(clip.start), self._samples(clip.end)
+        first, last = self.samples(clip.start), self.samples(clip.end)
         yield from silence(first - start, len(self.layout), self.info.sample_rate)
         # No fade where the mix itself begins or ends.
         rise, fall = FADE_SECONDS * (clip.start > 0), FADE_SECONDS * (clip.end < self.duration)
-        begin = self._samples(clip.source_start)
+        begin = self.samples(clip.source_start)
         part = sources.read(clip, begin, begin + last - first)
         yield from faded(part, last - first, self.info.sample_rate, rise, fall)
 

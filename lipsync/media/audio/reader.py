@@ -92,6 +92,12 @@ class AudioReader:
         self.duration = length + self.shift
 
     @property
+    def stream(self) -> AudioStream | None:
+        """The stream, if the recording is all of it from the file's time 0 on; else None."""
+        whole = type(self) is AudioReader and self.ranges == ((0.0, self.info.duration),) and not self.shift
+        return self._source if whole else None
+
+    @property
     def mixed_down(self) -> tuple[AudioReader, ...]:
         """The recordings in it whose channels a result cannot all hold as channels of their own."""
         return () if channels.is_lossless(self.layout) else (self,)

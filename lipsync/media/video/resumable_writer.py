@@ -47,6 +47,7 @@ from lipsync.media.video.writer import (
     incomplete,
     result_error,
     tag_settings,
+    track_warnings,
 )
 from lipsync.media.video.yuv import YuvFrame
 from lipsync.progress import CancelToken
@@ -271,7 +272,7 @@ class ResumableWriter:
         except OSError as error:
             raise result_error(error, self.path) from error
         self.path, self.signed = marked.path, marked.signed
-        self.warnings += marked.warnings
+        self.warnings += (*marked.warnings, *track_warnings(track, self.spec))
         self.part_path(0).unlink(missing_ok=True)  # the folder is of no use any more
 
     def _concatenate(self, listing: Path, track: EncodedTrack | None, new: Path) -> None:

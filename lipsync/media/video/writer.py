@@ -64,6 +64,8 @@ class OutputSpec:
             stays too, and the result gets a number.
         compact: a small file rather than fast encoding, as in training sets: a slow x264 preset, and
             audio in 16 kHz mono, which is all that the networks use.
+        smart_copy: "auto" to copy the packets of the source's sound where it is heard alone, if they can be;
+            "on" to say so wherever they cannot; "off" to encode all of the audio.
         parameter_set: identifier of H.264's parameter sets, 0 to 31; of x264 alone.
     """
 
@@ -83,6 +85,7 @@ class OutputSpec:
     marks: Marks | None = METADATA_MARKS
     compact: bool = False
     overwrite: bool = True
+    smart_copy: str = "off"
     parameter_set: int = 0
 
     @property
@@ -261,7 +264,7 @@ class FrameWriter:
         except OSError as error:
             raise result_error(error, self.path) from error
         self.path, self.signed = marked.path, marked.signed
-        self.warnings += marked.warnings
+        self.warnings += (*marked.warnings, *track_warnings(self._track, self.spec))
 
     def _finish_file(self) -> Marked:
         check_frame_count(self._partial, self.spec.frames)
@@ -412,8 +415,14 @@ def encoded_track(
     if spec.audio is None:
         return None
     path = beside / image_sequence.SOUND_NAME if spec.is_sequence else beside.with_name("audio.m4a")
-    track = EncodedTrack(spec.audio, spec.frames / spec.fps, path, spec.compact, cancel)
+    own = None if spec.smart_copy == "off" else spec.source.path
+    track = EncodedTrack(spec.audio, spec.frames / spec.fps, path, spec.compact, cancel, own)
     return cleanup.enter_context(track)
+
+
+def track_warnings(track: EncodedTrack | None, spec: OutputSpec) -> tuple[str, ...]:
+    """Sentences for the user about an audio track that is complete."""
+    return () if track is None else track.warnings(always=spec.smart_copy == "on")
 
 
 def audio_input(path: Path) -> Any:
