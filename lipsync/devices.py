@@ -62,18 +62,26 @@ def concurrent_batches(device: torch.device) -> int:
     """
     import torch
 
-    return min(torch.get_num_threads(), _MAX_CONCURRENT_BATCHES) if device.type == "cpu" else 1
+    return batches_at_a_time(torch.get_num_threads()) if device.type == "cpu" else 1
 
 
-def frames_at_a_time() -> int:
+def batches_at_a_time(cores: int) -> int:
+    """`concurrent_batches` on a CPU of so many cores."""
+    return min(cores, _MAX_CONCURRENT_BATCHES)
+
+
+def frames_at_a_time(cores: int = 0) -> int:
     """Number of frames that are blended at the same time, one thread each.
 
     Half as many as cores, at most eight: with the built-in model blending is a fifth of the work, so that one
     thread does for up to four cores, and more of them would only take memory.
+
+    Args:
+        cores: 0 is torch's number of threads.
     """
     import torch
 
-    return min(max(1, torch.get_num_threads() // 2), _MAX_FRAMES_AT_A_TIME)
+    return min(max(1, (cores or torch.get_num_threads()) // 2), _MAX_FRAMES_AT_A_TIME)
 
 
 class ThreadLimit:

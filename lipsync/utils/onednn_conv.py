@@ -25,6 +25,7 @@ faster: too little for 180 MB more to install. torch.compile needs a C++ compile
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import torch
@@ -82,6 +83,7 @@ class PackedConv(nn.Module):
         self._source = self._pack(conv.weight.detach(), self.geometry, None)
         self._by_input: dict[tuple[int, ...], Tensor] = {}
         self._by_layout: dict[bytes, Tensor] = {}
+        self._lock = Lock()
 
     def forward(self, x: Tensor, dilation: tuple[int, int] | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C', H', W'), channels last in memory.
@@ -115,14 +117,20 @@ class PackedConv(nn.Module):
         key = (*x.shape, *geometry[-2])
         packed = self._by_input.get(key)
         if packed is None:
-            plain = self.plain_weight()
-            if self.transposed:
-                plain = plain.transpose(0, 1).contiguous()
-            packed = self._pack(plain, geometry, list(x.shape))
-            # Two threads may both get here; then one of the copies is dropped.
-            packed = self._by_layout.setdefault(_layout(packed), packed)
-            self._by_input[key] = self._source = packed
+            with self._lock:  # other threads wait, instead of packing the same
+                packed = self._by_input.get(key)
+                if packed is None:
+                    packed = self._pack_for(list(x.shape), geometry)
+                    self._by_input[key] = self._source = packed
         return packed
+
+    def _pack_for(self, input_size: list[int], geometry: tuple[Any, ...]) -> Tensor:
+        """The weights packed for inputs of a size; of equal layouts the first one's."""
+        plain = self.plain_weight()
+        if self.transposed:
+            plain = plain.transpose(0, 1).contiguous()
+        packed = self._pack(plain, geometry, input_size)
+        return self._by_layout.setdefault(_layout(packed), packed)
 
     def _pack(self, weight: Tensor, geometry: tuple[Any, ...], input_size: list[int] | None) -> Tensor:
         operators = torch.ops.mkldnn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 from lipsync import utils
 from lipsync.utils import winograd_kernels
 from lipsync.utils.onednn_conv import can_pack
-from lipsync.utils.winograd_conv import WinogradConv2d, suits_winograd
+from lipsync.utils.winograd_conv import WinogradConv2d, suits_winograd, transform_filters
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(
@@ -123,3 +124,26 @@ def test_a_machine_whose_numba_does_not_run(monkeypatch: pytest.MonkeyPatch) -> 
     network = WinogradConv2d(conv)
     with torch.inference_mode():
         assert torch.equal(network(x), network.packed(x))
+
+
+def test_threads_that_begin_together_prepare_the_filters_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    together = threading.Barrier(4)
+
+    def counted(weight: torch.Tensor) -> torch.Tensor:
+        made.append(weight)
+        return transform_filters(weight)
+
+    monkeypatch.setattr("lipsync.utils.winograd_conv.transform_filters", counted)
+    network, x = WinogradConv2d(layer(64, 64)), image(1, 64, 12, 12)
+
+    @torch.inference_mode()
+    def run(_: int) -> torch.Tensor:
+        together.wait(10)
+        drawn: torch.Tensor = network(x)
+        return drawn
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(run, range(4))
+    assert len(made) == 1
+    assert all(torch.equal(first, other) for other in others)
