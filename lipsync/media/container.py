@@ -110,6 +110,7 @@ class StreamPackets:
         starts: index in `pts`, and number of frames before, at which they did.
         corrupt: packets that are damaged, which a decoder may make frames of all the same.
         frames: packets by (samples, sample rate), as the headers of raw MP3 and AAC say.
+        longest_step: 10 s in ticks; -1 before the first packet.
     """
 
     pts: list[int] = field(default_factory=list)
@@ -123,6 +124,7 @@ class StreamPackets:
     starts: list[tuple[int, int]] = field(default_factory=list)
     corrupt: int = 0
     frames: Counter[tuple[int, int]] = field(default_factory=Counter)
+    longest_step: int = -1
 
     def add(self, packet: Any) -> None:
         """Record one packet of PyAV."""
@@ -130,7 +132,9 @@ class StreamPackets:
         self.size += packet.size
         if packet.dts is not None:
             step = 0 if self.last_dts is None else packet.dts - self.last_dts
-            if not 0 <= step * packet.time_base <= JUMP_SECONDS:
+            if self.longest_step < 0:
+                self.longest_step = int(JUMP_SECONDS / packet.time_base)
+            if not 0 <= step <= self.longest_step:
                 self.jumps = True
                 self.starts.append((len(self.pts), self.count - 1 + self.corrupt))
             self.last_dts = packet.dts

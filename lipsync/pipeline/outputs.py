@@ -168,6 +168,12 @@ class Output:
         return sorted((one for one in both if one[0]), key=lambda one: one[0].start)
 
     @property
+    def shown(self) -> range:
+        """From the first to the last frame that is made, or measured."""
+        pieces = [one for one, _ in self.pieces()]
+        return range(pieces[0].start, max(one.stop for one in pieces)) if pieces else range(0)
+
+    @property
     def encoded_size(self) -> tuple[int, int]:
         """Width and height of the file in pixels."""
         return self._writer.spec.encoded_size

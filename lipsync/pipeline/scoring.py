@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -12,18 +13,24 @@ import numpy as np
 from lipsync.context import RunContext
 from lipsync.devices import ThreadLimit, frames_at_a_time
 from lipsync.errors import LipsyncError
+from lipsync.media import AudioReader
 from lipsync.media.audio.mix import mix_segments
 from lipsync.metrics.lip_locator import LipLocator
 from lipsync.pipeline.job import Job
 from lipsync.pipeline.lip_scoring import LipScorer
 from lipsync.pipeline.preparation import Prepared
 from lipsync.pipeline.stages import Chunk, Speaker
+from lipsync.progress import CancelToken
+from lipsync.speech.vad import SAMPLE_RATE
 from lipsync.sync_score import SyncMeter
-from lipsync.types import FloatArray, ScoreCard
+from lipsync.types import AudioClip, FloatArray, ScoreCard
+from lipsync.utils.mapped_array import copy_samples, large_zeros
 from lipsync.utils.prefetch import ordered_map
 
 _Speakers: TypeAlias = Sequence[tuple[int, int]]
 """For each frame of a chunk, as `SyncScorer._speakers_shown`."""
+_AROUND_SECONDS = 12.0
+"""Audio that is read around the frames that are measured: a block of windows, and their offsets."""
 _Update: TypeAlias = Callable[[Chunk, _Speakers], None]
 
 
@@ -56,9 +63,18 @@ class SyncScorer:
 
     @classmethod
     def for_job(
-        cls, job: Job, speakers: Sequence[Speaker], prepared: Prepared, context: RunContext
+        cls,
+        job: Job,
+        speakers: Sequence[Speaker],
+        prepared: Prepared,
+        context: RunContext,
+        measured: range | None = None,
     ) -> SyncScorer:
-        """Meters for all that can be scored of `job`; none without an expert."""
+        """Meters for all that can be scored of `job`; none without an expert.
+
+        Args:
+            measured: frames of the result to which those that are measured belong; None for all.
+        """
         if prepared.expert is None:
             return cls(job, speakers, (None, None), "", context)
         video = job.video
@@ -69,7 +85,9 @@ class SyncScorer:
         if not video.info.has_audio:
             return cls(job, speakers, (of_result, None), "the video has no sound of its own", context, lips)
         seconds = float(video.frame_count / video.fps)
-        own = mix_segments((), job.voices, seconds, video).read(cancel=context.cancel)
+        shown = job.timeline[measured.start : measured.stop] if measured else job.timeline
+        part = (float(shown.min() / video.fps), float(shown.max() / video.fps))
+        own = _read_part(mix_segments((), job.voices, seconds, video), part, context.cancel)
         of_source = SyncMeter(prepared.expert, own, video.fps)
         return cls(job, speakers, (of_result, of_source), "", context, lips)
 
@@ -160,3 +178,18 @@ def _lip_scorer(speakers: Sequence[Speaker], prepared: Prepared, fps: Fraction) 
         return LipScorer(LipLocator(), prepared.audio.voice, fps)
     except LipsyncError:
         return None
+
+
+def _read_part(audio: AudioReader, part: tuple[float, float], cancel: CancelToken) -> AudioClip:
+    """The audio around a part, between silence, mono at 16 kHz.
+
+    It begins with a whole second, so that resampling gives the samples of the whole.
+    """
+    first, last = max(0, math.floor(part[0] - _AROUND_SECONDS)), part[1] + _AROUND_SECONDS
+    clip = audio.read(SAMPLE_RATE, start=first, seconds=last - first, cancel=cancel)
+    if not first and len(clip.samples) == round(audio.duration * SAMPLE_RATE):
+        return clip
+    samples = large_zeros(round(audio.duration * SAMPLE_RATE))
+    heard = samples[first * SAMPLE_RATE :][: len(clip.samples)]
+    copy_samples(clip.samples[: len(heard)], heard)
+    return AudioClip(samples, SAMPLE_RATE)

@@ -161,13 +161,12 @@ def run(given: SyncArguments, context: RunContext, board: PartBoard | None = Non
         plan = RenderPlan(job.video, job.timeline, speakers, prepared.generator)
         if job.video.is_still:  # the head moves first, so that the lips are drawn where they then are
             plan = bring_to_life(plan, prepared.audio.voice, context.options.media.liveliness, context.cancel)
-        scorer = SyncScorer.for_job(job, plan.speakers, prepared, context)
+        copying.decide(plan)  # where nobody is drawn, the source is copied, if it can be
+        scorer = SyncScorer.for_job(job, plan.speakers, prepared, context, out.shown)
         watch = RestWatch(plan.speakers, job.video.fps, context)
         free_memory(choose_device(context.options.generator.device))  # of the detector and the checkpoint
 
-        # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently. Where nobody is drawn,
-        # the source is copied, if it can be.
-        copying.decide(plan)
+        # 5. Read, crop, draw, blend, enhance, score, upscale and write, concurrently.
         frames: Iterator[YuvFrame | DeepResult | LayerResult | MadePart]
         if board is None:
             frames = _frames(plan, out, (scorer, watch), (enhancement, upscaler), context)

@@ -105,12 +105,22 @@ def _load_network() -> Any:
 
 
 def _probabilities(samples: FloatArray, cancel: CancelToken) -> Iterator[float]:
-    """Probability of speech for every 32 ms."""
+    """Probability of speech for every 32 ms.
+
+    After a block of digital silence the network begins anew: of a few lines in an hour most blocks need no
+    call.
+    """
     network = _load_network()
-    state = [np.zeros((1, 1, _STATE), np.float32)] * 2
+    fresh = [np.zeros((1, 1, _STATE), np.float32)] * 2
+    state = fresh
     for start in range(0, len(samples), _BLOCK * _STEP):
         cancel.check("Finding speech")
         block = samples[max(0, start - _CONTEXT) : start + _BLOCK * _STEP]
+        if len(block) == _CONTEXT + _BLOCK * _STEP and not block.any():
+            release(samples)
+            state = fresh
+            yield from [0.0] * _BLOCK
+            continue
         before = _CONTEXT if start == 0 else 0
         block = np.pad(block, (before, -(len(block) + before - _CONTEXT) % _STEP))  # to whole windows
         rows = np.lib.stride_tricks.sliding_window_view(block, _CONTEXT + _STEP)[::_STEP]

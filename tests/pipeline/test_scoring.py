@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 
 from lipsync.context import RunContext
+from lipsync.media import open_audio
 from lipsync.pipeline import scoring
 from lipsync.pipeline.model_provider import FreshModels
-from lipsync.pipeline.scoring import SyncScorer
+from lipsync.pipeline.scoring import SyncScorer, _read_part
 from lipsync.pipeline.stages import Chunk
+from lipsync.progress import CancelToken
+from tests.make_media import run_ffmpeg
 
 FRAMES, CHUNK = 12, 4
 GAP = 8
@@ -78,3 +82,16 @@ def test_a_meter_that_fails_is_heard_of(monkeypatch: pytest.MonkeyPatch, threads
     with pytest.raises(RuntimeError, match="the meter broke"):
         measured(monkeypatch, threads, Meter(fails_at=5 / 25))
     assert not [one for one in threading.enumerate() if one.name.startswith("lipsync measure")]
+
+
+def test_sound_around_what_is_measured_is_that_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    run_ffmpeg("-f", "lavfi", "-i", "aevalsrc=0.3*sin(300*t*t):s=22050:d=40", path)
+    audio = open_audio(path)
+    whole = audio.read().samples
+    part = _read_part(audio, (20.5, 21.5), CancelToken()).samples
+    assert len(part) == len(whole)
+    around = slice(round(8.6 * 16_000), round(33.4 * 16_000))
+    assert np.array_equal(part[around], whole[around])
+    assert not part[: 8 * 16_000].any() and not part[34 * 16_000 :].any()
+    assert np.array_equal(_read_part(audio, (0.0, 40.0), CancelToken()).samples, whole)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,8 +93,33 @@ def test_probabilities_match_the_package(sentences: tuple[AudioClip, FloatArray]
     assert np.abs(np.array(ours) - theirs).max() < 1e-4
 
 
+def test_lines_in_a_long_silence_are_found_alike(
+    sentences: tuple[AudioClip, FloatArray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of silence are passed over."""
+    clip, _ = sentences
+    before, after = np.zeros(100 * RATE, np.float32), np.zeros(900 * RATE, np.float32)
+    calls = []
+    plain = vad.open_session
+
+    class Counting:
+        def __init__(self, *given: Any, **more: Any) -> None:
+            self._session = plain(*given, **more)
+
+        def run(self, *given: Any) -> Any:
+            calls.append(1)
+            return self._session.run(*given)
+
+    monkeypatch.setattr(vad, "open_session", Counting)
+    found = detect_speech(AudioClip(np.concatenate([before, clip.samples, after, clip.samples])))
+    alone = detect_speech(clip).spans
+    shifts = 100, 1000 + clip.duration
+    np.testing.assert_allclose(found.spans, np.concatenate([alone + one for one in shifts]), atol=0.1)
+    assert len(calls) < 8
+
+
 def test_long_audio_is_not_copied() -> None:
-    clip = AudioClip(np.zeros(RATE * 300, np.float32))
+    clip = AudioClip(np.full(RATE * 300, 1e-5, np.float32))
     tracemalloc.start()
     detect_speech(clip)
     _, peak = tracemalloc.get_traced_memory()

@@ -227,14 +227,21 @@ def _mel_piece(samples: FloatArray, gain: np.float32, bands: int, padding: int, 
     """Some columns of `whisper_mel` of the audio times `gain`, float32 (bands, columns)."""
     first = (columns.start - padding) * _HOP - _FFT // 2
     last = (columns.stop - 1 - padding) * _HOP + _FFT // 2
-    heard = samples[max(0, first) : max(0, last)] * gain
+    heard = samples[max(0, first) : max(0, last)]
+    if not heard.any():
+        return np.repeat(_log_scale(np.zeros((bands, 1), np.float32)), len(columns), axis=1)
+    heard = heard * gain
     padded = np.pad(heard, (max(0, min(last, 0) - first), max(0, last - max(first, len(samples)))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)).astype(np.float32)
     power = np.square(np.abs(np.fft.rfft(frames * window)))
     mel = power.astype(np.float32) @ _filters(bands).T
+    return np.ascontiguousarray(_log_scale(mel).T, np.float32)
+
+
+def _log_scale(mel: FloatArray) -> FloatArray:
     logarithm = np.maximum(np.log10(np.maximum(mel, 1e-10)), _TOP - _DECADES)
-    return np.ascontiguousarray(((logarithm + 4) / 4).T, np.float32)
+    return np.asarray((logarithm + 4) / 4)
 
 
 @cache
