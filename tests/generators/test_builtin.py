@@ -29,13 +29,14 @@ from lipsync.generators.builtin.layers import UnshuffledConv
 from lipsync.generators.builtin.network import BuiltinNetwork, NetworkConfig
 from lipsync.generators.builtin.renderer import Outlines, Renderer, blurred, warp
 from lipsync.generators.builtin.resampling import Region, region_grid, sample, to_region, window_region
-from lipsync.media import open_audio
+from lipsync.media import open_audio, open_video
 from lipsync.progress import CancelToken
 from lipsync.training.tasks.export import export_network
 from lipsync.types import AudioClip, TimeRange
 from lipsync.utils.onednn_conv import PackedConv, can_pack
 
 SAMPLE_VOICE = Path(__file__).resolve().parents[2] / "lipsync" / "samples" / "voice.mp3"
+SAMPLE_VIDEO = SAMPLE_VOICE.with_name("talk.mp4")
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "builtin.safetensors"
 
 
@@ -279,8 +280,57 @@ def test_nothing_painted_in_a_mouth_is_greener_than_white() -> None:
     skin = torch.tensor([0.8, 0.6, 0.5]).view(1, 3, 1, 1)
     olive, tooth = torch.tensor([0.5, 0.6, 0.3]), torch.tensor([0.8, 0.74, 0.7])
     limited = mouth_interior.limit_green(torch.stack([olive, tooth], dim=1)[None, :, None], skin)
-    assert limited[0, 1, 0, 0] == pytest.approx(0.5 * 0.6 / 0.8 * 1.25)
+    light = ((0.5 + 0.6 + 0.3) / (0.8 + 0.6 + 0.5) - 0.7) / 0.3
+    assert limited[0, 1, 0, 0] == pytest.approx(0.5 * 0.6 / 0.8 * (1 + 0.25 * light))
     torch.testing.assert_close(limited[0, :, 0, 1], tooth)
+
+
+def test_a_shadow_in_a_mouth_has_at_most_the_hue_of_skin() -> None:
+    skin = torch.tensor([0.8, 0.6, 0.5]).view(1, 3, 1, 1)
+    grey = torch.tensor([0.3, 0.3, 0.3]).view(1, 3, 1, 1)
+    limited = mouth_interior.limit_green(grey, skin)
+    assert limited[0, 1, 0, 0] == pytest.approx(0.3 * 0.6 / 0.8)
+
+
+def test_what_is_lighter_than_skin_is_a_tooth_and_not_pink() -> None:
+    skin = torch.tensor([0.7, 0.4, 0.43]).view(1, 3, 1, 1)
+    pink, lip = torch.tensor([1.0, 0.5, 0.54]), torch.tensor([0.6, 0.3, 0.33])
+    limited = mouth_interior.limit_pink(torch.stack([pink, lip], dim=1)[None, :, None], skin)
+    assert limited[0, 1, 0, 0] == pytest.approx(1.1 * 0.4 / 0.7)
+    assert limited[0, 2, 0, 0] / limited[0, 1, 0, 0] == pytest.approx(0.54 / 0.5)
+    torch.testing.assert_close(limited[0, :, 0, 1], lip)
+
+
+def test_teeth_are_not_lilac_in_pink_light() -> None:
+    skin = torch.tensor([0.7, 0.4, 0.43]).view(1, 3, 1, 1)
+    mended = mouth_interior.limit_blue(torch.tensor([0.9, 0.7, 0.9]).view(1, 3, 1, 1), skin)
+    assert mended[0, 2, 0, 0] == pytest.approx(0.7 * 0.43 / 0.4)
+
+
+def test_what_is_painted_covers_a_mouth_that_is_pulled_apart() -> None:
+    def of(*gaps: float) -> list[float]:
+        pair = [torch.tensor([gap]).view(1, 1, 1, 1) for gap in gaps]
+        return [mouth_interior.hidden_share(*pair).item(), mouth_interior.least_choice(*pair).item()]
+
+    assert of(0.0, 6.0) == pytest.approx([1.0, 0.7])
+    assert of(3.0, 6.0) == pytest.approx([1.0, 0.0])
+    assert of(6.0, 6.0) == of(6.0, 3.0) == [0.0, 0.0]
+    assert of(0.0, 1.0)[1] == 0  # lips that hardly part
+
+
+def test_a_mouth_that_opens_shows_teeth_and_the_dark_below_them() -> None:
+    [frame] = open_video(SAMPLE_VIDEO).read([0])
+    crop = np.ascontiguousarray(frame[59:183, 181:273])  # lips that hardly part
+    network = load_builtin(SHIPPED)
+    lips = network.components.view(-1, 49, 3).numpy()[..., 1]
+    opening = lips[:, mouth_outline.LOWER_INNER] - lips[:, mouth_outline.UPPER_INNER]
+    shape = 0.2 * opening / np.square(opening).sum()  # 0.2 distances of the eyes
+    [mouth] = Builtin(network, device="cpu", number_format="fp32").generate(
+        [crop], shape[None].astype(np.float32)
+    )
+    rows = mouth.mean(0)[84:109, 41:52].mean(axis=1)  # lightness from the upper lip to the chin
+    assert rows[4:8].max() - rows[8:12].min() > 0.3
+    assert rows[4:8].max() > rows[2] + 0.1
 
 
 def test_nothing_painted_in_a_mouth_is_olive() -> None:

@@ -22,8 +22,10 @@ from lipsync.generators.builtin.layers import (
     in_full_precision,
 )
 from lipsync.generators.builtin.mouth_interior import (
+    hidden_share,
     inner_lip_gap,
     interior_tone,
+    least_choice,
     limit_colors,
     refine_interior,
 )
@@ -47,6 +49,10 @@ from lipsync.generators.builtin.wide_mouths import closing_flow
 _CHANGE_SIGMA = 1.8
 """Blur of the change of colour outside of the mouth's interior, pixels of the window: without it hair and
 pores would fade, since the U-Net's painted image is as smooth as a mean."""
+_INTERIOR_SIGMA = 0.6
+"""Blur of the painted image inside the mouth, without which large faces would show the window's pixels."""
+_LIGHTEST_TEETH = 0.9
+"""Largest brightness, relative to the face, that the networks are told of teeth that nobody has seen."""
 
 
 class _Residual(nn.Module):
@@ -88,6 +94,8 @@ class WindowMaps:
         rendered: (B, 3, h, w) `moved` with the painted image blended in.
         choice: (B, 1, h, w) in [0, 1], opacity of the painted image.
         inside: (B, 1, h, w) in [0, 1], the mouth's interior.
+        revealed: (B, 1, h, w) in [0, 1], the same as far as the reference hides it; without a
+            `MouthPainter` all of it.
         tone: (B, 2) brightness of the interior's halves.
     """
 
@@ -98,6 +106,7 @@ class WindowMaps:
     rendered: Tensor
     choice: Tensor
     inside: Tensor
+    revealed: Tensor
     tone: Tensor
 
 
@@ -155,6 +164,7 @@ class Renderer(nn.Module):
         coarse_flow, kept = closing_flow(outlines.target, outlines.reference, outlines.closed, height, width)
         halves = render_interior_halves(outlines.target, height, width)
         reference_halves = render_interior_halves(outlines.reference, height, width)
+        gaps = inner_lip_gap(outlines.reference), inner_lip_gap(outlines.target)
         tone_is_given = tone is not None
         if tone is None:
             tone = self._estimate_tone(reference, outlines.reference, reference_halves, mask)
@@ -174,12 +184,13 @@ class Renderer(nn.Module):
             near = render_inner_lips(outlines.target, height, width)
             skin = (moved * mask).sum((2, 3), keepdim=True) / mask.sum((2, 3), keepdim=True).clamp_min(1)
             color = color + (limit_colors(color, skin) - color) * near
+            choice = choice + (1 - choice) * halves.sum(1, keepdim=True).clamp(0, 1) * least_choice(*gaps)
         rendered = moved + (color - moved) * choice
         if self.mouth is None and not tone_is_given:
-            gaps = inner_lip_gap(outlines.reference), inner_lip_gap(outlines.target)
             rendered = refine_interior(rendered, moved, mask, halves, gaps, self.shade)
         inside = halves.sum(1, keepdim=True).clamp(0, 1)
-        return WindowMaps(mask, flow, correction, moved, rendered, choice, inside, tone)
+        revealed = inside if self.mouth is None else inside * hidden_share(*gaps)
+        return WindowMaps(mask, flow, correction, moved, rendered, choice, inside, revealed, tone)
 
     def compose(
         self, crops: Tensor, references: Tensor, maps: WindowMaps, outlines: Outlines, region: Region
@@ -213,13 +224,15 @@ class Renderer(nn.Module):
             (B, 4, h, w) flow in x and y, mask, and hidden; and the colours added, (B, 3, h, w).
         """
         change = blurred(maps.rendered - maps.moved, _CHANGE_SIGMA)
-        hidden = torch.zeros_like(maps.mask)
-        if (
-            self.mouth is None
-        ):  # the interior as the U-Net rendered it, with the detail of what is moved there
-            hidden = maps.inside * maps.choice
-            interior = maps.rendered - maps.moved * (1 - maps.choice)
-            change = change * (1 - maps.inside) + interior * maps.inside
+        # The interior as the U-Net rendered it: a blurred change would mix teeth, dark and the stretched lips
+        # to a band of pink, and leave the detail of what is stretched.
+        choice, interior = maps.choice, maps.rendered - maps.moved * (1 - maps.choice)
+        if self.mouth is not None:
+            choice, interior = torch.split(
+                blurred(torch.cat([choice, interior], dim=1), _INTERIOR_SIGMA), [1, 3], dim=1
+            )
+        hidden = maps.revealed * choice
+        change = change * (1 - maps.revealed) + interior * maps.revealed
         return torch.cat([maps.flow, maps.mask, hidden], dim=1), change
 
     def paint_boxes(self, moved: Tensor, references: Tensor, outlines: Outlines, tone: Tensor) -> Tensor:
@@ -255,7 +268,8 @@ class Renderer(nn.Module):
     ) -> Tensor:
         """Tone of the reference as far as its mouth is open, else the usual one; (B, 2)."""
         weight = ((inner_lip_gap(reference_outline).view(-1, 1) - 2) / 5).clamp(0, 0.8)
-        return self.usual_tone + (interior_tone(reference, halves, mask) - self.usual_tone) * weight
+        usual = self.usual_tone.clamp_max(_LIGHTEST_TEETH)
+        return usual + (interior_tone(reference, halves, mask) - usual) * weight
 
     def _unet(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """U-Net at half resolution.
