@@ -18,7 +18,7 @@ from lipsync.context import RunContext
 from lipsync.media import AudioReader, open_audio
 from lipsync.media.audio import channels
 from lipsync.media.audio.derived import SampledAudio, ScaledAudio
-from lipsync.media.audio.loudness import STEP_SECONDS, KWeightedEnergy, gated_loudness
+from lipsync.media.audio.loudness import STEP_SECONDS, STEPS_PER_BLOCK, KWeightedEnergy, gated_loudness
 from lipsync.media.audio.mix import MixClip, MixedAudio, mix_segments
 from lipsync.media.audio.reader import fitting_matrix, resampled
 from lipsync.media.audio.true_peak import CEILING, LimitedAudio, true_peak
@@ -37,8 +37,8 @@ _CROSSFADE = 0.03
 _DUCKING_FADE = 0.2
 _PAUSE = 0.5
 """Seconds of a pause within speech in which the background stays lowered."""
-_NO_VOICE = -50.0
-"""LUFS; what is left of a source without voices is softer."""
+_UNDER = 9.0
+"""dB by which voices are below all of the sound at most; softer ones are music left in them."""
 _AROUND = 6.0
 """LU by which one voice may be louder or softer than all of the source's: a whisper, a shout."""
 _MOST_GAIN = 20.0  # dB
@@ -84,7 +84,15 @@ def keep_background(job: Job, context: RunContext) -> tuple[Job, tuple[str, ...]
     background = _background(job, source, speech, options, cancel)
     both = [MixClip(one, 0.0, 0.0, job.seconds) for one in (background, speech)]
     audio = LimitedAudio(MixedAudio(both, job.seconds, job.voices[0]), max(CEILING, peak))
-    return replace(job, audio=audio), (*matched, *_shorter(job))
+    return replace(job, audio=audio), (*matched, *_mixed_down(source.audio), *_shorter(job))
+
+
+def _mixed_down(audio: AudioReader) -> tuple[str, ...]:
+    """A warning where the source has more channels than can be separated."""
+    if len(audio.layout) <= len(channels.STEREO):
+        return ()
+    name = audio.info.path.name
+    return (f"To keep the background, the {len(audio.layout)} channels of {name} are mixed into 2.",)
 
 
 def _shorter(job: Job) -> tuple[str, ...]:
@@ -169,23 +177,59 @@ def _ramps(spans: SpeechSpans, inside: float, outside: float, fade: float) -> tu
 def _matched_voices(job: Job, source: _Source, cancel: CancelToken) -> tuple[AudioReader, tuple[str, ...]]:
     """All voices as placed, each file as loud as those that it replaces; and a warning if there are none."""
     clips = _clips(job)
-    energy = _energy(pieces(source.vocals, source.rate), source.rate)
-    replaced = [(clip.start, clip.end) for one in clips for clip in one]
-    overall = gated_loudness(_within(energy, replaced))
     form = SampledAudio(source.audio, source.samples, source.layout, source.rate)
-    if overall is None or overall < _NO_VOICE:
+    energy, spoken = _energy(pieces(source.vocals, source.rate), source.rate), _spoken(source, cancel)
+    replaced = [(clip.start, clip.end) for one in clips for clip in one]
+    overall = _loudness(energy[_steps(replaced, energy) & _steps(spoken, energy)])
+    if overall is None:
         return MixedAudio([clip for one in clips for clip in one], job.seconds, form), (_NOTHING_TO_MATCH,)
     scaled: list[MixClip] = []
     for one in clips:
-        there = gated_loudness(_within(energy, [(clip.start, clip.end) for clip in one]))
+        spans = [(clip.start, clip.end) for clip in one]
+        there = _loudness(energy[_steps(spans, energy) & _steps(spoken, energy)])
         target = overall if there is None else min(max(there, overall - _AROUND), overall + _AROUND)
-        placed = MixedAudio(one, job.seconds, form)
-        with closing(placed.read_blocks(cancel=cancel)) as blocks:
-            own = gated_loudness(_energy(blocks, placed.info.sample_rate))
+        own = _own_loudness(one, job.seconds, form, cancel)
         gain = 0.0 if own is None else min(max(target - own, -_MOST_GAIN), _MOST_GAIN)
         louder = ScaledAudio(one[0].audio, 10 ** (gain / 20))
         scaled += [replace(clip, audio=louder) for clip in one]
     return MixedAudio(scaled, job.seconds, form), ()
+
+
+def _spoken(source: _Source, cancel: CancelToken) -> list[tuple[float, float]]:
+    """Where the source's voices speak; elsewhere the separation leaves some of the music in them."""
+    vocals = SampledAudio(source.audio, source.vocals, source.layout, source.rate)
+    found = detect_speech(even_level(vocals.read(cancel=cancel)), cancel)
+    spans: list[tuple[float, float]] = [(start, end) for start, end in found.spans.tolist()]
+    return [one for one in spans if _decibels(source, *one) > -_UNDER]
+
+
+def _decibels(source: _Source, start: float, end: float) -> float:
+    """Level of the voices against all of the sound."""
+    part = slice(int(start * source.rate), int(end * source.rate) + 1)
+    powers = [
+        sum(float(np.square(piece, dtype=np.float64).sum()) for piece in pieces(array[part], source.rate))
+        for array in (source.vocals, source.samples)
+    ]
+    return 10 * float(np.log10(max(powers[0], 1e-12) / max(powers[1], 1e-12)))
+
+
+def _own_loudness(
+    clips: Sequence[MixClip], seconds: float, form: AudioReader, cancel: CancelToken
+) -> float | None:
+    """Loudness of clips one after another: steps at their ends would else be partly silent."""
+    joined, at = [], 0.0
+    for clip in clips:
+        length = min(clip.seconds, seconds - clip.start)
+        joined.append(replace(clip, start=at, seconds=length))
+        at += length
+    placed = MixedAudio(joined, at, form)
+    with closing(placed.read_blocks(cancel=cancel)) as blocks:
+        return _loudness(_energy(blocks, placed.info.sample_rate))
+
+
+def _loudness(energy: npt.NDArray[np.float64]) -> float | None:
+    """Loudness of steps, also of fewer than a gating block takes."""
+    return gated_loudness(np.resize(energy, max(len(energy), STEPS_PER_BLOCK))) if len(energy) else None
 
 
 def _clips(job: Job) -> list[list[MixClip]]:
@@ -209,9 +253,9 @@ def _energy(blocks: Iterable[FloatArray], rate: int) -> npt.NDArray[np.float64]:
     return np.array(energy.steps)
 
 
-def _within(energy: npt.NDArray[np.float64], spans: Sequence[tuple[float, float]]) -> npt.NDArray[np.float64]:
-    """The steps of these spans."""
+def _steps(spans: Sequence[tuple[float, float]], energy: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Whether each step lies in the spans."""
     inside = np.zeros(len(energy), np.bool_)
     for start, end in spans:
         inside[int(start / STEP_SECONDS) : round(end / STEP_SECONDS)] = True
-    return energy[inside]
+    return inside

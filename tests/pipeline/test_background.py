@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,11 +67,12 @@ def ideal(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "separate_vocals", vocals)
 
 
-def job_of(media: Path, options: SyncOptions, segments: str = "") -> tuple[Job, tuple[str, ...], FloatArray]:
+def job_of(
+    media: Path, options: SyncOptions, segments: str = "", video: str = "talk.mov", more: Sequence[Path] = ()
+) -> tuple[Job, tuple[str, ...], FloatArray]:
     """The job with its background, warnings, and its sound."""
-    given = JobArguments(
-        media / "talk.mov", media / "new.wav", options, tuple(lipsync.parse_segments(segments))
-    )
+    parsed = tuple(lipsync.parse_segments(segments))
+    given = JobArguments(media / video, media / "new.wav", options, parsed, more_voices=tuple(more))
     job, warnings = keep_background(open_job(given), RunContext(CachedModels(), options))
     return job, warnings, np.concatenate(list(job.audio.blocks()))
 
@@ -130,6 +132,54 @@ def test_a_source_without_a_voice_has_nothing_to_match(media: Path, monkeypatch:
     new = samples(media / "new.wav")
     assert "No voice was found" in warnings[0]
     assert np.abs(mix).max() > np.abs(new).max()
+
+
+@pytest.mark.parametrize("leak", ["music", "all"])
+def test_what_a_separation_leaves_of_the_rest_is_no_voice(
+    media: Path, leak: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Music is never taken out of the voices wholly; a new voice as loud as the rest of it is not heard."""
+    old, music, source = (samples(media / name) for name in ("old48.wav", "music.wav", "talk.mov"))
+    left = 0.3 * music if leak == "music" else 0.25 * source
+    monkeypatch.setattr(background, "separate_vocals", lambda mix, *_, **__: left[: len(mix)])
+    _, warnings, mix = job_of(media, KEEP, "2-4 face=0 voice=2-4")
+    inside = slice(round(2.1 * RATE), round(3.9 * RATE))
+    voice = (mix[: len(source)] - (source - left)[: len(mix)])[inside]
+    assert "No voice was found" in warnings[0] and correlation(voice, old[inside]) > 0.99
+    assert voice.std() == pytest.approx(old[inside].std() / 10, rel=0.1)
+
+
+def test_a_line_where_nobody_spoke_is_as_loud_as_the_others(
+    media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, the separation leaves some of the music in the voices."""
+    old, music = samples(media / "old48.wav"), samples(media / "music.wav")
+
+    def vocals(mix: FloatArray, *_: object, **__: object) -> FloatArray:
+        voice = old[: len(mix)].copy()
+        voice[3 * RATE :] = 0.3 * music[3 * RATE : len(voice)]
+        return voice
+
+    monkeypatch.setattr(background, "separate_vocals", vocals)
+    lines = "0.5-2.5 face=0 voice=0.5-2.5; 3.5-5.5 face=0 file=1 voice=0.5-2.5"
+    _, warnings, mix = job_of(media, KEEP, lines, more=[media / "new.wav"])
+    first, second = (slice(round((at + 0.1) * RATE), round((at + 1.9) * RATE)) for at in (0.5, 3.5))
+    voice = [mix[first] - music[first], mix[second] - 0.7 * music[second] - old[second]]
+    assert warnings == () and loudness(voice[1]) == pytest.approx(loudness(voice[0]), abs=0.5)
+
+
+def test_a_short_line_is_as_loud_as_what_it_replaces(media: Path, ideal: None) -> None:
+    """Shorter than a gating block of 400 ms; the same words, ten times as soft."""
+    _, _, mix = job_of(media, KEEP, "1.5-1.8 face=0 voice=1.5-1.8")
+    inside = slice(round(1.55 * RATE), round(1.75 * RATE))
+    voice = mix[inside] - samples(media / "music.wav")[inside]
+    assert voice.std() == pytest.approx(samples(media / "old48.wav")[inside].std(), rel=0.06)
+
+
+def test_more_channels_than_two_are_told(media: Path, ideal: None) -> None:
+    run_ffmpeg("-i", media / "talk.mov", "-c:v", "copy", "-c:a", "pcm_s16le", "-ac", "6", media / "wide.mov")
+    _, warnings, mix = job_of(media, KEEP, "2-4 face=0 voice=2-4", "wide.mov")
+    assert "6 channels of wide.mov are mixed into 2" in warnings[0] and mix.shape[1] == 2
 
 
 def test_the_background_ends_with_the_video(media: Path, ideal: None) -> None:

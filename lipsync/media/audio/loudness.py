@@ -9,7 +9,7 @@ from lipsync.types import FloatArray
 
 STEP_SECONDS = 0.1
 """Seconds of a step; gating blocks of 400 ms overlap by three quarters."""
-_STEPS_PER_BLOCK = 4
+STEPS_PER_BLOCK = 4
 _ABSOLUTE_GATE, _RELATIVE_GATE = -70.0, -10.0  # LUFS, LU
 _LUFS_OFFSET = -0.691
 
@@ -66,9 +66,9 @@ def gated_loudness(steps: npt.NDArray[np.float64]) -> float | None:
     Returns:
         LUFS; None if no block passes the gates.
     """
-    if len(steps) < _STEPS_PER_BLOCK:
+    if len(steps) < STEPS_PER_BLOCK:
         return None
-    blocks = np.convolve(steps, np.full(_STEPS_PER_BLOCK, 1 / _STEPS_PER_BLOCK), "valid")
+    blocks = np.convolve(steps, np.full(STEPS_PER_BLOCK, 1 / STEPS_PER_BLOCK), "valid")
     with np.errstate(divide="ignore"):
         loudness = _LUFS_OFFSET + 10 * np.log10(blocks)
     kept = blocks[loudness > _ABSOLUTE_GATE]

@@ -224,6 +224,8 @@ _MARKS = (
     "Marked as AI-made by metadata alone, without a signature.",
     "Not marked as AI-made ('provenance' is none): whoever shows it has to say so.",
     "The video's own sound ends after {seconds} s; from there on there is no background.",
+    "No voice was found in the video's own sound; the new voices keep their own loudness.",
+    "To keep the background, the {count} channels of {name} are mixed into 2.",
 )
 _SCRIPTS = (
     "The script is too large",
