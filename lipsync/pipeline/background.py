@@ -42,6 +42,8 @@ _UNDER = 9.0
 _AROUND = 6.0
 """LU by which one voice may be louder or softer than all of the source's: a whisper, a shout."""
 _MOST_GAIN = 20.0  # dB
+_ENCODED = 10 ** (-0.5 / 20)
+"""By which a peak is lower before it is encoded; AAC adds a few tenths of a dB."""
 _NOTHING_TO_MATCH = "No voice was found in the video's own sound; the new voices keep their own loudness."
 
 
@@ -83,7 +85,7 @@ def keep_background(job: Job, context: RunContext) -> tuple[Job, tuple[str, ...]
     peak = true_peak(pieces(source.samples, source.rate), source.rate)
     background = _background(job, source, speech, options, cancel)
     both = [MixClip(one, 0.0, 0.0, job.seconds) for one in (background, speech)]
-    audio = LimitedAudio(MixedAudio(both, job.seconds, job.voices[0]), max(CEILING, peak))
+    audio = LimitedAudio(MixedAudio(both, job.seconds, job.voices[0]), max(_ENCODED * CEILING, peak))
     return replace(job, audio=audio), (*matched, *_mixed_down(source.audio), *_shorter(job))
 
 

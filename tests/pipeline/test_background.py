@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile  # type: ignore[import-untyped]
 
 import lipsync
 from lipsync.context import RunContext
@@ -174,6 +175,18 @@ def test_a_short_line_is_as_loud_as_what_it_replaces(media: Path, ideal: None) -
     inside = slice(round(1.55 * RATE), round(1.75 * RATE))
     voice = mix[inside] - samples(media / "music.wav")[inside]
     assert voice.std() == pytest.approx(samples(media / "old48.wav")[inside].std(), rel=0.06)
+
+
+def test_a_loud_background_stays_below_the_ceiling_when_encoded(
+    media: Path, ideal: None, tmp_path: Path
+) -> None:
+    loud = replace(KEEP, speech=replace(KEEP.speech, background_level=14.0))
+    _, _, mix = job_of(media, loud, "2-4 face=0 voice=2-4")
+    soundfile.write(tmp_path / "mix.wav", mix, RATE)
+    run_ffmpeg("-i", tmp_path / "mix.wav", "-c:a", "aac", "-b:a", "192k", tmp_path / "mix.m4a")
+    ceiling = max(10 ** (-1 / 20), true_peak([samples(media / "talk.mov")], RATE))
+    assert true_peak([mix], RATE) > 0.8 * ceiling
+    assert true_peak([samples(tmp_path / "mix.m4a")], RATE) <= ceiling
 
 
 def test_more_channels_than_two_are_told(media: Path, ideal: None) -> None:
