@@ -95,6 +95,24 @@ def test_a_frame_does_not_depend_on_its_batch(generator: Builtin) -> None:
     np.testing.assert_allclose(together, alone, atol=2e-5)
 
 
+def test_mouths_do_not_depend_on_the_number_of_threads() -> None:
+    """A run that is resumed, or shared, with other cores gives the same frames."""
+    shipped, threads, mouths = (
+        Builtin(SHIPPED, device="cpu", number_format="fp32"),
+        torch.get_num_threads(),
+        [],
+    )
+    crops, rows = faces(4, 150), np.linspace(-1, 1, 4 * 10, dtype=np.float32).reshape(4, 10)
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            mouths.append(shipped.generate(crops, rows))
+    finally:
+        torch.set_num_threads(threads)
+    for other in mouths[1:]:
+        assert all(np.array_equal(*pair) for pair in zip(mouths[0], other, strict=True))
+
+
 def test_only_mouth_and_chin_change(generator: Builtin) -> None:
     crops = faces(2)
     drawn = np.stack(generator.generate(crops, np.ones((2, 10), np.float32)))

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 import lipsync
 from lipsync.enhancers import EnhancerSpec
@@ -202,14 +203,13 @@ def test_a_killed_job_goes_on_with_the_same_frames(
     options = builtin(score=False, provenance="none", codec="ffv1", number_format="fp32")
     once, twice = tmp_path / "once.mkv", tmp_path / "twice.mkv"
     lipsync.sync(head, voice, options, output=once, resume=True)
-    killed = subprocess.run([sys.executable, "-c", KILLED, head, voice, twice], check=False)
+    threads = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # others may add up otherwise
+    killed = subprocess.run([sys.executable, "-c", KILLED, head, voice, twice], check=False, env=threads)
     assert killed.returncode == -9
     seen: list[Progress] = []
     lipsync.sync(head, voice, options, seen.append, output=twice, resume=True)
     assert next(report.done for report in seen if report.stage == "Drawing lips") >= 10
-    pairs = zip(frames_of(once), frames_of(twice), strict=True)
-    differences = [int(np.abs(one.astype(int) - other).max()) for one, other in pairs]
-    assert max(differences) <= 2, "another process may take other kernels, otherwise the same"
+    assert np.array_equal(frames_of(once), frames_of(twice))
 
 
 def test_other_settings_do_not_resume_the_job(head: Path, voice: Path, tmp_path: Path) -> None:

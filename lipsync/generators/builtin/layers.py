@@ -56,6 +56,30 @@ class UnshuffledConv(nn.Conv2d):
         return parts.reshape(self.out_channels, -1, 6, 6)
 
 
+class PiecewiseLinear(nn.Linear):
+    """Linear layer of many inputs that gives the same on any number of threads.
+
+    Libraries cut a long sum where it suits their threads, and rounding then depends on these: frames would
+    differ by a level or two. Here it is cut in the same pieces everywhere. Trained as a plain layer.
+
+    Args:
+        inputs, outputs: as of `nn.Linear`.
+        pieces: divides the inputs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, pieces: int) -> None:
+        super().__init__(inputs, outputs)
+        self._pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) -> (B, outputs)."""
+        if self.training or x.device.type != "cpu":
+            return super().forward(x)
+        parts = x.view(len(x), self._pieces, -1).transpose(0, 1)
+        weights = self.weight.view(self.out_features, self._pieces, -1).permute(1, 2, 0)
+        return torch.bmm(parts, weights).sum(0) + self.bias
+
+
 def fold_batch_norms(network: nn.Module) -> None:
     """Fold batch norms into the convolutions before them, in place."""
     for module, convolution in _blocks(network):

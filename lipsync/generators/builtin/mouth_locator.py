@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lipsync.generators.builtin.layers import conv_bn_relu, dtype_of
+from lipsync.generators.builtin.layers import PiecewiseLinear, conv_bn_relu, dtype_of
 from lipsync.generators.builtin.outline_points import POINTS
 
 
@@ -29,10 +29,10 @@ class MouthLocator(nn.Module):
         cells = (height // 16) * (width // 16)
         self.head = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(96 * cells, 192),
+            PiecewiseLinear(96 * cells, 192, pieces=24),
             nn.LayerNorm(192),
             nn.GELU(),
-            nn.Linear(192, POINTS * 4 + 6),
+            PiecewiseLinear(192, POINTS * 4 + 6, pieces=12),
         )
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
