@@ -6,6 +6,7 @@ Offsets follow SyncNet's reference script: frames of 40 ms, positive where the a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from lipsync.types import FloatArray
 
 MAX_OFFSET = 15
 """Offsets from -15 to 15 frames are searched, as in the reference script."""
+_BLOCK_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,22 @@ def mean_by_offset(similarity: FloatArray) -> FloatArray | None:
     NaN at offsets where less than half of the windows have audio. None where too little is left to compare:
     no window, nothing at offset 0, or fewer than three offsets.
     """
-    known = ~np.isnan(similarity)
-    enough = known.sum(0) * 2 >= len(similarity)
+    known, total = np.zeros(similarity.shape[1], np.int64), np.zeros(similarity.shape[1])
+    for rows in row_blocks(similarity):
+        known += (~np.isnan(rows)).sum(axis=0)
+        total += np.nansum(rows, axis=0, dtype=np.float64)
+    enough = known * 2 >= len(similarity)
     if len(similarity) == 0 or not enough[similarity.shape[1] // 2] or enough.sum() < 3:
         return None
     curve = np.full(similarity.shape[1], np.nan, np.float32)
-    curve[enough] = np.nanmean(similarity[:, enough], axis=0, dtype=np.float64)
+    curve[enough] = total[enough] / known[enough]
     return curve
+
+
+def row_blocks(rows: FloatArray) -> Iterator[FloatArray]:
+    """Views of a few thousand rows each: NumPy's functions that pass over NaN copy their input."""
+    for first in range(0, len(rows), _BLOCK_ROWS):
+        yield rows[first : first + _BLOCK_ROWS]
 
 
 def estimate_sync(similarity: FloatArray) -> SyncEstimate | None:

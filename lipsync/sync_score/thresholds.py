@@ -6,11 +6,13 @@ trained on; another expert needs its own.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from lipsync.sync_score.base import EXPERT_FPS, WINDOW_FRAMES
-from lipsync.sync_score.offset import MAX_OFFSET, mean_by_offset, parabolic_peak
+from lipsync.sync_score.offset import MAX_OFFSET, mean_by_offset, parabolic_peak, row_blocks
 from lipsync.types import (
     FRAME_MS,
     OFFSETS_IN_SYNC,
@@ -87,8 +89,14 @@ def _standard_error(similarity: FloatArray) -> float:
 
     The spread is that over the offsets of each window; what all its offsets share does not depend on sync.
     """
-    spread = float(np.nanstd(similarity - np.nanmean(similarity, axis=1, keepdims=True)))
-    return spread / float(np.sqrt(len(similarity) / EXPERT_FPS))
+    count, total, squares = 0, 0.0, 0.0
+    for rows in row_blocks(similarity):
+        deviations = rows - np.nanmean(rows, axis=1, keepdims=True)
+        count += int((~np.isnan(deviations)).sum())
+        total += float(np.nansum(deviations, dtype=np.float64))
+        squares += float(np.nansum(np.square(deviations), dtype=np.float64))
+    spread = math.sqrt(max(0.0, squares / count - (total / count) ** 2))
+    return spread / math.sqrt(len(similarity) / EXPERT_FPS)
 
 
 def _verdict(offset: int, confidence: float, certainty: float, windows: int) -> Verdict:
