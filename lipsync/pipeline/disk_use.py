@@ -12,6 +12,8 @@ from lipsync.media.audio.encoder import aac_rate, bit_rate
 from lipsync.media.output_formats import VIDEO_CODECS, OutputFormat, output_format
 from lipsync.options import SyncOptions
 from lipsync.pipeline.job import Job
+from lipsync.speech.vad import SAMPLE_RATE
+from lipsync.utils.mapped_array import MAPPED_BYTES
 
 _BITS_PER_PIXEL = {
     "h264": 0.3,
@@ -36,7 +38,8 @@ class DiskUse:
 
     Attributes:
         result: of the finished file.
-        temporary: of what lies beside it while it is made.
+        temporary: of what lies beside it while it is made, and of the samples of long sounds in the system's
+            folder for temporary files.
     """
 
     result: int
@@ -51,8 +54,8 @@ class DiskUse:
         found = []
         if self.temporary >= _WORTH_BYTES:
             found.append(
-                f"While the result is made, up to about {_gigabytes(self.temporary)} of temporary files lie "
-                "beside it."
+                f"While the result is made, up to about {_gigabytes(self.temporary)} of temporary files are "
+                "written."
             )
         needed = self.result + self.temporary
         with suppress(OSError):
@@ -87,13 +90,20 @@ def disk_use(job: Job, scale: int, options: SyncOptions, resume: bool, target: P
             pictures = max(pictures, video.info.path.stat().st_size)
     signed = options.report.provenance == "signed" and container is not None and container.xmp
     sound = _sound_bytes(job)
-    return DiskUse(pictures + sound, sound + pictures * (bool(signed or copies) + resume))
+    temporary = sound + _sample_bytes(job) + pictures * (bool(signed or copies) + resume)
+    return DiskUse(pictures + sound, temporary)
 
 
 def _sound_bytes(job: Job) -> int:
     rate = aac_rate(job.audio.info.sample_rate)
     count = len(channels.AAC_LAYOUTS[channels.aac_layout(job.audio.layout)])
     return int(job.seconds * bit_rate(rate, count) / 8)
+
+
+def _sample_bytes(job: Job) -> int:
+    """The voice and the video's own sound, float32; shorter ones stay in memory."""
+    size = 4 * round(job.seconds * SAMPLE_RATE)
+    return 2 * size if size > MAPPED_BYTES else 0
 
 
 def _existing(folder: Path) -> Path:
