@@ -85,7 +85,7 @@ def keep_background(job: Job, context: RunContext) -> tuple[Job, tuple[str, ...]
     peak = true_peak(pieces(source.samples, source.rate), source.rate)
     background = _background(job, source, speech, options, cancel)
     both = [MixClip(one, 0.0, 0.0, job.seconds) for one in (background, speech)]
-    audio = LimitedAudio(MixedAudio(both, job.seconds, job.voices[0]), max(_ENCODED * CEILING, peak))
+    audio = LimitedAudio(MixedAudio(both, job.seconds, job.voices[0]), _ENCODED * max(CEILING, peak))
     return replace(job, audio=audio), (*matched, *_mixed_down(source.audio), *_shorter(job))
 
 

@@ -17,6 +17,7 @@ from lipsync.errors import WeightsError
 from lipsync.generators.base import LipGenerator
 from lipsync.generators.builtin import log_mel, mouth_interior, mouth_outline
 from lipsync.generators.builtin.adapter import (
+    PERSON_NOTE,
     Builtin,
     load_builtin,
     load_locator,
@@ -321,8 +322,31 @@ def test_what_is_lighter_than_skin_is_a_tooth_and_not_pink() -> None:
 
 def test_teeth_are_not_lilac_in_pink_light() -> None:
     skin = torch.tensor([0.7, 0.4, 0.43]).view(1, 3, 1, 1)
-    mended = mouth_interior.limit_blue(torch.tensor([0.9, 0.7, 0.9]).view(1, 3, 1, 1), skin)
+    lilac = torch.tensor([0.9, 0.7, 0.9]).view(1, 3, 1, 1)
+    mended = mouth_interior.limit_blue(lilac, skin)
     assert mended[0, 2, 0, 0] == pytest.approx(0.7 * 0.43 / 0.4)
+    nothing = torch.zeros(1, 1, 1, 1)
+    halves = torch.zeros(1, 2, 1, 2)
+    image = torch.cat([lilac, skin], dim=3)
+    mask = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)
+    first = mouth_interior.refine_interior(image, image, mask, halves, (nothing, nothing), torch.zeros(2))
+    assert first[0, 2, 0, 0] == pytest.approx(0.7 * 1.12 * 0.43 / 0.4), "the first generation draws as before"
+
+
+@pytest.mark.parametrize("skin", [[0.5, 0.5, 0.5], [0.4, 0.5, 0.55]])
+def test_teeth_are_grey_in_grey_films_and_no_greener_than_blue_light(skin: list[float]) -> None:
+    color = torch.tensor(skin).view(1, 3, 1, 1)
+    tooth = color * 0.9 / color.max()
+    torch.testing.assert_close(mouth_interior.limit_colors(tooth, color), tooth)
+
+
+def test_the_brightness_of_teeth_that_was_measured_on_a_person_is_kept(tmp_path: Path) -> None:
+    network = small_network((4, 4, 4))
+    network.painter.usual_tone.copy_(torch.tensor([1.1, 0.4]))
+    for notes, told in (({}, 0.9), ({PERSON_NOTE: "3 steps"}, 1.1)):
+        export_network(network, tmp_path / "file.safetensors", notes)
+        loaded = load_builtin(tmp_path / "file.safetensors").painter.usual_tone
+        torch.testing.assert_close(loaded, torch.tensor([told, 0.4]), atol=1e-3, rtol=0)
 
 
 def test_what_is_painted_covers_a_mouth_that_is_pulled_apart() -> None:

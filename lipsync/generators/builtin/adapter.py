@@ -31,6 +31,10 @@ from lipsync.weights.weights_file import reading_errors
 FORMAT = "lipsync-builtin-2"
 """Value of "format" in the header of a weights file."""
 _READABLE = ("lipsync-builtin-1", FORMAT)
+PERSON_NOTE = "tuned to a person"
+"""Entry of the header of a file whose brightness of teeth was measured on that person."""
+_LIGHTEST_TEETH = 0.9
+"""Largest brightness, relative to the face, that the networks are told of teeth that nobody has measured."""
 LICENCE = "research and demonstration; see weights/README.md"
 Network = TypeVar("Network", bound=nn.Module)
 _MAX_NETWORK_CROP = 1024
@@ -219,7 +223,10 @@ def load_builtin(path: Path) -> BuiltinNetwork:
     Raises:
         WeightsError: the file is missing, damaged or of another network.
     """
-    return _load_network(path, BuiltinNetwork)[0]
+    network, _, header = _load_network(path, BuiltinNetwork)
+    if network.painter.mouth is not None and PERSON_NOTE not in header:
+        network.painter.usual_tone.clamp_(max=_LIGHTEST_TEETH)
+    return network
 
 
 def load_locator(path: Path) -> tuple[MouthLocator, NetworkConfig]:
@@ -228,13 +235,16 @@ def load_locator(path: Path) -> tuple[MouthLocator, NetworkConfig]:
     Raises:
         WeightsError: as `load_builtin`.
     """
-    return _load_network(path, lambda config: MouthLocator(config.height, config.width), "place.")
+    return _load_network(path, lambda config: MouthLocator(config.height, config.width), "place.")[:2]
 
 
 def _load_network(
     path: Path, build: Callable[[NetworkConfig], Network], prefix: str = ""
-) -> tuple[Network, NetworkConfig]:
-    """The network that `build` makes for the file's architecture, with the tensors under `prefix`."""
+) -> tuple[Network, NetworkConfig, dict[str, str]]:
+    """The network that `build` makes for the file's architecture, with the tensors under `prefix`.
+
+    With it come the architecture and the file's header.
+    """
     tensors, header = load_safetensors(path, prefix)
     if header.get("format") not in _READABLE:
         raise WeightsError("The file is not of the built-in model", given=path)
@@ -249,7 +259,7 @@ def _load_network(
     check_fits(claimed, state, what="the built-in model", path=path)
     network = build(config)
     load_into(network, state, what="the built-in model", path=path)
-    return network, config
+    return network, config, header
 
 
 def _check_config(config: NetworkConfig) -> None:

@@ -75,7 +75,7 @@ class PiecewiseLinear(nn.Linear):
         """(B, inputs) -> (B, outputs)."""
         if self.training or x.device.type != "cpu":
             return super().forward(x)
-        parts = x.view(len(x), self._pieces, -1).transpose(0, 1)
+        parts = x.view(len(x), self._pieces, self.in_features // self._pieces).transpose(0, 1)
         weights = self.weight.view(self.out_features, self._pieces, -1).permute(1, 2, 0)
         return torch.bmm(parts, weights).sum(0) + self.bias
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -96,7 +98,7 @@ def refine_interior(
     light = skin.mean(dim=1, keepdim=True)
     teeth = 1.3 * (0.6 * light + 0.4 * skin)  # brighter than skin and less saturated, in the same light
     refined: Tensor = (rendered + (teeth.clamp(0, 1) - rendered) * upper) * (1 - lower)
-    return limit_blue(refined, skin)
+    return limit_blue(refined, skin, white=math.inf)
 
 
 def limit_colors(rendered: Tensor, skin: Tensor) -> Tensor:
@@ -118,12 +120,13 @@ def limit_pink(rendered: Tensor, skin: Tensor) -> Tensor:
     """
     red, green, blue = rendered.unbind(1)
     tooth = _lightness(rendered, skin, 0.9, 1.2)
-    least = _TEETH_GREEN_OVER_SKIN * skin[:, 1] / skin[:, 0].clamp_min(1e-3) * red
-    raised = green + (least - green).clamp_min(0) * tooth
+    of_skin = skin[:, 1] / skin[:, 0].clamp_min(1e-3)
+    least = torch.minimum(_TEETH_GREEN_OVER_SKIN * of_skin, of_skin.clamp_min(1))  # grey films stay grey
+    raised = green + (least * red - green).clamp_min(0) * tooth
     return torch.stack([red, raised, blue * raised / green.clamp_min(1e-3)], dim=1)
 
 
-def limit_blue(rendered: Tensor, skin: Tensor) -> Tensor:
+def limit_blue(rendered: Tensor, skin: Tensor, white: float = _WHITE) -> Tensor:
     """Limit blue to what white would have in the same light.
 
     Nothing in a mouth is bluer than white. The Renderer was trained in few kinds of light: in warm light
@@ -132,11 +135,12 @@ def limit_blue(rendered: Tensor, skin: Tensor) -> Tensor:
     Args:
         rendered: (B, 3, h, w) RGB.
         skin: (B, 3, 1, 1) RGB of skin in that light.
+        white: blue/green ratio at most, unless the skin's is larger.
     """
     red, green, blue = rendered.unbind(1)
     of_skin = skin[:, 2] / skin[:, 1].clamp_min(1e-3)
-    white = torch.minimum(_WHITE_OVER_SKIN * of_skin, of_skin.clamp_min(_WHITE))
-    return torch.stack([red, green, torch.minimum(blue, green * white)], dim=1)
+    most = torch.minimum(_WHITE_OVER_SKIN * of_skin, of_skin.clamp_min(white))
+    return torch.stack([red, green, torch.minimum(blue, green * most)], dim=1)
 
 
 def limit_green(rendered: Tensor, skin: Tensor) -> Tensor:

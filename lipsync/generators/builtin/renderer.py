@@ -51,8 +51,6 @@ _CHANGE_SIGMA = 1.8
 pores would fade, since the U-Net's painted image is as smooth as a mean."""
 _INTERIOR_SIGMA = 0.6
 """Blur of the painted image inside the mouth, without which large faces would show the window's pixels."""
-_LIGHTEST_TEETH = 0.9
-"""Largest brightness, relative to the face, that the networks are told of teeth that nobody has seen."""
 
 
 class _Residual(nn.Module):
@@ -268,8 +266,7 @@ class Renderer(nn.Module):
     ) -> Tensor:
         """Tone of the reference as far as its mouth is open, else the usual one; (B, 2)."""
         weight = ((inner_lip_gap(reference_outline).view(-1, 1) - 2) / 5).clamp(0, 0.8)
-        usual = self.usual_tone.clamp_max(_LIGHTEST_TEETH)
-        return usual + (interior_tone(reference, halves, mask) - usual) * weight
+        return self.usual_tone + (interior_tone(reference, halves, mask) - self.usual_tone) * weight
 
     def _unet(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """U-Net at half resolution.

@@ -15,7 +15,7 @@ import torch
 
 from lipsync.devices import choose_device, choose_dtype
 from lipsync.errors import InputError, OptionError, OutputError
-from lipsync.generators.builtin.adapter import load_builtin
+from lipsync.generators.builtin.adapter import PERSON_NOTE, load_builtin
 from lipsync.media import open_audio, open_video
 from lipsync.progress import CancelToken, ProgressCallback, ignore_progress
 from lipsync.training.data.located_clips import read_located_clips
@@ -117,7 +117,7 @@ def tune_person(
         torch.set_num_threads(threads)
     size = 0
     if has_helped(before, after) and not cancel.cancelled:
-        size = export_network(network, output, {"tuned to a person": f"{outcome.step} steps"})
+        size = export_network(network, output, {PERSON_NOTE: f"{outcome.step} steps"})
     return PersonOutcome(outcome, before, after, size, prepared.failures)
 
 
