@@ -128,19 +128,22 @@ class AacTrack:
                     yield bytes(packet)
 
 
-def decode_packets(config: bytes, rate: int, packets: Iterator[bytes]) -> Iterator[FloatArray]:
-    """The samples of consecutive packets, float32 (1024, channels) of each.
+def decode_packets(track: AacTrack, packets: Iterator[bytes]) -> Iterator[FloatArray]:
+    """The samples of consecutive packets of a track, float32 (1024, channels) of each.
 
-    What the first one gives is incomplete without the one before it.
-
-    Raises:
-        av.FFmpegError: a packet is damaged.
+    What the first one gives is incomplete without the one before it. A damaged packet gives silence, as
+    elsewhere, so that what follows stays in its place.
     """
     decoder: Any = av.CodecContext.create("aac", "r")
-    decoder.extradata, decoder.sample_rate = config, rate
+    decoder.extradata, decoder.sample_rate = track.config, track.rate
+    lost = np.zeros((FRAME, len(track.layout)), np.float32)
     for data in packets:
-        for frame in decoder.decode(av.Packet(data)):
-            yield np.asarray(frame.to_ndarray().T, np.float32)
+        try:
+            frames = decoder.decode(av.Packet(data))
+        except av.FFmpegError:
+            frames = []
+        block = np.asarray(frames[0].to_ndarray().T, np.float32) if len(frames) == 1 else lost
+        yield block if block.shape == lost.shape else lost
 
 
 def read_aac_track(path: Path, source: AudioStream, cancel: CancelToken) -> AacTrack:
@@ -157,7 +160,7 @@ def read_aac_track(path: Path, source: AudioStream, cancel: CancelToken) -> AacT
             return _read(container, container.streams[source.index], source, (path, state), cancel)
     except NotCopyableError:
         raise
-    except (OSError, MediaError, IndexError, ValueError) as error:
+    except (av.FFmpegError, OSError, MediaError, IndexError, ValueError) as error:
         raise NotCopyableError("The sound cannot be read in packets", given=path, hint=HINT) from error
 
 

@@ -51,6 +51,10 @@ _LEAD, _TAIL = 48, 3
 """Packets that are encoded before and after those that are used: the first ones of an encoder are coarse."""
 _PRE_ROLL = 2
 """Packets that are decoded before those whose samples are used; one would do."""
+_TRIES, _READING = 2, 0.1
+"""Tries that a gap takes, about; and the time that a packet takes to be read, in that of encoding one."""
+_HARDLY_SECONDS = 30
+"""Sound that is encoded in so little time that nobody waits for it."""
 _SEARCHED = 64
 """Packets in which a joint is looked for, outwards from what changes."""
 
@@ -243,6 +247,7 @@ class _Joiner:
     def write(self) -> None:
         """Write the file."""
         gaps = self._gaps()
+        self._check_cost(gaps)
         self._store(gaps)
         order: list[Piece | _Gap] = []
         for number in range(len(gaps)):
@@ -273,12 +278,34 @@ class _Joiner:
         ]
         return [_Gap(*edge) for edge in edges]
 
+    def _check_cost(self, gaps: Sequence[_Gap]) -> None:
+        """Check that copying takes no more than encoding all, or hardly more.
+
+        A gap is encoded again where a joint fails, and each time its voices are read from their start.
+
+        Raises:
+            NotCopyableError: it takes more.
+        """
+        changed = [gap for gap in gaps if gap.packets]
+        encoded = sum(gap.packets + _LEAD + _TAIL for gap in changed)
+        read = sum(max(0, gap.last) // FRAME for gap in changed)
+        all_of_it = (self._count + _HARDLY_SECONDS * self._track.rate) // FRAME
+        if _TRIES * (encoded + read * _READING) > all_of_it:
+            raise NotCopyableError("So much of it changes that encoding all of it is faster", hint=HINT)
+
     def _encoded(self, number: int) -> _Gap:
-        """The gap before a piece, encoded; pieces are shortened where no joint is possible."""
+        """The gap before a piece, encoded; pieces are shortened where no joint is possible.
+
+        Raises:
+            NotCopyableError: there is no joint in what was read around the gap.
+        """
+        planned = self._gaps()[number]
         while True:
             gap = self._gaps()[number]
             if not gap.packets:
                 return gap
+            if max(planned.first - gap.first, gap.last - planned.last) > _SEARCHED * FRAME:
+                raise NotCopyableError("The sound has no place for a joint", hint=HINT)
             before = self._pieces[number - 1] if number else None
             after = self._pieces[number] if number < len(self._pieces) else None
             fits_before, fits_after = self._try(gap, number, before, after)
@@ -366,21 +393,26 @@ class _Joiner:
 
     def _packets(self, parts: Sequence[Piece | _Gap]) -> Generator[bytes, None, None]:
         at, source = 0, self._track.packets(self._cancel)
-        for part in parts:
-            if isinstance(part, _Gap):
-                assert part.file is not None
-                made = list(
-                    islice(_packets_of(part.file, self._track.config), _LEAD + 1, _LEAD + 1 + part.packets)
-                )
-                yield from made[:-1]
-                yield with_shape(made[-1], part.shape) if part.shape >= 0 else made[-1]
-                continue
-            if part.packets.start < at:
-                source.close()
-                at, source = 0, self._track.packets(self._cancel)
-            yield from islice(source, part.packets.start - at, part.packets.stop - at)
-            at = part.packets.stop
-        source.close()
+        try:
+            for part in parts:
+                if isinstance(part, _Gap):
+                    yield from self._made(part)
+                    continue
+                if part.packets.start < at:
+                    source.close()
+                    at, source = 0, self._track.packets(self._cancel)
+                yield from islice(source, part.packets.start - at, part.packets.stop - at)
+                at = part.packets.stop
+        finally:
+            source.close()
+
+    def _made(self, gap: _Gap) -> Iterator[bytes]:
+        """The packets of a gap that are used."""
+        assert gap.file is not None
+        first = _LEAD + 1
+        made = list(islice(_packets_of(gap.file, self._track.config), first, first + gap.packets))
+        yield from made[:-1]
+        yield with_shape(made[-1], gap.shape) if gap.shape >= 0 else made[-1]
 
 
 def _joins(window: Window | None) -> bool:
@@ -439,7 +471,7 @@ class _Nearby(DerivedAudio):
         at = track.start + FRAME * wanted.start
         yield from silence(min(at, last) - first, len(track.layout), track.rate)
         first = max(first, at)
-        for block in decode_packets(track.config, track.rate, (self._stored[one] for one in wanted)):
+        for block in decode_packets(track, (self._stored[one] for one in wanted)):
             kept = block[max(0, first - at) : max(0, min(last, track.end) - at)]
             at += len(block)
             if len(kept):

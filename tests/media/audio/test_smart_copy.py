@@ -289,3 +289,41 @@ def test_cancelling_ends_the_copy(source: Path, voice: Path, tmp_path: Path) -> 
         EncodedTrack(mix, Fraction(SECONDS), tmp_path / "audio.m4a", False, cancel, source) as track,
     ):
         track.path()
+
+
+@pytest.mark.parametrize("byte", [b"\x55", b"\xe0"], ids=["an error", "no samples"])
+def test_a_damaged_packet_is_silent_and_moves_nothing(
+    source: Path, voice: Path, tmp_path: Path, byte: bytes
+) -> None:
+    """Beside a line, where the source's sound is decoded for the joint."""
+    damaged = tmp_path / "damaged.mp4"
+    with av.open(str(source)) as container:
+        at = [(one.pos, one.size) for one in container.demux(container.streams.audio[0]) if one.size]
+    place, size = at[50]  # 1.07 s
+    damaged.write_bytes(source.read_bytes())
+    with damaged.open("r+b") as file:
+        file.seek(place)
+        file.write(byte * size)
+    mix = mix_of(damaged, voice)
+    path, track = copied(mix, damaged, tmp_path)
+    assert not track.not_copied
+    made, wanted = samples_of(path), np.concatenate(list(mix.blocks()))
+    after = slice(53 * FRAME, 275 * FRAME)
+    assert error(made[after], wanted[after]).min() > 15
+
+
+def test_many_lines_are_encoded_instead(
+    source: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lipsync.media.audio.smart_copy._HARDLY_SECONDS", 0)
+    _, track = copied(mix_of(source, voice), source, tmp_path)
+    assert "faster" in track.not_copied
+
+
+def test_a_joint_is_looked_for_nearby_only(
+    source: Path, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lipsync.media.audio.smart_copy._SEARCHED", 3)
+    monkeypatch.setattr("lipsync.media.audio.smart_copy._joins", lambda window: False)
+    _, track = copied(mix_of(source, voice), source, tmp_path)
+    assert "no place for a joint" in track.not_copied
