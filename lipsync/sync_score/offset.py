@@ -6,16 +6,17 @@ Offsets follow SyncNet's reference script: frames of 40 ms, positive where the a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lipsync.types import FloatArray
+from lipsync.utils.mapped_array import pieces
 
 MAX_OFFSET = 15
 """Offsets from -15 to 15 frames are searched, as in the reference script."""
-_BLOCK_ROWS = 8192
+BLOCK_ROWS = 8192
+"""Rows to work on at a time: NumPy's functions that pass over NaN copy their input."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def mean_by_offset(similarity: FloatArray) -> FloatArray | None:
     no window, nothing at offset 0, or fewer than three offsets.
     """
     known, total = np.zeros(similarity.shape[1], np.int64), np.zeros(similarity.shape[1])
-    for rows in row_blocks(similarity):
+    for rows in pieces(similarity, BLOCK_ROWS):
         known += (~np.isnan(rows)).sum(axis=0)
         total += np.nansum(rows, axis=0, dtype=np.float64)
     enough = known * 2 >= len(similarity)
@@ -73,12 +74,6 @@ def mean_by_offset(similarity: FloatArray) -> FloatArray | None:
     curve = np.full(similarity.shape[1], np.nan, np.float32)
     curve[enough] = total[enough] / known[enough]
     return curve
-
-
-def row_blocks(rows: FloatArray) -> Iterator[FloatArray]:
-    """Views of a few thousand rows each: NumPy's functions that pass over NaN copy their input."""
-    for first in range(0, len(rows), _BLOCK_ROWS):
-        yield rows[first : first + _BLOCK_ROWS]
 
 
 def estimate_sync(similarity: FloatArray) -> SyncEstimate | None:

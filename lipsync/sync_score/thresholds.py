@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lipsync.sync_score.base import EXPERT_FPS, WINDOW_FRAMES
-from lipsync.sync_score.offset import MAX_OFFSET, mean_by_offset, parabolic_peak, row_blocks
+from lipsync.sync_score.offset import BLOCK_ROWS, MAX_OFFSET, mean_by_offset, parabolic_peak
 from lipsync.types import (
     FRAME_MS,
     OFFSETS_IN_SYNC,
@@ -23,6 +23,7 @@ from lipsync.types import (
     TimeSpan,
     Verdict,
 )
+from lipsync.utils.mapped_array import pieces
 
 MIN_WINDOWS = 46
 """Two seconds; with less, a third of real video is indistinguishable from a wrong voice."""
@@ -90,7 +91,7 @@ def _standard_error(similarity: FloatArray) -> float:
     The spread is that over the offsets of each window; what all its offsets share does not depend on sync.
     """
     count, total, squares = 0, 0.0, 0.0
-    for rows in row_blocks(similarity):
+    for rows in pieces(similarity, BLOCK_ROWS):
         deviations = rows - np.nanmean(rows, axis=1, keepdims=True)
         count += int((~np.isnan(deviations)).sum())
         total += float(np.nansum(deviations, dtype=np.float64))

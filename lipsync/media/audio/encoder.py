@@ -116,13 +116,13 @@ class EncodedTrack:
 
     def _run(self) -> None:
         try:
-            if not self._is_copied():
+            if not self._copy_unchanged():
                 encode_audio(self._audio, self._seconds, self._path, self._compact, self._stop)
         except BaseException as error:  # raised where the file is needed
             self._error = error
 
-    def _is_copied(self) -> bool:
-        """Copy what does not change; False where nothing can be."""
+    def _copy_unchanged(self) -> bool:
+        """Write the file with packets of what does not change; False where none can be copied."""
         if self._own is None or self._compact or self._path.suffix == ".wav":
             return False
         if not isinstance(self._audio, MixedAudio):

@@ -34,7 +34,7 @@ from lipsync.media.audio.aac import (
 )
 from lipsync.media.audio.blocks import equal_blocks, silence
 from lipsync.media.audio.derived import DerivedAudio
-from lipsync.media.audio.mix import FADE_SECONDS, MixedAudio
+from lipsync.media.audio.mix import FADE_SECONDS, MixClip, MixedAudio
 from lipsync.media.audio.reader import AudioReader
 from lipsync.media.container import open_container
 from lipsync.media.video.parameter_sets import HINT, NotCopyableError
@@ -130,9 +130,8 @@ def copy_sound(
 
 def copied_recording(mix: MixedAudio, own: Path) -> AudioReader | None:
     """The recording of this file in a mix, if it is heard alone somewhere; of several the longest."""
-    alone = [group.clips[0] for group in mix.groups if len(group.clips) == 1]
     seconds: dict[AudioReader, float] = {}
-    for clip in alone:
+    for clip in _heard_alone(mix):
         if clip.audio.stream is not None and clip.audio.info.path == own:
             seconds[clip.audio] = seconds.get(clip.audio, 0.0) + clip.seconds
     return max(seconds, key=seconds.__getitem__, default=None)
@@ -140,17 +139,20 @@ def copied_recording(mix: MixedAudio, own: Path) -> AudioReader | None:
 
 def unchanged_seconds(mix: MixedAudio, own: Path) -> float:
     """How much of a mix is the sound of this file alone."""
-    clips = [group.clips[0] for group in mix.groups if len(group.clips) == 1]
-    return sum(clip.seconds for clip in clips if clip.audio.info.path == own)
+    return sum(clip.seconds for clip in _heard_alone(mix) if clip.audio.info.path == own)
+
+
+def _heard_alone(mix: MixedAudio) -> list[MixClip]:
+    """The clips of a mix that no other overlaps, in order."""
+    return [group.clips[0] for group in mix.groups if len(group.clips) == 1]
 
 
 def unchanged_spans(mix: MixedAudio, recording: AudioReader, count: int) -> list[Span]:
     """Where the recording is heard alone and without a fade, in order."""
     found = []
     fade = round(FADE_SECONDS * mix.info.sample_rate)
-    for group in mix.groups:
-        clip = group.clips[0]
-        if len(group.clips) > 1 or clip.audio is not recording:
+    for clip in _heard_alone(mix):
+        if clip.audio is not recording:
             continue
         first, last, begin = mix.samples(clip.start), mix.samples(clip.end), mix.samples(clip.source_start)
         rise, fall = (clip.start > 0) * fade, (clip.end < mix.duration) * fade
