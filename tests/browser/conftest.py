@@ -47,8 +47,6 @@ def address(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         patch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody is there
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         patch.setenv("GRADIO_TEMP_DIR", str(cache))
-        # A browser on a busy machine may take long to read a message; here no proxy hides that it has.
-        patch.setattr("lipsync.ui.answer_streams.HANG_UP_SECONDS", 60.0)
         page = build_page(allow_networks=HERE, grace=GRACE)
         port = free_port()  # Gradio's own search could give two processes the same one
         _, url, _ = page.launch(server_port=port, prevent_thread_lock=True, quiet=True, **launch_settings())
